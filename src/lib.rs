@@ -1,0 +1,1 @@
+//! An async, fluent, resource-scoped client for the CarbonFiles file-sharing API.

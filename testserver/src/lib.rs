@@ -1,0 +1,1 @@
+//! An in-process CarbonFiles server for tests.
