@@ -104,11 +104,9 @@ impl Expiry {
                     self.refuse_past(time, now)?;
                     Ok(time.timestamp().to_string())
                 }
-                (_, Some(milliseconds)) if is_holdable_second(milliseconds / 1000) => {
-                    Err(invalid(format!(
-                        "{milliseconds} is too large for seconds since 1970; if it is milliseconds, divide it by 1000"
-                    )))
-                }
+                (_, Some(milliseconds)) if is_holdable_second(milliseconds / 1000) => Err(invalid(format!(
+                    "{milliseconds} is too large for seconds since 1970; if it is milliseconds, divide it by 1000"
+                ))),
                 _ => Err(out_of_range()),
             };
         }
@@ -124,8 +122,7 @@ impl Expiry {
         }
         self.refuse_past(time, now)?;
         // The server keeps 100 ns; finer digits would only make its parser round.
-        let micros =
-            DateTime::from_timestamp_micros(time.timestamp_micros()).ok_or_else(out_of_range)?;
+        let micros = DateTime::from_timestamp_micros(time.timestamp_micros()).ok_or_else(out_of_range)?;
         Ok(micros.to_rfc3339_opts(SecondsFormat::AutoSi, true))
     }
 
@@ -146,9 +143,9 @@ fn never(of: ExpiryOf) -> Result<String> {
         ExpiryOf::UploadToken => Err(invalid(
             "an upload token cannot last for ever: the server would make it one day; give a duration or a time",
         )),
-        ExpiryOf::DashboardToken => Err(invalid(
-            "a dashboard token cannot last for ever: the server allows 24 hours at most",
-        )),
+        ExpiryOf::DashboardToken => {
+            Err(invalid("a dashboard token cannot last for ever: the server allows 24 hours at most"))
+        }
     }
 }
 
@@ -156,12 +153,8 @@ fn never(of: ExpiryOf) -> Result<String> {
 fn after(seconds: Option<u64>, now: DateTime<Utc>) -> Result<String> {
     let left = LAST_SECOND.saturating_sub(now.timestamp());
     match seconds {
-        Some(0) => Err(invalid(
-            "a duration of zero is no expiry; the least is one second",
-        )),
-        Some(seconds) if i64::try_from(seconds).is_ok_and(|seconds| seconds < left) => {
-            Ok(format!("{seconds}s"))
-        }
+        Some(0) => Err(invalid("a duration of zero is no expiry; the least is one second")),
+        Some(seconds) if i64::try_from(seconds).is_ok_and(|seconds| seconds < left) => Ok(format!("{seconds}s")),
         _ => Err(out_of_range()),
     }
 }
@@ -225,10 +218,7 @@ fn invalid(message: impl Into<String>) -> Error {
 
 impl From<When> for Expiry {
     fn from(when: When) -> Self {
-        Self {
-            when,
-            allow_past: false,
-        }
+        Self { when, allow_past: false }
     }
 }
 
@@ -267,9 +257,7 @@ impl From<SystemTime> for Expiry {
         // chrono's own conversion panics where the time is out of its range.
         let micros = match time.duration_since(UNIX_EPOCH) {
             Ok(after) => i64::try_from(after.as_micros()).ok(),
-            Err(before) => i64::try_from(before.duration().as_micros())
-                .ok()
-                .map(|micros| -micros),
+            Err(before) => i64::try_from(before.duration().as_micros()).ok().map(|micros| -micros),
         };
         let time = micros.and_then(DateTime::from_timestamp_micros);
         time.map_or(When::Unholdable, When::At).into()

@@ -11,11 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::{Error, Result};
 
 /// Everything but RFC 3986's unreserved characters, which is also inside RFC 8187's `attr-char`.
-const RESERVED: &AsciiSet = &NON_ALPHANUMERIC
-    .remove(b'-')
-    .remove(b'.')
-    .remove(b'_')
-    .remove(b'~');
+const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// The path of a file inside a bucket: one or more segments separated by `/`, such as `docs/hello.txt`.
 ///
@@ -40,10 +36,7 @@ impl FilePath {
             return Err(invalid(format!("{} has no file name", path.display())));
         };
         let Some(name) = name.to_str() else {
-            return Err(invalid(format!(
-                "the file name of {} is not UTF-8; give a name explicitly",
-                path.display()
-            )));
+            return Err(invalid(format!("the file name of {} is not UTF-8; give a name explicitly", path.display())));
         };
         Self::try_from(name)
     }
@@ -63,9 +56,7 @@ impl FilePath {
     /// The path without its last segment; `None` at the top of the bucket.
     #[must_use]
     pub fn parent(&self) -> Option<Self> {
-        self.0
-            .rsplit_once('/')
-            .map(|(parent, _)| Self(parent.to_owned()))
+        self.0.rsplit_once('/').map(|(parent, _)| Self(parent.to_owned()))
     }
 
     /// The segments in order, at least one.
@@ -104,9 +95,9 @@ impl FilePath {
     /// Whether the URL of its metadata is read by the server as the operation `content` or `verify` on its parent
     /// (wire description, section 10).
     pub(crate) fn shadows_operation(&self) -> bool {
-        self.0.rsplit_once('/').is_some_and(|(_, name)| {
-            name.eq_ignore_ascii_case("content") || name.eq_ignore_ascii_case("verify")
-        })
+        self.0
+            .rsplit_once('/')
+            .is_some_and(|(_, name)| name.eq_ignore_ascii_case("content") || name.eq_ignore_ascii_case("verify"))
     }
 }
 
@@ -115,24 +106,16 @@ fn check(path: &str) -> Result<()> {
         return Err(invalid("it is empty"));
     }
     if path.contains('\\') {
-        return Err(invalid(format!(
-            "{path:?} contains a backslash; separate segments with /"
-        )));
+        return Err(invalid(format!("{path:?} contains a backslash; separate segments with /")));
     }
     if path.contains('\0') {
-        return Err(invalid(format!(
-            "{path:?} contains NUL: such a file could never be read back"
-        )));
+        return Err(invalid(format!("{path:?} contains NUL: such a file could never be read back")));
     }
     if path.starts_with('/') {
-        return Err(invalid(format!(
-            "{path:?} starts with a slash; paths are relative to the bucket"
-        )));
+        return Err(invalid(format!("{path:?} starts with a slash; paths are relative to the bucket")));
     }
     if path.ends_with('/') {
-        return Err(invalid(format!(
-            "{path:?} ends with a slash; a directory is no file"
-        )));
+        return Err(invalid(format!("{path:?} ends with a slash; a directory is no file")));
     }
     for segment in path.split('/') {
         if segment.is_empty() {
@@ -143,9 +126,7 @@ fn check(path: &str) -> Result<()> {
             return Err(invalid(format!("{path:?} has a blank segment")));
         }
         if segment == "." || segment == ".." {
-            return Err(invalid(format!(
-                "{path:?} has the segment {segment:?}, which URLs resolve away"
-            )));
+            return Err(invalid(format!("{path:?} has the segment {segment:?}, which URLs resolve away")));
         }
     }
     Ok(())
@@ -221,16 +202,10 @@ pub(crate) fn check_id(argument: &'static str, id: &str) -> Result<()> {
         return Err(Error::invalid_input(argument, "it is empty"));
     }
     if id.bytes().all(|b| b == b'/') || id == "." || id == ".." {
-        return Err(Error::invalid_input(
-            argument,
-            format!("{id:?} is no id but a place in a path"),
-        ));
+        return Err(Error::invalid_input(argument, format!("{id:?} is no id but a place in a path")));
     }
     if id.chars().any(char::is_control) {
-        return Err(Error::invalid_input(
-            argument,
-            format!("{id:?} contains a control character"),
-        ));
+        return Err(Error::invalid_input(argument, format!("{id:?} contains a control character")));
     }
     Ok(())
 }

@@ -1,1 +1,44 @@
 //! An async, fluent, resource-scoped client for the CarbonFiles file-sharing API.
+
+mod auth;
+pub mod buckets;
+mod call;
+mod check;
+mod client;
+mod dashboard;
+mod error;
+mod expiry;
+mod file_path;
+pub mod files;
+mod health;
+mod http;
+pub mod keys;
+mod lent;
+pub mod models;
+mod paging;
+mod raw;
+mod refusal;
+mod short_urls;
+mod stats;
+mod transfer;
+mod upload_tokens;
+
+pub use crate::auth::Token;
+pub use crate::buckets::{Bucket, Buckets};
+pub use crate::call::Call;
+pub use crate::check::{Access, Check};
+pub use crate::client::{Client, ClientBuilder};
+pub use crate::dashboard::{CreateDashboardToken, Dashboard, GetDashboardUser};
+pub use crate::error::{Error, ErrorKind, Result, TimeoutPhase};
+pub use crate::expiry::Expiry;
+pub use crate::file_path::FilePath;
+pub use crate::files::{File, Files};
+pub use crate::health::GetHealth;
+pub use crate::http::{RetryPolicy, Timeouts};
+pub use crate::keys::{Key, Keys};
+pub use crate::paging::{Items, Page};
+pub use crate::raw::RawRequest;
+pub use crate::short_urls::{DeleteShortUrl, ResolveShortUrl, ShortUrl, ShortUrlTarget, ShortUrls};
+pub use crate::stats::GetStats;
+pub use crate::transfer::{ContentInfo, Download, DownloadReader, DownloadStream, Downloaded, Phase, Progress, Source};
+pub use crate::upload_tokens::{CreateUploadToken, UploadTokens};

@@ -35,14 +35,8 @@ fn texts_that_the_server_takes() {
         ("2030-01-02T03:04Z", "2030-01-02T03:04:00Z"),            // 194
         ("2030-01-02T03:04-05:30", "2030-01-02T08:34:00Z"),
         ("2030-01-02T03:04", "2030-01-02T03:04:00Z"),
-        (
-            "2030-01-02T03:04:05.1234567Z",
-            "2030-01-02T03:04:05.123456Z",
-        ),
-        (
-            "9999-12-31T23:59:59.9999999Z",
-            "9999-12-31T23:59:59.999999Z",
-        ),
+        ("2030-01-02T03:04:05.1234567Z", "2030-01-02T03:04:05.123456Z"),
+        ("9999-12-31T23:59:59.9999999Z", "9999-12-31T23:59:59.999999Z"),
     ] {
         assert_eq!(wire(text).unwrap(), sent, "{text:?}");
         assert_eq!(wire(text.to_owned()).unwrap(), sent, "{text:?}");
@@ -114,18 +108,11 @@ fn past_times_need_allow_past() {
         (Expiry::from(past), "2020-01-01T00:00:00Z"),
         (Expiry::from(past.fixed_offset()), "2020-01-01T00:00:00Z"),
         (Expiry::from(system), "2020-01-01T00:00:00Z"),
-        (
-            Expiry::from(UNIX_EPOCH - Duration::from_secs(1)),
-            "1969-12-31T23:59:59Z",
-        ),
+        (Expiry::from(UNIX_EPOCH - Duration::from_secs(1)), "1969-12-31T23:59:59Z"),
         (Expiry::from(now()), "2026-11-21T10:21:58.341110Z"),
     ] {
         assert!(refusal(expiry.clone()).contains("has passed"), "{expiry:?}");
-        assert_eq!(
-            wire(expiry.clone().allow_past()).unwrap(),
-            sent,
-            "{expiry:?}"
-        );
+        assert_eq!(wire(expiry.clone().allow_past()).unwrap(), sent, "{expiry:?}");
     }
 }
 
@@ -167,24 +154,13 @@ fn durations_are_rounded_up_to_whole_seconds() {
 fn never_is_for_buckets_only() {
     for never in [Expiry::never(), Expiry::from("never")] {
         assert_eq!(never.to_wire(ExpiryOf::Bucket).unwrap(), "never");
-        let token = never
-            .to_wire(ExpiryOf::UploadToken)
-            .unwrap_err()
-            .to_string();
+        let token = never.to_wire(ExpiryOf::UploadToken).unwrap_err().to_string();
         assert!(token.contains("one day"), "{token}");
-        let dashboard = never
-            .to_wire(ExpiryOf::DashboardToken)
-            .unwrap_err()
-            .to_string();
+        let dashboard = never.to_wire(ExpiryOf::DashboardToken).unwrap_err().to_string();
         assert!(dashboard.contains("24 hours"), "{dashboard}");
     }
     // the 24 hours themselves are the server's to enforce
-    assert_eq!(
-        Expiry::from("25h")
-            .to_wire(ExpiryOf::DashboardToken)
-            .unwrap(),
-        "25h"
-    );
+    assert_eq!(Expiry::from("25h").to_wire(ExpiryOf::DashboardToken).unwrap(), "25h");
 }
 
 proptest! {
@@ -232,8 +208,5 @@ fn is_wire_form(text: &str) -> bool {
     text == "never"
         || ("smhdw".contains(last) && digits(head) && head.len() <= 19)
         || digits(text)
-        || (text.len() >= 20
-            && text.as_bytes()[10] == b'T'
-            && last == "Z"
-            && time::parse(text).is_some())
+        || (text.len() >= 20 && text.as_bytes()[10] == b'T' && last == "Z" && time::parse(text).is_some())
 }

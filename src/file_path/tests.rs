@@ -84,10 +84,7 @@ fn encoded_as_the_server_reads_it() {
     assert_eq!(path("\u{fc}.txt").encoded(), "%C3%BC.txt");
     assert_eq!(path("a-b_c.d~e").encoded(), "a-b_c.d~e");
     assert_eq!(encode_segment("tenant/1"), "tenant%2F1");
-    assert_eq!(
-        encode_filename_star("q\"uo\r\nte's.txt"),
-        "q%22uo%0D%0Ate%27s.txt"
-    );
+    assert_eq!(encode_filename_star("q\"uo\r\nte's.txt"), "q%22uo%0D%0Ate%27s.txt");
 }
 
 #[test]
@@ -95,14 +92,7 @@ fn operations_in_disguise() {
     for text in ["x/content", "x/verify", "a/b/CONTENT", "x/Verify"] {
         assert!(path(text).shadows_operation(), "{text}");
     }
-    for text in [
-        "content",
-        "verify",
-        "content/x",
-        "x/content.txt",
-        "x/contents",
-        "x/ls",
-    ] {
+    for text in ["content", "verify", "content/x", "x/content.txt", "x/contents", "x/ls"] {
         assert!(!path(text).shadows_operation(), "{text}");
     }
 }
@@ -117,23 +107,11 @@ fn only_printable_ascii_is_safe_for_the_stream_route() {
 
 #[test]
 fn local_names() {
-    assert_eq!(
-        FilePath::from_local_name("/tmp/photo.jpg").unwrap(),
-        path("photo.jpg")
-    );
-    assert_eq!(
-        FilePath::from_local_name("photo.jpg").unwrap(),
-        path("photo.jpg")
-    );
+    assert_eq!(FilePath::from_local_name("/tmp/photo.jpg").unwrap(), path("photo.jpg"));
+    assert_eq!(FilePath::from_local_name("photo.jpg").unwrap(), path("photo.jpg"));
     assert_eq!(FilePath::from_local_name("dir/").unwrap(), path("dir"));
     for none in ["", "/", "..", "a/.."] {
-        assert!(
-            FilePath::from_local_name(none)
-                .unwrap_err()
-                .to_string()
-                .contains("no file name"),
-            "{none:?}"
-        );
+        assert!(FilePath::from_local_name(none).unwrap_err().to_string().contains("no file name"), "{none:?}");
     }
 }
 
@@ -144,18 +122,8 @@ fn local_names_that_cannot_be_paths() {
     use std::os::unix::ffi::OsStrExt;
 
     let latin1 = Path::new(OsStr::from_bytes(b"/tmp/caf\xe9.txt"));
-    assert!(
-        FilePath::from_local_name(latin1)
-            .unwrap_err()
-            .to_string()
-            .contains("not UTF-8")
-    );
-    assert!(
-        FilePath::from_local_name("/tmp/a\\b")
-            .unwrap_err()
-            .to_string()
-            .contains("backslash")
-    );
+    assert!(FilePath::from_local_name(latin1).unwrap_err().to_string().contains("not UTF-8"));
+    assert!(FilePath::from_local_name("/tmp/a\\b").unwrap_err().to_string().contains("backslash"));
 }
 
 #[test]
@@ -163,9 +131,7 @@ fn ids() {
     for good in ["I3kuFm88eW", "cf4_a22fc4b8", "tenant/1", "...", "\u{fc}"] {
         check_id("id", good).unwrap();
     }
-    for bad in [
-        "", " ", "/", "///", ".", "..", "a\0", "a\nb", "\u{7f}", "\u{85}",
-    ] {
+    for bad in ["", " ", "/", "///", ".", "..", "a\0", "a\nb", "\u{7f}", "\u{85}"] {
         let error = check_id("bucket", bad).unwrap_err();
         assert!(error.to_string().contains("bucket"), "{bad:?}: {error}");
     }

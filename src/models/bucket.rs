@@ -24,20 +24,10 @@ pub struct BucketInfo {
     #[serde(with = "time", alias = "createdAt")]
     pub created_at: DateTime<Utc>,
     /// When it and its files go; `None` = never.
-    #[serde(
-        with = "time::option",
-        default,
-        alias = "expiresAt",
-        skip_serializing_if = "Option::is_none"
-    )]
+    #[serde(with = "time::option", default, alias = "expiresAt", skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<DateTime<Utc>>,
     /// The last upload or download; `None` = not used yet.
-    #[serde(
-        with = "time::option",
-        default,
-        alias = "lastUsedAt",
-        skip_serializing_if = "Option::is_none"
-    )]
+    #[serde(with = "time::option", default, alias = "lastUsedAt", skip_serializing_if = "Option::is_none")]
     pub last_used_at: Option<DateTime<Utc>>,
     /// Number of files.
     #[serde(alias = "fileCount")]

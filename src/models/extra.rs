@@ -20,9 +20,7 @@ impl Extra {
     /// Ask for a `serde_json::Value` to get any shape.
     #[must_use]
     pub fn get<T: DeserializeOwned>(&self, name: &str) -> Option<T> {
-        self.0
-            .get(name)
-            .and_then(|value| T::deserialize(value).ok())
+        self.0.get(name).and_then(|value| T::deserialize(value).ok())
     }
 
     /// The names, in alphabetical order.

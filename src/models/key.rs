@@ -37,11 +37,7 @@ pub struct KeyInfo {
     #[serde(with = "time")]
     pub created_at: DateTime<Utc>,
     /// When the server last looked the key up, at most every 30 s; `None` = never.
-    #[serde(
-        with = "time::option",
-        default,
-        skip_serializing_if = "Option::is_none"
-    )]
+    #[serde(with = "time::option", default, skip_serializing_if = "Option::is_none")]
     pub last_used_at: Option<DateTime<Utc>>,
     /// Number of buckets.
     pub bucket_count: u64,

@@ -10,20 +10,13 @@ use chrono::{DateTime, Datelike, SecondsFormat, Utc};
 use serde::de::{self, Deserializer, Visitor};
 use serde::ser::{self, Serializer};
 
-pub(crate) fn deserialize<'de, D: Deserializer<'de>>(
-    deserializer: D,
-) -> Result<DateTime<Utc>, D::Error> {
+pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<DateTime<Utc>, D::Error> {
     deserializer.deserialize_str(TimeVisitor)
 }
 
-pub(crate) fn serialize<S: Serializer>(
-    time: &DateTime<Utc>,
-    serializer: S,
-) -> Result<S::Ok, S::Error> {
+pub(crate) fn serialize<S: Serializer>(time: &DateTime<Utc>, serializer: S) -> Result<S::Ok, S::Error> {
     if !is_rfc3339_year(time) {
-        return Err(ser::Error::custom(
-            "a time outside the years 0 to 9999 has no RFC 3339 form",
-        ));
+        return Err(ser::Error::custom("a time outside the years 0 to 9999 has no RFC 3339 form"));
     }
     serializer.serialize_str(&time.to_rfc3339_opts(SecondsFormat::AutoSi, true))
 }
@@ -36,37 +29,25 @@ pub(crate) mod option {
     #[derive(Serialize, Deserialize)]
     struct Time(#[serde(with = "super")] DateTime<Utc>);
 
-    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(
-        deserializer: D,
-    ) -> Result<Option<DateTime<Utc>>, D::Error> {
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<DateTime<Utc>>, D::Error> {
         Ok(Option::<Time>::deserialize(deserializer)?.map(|time| time.0))
     }
 
-    pub(crate) fn serialize<S: Serializer>(
-        time: &Option<DateTime<Utc>>,
-        serializer: S,
-    ) -> Result<S::Ok, S::Error> {
+    pub(crate) fn serialize<S: Serializer>(time: &Option<DateTime<Utc>>, serializer: S) -> Result<S::Ok, S::Error> {
         time.map(Time).serialize(serializer)
     }
 }
 
 /// The instant, or `None` where `text` is no time of a kind that the server writes.
 pub(crate) fn parse(text: &str) -> Option<DateTime<Utc>> {
-    let text = if has_zone(text) {
-        Cow::Borrowed(text)
-    } else {
-        Cow::Owned(format!("{text}Z"))
-    };
+    let text = if has_zone(text) { Cow::Borrowed(text) } else { Cow::Owned(format!("{text}Z")) };
     let time = DateTime::parse_from_rfc3339(&text).ok()?.to_utc();
     // An offset can push the last day of 9999 into a year that could not be written back.
     is_rfc3339_year(&time).then_some(time)
 }
 
 fn has_zone(text: &str) -> bool {
-    matches!(
-        text.as_bytes(),
-        [.., b'Z' | b'z'] | [.., b'+' | b'-', _, _, b':', _, _]
-    )
+    matches!(text.as_bytes(), [.., b'Z' | b'z'] | [.., b'+' | b'-', _, _, b':', _, _])
 }
 
 fn is_rfc3339_year(time: &DateTime<Utc>) -> bool {
@@ -108,23 +89,14 @@ mod tests {
         }
         assert_eq!(parse("2026-11-21T09:36:05"), parse("2026-11-21T09:36:05Z"));
         assert!(parse("0001-01-01T00:00:00").is_some(), "DateTime.MinValue");
-        assert!(
-            parse("9999-12-31T23:59:59.9999999Z").is_some(),
-            "DateTime.MaxValue"
-        );
+        assert!(parse("9999-12-31T23:59:59.9999999Z").is_some(), "DateTime.MaxValue");
     }
 
     #[test]
     fn what_is_no_time() {
-        for text in [
-            "",
-            "Z",
-            "2026-11-21",
-            "09:36:41",
-            "2026-02-30T00:00:00Z",
-            "1795342918",
-            "9999-12-31T23:59:59-01:00",
-        ] {
+        for text in
+            ["", "Z", "2026-11-21", "09:36:41", "2026-02-30T00:00:00Z", "1795342918", "9999-12-31T23:59:59-01:00"]
+        {
             assert_eq!(parse(text), None, "{text}");
         }
         let mut far = DateTime::<Utc>::MAX_UTC;

@@ -4,9 +4,8 @@ use std::any::type_name;
 use std::collections::BTreeMap;
 
 use carbonfiles::models::{
-    BucketDetails, BucketInfo, DashboardUser, DirectoryListing, Extra, FileInfo, Health, KeyInfo,
-    KeyUsage, NewDashboardToken, NewKey, NewUploadToken, Stats, TreePage, UploadedFile,
-    Verification,
+    BucketDetails, BucketInfo, DashboardUser, DirectoryListing, Extra, FileInfo, Health, KeyInfo, KeyUsage,
+    NewDashboardToken, NewKey, NewUploadToken, Stats, TreePage, UploadedFile, Verification,
 };
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -70,10 +69,7 @@ fn model<T: Serialize + DeserializeOwned + Extras>() -> Body {
         }
         let mut extras = Vec::new();
         read.extras(&mut extras);
-        let kept = extras
-            .iter()
-            .filter(|extra| extra.get::<Value>("laterMember_at2").is_some())
-            .count();
+        let kept = extras.iter().filter(|extra| extra.get::<Value>("laterMember_at2").is_some()).count();
         if kept != added {
             return Err(format!("{added} unknown members added, {kept} kept"));
         }
@@ -89,10 +85,7 @@ fn add_members(value: &mut Value) -> usize {
             if members.contains_key("items") || members.contains_key("uploaded") {
                 return inner;
             }
-            members.insert(
-                "laterMember_at2".to_owned(),
-                json!({"deep": [1, -2, 2.5, null, "ü"]}),
-            );
+            members.insert("laterMember_at2".to_owned(), json!({"deep": [1, -2, 2.5, null, "ü"]}));
             inner + 1
         }
         Value::Array(items) => items.iter_mut().map(add_members).sum(),
@@ -178,10 +171,7 @@ fn route(method: &str, target: &str) -> Body {
             word => words.push(word),
         }
     }
-    let tree = query
-        .to_ascii_lowercase()
-        .split('&')
-        .any(|pair| pair.starts_with("delimiter="));
+    let tree = query.to_ascii_lowercase().split('&').any(|pair| pair.starts_with("delimiter="));
     match (method, words.as_slice()) {
         ("HEAD", _) => Body::Other("no body (HEAD)"),
         ("GET", ["healthz"]) => model::<Health>(),
@@ -202,9 +192,7 @@ fn route(method: &str, target: &str) -> Body {
         ("GET", ["api", "buckets", _, "files"]) if tree => model::<TreePage>(),
         ("GET", ["api", "buckets", _, "files"]) => model::<Page<FileInfo>>(),
         ("PATCH", ["api", "buckets", _, "files", _, .., "content"]) => model::<FileInfo>(),
-        ("GET", ["api", "buckets", _, "files", _, .., "content"]) => {
-            Body::Other("content of a file that is JSON")
-        }
+        ("GET", ["api", "buckets", _, "files", _, .., "content"]) => Body::Other("content of a file that is JSON"),
         ("GET", ["api", "buckets", _, "files", _, .., "verify"]) => model::<Verification>(),
         ("GET", ["api", "buckets", _, "files", _, ..]) => model::<FileInfo>(),
         ("POST", ["hub", "files", "negotiate"]) => Body::Other("hub negotiation"),
@@ -217,44 +205,28 @@ fn is_error(body: &Value) -> bool {
         return false;
     };
     members.get("error").is_some_and(Value::is_string)
-        && members
-            .iter()
-            .all(|(name, value)| matches!(name.as_str(), "error" | "hint") && value.is_string())
+        && members.iter().all(|(name, value)| matches!(name.as_str(), "error" | "hint") && value.is_string())
 }
 
 #[test]
 fn every_recorded_json_body_survives_its_model() {
-    let file = concat!(
-        env!("CARGO_MANIFEST_DIR"),
-        "/tests/data/carbonfiles/recordings.json"
-    );
-    let exchanges: Vec<Value> =
-        serde_json::from_str(&std::fs::read_to_string(file).unwrap()).unwrap();
+    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/carbonfiles/recordings.json");
+    let exchanges: Vec<Value> = serde_json::from_str(&std::fs::read_to_string(file).unwrap()).unwrap();
     let mut counts = BTreeMap::<String, usize>::new();
     let mut problems = Vec::new();
     let mut bodies = 0;
     for exchange in &exchanges {
         let (request, response) = (&exchange["request"], &exchange["response"]);
         // "json, cut": long texts are shortened, so what is left is still a body of that route
-        if !matches!(
-            response["body_encoding"].as_str(),
-            Some("json" | "json, cut")
-        ) {
+        if !matches!(response["body_encoding"].as_str(), Some("json" | "json, cut")) {
             continue;
         }
         bodies += 1;
         let (n, status) = (&exchange["n"], response["status"].as_u64().unwrap());
-        let (method, path) = (
-            request["method"].as_str().unwrap(),
-            request["path"].as_str().unwrap(),
-        );
+        let (method, path) = (request["method"].as_str().unwrap(), request["path"].as_str().unwrap());
         let body = &response["body"];
         let kind = if !(200..300).contains(&status) {
-            if is_error(body) {
-                Body::Other("error body")
-            } else {
-                Body::Unknown
-            }
+            if is_error(body) { Body::Other("error body") } else { Body::Unknown }
         } else if body.get("...").is_some() {
             Body::Other("cut out of the recordings")
         } else {
@@ -269,9 +241,7 @@ fn every_recorded_json_body_survives_its_model() {
                 name
             }
             Body::Unknown => {
-                problems.push(format!(
-                    "[{n}] {method} {path}: {status} of no known route: {body}"
-                ));
+                problems.push(format!("[{n}] {method} {path}: {status} of no known route: {body}"));
                 "unknown"
             }
         };
@@ -281,12 +251,7 @@ fn every_recorded_json_body_survives_its_model() {
         println!("{count:4} {name}");
     }
     println!("{bodies:4} JSON bodies of {} exchanges", exchanges.len());
-    assert!(
-        problems.is_empty(),
-        "{} problems:\n{}",
-        problems.len(),
-        problems.join("\n")
-    );
+    assert!(problems.is_empty(), "{} problems:\n{}", problems.len(), problems.join("\n"));
     for model in [
         "Health",
         "Stats",
@@ -306,10 +271,7 @@ fn every_recorded_json_body_survives_its_model() {
         "FileInfo",
         "Verification",
     ] {
-        assert!(
-            counts.contains_key(model),
-            "no {model} in the recordings: {counts:?}"
-        );
+        assert!(counts.contains_key(model), "no {model} in the recordings: {counts:?}");
     }
 }
 

@@ -1,0 +1,164 @@
+//! Credentials: what is sent with a request, and who it makes the caller.
+
+use std::fmt;
+use std::future::Future;
+use std::sync::Arc;
+
+use futures::future::BoxFuture;
+use http::HeaderValue;
+
+use crate::error::{BoxError, Error, ErrorKind, Result};
+
+/// A credential: an admin key, an API key (`cf4_…`), a dashboard token (a JWT) or an upload token (`cfu_…`).
+///
+/// Its `Debug` never shows it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Token(Arc<str>);
+
+impl Token {
+    /// Takes the text of a credential.
+    pub fn new(token: impl Into<String>) -> Self {
+        Self(token.into().into())
+    }
+
+    /// The text itself. Keep it out of logs.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+
+    /// Upload tokens go into the query of an upload; every other credential is a bearer token.
+    #[must_use]
+    pub fn is_upload_token(&self) -> bool {
+        self.0.starts_with("cfu_")
+    }
+
+    /// Refuses what could never be sent: nothing, blanks (the server takes exactly one space before the token), and
+    /// what is not visible ASCII.
+    pub(crate) fn check(&self) -> Result<()> {
+        if self.0.is_empty() {
+            return Err(Error::invalid_input("token", "it is empty"));
+        }
+        if !self.0.bytes().all(|b| b.is_ascii_graphic()) {
+            return Err(Error::invalid_input("token", "it holds a blank, a control or a non-ASCII character"));
+        }
+        Ok(())
+    }
+
+    pub(crate) fn bearer(&self) -> Result<HeaderValue> {
+        self.check()?;
+        let mut value = HeaderValue::try_from(format!("Bearer {}", self.0))
+            .map_err(|_| Error::invalid_input("token", "it can't be sent in a header"))?;
+        value.set_sensitive(true);
+        Ok(value)
+    }
+}
+
+impl fmt::Debug for Token {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Token([redacted])")
+    }
+}
+
+impl From<&str> for Token {
+    fn from(token: &str) -> Self {
+        Self(token.into())
+    }
+}
+
+impl From<String> for Token {
+    fn from(token: String) -> Self {
+        Self(token.into())
+    }
+}
+
+impl From<&String> for Token {
+    fn from(token: &String) -> Self {
+        Self(token.as_str().into())
+    }
+}
+
+impl From<&Token> for Token {
+    fn from(token: &Token) -> Self {
+        token.clone()
+    }
+}
+
+impl From<&crate::models::Secret> for Token {
+    fn from(secret: &crate::models::Secret) -> Self {
+        secret.expose().into()
+    }
+}
+
+impl From<crate::models::Secret> for Token {
+    fn from(secret: crate::models::Secret) -> Self {
+        secret.expose().into()
+    }
+}
+
+type Provide = dyn Fn() -> BoxFuture<'static, Result<Token, BoxError>> + Send + Sync;
+
+/// Where a client's credential comes from.
+#[derive(Clone, Default)]
+pub(crate) enum Credentials {
+    #[default]
+    Anonymous,
+    Fixed(Token),
+    /// Asked before each attempt, so that a renewed token is used by the next retry.
+    Provider(Arc<Provide>),
+}
+
+impl Credentials {
+    pub(crate) fn provider<F, Fut, T, E>(provide: F) -> Self
+    where
+        F: Fn() -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<T, E>> + Send + 'static,
+        T: Into<Token>,
+        E: Into<BoxError>,
+    {
+        Self::Provider(Arc::new(move || {
+            let token = provide();
+            Box::pin(async move { token.await.map(Into::into).map_err(Into::into) })
+        }))
+    }
+
+    pub(crate) async fn token(&self) -> Result<Option<Token>> {
+        match self {
+            Self::Anonymous => Ok(None),
+            Self::Fixed(token) => Ok(Some(token.clone())),
+            Self::Provider(provide) => match provide().await {
+                Ok(token) => Ok(Some(token)),
+                Err(cause) => Err(Error::new(ErrorKind::Unauthenticated, "the token provider failed").caused_by(cause)),
+            },
+        }
+    }
+}
+
+impl fmt::Debug for Credentials {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Anonymous => "Anonymous",
+            Self::Fixed(_) => "Fixed([redacted])",
+            Self::Provider(_) => "Provider",
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn debug_hides_the_token() {
+        let token = Token::new("cf4_secret");
+        assert!(!format!("{token:?} {:?}", Credentials::Fixed(token.clone())).contains("secret"));
+    }
+
+    #[test]
+    fn unsendable_tokens_are_refused() {
+        for bad in ["", " ", "a b", "a\nb", "schlüssel"] {
+            assert!(Token::new(bad).check().is_err(), "{bad:?}");
+        }
+        assert!(Token::new("cf4_x").bearer().unwrap().is_sensitive());
+    }
+}

@@ -1,0 +1,89 @@
+//! `GET /api/buckets/{id}`
+
+use super::Bucket;
+use crate::error::{Error, Result};
+use crate::http::{CallOptions, Request, awaitable};
+use crate::models::BucketDetails;
+
+/// How many files `with_files` brings along, as the server's own `include=files` does.
+const FILES: u64 = 100;
+
+impl Bucket {
+    /// What the bucket is (public). `NotFound` where there is none, or it has expired.
+    ///
+    /// The server may answer from a cache that is up to 10 min old (wire description section 6); counts are dropped from
+    /// it by each change of the bucket or its files.
+    pub fn get(&self) -> GetBucket {
+        GetBucket { bucket: self.clone(), with_files: false, options: CallOptions::default() }
+    }
+
+    /// As [`Bucket::get`], where a bucket that is not there is `None`.
+    pub fn get_opt(&self) -> GetBucketOpt {
+        GetBucketOpt { get: self.get(), options: CallOptions::default() }
+    }
+}
+
+/// Asks what a bucket is. Made by [`Bucket::get`].
+#[derive(Debug, Clone)]
+#[must_use = "nothing is sent until it is awaited"]
+pub struct GetBucket {
+    bucket: Bucket,
+    with_files: bool,
+    options: CallOptions,
+}
+
+impl GetBucket {
+    /// Brings along the first 100 files by path.
+    ///
+    /// They are read by a second call: the server's own `include=files` depends on who asked before (surprise 8 of the
+    /// wire description).
+    pub fn with_files(mut self) -> Self {
+        self.with_files = true;
+        self
+    }
+
+    async fn run(self) -> Result<BucketDetails> {
+        let transport = &self.bucket.client.transport;
+        let request = Request::get(self.bucket.route("")?).options(self.options.clone());
+        let mut details: BucketDetails = transport.send(request).await?.json()?;
+        // The cache may have kept somebody else's `include=files`.
+        (details.files, details.has_more_files) = (None, None);
+        if self.with_files {
+            let mut list = self.bucket.files().list().limit(FILES);
+            list = list.sort(crate::models::FileSort::Path).order(crate::models::Order::Asc).options(self.options);
+            let page = list.await?;
+            details.has_more_files = Some(page.has_more());
+            details.files = Some(page.items);
+        }
+        Ok(details)
+    }
+}
+
+awaitable!(GetBucket => BucketDetails);
+
+/// Asks what a bucket is, if it is there. Made by [`Bucket::get_opt`].
+#[derive(Debug, Clone)]
+#[must_use = "nothing is sent until it is awaited"]
+pub struct GetBucketOpt {
+    get: GetBucket,
+    options: CallOptions,
+}
+
+impl GetBucketOpt {
+    /// Brings along the first 100 files by path.
+    pub fn with_files(mut self) -> Self {
+        self.get = self.get.with_files();
+        self
+    }
+
+    async fn run(mut self) -> Result<Option<BucketDetails>> {
+        self.get.options = self.options;
+        self.get.run().await.map(Some).or_else(none_where_not_found)
+    }
+}
+
+awaitable!(GetBucketOpt => Option<BucketDetails>);
+
+pub(crate) fn none_where_not_found<T>(error: Error) -> Result<Option<T>> {
+    if error.is_not_found() { Ok(None) } else { Err(error) }
+}

@@ -1,0 +1,94 @@
+//! Buckets: where files live, with an owner and perhaps an expiry.
+
+mod create;
+mod delete;
+mod get;
+mod list;
+mod summary;
+mod update;
+mod zip;
+
+use std::sync::Arc;
+
+pub use create::CreateBucket;
+pub use delete::DeleteBucket;
+pub(crate) use get::none_where_not_found;
+pub use get::{GetBucket, GetBucketOpt};
+pub use list::{ListAllBuckets, ListBuckets};
+pub use summary::GetSummary;
+pub use update::UpdateBucket;
+pub use zip::{DownloadZip, HeadZip};
+
+use crate::client::Client;
+use crate::error::Result;
+use crate::file_path::{check_id, encode_segment};
+use crate::files::{File, Files};
+use crate::lent::{Lent, lend};
+use crate::upload_tokens::UploadTokens;
+
+/// All buckets of a server: create, list, and `client.buckets()["id"]`.
+#[derive(Debug, Clone)]
+pub struct Buckets {
+    client: Client,
+    lent: Lent<Bucket>,
+}
+
+impl Buckets {
+    pub(crate) fn new(client: Client) -> Self {
+        Self { client, lent: Lent::default() }
+    }
+
+    /// The bucket of an id, by value.
+    #[must_use]
+    pub fn bucket(&self, id: impl AsRef<str>) -> Bucket {
+        Bucket::new(self.client.clone(), id.as_ref())
+    }
+}
+
+lend!(Buckets, bucket -> Bucket);
+
+/// One bucket, by its id. Making a handle sends nothing; whether the bucket is there shows with the first call.
+#[derive(Debug, Clone)]
+pub struct Bucket {
+    client: Client,
+    id: Arc<str>,
+}
+
+impl Bucket {
+    pub(crate) fn new(client: Client, id: &str) -> Self {
+        Self { client, id: id.into() }
+    }
+
+    /// The id.
+    #[must_use]
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// The files in it: upload, list, and `bucket.files()["docs/a.txt"]`.
+    #[must_use]
+    pub fn files(&self) -> Files {
+        Files::new(self.clone())
+    }
+
+    /// One file in it: the same as `bucket.files()["docs/a.txt"]`, by value.
+    #[must_use]
+    pub fn file(&self, path: impl AsRef<str>) -> File {
+        File::new(self.clone(), path.as_ref())
+    }
+
+    /// Upload tokens, for those who may upload here and nothing else.
+    #[must_use]
+    pub fn upload_tokens(&self) -> UploadTokens {
+        UploadTokens::new(self.clone())
+    }
+
+    pub(crate) fn client(&self) -> &Client {
+        &self.client
+    }
+
+    pub(crate) fn route(&self, rest: &str) -> Result<String> {
+        check_id("bucket id", &self.id)?;
+        Ok(format!("/api/buckets/{}{rest}", encode_segment(&self.id)))
+    }
+}

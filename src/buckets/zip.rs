@@ -1,0 +1,118 @@
+//! `GET /api/buckets/{id}/zip`
+
+use std::fmt;
+use std::path::Path;
+use std::time::Duration;
+
+use http::{Method, StatusCode};
+
+use super::Bucket;
+use crate::error::{Error, Result};
+use crate::http::{CallOptions, Request, awaitable};
+use crate::transfer::{
+    Callback, ContentInfo, Download, DownloadPlan, Downloaded, PROGRESS_INTERVAL, Progress, Reporter, save,
+};
+
+impl Bucket {
+    /// All files of the bucket as a ZIP archive, made by the server on the way (public).
+    ///
+    /// Its length is not known beforehand, and it can't be resumed: a cut is an error. The server can't make one for a
+    /// bucket whose **name** has a non-ASCII or control character (surprise 7); the error says so.
+    pub fn zip<'a>(&self) -> DownloadZip<'a> {
+        DownloadZip {
+            bucket: self.clone(),
+            progress: None,
+            interval: PROGRESS_INTERVAL,
+            options: CallOptions::default(),
+        }
+    }
+
+    /// The headers of the archive alone.
+    pub fn head_zip(&self) -> HeadZip {
+        HeadZip { bucket: self.clone(), options: CallOptions::default() }
+    }
+}
+
+/// Asks for a bucket's archive. Made by [`Bucket::zip`].
+#[must_use = "nothing is sent until it is awaited"]
+pub struct DownloadZip<'a> {
+    bucket: Bucket,
+    progress: Option<Callback<'a>>,
+    interval: Duration,
+    options: CallOptions,
+}
+
+impl<'a> DownloadZip<'a> {
+    /// Is told how far it is: at the start, at most ten times a second, and at the end. The total is not known.
+    pub fn progress(mut self, report: impl FnMut(Progress) + Send + 'a) -> Self {
+        self.progress = Some(Box::new(report));
+        self
+    }
+
+    /// The least time between two reports of progress; 100 ms by default.
+    pub fn progress_interval(mut self, interval: Duration) -> Self {
+        self.interval = interval;
+        self
+    }
+
+    /// Downloads it into a file, as [`File::download_to`](crate::File::download_to) does: the target is what it was, or
+    /// complete.
+    ///
+    /// # Errors
+    /// Those of the call, and `Io` or `InvalidInput` for the target.
+    pub async fn to_file(self, target: impl AsRef<Path>) -> Result<Downloaded> {
+        save(self.run().await?, target.as_ref(), true).await
+    }
+
+    async fn run(self) -> Result<Download<'a>> {
+        let plan = DownloadPlan {
+            transport: self.bucket.client.transport.clone(),
+            request: request(Method::GET, &self.bucket, self.options)?,
+            range: None,
+            verify: false,
+            reporter: Reporter::new(self.progress, self.interval),
+        };
+        match plan.start().await.map_err(explain)? {
+            Some(download) => Ok(download),
+            None => Err(Error::new(crate::ErrorKind::Decode, "the server said 'not modified' without being asked")),
+        }
+    }
+}
+
+awaitable!(DownloadZip<'a> => Download<'a>);
+
+impl fmt::Debug for DownloadZip<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DownloadZip").field("bucket", &self.bucket).finish_non_exhaustive()
+    }
+}
+
+/// Asks for the headers of a bucket's archive. Made by [`Bucket::head_zip`].
+#[derive(Debug, Clone)]
+#[must_use = "nothing is sent until it is awaited"]
+pub struct HeadZip {
+    bucket: Bucket,
+    options: CallOptions,
+}
+
+impl HeadZip {
+    async fn run(self) -> Result<ContentInfo> {
+        let request = request(Method::HEAD, &self.bucket, self.options)?;
+        let answer = self.bucket.client.transport.send(request).await.map_err(explain)?;
+        Ok(ContentInfo::of(answer.status, &answer.headers))
+    }
+}
+
+awaitable!(HeadZip => ContentInfo);
+
+fn request(method: Method, bucket: &Bucket, options: CallOptions) -> Result<Request> {
+    Ok(Request::new(method, bucket.route("/zip")?).slow().lasting_500().options(options))
+}
+
+fn explain(error: Error) -> Error {
+    if error.status() == Some(StatusCode::INTERNAL_SERVER_ERROR) && error.hint().is_none() {
+        return error
+            .with_hint("The server can't archive a bucket whose name has a non-ASCII character: rename it first");
+    }
+    error
+}

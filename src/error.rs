@@ -1,0 +1,334 @@
+//! The one error type of this crate: what kind it is, what the server said, and what was being done.
+
+use std::fmt;
+use std::time::Duration;
+
+use http::{Method, StatusCode};
+
+/// The result of every fallible call of this crate.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+pub(crate) type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+/// What went wrong, coarse enough to decide on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// An argument is not usable. Found before anything was sent, or the server's 400, 414, 415, 422 and 431.
+    InvalidInput,
+    /// No usable credential (401, and 403 where the server sees an anonymous caller).
+    Unauthenticated,
+    /// The credential does not allow this (403).
+    PermissionDenied,
+    /// There is no such thing (404, 410).
+    NotFound,
+    /// It collides with something that is there or under way (409).
+    Conflict,
+    /// The body is larger than the server takes (413).
+    PayloadTooLarge,
+    /// The storage granted is used up (507).
+    QuotaExceeded,
+    /// The range asked for lies outside the file (416).
+    RangeNotSatisfiable,
+    /// A condition such as `If-Match` did not hold (412).
+    PreconditionFailed,
+    /// Too many requests (429).
+    RateLimited,
+    /// A time limit passed; the phase tells which.
+    Timeout(TimeoutPhase),
+    /// No connection could be made: nothing was sent.
+    Connect,
+    /// The connection broke while a request or an answer was under way.
+    Interrupted,
+    /// The server failed (5xx).
+    Server,
+    /// The answer is not what the API promises: not JSON, a missing member, an unexpected status.
+    Decode,
+    /// The bytes that arrived are not the bytes that were sent: their SHA-256 or their number differs.
+    IntegrityMismatch,
+    /// The source or the remote file changed while it was being read.
+    ContentChanged,
+    /// The request would have to be sent again, but its body can be read only once.
+    BodyNotReplayable,
+    /// A local file, reader or stream failed.
+    Io,
+    /// The server does not do this.
+    Unsupported,
+}
+
+/// Which limit a [`ErrorKind::Timeout`] hit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum TimeoutPhase {
+    /// Making the connection.
+    Connect,
+    /// Sending the body: the connection took no more bytes, or the server gave up waiting for them (408).
+    Send,
+    /// Waiting for the answer after the whole request was sent.
+    Response,
+    /// Waiting for more of the answer's body.
+    Receive,
+    /// The total time allowed for the call.
+    Total,
+}
+
+/// An error of this crate.
+///
+/// `Display` says what happened in one line, with the request it happened to; [`std::error::Error::source`] has the
+/// cause. No credential is ever part of it: query parameters that carry secrets are cut out of the URL.
+pub struct Error(Box<Inner>);
+
+struct Inner {
+    kind: ErrorKind,
+    message: String,
+    hint: Option<String>,
+    status: Option<StatusCode>,
+    retry_after: Option<Duration>,
+    request: Option<RequestContext>,
+    fate: Fate,
+    source: Option<BoxError>,
+}
+
+/// The request that an error belongs to.
+#[derive(Debug, Clone)]
+pub(crate) struct RequestContext {
+    pub(crate) method: Method,
+    /// Without secrets.
+    pub(crate) url: String,
+    pub(crate) attempts: u32,
+    pub(crate) elapsed: Duration,
+    pub(crate) bytes_sent: u64,
+}
+
+/// What is known about whether the server acted on the last attempt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Fate {
+    /// Nothing reached the server.
+    NeverSent,
+    /// It may have been carried out.
+    Unknown,
+    /// The server answered.
+    Answered,
+}
+
+impl Error {
+    pub(crate) fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
+        Self(Box::new(Inner {
+            kind,
+            message: message.into(),
+            hint: None,
+            status: None,
+            retry_after: None,
+            request: None,
+            fate: Fate::NeverSent,
+            source: None,
+        }))
+    }
+
+    /// An argument that can't be used, found before anything was sent.
+    pub(crate) fn invalid_input(argument: &'static str, message: impl fmt::Display) -> Self {
+        Self::new(ErrorKind::InvalidInput, format!("invalid {argument}: {message}"))
+    }
+
+    pub(crate) fn io(what: impl Into<String>, source: std::io::Error) -> Self {
+        Self::new(ErrorKind::Io, what).caused_by(source)
+    }
+
+    pub(crate) fn caused_by(mut self, source: impl Into<BoxError>) -> Self {
+        self.0.source = Some(source.into());
+        self
+    }
+
+    pub(crate) fn with_fate(mut self, fate: Fate) -> Self {
+        self.0.fate = fate;
+        self
+    }
+
+    pub(crate) fn with_hint(mut self, hint: impl Into<String>) -> Self {
+        self.0.hint = Some(hint.into());
+        self
+    }
+
+    pub(crate) fn with_status(mut self, status: StatusCode) -> Self {
+        self.0.status = Some(status);
+        self.0.fate = Fate::Answered;
+        self
+    }
+
+    pub(crate) fn with_retry_after(mut self, after: Option<Duration>) -> Self {
+        self.0.retry_after = after;
+        self
+    }
+
+    /// Adds the request, unless a layer below has done so.
+    pub(crate) fn with_request(mut self, request: RequestContext) -> Self {
+        self.0.request.get_or_insert(request);
+        self
+    }
+
+    pub(crate) fn with_kind(mut self, kind: ErrorKind) -> Self {
+        self.0.kind = kind;
+        self
+    }
+
+    pub(crate) fn fate(&self) -> Fate {
+        self.0.fate
+    }
+
+    /// What went wrong, for code to decide on.
+    #[must_use]
+    pub fn kind(&self) -> ErrorKind {
+        self.0.kind
+    }
+
+    /// The status of the answer, where there was one.
+    #[must_use]
+    pub fn status(&self) -> Option<StatusCode> {
+        self.0.status
+    }
+
+    /// What happened: the server's own words where it gave any. Never empty.
+    #[must_use]
+    pub fn message(&self) -> &str {
+        &self.0.message
+    }
+
+    /// What to do about it, where the server or this crate knows.
+    #[must_use]
+    pub fn hint(&self) -> Option<&str> {
+        self.0.hint.as_deref()
+    }
+
+    /// The time that the server asked to wait before another try (`Retry-After`, RFC 9110 section 10.2.3).
+    #[must_use]
+    pub fn retry_after(&self) -> Option<Duration> {
+        self.0.retry_after
+    }
+
+    /// The method of the request.
+    #[must_use]
+    pub fn method(&self) -> Option<&Method> {
+        self.0.request.as_ref().map(|r| &r.method)
+    }
+
+    /// The URL of the request, without secrets.
+    #[must_use]
+    pub fn url(&self) -> Option<&str> {
+        self.0.request.as_ref().map(|r| r.url.as_str())
+    }
+
+    /// How many times the request was tried; 0 when nothing was sent.
+    #[must_use]
+    pub fn attempts(&self) -> u32 {
+        self.0.request.as_ref().map_or(0, |r| r.attempts)
+    }
+
+    /// The time from the start of the call to the error, retries included.
+    #[must_use]
+    pub fn elapsed(&self) -> Option<Duration> {
+        self.0.request.as_ref().map(|r| r.elapsed)
+    }
+
+    /// How many bytes of the body the last attempt handed to the transport.
+    #[must_use]
+    pub fn bytes_sent(&self) -> u64 {
+        self.0.request.as_ref().map_or(0, |r| r.bytes_sent)
+    }
+
+    /// An argument is not usable.
+    #[must_use]
+    pub fn is_invalid_input(&self) -> bool {
+        self.kind() == ErrorKind::InvalidInput
+    }
+
+    /// There is no such thing.
+    #[must_use]
+    pub fn is_not_found(&self) -> bool {
+        self.kind() == ErrorKind::NotFound
+    }
+
+    /// The credential is missing, bad, or does not allow this.
+    #[must_use]
+    pub fn is_denied(&self) -> bool {
+        matches!(self.kind(), ErrorKind::Unauthenticated | ErrorKind::PermissionDenied)
+    }
+
+    /// A time limit passed.
+    #[must_use]
+    pub fn is_timeout(&self) -> bool {
+        matches!(self.kind(), ErrorKind::Timeout(_))
+    }
+
+    /// No connection could be made.
+    #[must_use]
+    pub fn is_connect(&self) -> bool {
+        matches!(self.kind(), ErrorKind::Connect | ErrorKind::Timeout(TimeoutPhase::Connect))
+    }
+
+    /// The same call, made again later, may succeed. Whether making it again is safe is the caller's knowledge: this
+    /// crate has already repeated what is safe to repeat.
+    #[must_use]
+    pub fn is_retryable(&self) -> bool {
+        match self.kind() {
+            ErrorKind::Connect | ErrorKind::Interrupted | ErrorKind::RateLimited | ErrorKind::Timeout(_) => true,
+            ErrorKind::Server => self.status().is_none_or(|s| s != StatusCode::NOT_IMPLEMENTED),
+            _ => false,
+        }
+    }
+
+    fn line(&self) -> String {
+        use fmt::Write;
+        let inner = &self.0;
+        let mut line = inner.message.clone();
+        if let Some(hint) = &inner.hint {
+            let _ = write!(line, ". {hint}");
+        }
+        let mut notes = Vec::new();
+        if let Some(status) = inner.status {
+            notes.push(format!("status {}", status.as_u16()));
+        }
+        if let Some(request) = &inner.request {
+            notes.push(format!("{} {}", request.method, request.url));
+            if request.attempts > 1 {
+                notes.push(format!("{} attempts", request.attempts));
+            }
+        }
+        if !notes.is_empty() {
+            let _ = write!(line, " ({})", notes.join(", "));
+        }
+        line
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.line())
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.0.source.as_deref().map(|e| e as _)
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let inner = &self.0;
+        let mut out = f.debug_struct("Error");
+        out.field("kind", &inner.kind).field("message", &inner.message);
+        if let Some(hint) = &inner.hint {
+            out.field("hint", hint);
+        }
+        if let Some(status) = &inner.status {
+            out.field("status", &status.as_u16());
+        }
+        if let Some(request) = &inner.request {
+            out.field("request", request);
+        }
+        if let Some(source) = &inner.source {
+            out.field("source", source);
+        }
+        out.finish()
+    }
+}

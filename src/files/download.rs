@@ -1,0 +1,254 @@
+//! `GET /api/buckets/{id}/files/{path}/content`
+
+use std::fmt;
+use std::marker::PhantomData;
+use std::ops::{Bound, RangeBounds};
+use std::time::Duration;
+
+use http::header;
+
+use super::File;
+use crate::call::Call;
+use crate::error::{Error, ErrorKind, Result};
+use crate::http::{CallOptions, Request, RetryPolicy};
+use crate::transfer::{Callback, Download, DownloadPlan, Progress, Reporter, header_value};
+
+impl File {
+    /// The content (public): its head at once, its body as bytes, stream, reader or file.
+    ///
+    /// ```no_run
+    /// # async fn f(file: carbonfiles::File) -> carbonfiles::Result<()> {
+    /// let download = file.download().await?;
+    /// println!("{:?} {:?}", download.info().content_type, download.info().length);
+    /// let bytes = download.bytes(10 << 20).await?; // at most 10 MiB
+    /// # Ok(()) }
+    /// ```
+    pub fn download<'a>(&self) -> DownloadFile<'a> {
+        DownloadFile {
+            file: self.clone(),
+            range: Ok(None),
+            if_none_match: None,
+            if_match: None,
+            progress: None,
+            interval: crate::transfer::PROGRESS_INTERVAL,
+            verify: true,
+            options: CallOptions::default(),
+            outcome: PhantomData,
+        }
+    }
+}
+
+/// Asks for a content. Made by [`File::download`].
+#[must_use = "nothing is sent until it is awaited"]
+pub struct DownloadFile<'a, O = Download<'a>> {
+    file: File,
+    range: Result<Option<String>>,
+    if_none_match: Option<String>,
+    if_match: Option<String>,
+    progress: Option<Callback<'a>>,
+    interval: Duration,
+    verify: bool,
+    pub(super) options: CallOptions,
+    outcome: PhantomData<fn() -> O>,
+}
+
+/// What a download builder gives: a [`Download`], or with a condition an `Option` of one.
+pub trait Outcome<'a>: Sized + sealed::Sealed + 'a {
+    #[doc(hidden)]
+    fn of(download: Option<Download<'a>>) -> Result<Self>;
+}
+
+mod sealed {
+    pub trait Sealed {}
+    impl Sealed for crate::transfer::Download<'_> {}
+    impl Sealed for Option<crate::transfer::Download<'_>> {}
+}
+
+impl<'a> Outcome<'a> for Download<'a> {
+    fn of(download: Option<Download<'a>>) -> Result<Self> {
+        download.ok_or_else(|| Error::new(ErrorKind::Decode, "the server said 'not modified' without being asked"))
+    }
+}
+
+impl<'a> Outcome<'a> for Option<Download<'a>> {
+    fn of(download: Option<Download<'a>>) -> Result<Self> {
+        Ok(download)
+    }
+}
+
+impl<'a> DownloadFile<'a> {
+    /// Only if the content is another one than this ETag's: `None` where it is the same. A SHA-256 in hex does as well,
+    /// since that is what the server's ETags are.
+    pub fn if_none_match(self, etag: impl AsRef<str>) -> DownloadFile<'a, Option<Download<'a>>> {
+        DownloadFile {
+            file: self.file,
+            range: self.range,
+            if_none_match: Some(quoted(etag.as_ref())),
+            if_match: self.if_match,
+            progress: self.progress,
+            interval: self.interval,
+            verify: self.verify,
+            options: self.options,
+            outcome: PhantomData,
+        }
+    }
+}
+
+impl<'a, O: Outcome<'a>> DownloadFile<'a, O> {
+    /// Only these bytes: `0..100`, `100..`, `..=9`. An end past that of the file is moved to it; a start past it is
+    /// `RangeNotSatisfiable`. A part can't be checked against the hash of the whole.
+    pub fn range(mut self, bytes: impl RangeBounds<u64>) -> Self {
+        self.range = range_header(&bytes);
+        self
+    }
+
+    /// Only the last so many bytes.
+    pub fn last(mut self, bytes: u64) -> Self {
+        self.range = match bytes {
+            0 => Err(Error::invalid_input("range", "it is empty")),
+            bytes => Ok(Some(format!("bytes=-{bytes}"))),
+        };
+        self
+    }
+
+    /// Only if the content is still that of this ETag (or SHA-256 in hex): else `PreconditionFailed`.
+    pub fn if_match(mut self, etag: impl AsRef<str>) -> Self {
+        self.if_match = Some(quoted(etag.as_ref()));
+        self
+    }
+
+    /// Is told how far it is: at the start, at most ten times a second, and at the end.
+    pub fn progress(mut self, report: impl FnMut(Progress) + Send + 'a) -> Self {
+        self.progress = Some(Box::new(report));
+        self
+    }
+
+    /// The least time between two reports of progress; 100 ms by default.
+    pub fn progress_interval(mut self, interval: Duration) -> Self {
+        self.interval = interval;
+        self
+    }
+
+    /// Whether the whole content is compared with its SHA-256 on the way. It is, by default; a thread does it.
+    pub fn verify(mut self, verify: bool) -> Self {
+        self.verify = verify;
+        self
+    }
+
+    /// Sends it: the same as `.await` on the builder, as a future with a name.
+    pub fn send(self) -> Call<'a, O> {
+        self.into_future()
+    }
+
+    /// Adds a header to this call, or replaces one.
+    pub fn header(mut self, name: &str, value: &str) -> Self {
+        self.options.header(name, value);
+        self
+    }
+
+    /// Limits the whole call, the reading of the body included.
+    pub fn timeout(mut self, limit: Duration) -> Self {
+        self.options.total_timeout = Some(limit);
+        self
+    }
+
+    /// Limits the wait for the head of the answer.
+    pub fn response_timeout(mut self, limit: Duration) -> Self {
+        self.options.response_timeout = Some(limit);
+        self
+    }
+
+    /// Limits how long the body may stand still.
+    pub fn idle_timeout(mut self, limit: Duration) -> Self {
+        self.options.idle_timeout = Some(limit);
+        self
+    }
+
+    /// Replaces the client's retry policy for this call, resuming after a cut included.
+    pub fn retry(mut self, policy: RetryPolicy) -> Self {
+        self.options.retry = Some(policy);
+        self
+    }
+
+    async fn run(self) -> Result<O> {
+        let mut request = Request::get(self.file.route("/content")?).options(self.options);
+        if let Some(etag) = &self.if_none_match {
+            // Never with If-Modified-Since: this server lets that override a tag that does not match (surprise 27).
+            request = request.set_header(header::IF_NONE_MATCH, header_value("etag", etag)?);
+        }
+        if let Some(etag) = &self.if_match {
+            request = request.set_header(header::IF_MATCH, header_value("etag", etag)?);
+        }
+        let plan = DownloadPlan {
+            transport: self.file.client().transport.clone(),
+            request,
+            range: self.range?,
+            verify: self.verify,
+            reporter: Reporter::new(self.progress, self.interval),
+        };
+        O::of(plan.start().await?)
+    }
+}
+
+impl<'a, O: Outcome<'a>> IntoFuture for DownloadFile<'a, O> {
+    type Output = Result<O>;
+    type IntoFuture = Call<'a, O>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        Call::new(self.run())
+    }
+}
+
+impl<O> fmt::Debug for DownloadFile<'_, O> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DownloadFile").field("file", &self.file).finish_non_exhaustive()
+    }
+}
+
+/// An entity tag with its quotes, from one with or without.
+fn quoted(etag: &str) -> String {
+    if etag.ends_with('"') || etag == "*" { etag.to_owned() } else { format!("\"{etag}\"") }
+}
+
+/// `None` for everything: an empty file has no range that can be satisfied, not even `0-`.
+fn range_header(range: &impl RangeBounds<u64>) -> Result<Option<String>> {
+    let start = match range.start_bound() {
+        Bound::Included(start) => *start,
+        Bound::Excluded(before) => before.saturating_add(1),
+        Bound::Unbounded => 0,
+    };
+    let empty = || Err(Error::invalid_input("range", "it is empty"));
+    let last = match range.end_bound() {
+        Bound::Included(last) => *last,
+        Bound::Excluded(0) => return empty(),
+        Bound::Excluded(end) => end - 1,
+        Bound::Unbounded if start == 0 => return Ok(None),
+        Bound::Unbounded => return Ok(Some(format!("bytes={start}-"))),
+    };
+    if last < start { empty() } else { Ok(Some(format!("bytes={start}-{last}"))) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ranges() {
+        assert_eq!(range_header(&(..)).unwrap(), None);
+        assert_eq!(range_header(&(0..)).unwrap(), None);
+        assert_eq!(range_header(&(5..)).unwrap().unwrap(), "bytes=5-");
+        assert_eq!(range_header(&(5..7)).unwrap().unwrap(), "bytes=5-6");
+        assert_eq!(range_header(&(..=0)).unwrap().unwrap(), "bytes=0-0");
+        for empty in [0..0, 5..5, 7..5] {
+            assert!(range_header(&empty).unwrap_err().is_invalid_input());
+        }
+    }
+
+    #[test]
+    fn etags_are_quoted_once() {
+        assert_eq!(
+            (quoted("ab"), quoted("\"ab\""), quoted("W/\"ab\""), quoted("*")),
+            ("\"ab\"".into(), "\"ab\"".into(), "W/\"ab\"".into(), "*".into())
+        );
+    }
+}

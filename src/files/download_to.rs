@@ -1,0 +1,82 @@
+//! A content into a file.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::File;
+use super::download::DownloadFile;
+use crate::error::Result;
+use crate::http::{CallOptions, awaitable};
+use crate::transfer::{Downloaded, Progress, save};
+
+impl File {
+    /// Downloads the content into a file: written to `<target>.part`, continued after a cut, checked against the
+    /// server's SHA-256, synced, and renamed. Until then an existing target stays as it is.
+    ///
+    /// Dropping the call removes the `.part` file. Two downloads into one target at once: the second is a `Conflict`.
+    ///
+    /// ```no_run
+    /// # async fn f(file: carbonfiles::File) -> carbonfiles::Result<()> {
+    /// let done = file.download_to("readme.md").await?;
+    /// assert!(done.verified_sha256.is_some());
+    /// # Ok(()) }
+    /// ```
+    pub fn download_to<'a>(&self, target: impl AsRef<Path>) -> DownloadFileTo<'a> {
+        DownloadFileTo {
+            download: self.download(),
+            target: target.as_ref().to_owned(),
+            overwrite: true,
+            options: CallOptions::default(),
+        }
+    }
+}
+
+/// Downloads a content into a file. Made by [`File::download_to`].
+#[must_use = "nothing is sent until it is awaited"]
+pub struct DownloadFileTo<'a> {
+    download: DownloadFile<'a>,
+    target: PathBuf,
+    overwrite: bool,
+    options: CallOptions,
+}
+
+impl<'a> DownloadFileTo<'a> {
+    /// Whether an existing target is replaced. It is, by default; else it is a `Conflict`.
+    pub fn overwrite(mut self, overwrite: bool) -> Self {
+        self.overwrite = overwrite;
+        self
+    }
+
+    /// Is told how far it is: at the start, at most ten times a second, and at the end.
+    pub fn progress(mut self, report: impl FnMut(Progress) + Send + 'a) -> Self {
+        self.download = self.download.progress(report);
+        self
+    }
+
+    /// The least time between two reports of progress; 100 ms by default.
+    pub fn progress_interval(mut self, interval: Duration) -> Self {
+        self.download = self.download.progress_interval(interval);
+        self
+    }
+
+    /// Whether the content is compared with its SHA-256. It is, by default.
+    pub fn verify(mut self, verify: bool) -> Self {
+        self.download = self.download.verify(verify);
+        self
+    }
+
+    async fn run(mut self) -> Result<Downloaded> {
+        self.download.options = self.options;
+        let download = self.download.await?;
+        save(download, &self.target, self.overwrite).await
+    }
+}
+
+awaitable!(DownloadFileTo<'a> => Downloaded);
+
+impl fmt::Debug for DownloadFileTo<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DownloadFileTo").field("target", &self.target).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,115 @@
+//! `GET /api/buckets/{id}/files`
+
+use futures::stream::BoxStream;
+
+use super::Files;
+use super::stable::ListStable;
+use crate::error::Result;
+use crate::http::{CallOptions, Request, awaitable, call_options};
+use crate::models::{FileInfo, FileSort};
+use crate::paging::{self, Lazy, Page, Window, listing_setters, pages};
+
+/// The most rows that the server puts on a page of files; it clamps larger limits without a word.
+pub(super) const MOST_ROWS: u64 = 1000;
+
+impl Files {
+    /// One page of all files of the bucket, whatever their folders, newest first unless asked otherwise (public).
+    /// 50 rows by default, at most 1,000.
+    pub fn list(&self) -> ListFiles {
+        ListFiles { files: self.clone(), window: Window::default(), sort: None, options: CallOptions::default() }
+    }
+
+    /// All files of the bucket, page after page, in the order asked for (public).
+    ///
+    /// While others write, an offset listing can miss files; small shifts are noticed and read again. For one that
+    /// misses nothing, use [`stable`](ListAllFiles::stable).
+    ///
+    /// ```no_run
+    /// use futures::TryStreamExt;
+    /// # async fn f(files: carbonfiles::Files) -> carbonfiles::Result<()> {
+    /// let mut all = files.list_all().items();
+    /// while let Some(file) = all.try_next().await? {
+    ///     println!("{} {}", file.path, file.size);
+    /// }
+    /// # Ok(()) }
+    /// ```
+    pub fn list_all(&self) -> ListAllFiles {
+        ListAllFiles {
+            files: self.clone(),
+            window: Window::default(),
+            sort: None,
+            options: CallOptions::default(),
+            state: Lazy::Idle,
+        }
+    }
+
+    fn list_request(&self, mut window: Window, sort: Option<FileSort>, options: CallOptions) -> Result<Request> {
+        window.limit = window.limit.map(|limit| limit.min(MOST_ROWS));
+        let request = Request::get(self.bucket.route("/files")?).options(options);
+        Ok(window.apply(request).query_opt("sort", sort.map(FileSort::as_str)))
+    }
+}
+
+/// One page of files. Made by [`Files::list`].
+#[derive(Debug, Clone)]
+#[must_use = "nothing is sent until it is awaited"]
+pub struct ListFiles {
+    files: Files,
+    window: Window,
+    sort: Option<FileSort>,
+    options: CallOptions,
+}
+
+listing_setters!(ListFiles, FileSort);
+
+impl ListFiles {
+    pub(crate) fn options(mut self, options: CallOptions) -> Self {
+        self.options = options;
+        self
+    }
+
+    async fn run(self) -> Result<Page<FileInfo>> {
+        let request = self.files.list_request(self.window.checked()?, self.sort, self.options)?;
+        self.files.client().transport.send(request).await?.json()
+    }
+}
+
+awaitable!(ListFiles => Page<FileInfo>);
+
+/// All files of a bucket, as a stream of pages. Made by [`Files::list_all`].
+#[must_use = "a stream does nothing unless it is polled"]
+pub struct ListAllFiles {
+    files: Files,
+    window: Window,
+    sort: Option<FileSort>,
+    options: CallOptions,
+    state: Lazy<FileInfo>,
+}
+
+listing_setters!(ListAllFiles, FileSort);
+call_options!([] ListAllFiles);
+
+impl ListAllFiles {
+    /// A listing that others' writes can't disturb: by path, addressed by the last path seen instead of by offset. A
+    /// file that is there throughout is listed exactly once. Sort, order and offset have no meaning for it.
+    ///
+    /// It asks for the tree listing with the delimiter `//`, which no stored path contains.
+    pub fn stable(self) -> ListStable {
+        ListStable::new(self.files, self.window.limit, self.options)
+    }
+
+    fn start(&self) -> BoxStream<'static, Result<Page<FileInfo>>> {
+        let (files, sort, options, mut window) = (self.files.clone(), self.sort, self.options.clone(), self.window);
+        window.limit = window.limit.map(|limit| limit.min(MOST_ROWS));
+        paging::by_offset(
+            window,
+            |file: &FileInfo| &file.path,
+            move |window| {
+                let (files, options) = (files.clone(), options.clone());
+                async move { files.client().transport.send(files.list_request(window, sort, options)?).await?.json() }
+            },
+        )
+    }
+}
+
+pages!(ListAllFiles => FileInfo);

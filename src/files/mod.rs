@@ -1,0 +1,103 @@
+//! Files: content with a path, inside a bucket.
+
+mod change;
+mod delete;
+mod directory;
+mod download;
+mod download_to;
+mod get;
+mod head;
+mod links;
+mod list;
+mod multipart;
+mod stable;
+mod tree;
+mod upload;
+mod upload_writer;
+mod verify;
+
+use std::sync::Arc;
+
+pub use change::{Append, Patch};
+pub use delete::DeleteFile;
+pub use directory::ListDirectory;
+pub use download::{DownloadFile, Outcome};
+pub use download_to::DownloadFileTo;
+pub use get::{GetFile, GetFileOpt};
+pub use head::HeadFile;
+pub use list::{ListAllFiles, ListFiles};
+pub use multipart::UploadMultipart;
+pub use stable::ListStable;
+pub use tree::{ListTree, ListTreeEntries, TreeEntry};
+pub use upload::Upload;
+pub use upload_writer::UploadWriter;
+pub use verify::VerifyFile;
+
+use crate::buckets::Bucket;
+use crate::client::Client;
+use crate::error::Result;
+use crate::file_path::FilePath;
+use crate::lent::{Lent, lend};
+
+/// The files of a bucket: upload, list, and `files["docs/a.txt"]`.
+#[derive(Debug, Clone)]
+pub struct Files {
+    bucket: Bucket,
+    lent: Lent<File>,
+}
+
+impl Files {
+    pub(crate) fn new(bucket: Bucket) -> Self {
+        Self { bucket, lent: Lent::default() }
+    }
+
+    /// The file of a path, by value.
+    #[must_use]
+    pub fn file(&self, path: impl AsRef<str>) -> File {
+        File::new(self.bucket.clone(), path.as_ref())
+    }
+
+    fn client(&self) -> &Client {
+        self.bucket.client()
+    }
+}
+
+lend!(Files, file -> File);
+
+/// One file of a bucket, by its path. Making a handle sends nothing; a path that can't be one comes out of the first call
+/// as `InvalidInput`.
+#[derive(Debug, Clone)]
+pub struct File {
+    bucket: Bucket,
+    path: Arc<str>,
+}
+
+impl File {
+    pub(crate) fn new(bucket: Bucket, path: &str) -> Self {
+        Self { bucket, path: path.into() }
+    }
+
+    /// The path.
+    #[must_use]
+    pub fn path(&self) -> &str {
+        &self.path
+    }
+
+    /// The bucket that it is in.
+    #[must_use]
+    pub fn bucket(&self) -> &Bucket {
+        &self.bucket
+    }
+
+    fn client(&self) -> &Client {
+        self.bucket.client()
+    }
+
+    fn checked_path(&self) -> Result<FilePath> {
+        FilePath::try_from(&*self.path)
+    }
+
+    fn route(&self, rest: &str) -> Result<String> {
+        self.bucket.route(&format!("/files/{}{rest}", self.checked_path()?.encoded()))
+    }
+}

@@ -1,0 +1,176 @@
+//! `POST /api/buckets/{id}/upload`: several files in one request, and names that no other route takes.
+
+use std::collections::HashSet;
+use std::fmt;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderValue, Method, header};
+
+use super::Files;
+use super::upload::{authorize, check};
+use crate::auth::Token;
+use crate::buckets::Bucket;
+use crate::error::{Error, ErrorKind, Result};
+use crate::file_path::{FilePath, encode_filename_star};
+use crate::http::{CallOptions, Replay, Request, awaitable};
+use crate::models::{UploadResponse, UploadedFile};
+use crate::transfer::{Callback, PROGRESS_INTERVAL, Part, Progress, Reporter, Source, UploadBody};
+
+impl Files {
+    /// Uploads several files in one request: add them with [`file`](UploadMultipart::file).
+    ///
+    /// The request is not atomic: when it fails half way, the files before that point are stored (surprise 14). For
+    /// large files, upload one by one: then each can be sent again by itself.
+    ///
+    /// ```no_run
+    /// # async fn f(files: carbonfiles::Files) -> carbonfiles::Result<()> {
+    /// let done = files
+    ///     .upload_multipart()
+    ///     .file("a.txt", "one".as_bytes())
+    ///     .file("docs/b.txt", std::path::Path::new("b.txt"))
+    ///     .await?;
+    /// assert_eq!(done.len(), 2);
+    /// # Ok(()) }
+    /// ```
+    pub fn upload_multipart<'a>(&self) -> UploadMultipart<'a> {
+        UploadMultipart {
+            bucket: self.bucket.clone(),
+            files: Vec::new(),
+            problem: None,
+            token: None,
+            progress: None,
+            interval: PROGRESS_INTERVAL,
+            verify: true,
+            options: CallOptions::default(),
+        }
+    }
+}
+
+/// Uploads several files in one request. Made by [`Files::upload_multipart`].
+#[must_use = "nothing is sent until it is awaited"]
+pub struct UploadMultipart<'a> {
+    bucket: Bucket,
+    files: Vec<(FilePath, Source<'a>)>,
+    problem: Option<Error>,
+    token: Option<Token>,
+    progress: Option<Callback<'a>>,
+    interval: Duration,
+    verify: bool,
+    options: CallOptions,
+}
+
+impl<'a> UploadMultipart<'a> {
+    /// Adds a file. A path that can't be one, or comes twice, comes out of `.await` as `InvalidInput`.
+    pub fn file(mut self, path: impl AsRef<str>, source: impl Into<Source<'a>>) -> Self {
+        match FilePath::try_from(path.as_ref()) {
+            Ok(path) => self.files.push((path, source.into())),
+            Err(problem) => drop(self.problem.get_or_insert(problem)),
+        }
+        self
+    }
+
+    /// Uses an upload token of the bucket, and no other credential. Each file is one use.
+    pub fn upload_token(mut self, token: impl Into<Token>) -> Self {
+        self.token = Some(token.into());
+        self
+    }
+
+    /// Is told how far it is, over all files.
+    pub fn progress(mut self, report: impl FnMut(Progress) + Send + 'a) -> Self {
+        self.progress = Some(Box::new(report));
+        self
+    }
+
+    /// The least time between two reports of progress; 100 ms by default.
+    pub fn progress_interval(mut self, interval: Duration) -> Self {
+        self.interval = interval;
+        self
+    }
+
+    /// Whether contents are hashed on the way and compared with what the server stored. They are, by default.
+    pub fn verify(mut self, verify: bool) -> Self {
+        self.verify = verify;
+        self
+    }
+
+    async fn run(self) -> Result<Vec<UploadedFile>> {
+        if let Some(problem) = self.problem {
+            return Err(problem);
+        }
+        if self.files.is_empty() {
+            return Err(Error::invalid_input("files", "add at least one"));
+        }
+        let mut seen = HashSet::new();
+        if let Some((twice, _)) = self.files.iter().find(|(path, _)| !seen.insert(path)) {
+            return Err(Error::invalid_input("files", format!("{twice} comes twice")));
+        }
+        let framing = Framing::new();
+        let request = framing.request(&self.bucket)?;
+        let mut parts = Vec::with_capacity(self.files.len());
+        for (at, (path, source)) in self.files.into_iter().enumerate() {
+            parts.push(Part { prefix: framing.prefix(&path, at == 0), source, expected: None });
+        }
+        let reporter = Reporter::new(self.progress, self.interval);
+        let mut body = UploadBody::new(parts, framing.suffix(), self.verify, reporter);
+        let request = authorize(request, &self.bucket, self.token).await?.options(self.options);
+        let answer = self.bucket.client().transport.send_body(&request, &mut body).await?;
+        let uploaded = answer.json::<UploadResponse>()?.uploaded;
+        if uploaded.len() != body.sent().len() {
+            let message = format!("{} files were sent, the server stored {}", body.sent().len(), uploaded.len());
+            return Err(Error::new(ErrorKind::Decode, message));
+        }
+        for (stored, sent) in uploaded.iter().zip(body.sent()) {
+            check(stored, sent)?;
+        }
+        body.done();
+        Ok(uploaded)
+    }
+}
+
+awaitable!(UploadMultipart<'a> => Vec<UploadedFile>);
+
+impl fmt::Debug for UploadMultipart<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let paths: Vec<_> = self.files.iter().map(|(path, _)| path.as_str()).collect();
+        f.debug_struct("UploadMultipart").field("paths", &paths).finish_non_exhaustive()
+    }
+}
+
+/// The framing of a `multipart/form-data` body (RFC 7578).
+///
+/// The name goes as `filename*` alone: beside it the server would prefer a plain `filename`, in which it takes a
+/// backslash-escaped quote for a directory (wire description section 8). It is percent-encoded, so nothing in it can end
+/// the header.
+pub(super) struct Framing {
+    boundary: String,
+}
+
+impl Framing {
+    pub(super) fn new() -> Self {
+        // 128 random bits: no content holds it by accident, and none can be made to beforehand.
+        Self { boundary: format!("carbonfiles-{:032x}", fastrand::u128(..)) }
+    }
+
+    pub(super) fn request(&self, bucket: &Bucket) -> Result<Request> {
+        let content_type = HeaderValue::try_from(format!("multipart/form-data; boundary={}", self.boundary))
+            .map_err(|_| Error::invalid_input("boundary", "it can't be sent in a header"))?;
+        Ok(Request::new(Method::POST, bucket.route("/upload")?)
+            .set_header(header::CONTENT_TYPE, content_type)
+            .replay(Replay::Safe))
+    }
+
+    pub(super) fn prefix(&self, path: &FilePath, first: bool) -> Bytes {
+        let (start, boundary, name) =
+            (if first { "" } else { "\r\n" }, &self.boundary, encode_filename_star(path.as_str()));
+        format!(
+            "{start}--{boundary}\r\nContent-Disposition: form-data; name=\"file\"; filename*=UTF-8''{name}\r\n\
+             Content-Type: application/octet-stream\r\n\r\n"
+        )
+        .into()
+    }
+
+    pub(super) fn suffix(&self) -> Bytes {
+        format!("\r\n--{}--\r\n", self.boundary).into()
+    }
+}

@@ -1,0 +1,231 @@
+//! `PUT /api/buckets/{id}/upload/stream`, or a multipart request where the name needs one.
+
+use std::fmt;
+use std::path::Path;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderValue, Method, StatusCode, header};
+
+use super::multipart::Framing;
+use super::{File, Files};
+use crate::auth::Token;
+use crate::buckets::Bucket;
+use crate::error::{Error, ErrorKind, Fate, Result};
+use crate::file_path::{FilePath, encode_segment};
+use crate::http::{Authorization, CallOptions, Replay, Request, awaitable};
+use crate::models::{FileInfo, UploadResponse, UploadedFile};
+use crate::transfer::{Callback, Digest, PROGRESS_INTERVAL, Part, Progress, Reporter, Source, UploadBody};
+
+impl Files {
+    /// Uploads a file from disk. Its name in the bucket is the last part of its path, unless
+    /// [`named`](Upload::named) says otherwise. A file of that name is overwritten.
+    ///
+    /// ```no_run
+    /// # async fn f(files: carbonfiles::Files) -> carbonfiles::Result<()> {
+    /// let done = files.upload("photo.jpg").progress(|p| println!("{} of {:?}", p.sent, p.total)).await?;
+    /// println!("{} {}", done.path, done.deduplicated);
+    /// # Ok(()) }
+    /// ```
+    pub fn upload<'a>(&self, path: impl AsRef<Path>) -> Upload<'a> {
+        let path = path.as_ref();
+        Upload::new(self.bucket.clone(), FilePath::from_local_name(path), path.into())
+    }
+}
+
+impl File {
+    /// Uploads a source under this path. A file that is there is overwritten: its short URL and creation time stay.
+    ///
+    /// ```no_run
+    /// # async fn f(files: carbonfiles::Files) -> carbonfiles::Result<()> {
+    /// files["docs/hello.txt"].upload("hello".as_bytes()).await?;
+    /// # Ok(()) }
+    /// ```
+    pub fn upload<'a>(&self, source: impl Into<Source<'a>>) -> Upload<'a> {
+        Upload::new(self.bucket.clone(), self.checked_path(), source.into())
+    }
+}
+
+/// Uploads one file. Made by [`Files::upload`] and [`File::upload`].
+///
+/// The server takes the content type from the name's extension; there is no way to choose it. Dropping the call before it
+/// is done aborts the upload: nothing becomes visible, and a file that was there stays. Content is hashed on the way and
+/// compared with what the server stored; a difference is `IntegrityMismatch`.
+#[must_use = "nothing is sent until it is awaited"]
+pub struct Upload<'a> {
+    bucket: Bucket,
+    path: Result<FilePath>,
+    source: Source<'a>,
+    token: Option<Token>,
+    progress: Option<Callback<'a>>,
+    interval: Duration,
+    verify: bool,
+    expected: Option<String>,
+    options: CallOptions,
+}
+
+impl<'a> Upload<'a> {
+    fn new(bucket: Bucket, path: Result<FilePath>, source: Source<'a>) -> Self {
+        Self {
+            bucket,
+            path,
+            source,
+            token: None,
+            progress: None,
+            interval: PROGRESS_INTERVAL,
+            verify: true,
+            expected: None,
+            options: CallOptions::default(),
+        }
+    }
+
+    /// Stores it under this path instead.
+    pub fn named(mut self, path: impl AsRef<str>) -> Self {
+        self.path = FilePath::try_from(path.as_ref());
+        self
+    }
+
+    /// Uses an upload token of the bucket, and no other credential: beside a valid one the server would not count it.
+    pub fn upload_token(mut self, token: impl Into<Token>) -> Self {
+        self.token = Some(token.into());
+        self
+    }
+
+    /// Is told how far it is: at the start, at most ten times a second, when the server works, and at the end. It runs
+    /// in the task that awaits the upload, so it may borrow, and should be quick.
+    pub fn progress(mut self, report: impl FnMut(Progress) + Send + 'a) -> Self {
+        self.progress = Some(Box::new(report));
+        self
+    }
+
+    /// The least time between two reports of progress; 100 ms by default.
+    pub fn progress_interval(mut self, interval: Duration) -> Self {
+        self.interval = interval;
+        self
+    }
+
+    /// Whether the content is hashed on the way and compared with what the server stored. It is, by default; beyond
+    /// 1 MiB a thread does it.
+    pub fn verify(mut self, verify: bool) -> Self {
+        self.verify = verify;
+        self
+    }
+
+    /// The SHA-256 (64 hex digits) that the source must have. It is checked before the upload is complete: with another
+    /// one, nothing is stored.
+    pub fn expect_sha256(mut self, sha256: impl Into<String>) -> Self {
+        self.expected = Some(sha256.into());
+        self
+    }
+
+    async fn run(self) -> Result<UploadedFile> {
+        let path = self.path?;
+        if self.expected.as_ref().is_some_and(|hex| hex.len() != 64 || !hex.bytes().all(|b| b.is_ascii_hexdigit())) {
+            return Err(Error::invalid_input("expect_sha256", "a SHA-256 has 64 hexadecimal digits"));
+        }
+        let (request, prefix, suffix) = route(&self.bucket, &path)?;
+        let part = Part { prefix, source: self.source, expected: self.expected };
+        let reporter = Reporter::new(self.progress, self.interval);
+        let mut body = UploadBody::new(vec![part], suffix, self.verify, reporter);
+        let request = authorize(request, &self.bucket, self.token).await?.options(self.options);
+        let answer = send(&self.bucket, &path, &request, &mut body).await?;
+        let digest = body.sent().first();
+        if let Some(digest) = digest {
+            check(&answer, digest)?;
+        }
+        body.done();
+        Ok(answer)
+    }
+}
+
+awaitable!(Upload<'a> => UploadedFile);
+
+impl fmt::Debug for Upload<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Upload").field("path", &self.path).field("source", &self.source).finish_non_exhaustive()
+    }
+}
+
+/// The request for a name, and the framing around the content.
+///
+/// A stream upload of a name with a non-ASCII or control character is stored **and** answered with 500 (surprise 5), and
+/// a request line over 8 KiB is refused: such names go by multipart.
+fn route(bucket: &Bucket, path: &FilePath) -> Result<(Request, Bytes, Bytes)> {
+    const LONGEST_QUERY: usize = 6 << 10;
+    if path.is_ascii_printable() && encode_segment(path.as_str()).len() <= LONGEST_QUERY {
+        let request = Request::new(Method::PUT, bucket.route("/upload/stream")?)
+            .query("filename", path.as_str())
+            .set_header(header::CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
+        return Ok((request, Bytes::new(), Bytes::new()));
+    }
+    let framing = Framing::new();
+    Ok((framing.request(bucket)?, framing.prefix(path, true), framing.suffix()))
+}
+
+/// An upload with an upload token costs a use, so it is not simply sent again.
+pub(super) async fn authorize(request: Request, bucket: &Bucket, token: Option<Token>) -> Result<Request> {
+    let counted = match &token {
+        Some(_) => true,
+        None => bucket.client().transport.config().credentials.token().await?.is_some_and(|t| t.is_upload_token()),
+    };
+    let request = request.authorization(token.map_or(Authorization::Upload, Authorization::UploadToken));
+    Ok(request.slow().lasting_500().replay(if counted { Replay::Never } else { Replay::Safe }))
+}
+
+/// Sends an upload, and looks at the server where sending it again is not plainly right: after a 500, which may have
+/// stored the file or may pass when it is alone, and after an attempt of unknown fate that would cost another use.
+async fn send(bucket: &Bucket, path: &FilePath, request: &Request, body: &mut UploadBody<'_>) -> Result<UploadedFile> {
+    let transport = &bucket.client().transport;
+    let mut tries = 0;
+    loop {
+        tries += 1;
+        let error = match transport.send_body(request, body).await {
+            Ok(answer) => return first(answer.json::<UploadResponse>()?.uploaded),
+            Err(error) => error,
+        };
+        let failed_inside = error.status() == Some(StatusCode::INTERNAL_SERVER_ERROR);
+        let unknown = error.fate() == Fate::Unknown && request.replay == Replay::Never;
+        if !(failed_inside || unknown && error.kind() == ErrorKind::Interrupted) {
+            return Err(error);
+        }
+        if body.was_sent_whole() {
+            if let Some(file) = stored(bucket, path, body.sent()).await {
+                return Ok(UploadedFile { file, deduplicated: false });
+            }
+        }
+        if tries == 2 || !crate::http::RequestBody::is_replayable(body) || never_retries(bucket, request) {
+            return Err(error);
+        }
+    }
+}
+
+fn never_retries(bucket: &Bucket, request: &Request) -> bool {
+    request.options.retry.as_ref().unwrap_or(&bucket.client().transport.config().retry).max_attempts <= 1
+}
+
+/// The file, if the server shows exactly what was sent.
+async fn stored(bucket: &Bucket, path: &FilePath, sent: &[Digest]) -> Option<FileInfo> {
+    let digest = sent.first()?;
+    let sha256 = digest.sha256.as_ref()?;
+    let info = bucket.file(path.as_str()).get().await.ok()?;
+    (info.size == digest.size && info.sha256.as_ref() == Some(sha256)).then_some(info)
+}
+
+fn first(uploaded: Vec<UploadedFile>) -> Result<UploadedFile> {
+    uploaded.into_iter().next().ok_or_else(|| Error::new(ErrorKind::Decode, "the server says that it stored no file"))
+}
+
+/// Is what the server stored what was sent?
+pub(super) fn check(stored: &UploadedFile, sent: &Digest) -> Result<()> {
+    if stored.size != sent.size {
+        let message = format!("{} bytes were sent, the server stored {}", sent.size, stored.size);
+        return Err(Error::new(ErrorKind::IntegrityMismatch, message));
+    }
+    match (&stored.sha256, &sent.sha256) {
+        (Some(theirs), Some(ours)) if theirs != ours => Err(Error::new(
+            ErrorKind::IntegrityMismatch,
+            format!("the bytes sent have the SHA-256 {ours}, those stored {theirs}"),
+        )),
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,222 @@
+//! Bodies on their way out: made anew for each attempt, fed from the caller's task, failed rather than ended when the
+//! feeding stops.
+
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::task::{Context, Poll};
+use std::time::Duration;
+use std::{fmt, sync::Arc};
+
+use bytes::Bytes;
+use futures::future::BoxFuture;
+use http_body::{Body, Frame, SizeHint};
+use tokio::sync::{Notify, mpsc};
+use tokio::time::Instant;
+
+use crate::error::Result;
+
+/// A request's body, as the transport asks for it: once per attempt.
+pub(crate) trait RequestBody: Send {
+    /// Whether [`RequestBody::open`] can be called again.
+    fn is_replayable(&self) -> bool;
+
+    /// Starts the body of one attempt (from 1).
+    fn open(&mut self, attempt: u32) -> BoxFuture<'_, Result<Outgoing<'_>>>;
+
+    /// Hears that the attempt failed and the next one starts after `delay`.
+    fn retrying(&mut self, _delay: Duration) {}
+}
+
+/// The body of one attempt.
+pub(crate) struct Outgoing<'a> {
+    pub(crate) body: reqwest::Body,
+    /// Sent as `Content-Length`; chunked where it is `None`.
+    pub(crate) length: Option<u64>,
+    /// What feeds the body, run beside the request; `None` for a body that is complete from the start.
+    pub(crate) feed: Option<Feed<'a>>,
+}
+
+pub(crate) struct Feed<'a> {
+    pub(crate) gauge: Arc<Gauge>,
+    /// Ends when all is handed over, or with the error of the source. It stays pending when the transport has stopped
+    /// taking: then the request itself tells why.
+    pub(crate) run: BoxFuture<'a, Result<()>>,
+}
+
+/// A body that is in memory from the start.
+pub(crate) struct Fixed(pub(crate) Bytes);
+
+impl RequestBody for Fixed {
+    fn is_replayable(&self) -> bool {
+        true
+    }
+
+    fn open(&mut self, _attempt: u32) -> BoxFuture<'_, Result<Outgoing<'_>>> {
+        let (length, body) = (self.0.len() as u64, self.0.clone());
+        Box::pin(std::future::ready(Ok(Outgoing { body: body.into(), length: Some(length), feed: None })))
+    }
+}
+
+/// What the transport has taken of a body so far.
+#[derive(Debug)]
+pub(crate) struct Gauge {
+    start: Instant,
+    taken: AtomicU64,
+    /// Milliseconds from `start` to the last time that the transport asked for more.
+    asked: AtomicU64,
+    /// The transport has asked and there was nothing to give.
+    starved: AtomicBool,
+    ended: AtomicBool,
+    /// Told on each change.
+    pub(crate) changed: Notify,
+}
+
+impl Gauge {
+    pub(crate) fn new() -> Self {
+        Self {
+            start: Instant::now(),
+            taken: AtomicU64::new(0),
+            asked: AtomicU64::new(0),
+            starved: AtomicBool::new(true),
+            ended: AtomicBool::new(false),
+            changed: Notify::new(),
+        }
+    }
+
+    /// Bytes handed to the transport.
+    pub(crate) fn taken(&self) -> u64 {
+        self.taken.load(Ordering::Relaxed)
+    }
+
+    /// All has been handed to the transport.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.ended.load(Ordering::Acquire)
+    }
+
+    /// The source, not the connection, is what holds things up.
+    pub(crate) fn is_starved(&self) -> bool {
+        self.starved.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn last_asked(&self) -> Instant {
+        self.start + Duration::from_millis(self.asked.load(Ordering::Relaxed))
+    }
+
+    /// For a body that the head completes.
+    pub(crate) fn end_at_once(&self) {
+        self.note(0, false, true);
+    }
+
+    fn note(&self, bytes: u64, starved: bool, ended: bool) {
+        self.taken.fetch_add(bytes, Ordering::Relaxed);
+        self.asked.store(self.start.elapsed().as_millis() as u64, Ordering::Relaxed);
+        self.starved.store(starved, Ordering::Relaxed);
+        if ended {
+            self.ended.store(true, Ordering::Release);
+        }
+        self.changed.notify_one();
+    }
+}
+
+enum Piece {
+    Data(Bytes),
+    End,
+}
+
+/// The feeding end of a streamed body. Dropping it before [`BodySender::end`] makes the body fail: a chunked body that
+/// just ended would be stored as a complete, shorter file.
+pub(crate) struct BodySender(mpsc::Sender<Piece>);
+
+impl BodySender {
+    /// Waits until there is room. When the transport has gone, it waits for ever.
+    pub(crate) async fn data(&self, data: Bytes) {
+        self.piece(Piece::Data(data)).await;
+    }
+
+    /// Says that the body is complete.
+    pub(crate) async fn end(self) {
+        self.piece(Piece::End).await;
+    }
+
+    async fn piece(&self, piece: Piece) {
+        if self.0.send(piece).await.is_err() {
+            std::future::pending().await
+        }
+    }
+}
+
+/// How many pieces may wait between the feed and the transport.
+pub(crate) const PIECES_IN_FLIGHT: usize = 2;
+
+/// A streamed body and the end that feeds it.
+pub(crate) fn channel(length: Option<u64>, gauge: Arc<Gauge>) -> (BodySender, reqwest::Body) {
+    let (sender, pieces) = mpsc::channel(PIECES_IN_FLIGHT);
+    (BodySender(sender), reqwest::Body::wrap(ChannelBody { pieces, length, taken: 0, gauge }))
+}
+
+struct ChannelBody {
+    pieces: mpsc::Receiver<Piece>,
+    length: Option<u64>,
+    taken: u64,
+    gauge: Arc<Gauge>,
+}
+
+/// The source stopped before the body was complete.
+#[derive(Debug)]
+pub(crate) struct Abandoned;
+
+impl fmt::Display for Abandoned {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the upload was abandoned before its body was complete")
+    }
+}
+
+impl std::error::Error for Abandoned {}
+
+impl Body for ChannelBody {
+    type Data = Bytes;
+    type Error = Abandoned;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Abandoned>>> {
+        match self.pieces.poll_recv(cx) {
+            Poll::Ready(Some(Piece::Data(data))) => {
+                self.taken += data.len() as u64;
+                self.gauge.note(data.len() as u64, false, self.is_end_stream());
+                Poll::Ready(Some(Ok(Frame::data(data))))
+            }
+            Poll::Ready(Some(Piece::End)) if self.length.is_none_or(|length| length == self.taken) => {
+                self.gauge.note(0, false, true);
+                Poll::Ready(None)
+            }
+            Poll::Ready(Some(Piece::End) | None) => Poll::Ready(Some(Err(Abandoned))),
+            Poll::Pending => {
+                self.gauge.note(0, true, false);
+                Poll::Pending
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.length == Some(self.taken)
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.length.map_or_else(SizeHint::default, |length| SizeHint::with_exact(length - self.taken.min(length)))
+    }
+}
+
+/// A body that announces a length and never gives a byte: for asking what the server says to the head alone.
+pub(crate) struct Withheld(pub(crate) u64);
+
+impl Body for Withheld {
+    type Data = Bytes;
+    type Error = Abandoned;
+
+    fn poll_frame(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Abandoned>>> {
+        Poll::Pending
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.0)
+    }
+}

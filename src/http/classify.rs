@@ -1,0 +1,50 @@
+//! What a failure of the HTTP client means: was anything sent, and did it break or time out?
+
+use std::error::Error as _;
+use std::io;
+
+use super::body::Abandoned;
+use crate::error::{Error, ErrorKind, Fate, TimeoutPhase};
+
+/// Turns a failed exchange into this crate's error, before its context is added.
+pub(crate) fn exchange_error(cause: reqwest::Error) -> Error {
+    // The URL may carry a token; the context has a clean one.
+    let cause = cause.without_url();
+    let (kind, message, fate) = if cause.is_timeout() && cause.is_connect() {
+        (ErrorKind::Timeout(TimeoutPhase::Connect), "no connection within the time limit", Fate::NeverSent)
+    } else if cause.is_connect() {
+        (ErrorKind::Connect, "could not connect", Fate::NeverSent)
+    } else if cause.is_timeout() {
+        (ErrorKind::Timeout(TimeoutPhase::Total), "a time limit set on the HTTP client passed", Fate::Unknown)
+    } else if find::<hyper::Error>(&cause).is_some_and(hyper::Error::is_canceled) {
+        (ErrorKind::Interrupted, "the connection closed before the request was sent", Fate::NeverSent)
+    } else if find::<Abandoned>(&cause).is_some() {
+        (ErrorKind::Interrupted, "the body was abandoned", Fate::Unknown)
+    } else if cause.is_builder() {
+        (ErrorKind::InvalidInput, "the request could not be built", Fate::NeverSent)
+    } else if find::<hyper::Error>(&cause).is_some_and(hyper::Error::is_parse) {
+        (ErrorKind::Decode, "the answer is not HTTP", Fate::Unknown)
+    } else {
+        (ErrorKind::Interrupted, "the connection broke", Fate::Unknown)
+    };
+    Error::new(kind, describe(message, &cause)).with_fate(fate).caused_by(cause)
+}
+
+/// Names the system's own word for it where there is one: "connection refused" is what a user looks for.
+fn describe(message: &str, cause: &reqwest::Error) -> String {
+    match find::<io::Error>(cause).map(io::Error::kind) {
+        Some(kind) if kind != io::ErrorKind::Other => format!("{message}: {kind}"),
+        _ => message.into(),
+    }
+}
+
+/// The innermost cause of a type.
+fn find<'a, E: std::error::Error + 'static>(error: &'a reqwest::Error) -> Option<&'a E> {
+    let mut found = None;
+    let mut next = error.source();
+    while let Some(cause) = next {
+        found = cause.downcast_ref::<E>().or(found);
+        next = cause.source();
+    }
+    found
+}

@@ -1,0 +1,25 @@
+//! How a request becomes an answer: one function sends them all, and knows no resource.
+//!
+//! [`Request`] says what to send and what may be done with it. [`Transport::send`] builds, authorizes, attempts,
+//! classifies, perhaps waits and tries again, and hands back a [`Response`] or an error with the request's context.
+
+pub(crate) mod body;
+mod classify;
+mod options;
+mod probe;
+mod refusal;
+mod request;
+mod response;
+mod retry;
+mod timeouts;
+mod transport;
+mod watchdog;
+
+pub(crate) use body::RequestBody;
+pub(crate) use options::{CallOptions, awaitable, call_options, parse_header};
+pub(crate) use refusal::{Decoded, Dialect};
+pub(crate) use request::{Authorization, Receive, Replay, Request};
+pub(crate) use response::Response;
+pub use retry::RetryPolicy;
+pub use timeouts::Timeouts;
+pub(crate) use transport::{Config, Transport};

@@ -1,0 +1,104 @@
+//! Errors that the server answered with.
+
+use std::time::Duration;
+
+use http::{HeaderMap, StatusCode};
+
+use super::retry::retry_after;
+use crate::error::{Error, ErrorKind, TimeoutPhase};
+
+/// How a service words its refusals.
+pub(crate) trait Dialect: Send + Sync {
+    /// Reads the body of an error answer. What it leaves out is derived from the status.
+    fn decode(&self, status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Decoded;
+}
+
+/// What a service said.
+#[derive(Debug, Default)]
+pub(crate) struct Decoded {
+    pub(crate) kind: Option<ErrorKind>,
+    pub(crate) message: Option<String>,
+    pub(crate) hint: Option<String>,
+}
+
+/// The most that is read of an error's body.
+pub(crate) const BODY_LIMIT: usize = 64 << 10;
+/// How long an error's body may take: its status is what counts.
+pub(crate) const BODY_PATIENCE: Duration = Duration::from_secs(5);
+/// The most that is shown of a body that is not the service's own.
+const EXCERPT: usize = 200;
+
+pub(crate) fn refusal(dialect: &dyn Dialect, status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Error {
+    let decoded = dialect.decode(status, headers, body);
+    let message = decoded.message.filter(|m| !m.trim().is_empty()).unwrap_or_else(|| describe(status, body));
+    let error = Error::new(decoded.kind.unwrap_or_else(|| kind_of(status)), message)
+        .with_status(status)
+        .with_retry_after(retry_after(headers));
+    match decoded.hint {
+        Some(hint) => error.with_hint(hint),
+        None => error,
+    }
+}
+
+fn kind_of(status: StatusCode) -> ErrorKind {
+    match status.as_u16() {
+        400 | 414 | 415 | 422 | 431 => ErrorKind::InvalidInput,
+        401 => ErrorKind::Unauthenticated,
+        403 => ErrorKind::PermissionDenied,
+        404 | 410 => ErrorKind::NotFound,
+        405 | 501 => ErrorKind::Unsupported,
+        408 => ErrorKind::Timeout(TimeoutPhase::Send),
+        409 => ErrorKind::Conflict,
+        412 => ErrorKind::PreconditionFailed,
+        413 => ErrorKind::PayloadTooLarge,
+        416 => ErrorKind::RangeNotSatisfiable,
+        429 => ErrorKind::RateLimited,
+        507 => ErrorKind::QuotaExceeded,
+        500..=599 => ErrorKind::Server,
+        _ => ErrorKind::Decode,
+    }
+}
+
+/// A message for an answer that has none of its own: the status in words, and the beginning of what came instead.
+fn describe(status: StatusCode, body: &[u8]) -> String {
+    let reason = match status {
+        StatusCode::PAYLOAD_TOO_LARGE => "the body is larger than the server takes",
+        StatusCode::REQUEST_TIMEOUT => "the server gave up waiting for the body",
+        _ => status.canonical_reason().unwrap_or("unknown status"),
+    };
+    let text = String::from_utf8_lossy(&body[..body.len().min(4 * EXCERPT)]);
+    let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let text: String = text.chars().map(|c| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c }).collect();
+    if text.is_empty() {
+        return format!("{reason} (the server gave no reason)");
+    }
+    match text.char_indices().nth(EXCERPT) {
+        Some((end, _)) => format!("{reason}: {}…", &text[..end]),
+        None => format!("{reason}: {text}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_body_gives_a_bounded_message() {
+        let huge = vec![b'x'; 100_000];
+        let bodies: [&[u8]; 5] = [b"", b"\xff\xfe\x00", b"<html>\n<h1>Bad Gateway</h1>", &huge, b"   "];
+        for status in [400u16, 404, 413, 500, 502, 599, 302] {
+            for body in bodies {
+                let message = describe(StatusCode::from_u16(status).unwrap(), body);
+                assert!(!message.is_empty() && message.chars().count() < 300, "{message}");
+                assert!(!message.contains(['\0', '\n']));
+            }
+        }
+    }
+
+    #[test]
+    fn statuses_have_kinds() {
+        assert_eq!(kind_of(StatusCode::PAYLOAD_TOO_LARGE), ErrorKind::PayloadTooLarge);
+        assert_eq!(kind_of(StatusCode::FOUND), ErrorKind::Decode);
+        assert_eq!(kind_of(StatusCode::from_u16(599).unwrap()), ErrorKind::Server);
+    }
+}

@@ -1,0 +1,163 @@
+//! What to send, and what may be done with it when it fails.
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
+use serde::Serialize;
+use url::form_urlencoded;
+
+use super::options::CallOptions;
+use crate::auth::Token;
+use crate::error::{Error, Result};
+
+/// Whether a request may be sent again when it is not known what became of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Replay {
+    /// Doing it twice does the same as doing it once.
+    Safe,
+    /// As `Safe`; and where the thing is gone after an attempt of unknown fate, that attempt did it.
+    Deletion,
+    /// Only what certainly never reached the server is sent again.
+    Never,
+}
+
+/// Which credential goes with a request.
+#[derive(Debug, Clone)]
+pub(crate) enum Authorization {
+    /// The client's, if it has one; a guest's upload token stays at home.
+    Optional,
+    /// The client's. A guest is refused before anything is sent.
+    Required,
+    /// The client's, where a guest's upload token goes into the query.
+    Upload,
+    /// This upload token, in the query, and nothing else: beside a valid credential the server would not look at it.
+    UploadToken(Token),
+}
+
+/// How much of the answer belongs to the attempt.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Receive {
+    /// The head: the body is streamed to the caller.
+    Head,
+    /// All of it, at most so many bytes: a body that breaks off is a failed attempt.
+    Whole(usize),
+}
+
+/// The longest JSON answer that is read: a page of 1,000 files is about 300 KiB.
+pub(crate) const JSON_LIMIT: usize = 256 << 20;
+
+/// One call of an API.
+#[derive(Debug, Clone)]
+pub(crate) struct Request {
+    pub(crate) method: Method,
+    /// Percent-encoded, from the first `/` after the base URL.
+    pub(crate) path: String,
+    /// Encoded, without the `?`.
+    pub(crate) query: String,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Bytes,
+    pub(crate) authorization: Authorization,
+    pub(crate) replay: Replay,
+    pub(crate) receive: Receive,
+    /// The server reads or writes whole files before it answers.
+    pub(crate) slow: bool,
+    /// A 500 of this call is a lasting refusal, not a passing fault.
+    pub(crate) lasting_500: bool,
+    /// Statuses that are answers, beside 2xx.
+    pub(crate) also_expected: &'static [StatusCode],
+    pub(crate) options: CallOptions,
+}
+
+impl Request {
+    /// `GET` and `HEAD` are safe to repeat; others say so with [`Request::replay`].
+    pub(crate) fn new(method: Method, path: impl Into<String>) -> Self {
+        let replay = if method.is_safe() { Replay::Safe } else { Replay::Never };
+        Self {
+            method,
+            path: path.into(),
+            query: String::new(),
+            headers: HeaderMap::new(),
+            body: Bytes::new(),
+            authorization: Authorization::Optional,
+            replay,
+            receive: Receive::Whole(JSON_LIMIT),
+            slow: false,
+            lasting_500: false,
+            also_expected: &[],
+            options: CallOptions::default(),
+        }
+    }
+
+    pub(crate) fn get(path: impl Into<String>) -> Self {
+        Self::new(Method::GET, path)
+    }
+
+    pub(crate) fn query(mut self, name: &str, value: impl AsRef<str>) -> Self {
+        let query = std::mem::take(&mut self.query);
+        let start = query.len();
+        self.query = form_urlencoded::Serializer::for_suffix(query, start).append_pair(name, value.as_ref()).finish();
+        self
+    }
+
+    pub(crate) fn query_opt<T: ToString>(self, name: &str, value: Option<T>) -> Self {
+        match value {
+            Some(value) => self.query(name, value.to_string()),
+            None => self,
+        }
+    }
+
+    pub(crate) fn set_header(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.headers.insert(name, value);
+        self
+    }
+
+    pub(crate) fn json<T: Serialize>(mut self, body: &T) -> Result<Self> {
+        let json = serde_json::to_vec(body)
+            .map_err(|e| Error::invalid_input("body", "it can't be written as JSON").caused_by(e))?;
+        self.body = json.into();
+        self.headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        Ok(self)
+    }
+
+    pub(crate) fn authorization(mut self, authorization: Authorization) -> Self {
+        self.authorization = authorization;
+        self
+    }
+
+    pub(crate) fn needs_credential(self) -> Self {
+        self.authorization(Authorization::Required)
+    }
+
+    pub(crate) fn replay(mut self, replay: Replay) -> Self {
+        self.replay = replay;
+        self
+    }
+
+    pub(crate) fn receive(mut self, receive: Receive) -> Self {
+        self.receive = receive;
+        self
+    }
+
+    pub(crate) fn slow(mut self) -> Self {
+        self.slow = true;
+        self
+    }
+
+    pub(crate) fn lasting_500(mut self) -> Self {
+        self.lasting_500 = true;
+        self
+    }
+
+    pub(crate) fn also_expect(mut self, statuses: &'static [StatusCode]) -> Self {
+        self.also_expected = statuses;
+        self
+    }
+
+    pub(crate) fn options(mut self, options: CallOptions) -> Self {
+        self.options = options;
+        self
+    }
+
+    pub(crate) fn expects(&self, status: StatusCode) -> bool {
+        status.is_success() || self.also_expected.contains(&status)
+    }
+}

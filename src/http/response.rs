@@ -1,0 +1,150 @@
+//! Answers, read with a limit on size and on standing still.
+
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use http::{HeaderMap, StatusCode};
+use serde::de::DeserializeOwned;
+use tokio::time::{Instant, timeout, timeout_at};
+use url::Url;
+
+use super::classify::exchange_error;
+use crate::error::{Error, ErrorKind, Fate, RequestContext, Result, TimeoutPhase};
+
+/// An answer whose status was expected.
+pub(crate) struct Response {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: ResponseBody,
+    pub(crate) context: RequestContext,
+    pub(crate) limits: ReadLimits,
+}
+
+pub(crate) enum ResponseBody {
+    Whole(Bytes),
+    Streamed(reqwest::Response),
+}
+
+/// How long reading may take.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct ReadLimits {
+    pub(crate) idle: Duration,
+    pub(crate) deadline: Option<Instant>,
+}
+
+impl Response {
+    /// The next piece of the body.
+    pub(crate) async fn chunk(&mut self) -> Result<Option<Bytes>> {
+        let next = match &mut self.body {
+            ResponseBody::Whole(body) => return Ok(Some(std::mem::take(body)).filter(|b| !b.is_empty())),
+            ResponseBody::Streamed(response) => chunk(response, self.limits).await,
+        };
+        next.map_err(|e| e.with_status(self.status).with_fate(Fate::Unknown).with_request(self.context.clone()))
+    }
+
+    /// The whole body; `Receive::Whole` has read it already.
+    pub(crate) fn into_bytes(self) -> Bytes {
+        match self.body {
+            ResponseBody::Whole(body) => body,
+            ResponseBody::Streamed(_) => Bytes::new(),
+        }
+    }
+
+    pub(crate) fn json<T: DeserializeOwned>(self) -> Result<T> {
+        let (status, context) = (self.status, self.context.clone());
+        let body = self.into_bytes();
+        serde_json::from_slice(&body).map_err(|cause| {
+            let message = if body.is_empty() {
+                "the answer has no body where JSON was expected".to_owned()
+            } else {
+                "the answer is not the JSON that was expected".to_owned()
+            };
+            Error::new(ErrorKind::Decode, message).with_status(status).with_request(context).caused_by(cause)
+        })
+    }
+}
+
+/// One piece of a streamed body, within the limits.
+async fn chunk(response: &mut reqwest::Response, limits: ReadLimits) -> Result<Option<Bytes>> {
+    let read = timeout(limits.idle, response.chunk());
+    let read = match limits.deadline {
+        None => Ok(read.await),
+        Some(deadline) => timeout_at(deadline, read).await,
+    };
+    match read {
+        Ok(Ok(Ok(data))) => Ok(data),
+        Ok(Ok(Err(cause))) => Err(exchange_error(cause)),
+        Ok(Err(_)) => {
+            Err(Error::new(ErrorKind::Timeout(TimeoutPhase::Receive), "the answer's body stood still for too long"))
+        }
+        Err(_) => Err(Error::new(ErrorKind::Timeout(TimeoutPhase::Total), "the call took longer than its limit")),
+    }
+}
+
+/// The whole of a streamed body, refused when it is longer than `limit`.
+pub(crate) async fn read_whole(response: &mut reqwest::Response, limit: usize, limits: ReadLimits) -> Result<Bytes> {
+    let too_long = || Error::new(ErrorKind::Decode, format!("the answer is longer than the {limit} bytes expected"));
+    if response.content_length().is_some_and(|length| length > limit as u64) {
+        return Err(too_long());
+    }
+    let Some(first) = chunk(response, limits).await? else { return Ok(Bytes::new()) };
+    let mut whole: Option<BytesMut> = None;
+    while let Some(more) = chunk(response, limits).await? {
+        let whole = whole.get_or_insert_with(|| BytesMut::from(&first[..]));
+        if whole.len() + more.len() > limit {
+            return Err(too_long());
+        }
+        whole.extend_from_slice(&more);
+    }
+    let body = whole.map_or(first, BytesMut::freeze);
+    if body.len() > limit { Err(too_long()) } else { Ok(body) }
+}
+
+/// As much of an error's body as comes within limits; what breaks is left out.
+pub(crate) async fn read_excerpt(response: &mut reqwest::Response, limit: usize, patience: Duration) -> Bytes {
+    let mut excerpt = BytesMut::new();
+    let _ = timeout(patience, async {
+        while excerpt.len() < limit {
+            match response.chunk().await {
+                Ok(Some(data)) => excerpt.extend_from_slice(&data[..data.len().min(limit - excerpt.len())]),
+                Ok(None) | Err(_) => break,
+            }
+        }
+    })
+    .await;
+    excerpt.freeze()
+}
+
+/// The URL for messages: without the values of parameters that are, or may be, secrets.
+pub(crate) fn redact(url: &Url) -> String {
+    let mut clean = url.clone();
+    // A URL with a user part is refused when the client is built; this is the second line.
+    let _ = clean.set_username("");
+    let _ = clean.set_password(None);
+    let is_secret = |name: &str| {
+        let name = name.to_ascii_lowercase();
+        name.contains("token") || name.contains("sig") || name.contains("credential") || name.contains("key")
+    };
+    if url.query_pairs().any(|(name, _)| is_secret(&name)) {
+        let kept: Vec<_> = url
+            .query_pairs()
+            .map(|(name, value)| if is_secret(&name) { (name, "REDACTED".into()) } else { (name, value) })
+            .collect();
+        clean.query_pairs_mut().clear().extend_pairs(kept);
+    }
+    clean.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn urls_lose_their_secrets() {
+        let url = Url::parse("http://u:p@h/a?filename=x%20y&token=cfu_1&X-Amz-Signature=2&Access_Token=3").unwrap();
+        let text = redact(&url);
+        assert!(!text.contains("cfu_1") && !text.contains("=2") && !text.contains("=3") && !text.contains("u:p"));
+        assert!(text.contains("filename=x+y") && text.contains("token=REDACTED"), "{text}");
+        assert_eq!(redact(&Url::parse("http://h/a?filename=x%20y").unwrap()), "http://h/a?filename=x%20y");
+    }
+}

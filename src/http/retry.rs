@@ -1,0 +1,154 @@
+//! When to try again, and how long to wait before it.
+
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use http::{HeaderMap, header};
+
+/// How often a call is tried, and how long is waited between the tries.
+///
+/// Only what is safe to repeat is repeated: what never reached the server, and calls that do the same when done twice.
+/// The waiting time is drawn between zero and `base · 2ⁿ`, at most `max_delay` ("full jitter"). A server's
+/// `Retry-After` is a lower bound for it, up to `max_retry_after`. All calls of a client share a retry budget: when most
+/// calls fail, they stop retrying, so that an outage is not multiplied.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct RetryPolicy {
+    /// Attempts in all, the first included; 1 means never retry. Default 4.
+    pub max_attempts: u32,
+    /// The upper bound of the first waiting time. Default 200 ms.
+    pub base_delay: Duration,
+    /// The upper bound of every waiting time that the server did not ask for. Default 10 s.
+    pub max_delay: Duration,
+    /// A longer `Retry-After` than this ends the call with its error. Default 60 s.
+    pub max_retry_after: Duration,
+}
+
+impl Default for RetryPolicy {
+    fn default() -> Self {
+        Self {
+            max_attempts: 4,
+            base_delay: Duration::from_millis(200),
+            max_delay: Duration::from_secs(10),
+            max_retry_after: Duration::from_secs(60),
+        }
+    }
+}
+
+impl RetryPolicy {
+    /// Every call is tried once.
+    #[must_use]
+    pub fn never() -> Self {
+        Self { max_attempts: 1, ..Self::default() }
+    }
+
+    /// Sets the number of attempts in all; 0 counts as 1.
+    #[must_use]
+    pub fn attempts(mut self, attempts: u32) -> Self {
+        self.max_attempts = attempts.max(1);
+        self
+    }
+
+    /// Sets the upper bound of the first waiting time.
+    #[must_use]
+    pub fn base_delay(mut self, delay: Duration) -> Self {
+        self.base_delay = delay;
+        self
+    }
+
+    /// Sets the upper bound of every waiting time.
+    #[must_use]
+    pub fn max_delay(mut self, delay: Duration) -> Self {
+        self.max_delay = delay;
+        self
+    }
+
+    /// The waiting time after `attempt` (from 1) failed, or `None` where the server asks for more than is allowed.
+    pub(crate) fn delay(&self, attempt: u32, retry_after: Option<Duration>) -> Option<Duration> {
+        let ceiling = self.base_delay.saturating_mul(1 << (attempt - 1).min(20)).min(self.max_delay);
+        let jittered = ceiling.mul_f64(fastrand::f64());
+        match retry_after {
+            Some(floor) if floor > self.max_retry_after => None,
+            Some(floor) => Some(jittered.max(floor)),
+            None => Some(jittered),
+        }
+    }
+}
+
+/// A token bucket shared by the calls of a client: a retry takes ten, a success gives one back.
+#[derive(Debug)]
+pub(crate) struct Budget(AtomicU32);
+
+impl Budget {
+    const FULL: u32 = 500;
+    const RETRY_COST: u32 = 10;
+
+    pub(crate) fn new() -> Self {
+        Self(AtomicU32::new(Self::FULL))
+    }
+
+    pub(crate) fn take(&self) -> bool {
+        self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(Self::RETRY_COST)).is_ok()
+    }
+
+    pub(crate) fn give_back(&self) {
+        // Full is the usual state: then nothing is written, and cores don't fight for the line.
+        if self.0.load(Ordering::Relaxed) < Self::FULL {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
+/// `Retry-After`: seconds or an HTTP date (RFC 9110 section 10.2.3).
+pub(crate) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    let value = headers.get(header::RETRY_AFTER)?.to_str().ok()?.trim();
+    if let Ok(seconds) = value.parse::<u64>() {
+        return Some(Duration::from_secs(seconds));
+    }
+    let at = httpdate::parse_http_date(value).ok()?;
+    Some(at.duration_since(std::time::SystemTime::now()).unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http::HeaderValue;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn delay_stays_in_its_bounds(attempt in 1u32..60, base in 0u64..5_000, after in proptest::option::of(0u64..60)) {
+            let policy = RetryPolicy::default().base_delay(Duration::from_millis(base));
+            let floor = after.map(Duration::from_secs);
+            let delay = policy.delay(attempt, floor).unwrap();
+            prop_assert!(delay >= floor.unwrap_or_default());
+            prop_assert!(delay <= policy.max_delay.max(floor.unwrap_or_default()));
+        }
+    }
+
+    #[test]
+    fn a_long_retry_after_ends_the_call() {
+        assert_eq!(RetryPolicy::default().delay(1, Some(Duration::from_secs(3600))), None);
+    }
+
+    #[test]
+    fn the_budget_runs_dry_and_recovers() {
+        let budget = Budget::new();
+        assert_eq!((0..100).filter(|_| budget.take()).count(), 50);
+        (0..10).for_each(|_| budget.give_back());
+        assert!(budget.take() && !budget.take());
+    }
+
+    #[test]
+    fn retry_after_reads_both_forms() {
+        let read = |text: &str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::RETRY_AFTER, HeaderValue::from_str(text).unwrap());
+            retry_after(&headers)
+        };
+        assert_eq!(read("3"), Some(Duration::from_secs(3)));
+        assert_eq!(read("Wed, 21 Oct 2015 07:28:00 GMT"), Some(Duration::ZERO));
+        assert_eq!(read("soon"), None);
+        assert_eq!(read("-1"), None);
+    }
+}

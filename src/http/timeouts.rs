@@ -1,0 +1,34 @@
+//! Time limits. They are kept here, not in reqwest: its total time-out would kill long transfers, and its read time-out
+//! runs from the start of a request, upload included.
+
+use std::time::Duration;
+
+/// The time limits of a client or of one call. None of them limits a healthy transfer, however long it takes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Timeouts {
+    /// Making a connection, TLS included. Default 10 s.
+    pub connect: Duration,
+    /// From the end of the request's body to the head of the answer. Default 60 s.
+    pub response: Duration,
+    /// The same for calls that make the server read or write whole files before it answers (uploads, `verify`,
+    /// `append`, `patch`, ZIP); also covers what is still in the socket's buffers of a slow link. Default 10 min.
+    pub slow_response: Duration,
+    /// How long a body may stand still, either way, for reasons that lie in the connection. Default 60 s. A source that
+    /// has nothing to send does not count.
+    pub idle: Duration,
+    /// The whole call, retries and waiting included. Default none.
+    pub total: Option<Duration>,
+}
+
+impl Default for Timeouts {
+    fn default() -> Self {
+        Self {
+            connect: Duration::from_secs(10),
+            response: Duration::from_secs(60),
+            slow_response: Duration::from_secs(600),
+            idle: Duration::from_secs(60),
+            total: None,
+        }
+    }
+}

@@ -1,0 +1,303 @@
+//! The one function that sends every request.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures::future::OptionFuture;
+use http::{HeaderMap, StatusCode, header};
+use tokio::time::{Instant, sleep, timeout_at};
+use url::Url;
+
+use super::body::{Fixed, Gauge, Outgoing, RequestBody};
+use super::classify::exchange_error;
+use super::probe::refusal_of_head;
+use super::refusal::{BODY_LIMIT, BODY_PATIENCE, Dialect, refusal};
+use super::request::{Authorization, Receive, Replay, Request};
+use super::response::{ReadLimits, Response, ResponseBody, read_excerpt, read_whole, redact};
+use super::retry::{Budget, RetryPolicy};
+use super::timeouts::Timeouts;
+use super::watchdog::Watchdog;
+use crate::auth::Credentials;
+use crate::error::{Error, ErrorKind, Fate, RequestContext, Result, TimeoutPhase};
+
+/// What a client is made of.
+pub(crate) struct Config {
+    pub(crate) http: reqwest::Client,
+    /// Without a trailing slash, query or fragment.
+    pub(crate) base: Url,
+    pub(crate) credentials: Credentials,
+    pub(crate) headers: HeaderMap,
+    pub(crate) retry: RetryPolicy,
+    pub(crate) timeouts: Timeouts,
+    pub(crate) dialect: &'static dyn Dialect,
+}
+
+/// A cheap handle to a client's connection pool and settings.
+#[derive(Clone)]
+pub(crate) struct Transport(Arc<Inner>);
+
+struct Inner {
+    config: Config,
+    budget: Budget,
+}
+
+/// What has happened to a call so far, for its errors.
+struct Call {
+    start: Instant,
+    deadline: Option<Instant>,
+    attempts: u32,
+    bytes_sent: u64,
+    url: Url,
+}
+
+impl Transport {
+    pub(crate) fn new(config: Config) -> Self {
+        Self(Arc::new(Inner { config, budget: Budget::new() }))
+    }
+
+    pub(crate) fn config(&self) -> &Config {
+        &self.0.config
+    }
+
+    /// The absolute URL of an encoded path (`/api/…`), below the base URL's own path.
+    pub(crate) fn url(&self, path: &str) -> Result<Url> {
+        let base = self.0.config.base.as_str().trim_end_matches('/');
+        Url::parse(&format!("{base}{path}")).map_err(|e| Error::invalid_input("path", "it makes no URL").caused_by(e))
+    }
+
+    /// Sends a request whose body, if any, is in memory.
+    pub(crate) async fn send(&self, request: Request) -> Result<Response> {
+        let mut body = Fixed(request.body.clone());
+        self.send_body(&request, &mut body).await
+    }
+
+    /// Sends a request with a body of its own.
+    pub(crate) async fn send_body(&self, request: &Request, body: &mut dyn RequestBody) -> Result<Response> {
+        request.options.check()?;
+        let mut url = self.url(&request.path)?;
+        if !request.query.is_empty() {
+            url.set_query(Some(&request.query));
+        }
+        let start = Instant::now();
+        let total = request.options.total_timeout.or(self.0.config.timeouts.total);
+        let mut call = Call { start, deadline: total.map(|t| start + t), attempts: 0, bytes_sent: 0, url };
+        let deadline = call.deadline;
+        let sent = self.attempts(request, body, &mut call);
+        let answer = match deadline {
+            None => sent.await,
+            Some(deadline) => timeout_at(deadline, sent).await.unwrap_or_else(|_| {
+                Err(Error::new(ErrorKind::Timeout(TimeoutPhase::Total), "the call took longer than its limit")
+                    .with_fate(Fate::Unknown))
+            }),
+        };
+        answer.map_err(|e| e.with_request(call.context(request)))
+    }
+
+    async fn attempts(&self, request: &Request, body: &mut dyn RequestBody, call: &mut Call) -> Result<Response> {
+        let policy = request.options.retry.as_ref().unwrap_or(&self.0.config.retry);
+        let mut may_be_done = false;
+        loop {
+            call.attempts += 1;
+            let error = match self.attempt(request, body, call).await {
+                Ok(response) => {
+                    self.0.budget.give_back();
+                    return Ok(response);
+                }
+                Err(error) if may_be_done && request.replay == Replay::Deletion && error.is_not_found() => {
+                    return Ok(self.already_deleted(request, call));
+                }
+                Err(error) => error,
+            };
+            may_be_done |= error.fate() == Fate::Unknown;
+            if call.attempts >= policy.max_attempts || !may_retry(request, &error) {
+                return Err(error);
+            }
+            if !body.is_replayable() {
+                let hint =
+                    "The body can be read only once, so it was not sent again: use a path, bytes or Source::factory";
+                return Err(if error.hint().is_some() { error } else { error.with_hint(hint) });
+            }
+            let Some(delay) = policy.delay(call.attempts, error.retry_after()) else { return Err(error) };
+            if call.deadline.is_some_and(|deadline| Instant::now() + delay >= deadline) || !self.0.budget.take() {
+                return Err(error);
+            }
+            body.retrying(delay);
+            sleep(delay).await;
+        }
+    }
+
+    /// What a deletion would have answered, had its answer arrived.
+    fn already_deleted(&self, request: &Request, call: &Call) -> Response {
+        Response {
+            status: StatusCode::NO_CONTENT,
+            headers: HeaderMap::new(),
+            body: ResponseBody::Whole(Bytes::new()),
+            context: call.context(request),
+            limits: ReadLimits { idle: self.0.config.timeouts.idle, deadline: call.deadline },
+        }
+    }
+
+    async fn attempt(&self, request: &Request, body: &mut dyn RequestBody, call: &mut Call) -> Result<Response> {
+        let config = &self.0.config;
+        let Outgoing { body, length, feed } = body.open(call.attempts).await?;
+        let mut built = self.build(request, call).await?;
+        match length {
+            Some(length) if length > 0 || !request.method.is_safe() => {
+                built.headers_mut().insert(header::CONTENT_LENGTH, length.into());
+            }
+            _ => {}
+        }
+        let retained = feed.is_some().then(|| built.try_clone()).flatten();
+        if length != Some(0) {
+            *built.body_mut() = Some(body);
+        }
+
+        let (gauge, mut run) = feed.map_or((None, None), |feed| (Some(feed.gauge), Some(feed.run)));
+        let watchdog = Watchdog {
+            start: Instant::now(),
+            gauge: gauge.clone(),
+            response: request.options.response_timeout.unwrap_or(if request.slow {
+                config.timeouts.slow_response.max(config.timeouts.response)
+            } else {
+                config.timeouts.response
+            }),
+            idle: request.options.idle_timeout.unwrap_or(config.timeouts.idle),
+        };
+        let answer = {
+            let mut exchange = std::pin::pin!(config.http.execute(built));
+            let mut expired = std::pin::pin!(watchdog.expired());
+            loop {
+                tokio::select! {
+                    biased;
+                    answer = &mut exchange => break Ok(answer),
+                    Some(fed) = OptionFuture::from(run.as_mut()) => match fed {
+                        Ok(()) => run = None,
+                        Err(error) => break Err(error),
+                    },
+                    phase = &mut expired => break Err(timed_out(phase)),
+                }
+            }
+        };
+        call.bytes_sent = gauge.as_ref().map_or(length.unwrap_or(0), |g| g.taken());
+        let limits = ReadLimits { idle: watchdog.idle, deadline: call.deadline };
+        match answer? {
+            Ok(answer) => self.receive(request, answer, gauge.as_deref(), limits, call).await,
+            Err(cause) => {
+                let error = exchange_error(cause);
+                // `run` is kept until here: a feed that is dropped fails the body, and the answer with it.
+                drop(run);
+                let Some(retained) = retained.filter(|_| error.fate() == Fate::Unknown && call.bytes_sent > 0) else {
+                    return Err(error);
+                };
+                match refusal_of_head(&config.http, retained, length.unwrap_or(call.bytes_sent)).await {
+                    Some(answer) => self.receive(request, answer, None, limits, call).await.and(Err(error)),
+                    None => Err(error),
+                }
+            }
+        }
+    }
+
+    async fn receive(
+        &self,
+        request: &Request,
+        mut answer: reqwest::Response,
+        gauge: Option<&Gauge>,
+        limits: ReadLimits,
+        call: &Call,
+    ) -> Result<Response> {
+        let (status, headers) = (answer.status(), std::mem::take(answer.headers_mut()));
+        if !request.expects(status) {
+            let excerpt = read_excerpt(&mut answer, BODY_LIMIT, BODY_PATIENCE).await;
+            return Err(refusal(self.0.config.dialect, status, &headers, &excerpt));
+        }
+        if gauge.is_some_and(|gauge| !gauge.has_ended()) {
+            return Err(Error::new(ErrorKind::Decode, "the server accepted the upload before it had read all of it")
+                .with_status(status));
+        }
+        let body = match request.receive {
+            Receive::Head => ResponseBody::Streamed(answer),
+            Receive::Whole(limit) => ResponseBody::Whole(
+                read_whole(&mut answer, limit, limits)
+                    .await
+                    .map_err(|e| e.with_status(status).with_fate(Fate::Unknown))?,
+            ),
+        };
+        Ok(Response { status, headers, body, context: call.context(request), limits })
+    }
+
+    /// The head of one attempt, authorized.
+    async fn build(&self, request: &Request, call: &Call) -> Result<reqwest::Request> {
+        let config = &self.0.config;
+        let mut built = reqwest::Request::new(request.method.clone(), call.url.clone());
+        let headers = built.headers_mut();
+        headers.extend(config.headers.clone());
+        headers.extend(request.headers.clone());
+        headers.extend(request.options.headers.clone());
+        let token = match &request.authorization {
+            Authorization::UploadToken(token) => Some(token.clone()),
+            _ => config.credentials.token().await?,
+        };
+        let Some(token) = token else { return Ok(built) };
+        if !token.is_upload_token() && !matches!(request.authorization, Authorization::UploadToken(_)) {
+            built.headers_mut().insert(header::AUTHORIZATION, token.bearer()?);
+            return Ok(built);
+        }
+        match &request.authorization {
+            Authorization::Optional => {}
+            Authorization::Required => {
+                return Err(Error::new(
+                    ErrorKind::PermissionDenied,
+                    "an upload token only lets a client upload, and read what is public",
+                )
+                .with_hint("Use an API key, the admin key or a dashboard token for this call"));
+            }
+            Authorization::Upload | Authorization::UploadToken(_) => {
+                token.check()?;
+                // Beside any valid credential the server does not look at the token, and does not count its use.
+                built.headers_mut().remove(header::AUTHORIZATION);
+                built.url_mut().query_pairs_mut().append_pair("token", token.expose());
+            }
+        }
+        Ok(built)
+    }
+}
+
+impl Call {
+    fn context(&self, request: &Request) -> RequestContext {
+        RequestContext {
+            method: request.method.clone(),
+            url: redact(&self.url),
+            attempts: self.attempts,
+            elapsed: self.start.elapsed(),
+            bytes_sent: self.bytes_sent,
+        }
+    }
+}
+
+/// The order matters: what was never sent may go again whatever it is; what may have been carried out only if doing it
+/// twice is the same; and then the failure must be one that passes.
+fn may_retry(request: &Request, error: &Error) -> bool {
+    match error.fate() {
+        Fate::NeverSent => {
+            matches!(
+                error.kind(),
+                ErrorKind::Connect | ErrorKind::Interrupted | ErrorKind::Timeout(TimeoutPhase::Connect)
+            )
+        }
+        _ if request.replay == Replay::Never => false,
+        Fate::Unknown => error.kind() == ErrorKind::Interrupted,
+        Fate::Answered => match error.status() {
+            Some(StatusCode::INTERNAL_SERVER_ERROR) => !request.lasting_500,
+            Some(status) => matches!(status.as_u16(), 408 | 429 | 502 | 503 | 504),
+            None => false,
+        },
+    }
+}
+
+fn timed_out(phase: TimeoutPhase) -> Error {
+    let message = match phase {
+        TimeoutPhase::Send => "the connection took no more of the body for too long",
+        _ => "no answer within the time limit",
+    };
+    Error::new(ErrorKind::Timeout(phase), message).with_fate(Fate::Unknown)
+}

@@ -1,0 +1,38 @@
+//! Notices that an attempt stands still, and in which phase.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep_until};
+
+use super::body::Gauge;
+use crate::error::TimeoutPhase;
+
+/// Runs beside an attempt.
+pub(crate) struct Watchdog {
+    pub(crate) start: Instant,
+    /// `None`: the body was complete from the start.
+    pub(crate) gauge: Option<Arc<Gauge>>,
+    pub(crate) response: Duration,
+    pub(crate) idle: Duration,
+}
+
+impl Watchdog {
+    /// Ends when a limit has passed.
+    pub(crate) async fn expired(&self) -> TimeoutPhase {
+        loop {
+            let now = Instant::now();
+            let (deadline, phase) = match &self.gauge {
+                None => (self.start + self.response, TimeoutPhase::Response),
+                Some(gauge) if gauge.has_ended() => (gauge.last_asked() + self.response, TimeoutPhase::Response),
+                // The source is slow: that is its own affair, or the server's, not the connection's.
+                Some(gauge) if gauge.is_starved() => (now + self.idle, TimeoutPhase::Send),
+                Some(gauge) => (gauge.last_asked() + self.idle, TimeoutPhase::Send),
+            };
+            if deadline <= now {
+                return phase;
+            }
+            sleep_until(deadline).await;
+        }
+    }
+}

@@ -1,0 +1,451 @@
+//! Listings: one page, a stream of pages, a stream of items.
+
+use std::collections::HashSet;
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use async_stream::try_stream;
+use futures::Stream;
+use futures::stream::{BoxStream, FusedStream, StreamExt};
+use serde::{Deserialize, Serialize};
+use tokio_util::task::AbortOnDropHandle;
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::http::Request;
+use crate::models::Order;
+
+/// One page of a listing.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Page<T> {
+    /// The rows of this page, in the order asked for.
+    pub items: Vec<T>,
+    /// How many rows the whole listing had when this page was made.
+    pub total: u64,
+    /// The most rows that this page could have had.
+    pub limit: i64,
+    /// How many rows come before this page.
+    pub offset: i64,
+}
+
+impl<T> Page<T> {
+    pub(crate) fn new(items: Vec<T>, total: u64, limit: u64, offset: u64) -> Self {
+        Self { items, total, limit: limit as i64, offset: offset as i64 }
+    }
+
+    /// Rows come after this page.
+    #[must_use]
+    pub fn has_more(&self) -> bool {
+        (self.offset.max(0) as u64) + (self.items.len() as u64) < self.total && !self.items.is_empty()
+    }
+}
+
+impl<T> IntoIterator for Page<T> {
+    type Item = T;
+    type IntoIter = std::vec::IntoIter<T>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.items.into_iter()
+    }
+}
+
+impl<'a, T> IntoIterator for &'a Page<T> {
+    type Item = &'a T;
+    type IntoIter = std::slice::Iter<'a, T>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.items.iter()
+    }
+}
+
+/// The rows of a stream of pages, one by one. It ends after an error.
+#[must_use = "a stream does nothing unless it is polled"]
+pub struct Items<T> {
+    pages: BoxStream<'static, Result<Page<T>>>,
+    rows: std::vec::IntoIter<T>,
+    ended: bool,
+}
+
+impl<T> Items<T> {
+    pub(crate) fn new(pages: impl Stream<Item = Result<Page<T>>> + Send + 'static) -> Self {
+        Self { pages: pages.boxed(), rows: Vec::new().into_iter(), ended: false }
+    }
+}
+
+impl<T: Unpin> Stream for Items<T> {
+    type Item = Result<T>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        loop {
+            if let Some(row) = self.rows.next() {
+                return Poll::Ready(Some(Ok(row)));
+            }
+            if self.ended {
+                return Poll::Ready(None);
+            }
+            match ready!(self.pages.poll_next_unpin(cx)) {
+                Some(Ok(page)) => self.rows = page.items.into_iter(),
+                Some(Err(error)) => {
+                    self.ended = true;
+                    return Poll::Ready(Some(Err(error)));
+                }
+                None => self.ended = true,
+            }
+        }
+    }
+}
+
+impl<T: Unpin> FusedStream for Items<T> {
+    fn is_terminated(&self) -> bool {
+        self.ended && self.rows.len() == 0
+    }
+}
+
+impl<T> fmt::Debug for Items<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Items").finish_non_exhaustive()
+    }
+}
+
+/// Which rows of a listing to ask for.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Window {
+    pub(crate) limit: Option<u64>,
+    pub(crate) offset: u64,
+    pub(crate) order: Option<Order>,
+}
+
+impl Window {
+    pub(crate) fn checked(self) -> Result<Self> {
+        const MOST: u64 = i32::MAX as u64;
+        if self.limit == Some(0) {
+            return Err(Error::invalid_input("limit", "a page has at least one row"));
+        }
+        if self.limit.is_some_and(|limit| limit > MOST) || self.offset > MOST {
+            return Err(Error::invalid_input("limit or offset", format!("it is over {MOST}, the most a server takes")));
+        }
+        Ok(self)
+    }
+
+    pub(crate) fn apply(self, request: Request) -> Request {
+        request
+            .query_opt("limit", self.limit)
+            .query_opt("offset", Some(self.offset).filter(|offset| *offset > 0))
+            .query_opt("order", self.order.map(Order::as_str))
+    }
+}
+
+/// The setters of a listing with fields `window: Window` and `sort: Option<Sort>`.
+macro_rules! listing_setters {
+    ($builder:ident, $sort:ty) => {
+        impl $builder {
+            /// The most rows a page has. 0 is refused.
+            #[must_use]
+            pub fn limit(mut self, rows: u64) -> Self {
+                self.window.limit = Some(rows);
+                self
+            }
+
+            /// Skips so many rows.
+            #[must_use]
+            pub fn offset(mut self, rows: u64) -> Self {
+                self.window.offset = rows;
+                self
+            }
+
+            /// Sorts by this member; see the service for the default.
+            #[must_use]
+            pub fn sort(mut self, by: $sort) -> Self {
+                self.sort = Some(by);
+                self
+            }
+
+            /// The direction of the sort. The server's default is descending, for names too.
+            #[must_use]
+            pub fn order(mut self, order: $crate::models::Order) -> Self {
+                self.window.order = Some(order);
+                self
+            }
+        }
+    };
+}
+
+pub(crate) use listing_setters;
+
+/// Rows per request of a listing that goes through everything, where the caller did not say.
+pub(crate) const PAGE_ROWS: u64 = 1000;
+
+/// A stream of pages that has not started, or has.
+pub(crate) enum Lazy<T> {
+    Idle,
+    Running(BoxStream<'static, Result<Page<T>>>),
+}
+
+/// Makes a `list_all` builder a stream of pages: it starts at the first poll, when its setters have been called.
+///
+/// The builder has fields `state: Lazy<T>` and a method `start(&self) -> BoxStream<'static, Result<Page<T>>>`.
+macro_rules! pages {
+    ($builder:ident => $row:ty) => {
+        impl ::futures::Stream for $builder {
+            type Item = $crate::Result<$crate::Page<$row>>;
+
+            fn poll_next(
+                mut self: ::std::pin::Pin<&mut Self>,
+                cx: &mut ::std::task::Context<'_>,
+            ) -> ::std::task::Poll<Option<Self::Item>> {
+                if let $crate::paging::Lazy::Idle = self.state {
+                    self.state = $crate::paging::Lazy::Running(self.start());
+                }
+                match &mut self.state {
+                    $crate::paging::Lazy::Running(pages) => ::futures::StreamExt::poll_next_unpin(pages, cx),
+                    $crate::paging::Lazy::Idle => ::std::task::Poll::Ready(None),
+                }
+            }
+        }
+
+        impl $builder {
+            /// The rows of all pages, one by one.
+            pub fn items(self) -> $crate::Items<$row> {
+                $crate::Items::new(self)
+            }
+        }
+
+        impl ::std::fmt::Debug for $builder {
+            fn fmt(&self, f: &mut ::std::fmt::Formatter<'_>) -> ::std::fmt::Result {
+                f.debug_struct(stringify!($builder)).finish_non_exhaustive()
+            }
+        }
+    };
+}
+
+pub(crate) use pages;
+
+/// A page that is fetched while the one before it is consumed. Dropping it stops the fetching.
+struct Ahead<T>(AbortOnDropHandle<Result<T>>);
+
+impl<T: Send + 'static> Ahead<T> {
+    fn fetch(page: impl Future<Output = Result<T>> + Send + 'static) -> Self {
+        Self(AbortOnDropHandle::new(tokio::spawn(page)))
+    }
+
+    async fn page(self) -> Result<T> {
+        self.0.await.unwrap_or_else(|cause| {
+            Err(Error::new(ErrorKind::Interrupted, "the runtime stopped fetching a page").caused_by(cause))
+        })
+    }
+}
+
+/// How often a listing that shifted is read again, each time one window further back, before what is there is taken.
+const REREADS: u64 = 4;
+
+/// All pages of a listing that is addressed by offset.
+///
+/// Windows overlap by one row. Where the row that should come first is another one, rows were added or removed before
+/// it meanwhile: then the last row that was handed out is looked for, in this window and in those before it, and the
+/// listing goes on behind it. So shifts by less than a few windows neither lose nor repeat a row; `offset` listings
+/// can't promise more (see `stable()` for files).
+pub(crate) fn by_offset<T, F, Fut>(window: Window, key: fn(&T) -> &str, fetch: F) -> BoxStream<'static, Result<Page<T>>>
+where
+    T: Send + Sync + 'static,
+    F: Fn(Window) -> Fut + Send + Sync + 'static,
+    Fut: Future<Output = Result<Page<T>>> + Send + 'static,
+{
+    Box::pin(try_stream! {
+        let window = window.checked()?;
+        let (limit, start) = (window.limit.unwrap_or(PAGE_ROWS), window.offset);
+        let fetch = |offset| fetch(Window { limit: Some(limit), offset, ..window });
+        let mut asked = start;
+        let mut recent = HashSet::<String>::new();
+        let mut ahead = Ahead::fetch(fetch(asked));
+        loop {
+            let mut page = ahead.page().await?;
+            let mut seen = last_of(&page.items, &recent, key);
+            for reread in 1..=REREADS {
+                if recent.is_empty() || seen.is_some() || asked <= start {
+                    break;
+                }
+                let back = asked.saturating_sub(reread * (limit - 1).max(1)).max(start);
+                let earlier = fetch(back).await?;
+                seen = last_of(&earlier.items, &recent, key);
+                if seen.is_some() {
+                    (asked, page) = (back, earlier);
+                }
+            }
+            let came = page.items.len() as u64;
+            let handed_out = seen.map_or(0, |last| last as u64 + 1);
+            let items: Vec<T> = page.items.into_iter().skip(handed_out as usize).collect();
+            let (next, first) = (asked + came, recent.is_empty());
+            let ends = came == 0 || next >= page.total;
+            if !items.is_empty() {
+                recent = items.iter().map(|row| key(row).to_owned()).collect();
+            }
+            // A window of one row can't both overlap and go forward.
+            let step_back = u64::from(came > 1);
+            let yielded = Page::new(items, page.total, limit, asked + handed_out);
+            asked = next - step_back.min(next);
+            if ends {
+                if first || !yielded.items.is_empty() {
+                    yield yielded;
+                }
+                break;
+            }
+            ahead = Ahead::fetch(fetch(asked));
+            if !yielded.items.is_empty() {
+                yield yielded;
+            }
+        }
+    })
+}
+
+/// The last row of a window that was handed out before.
+fn last_of<T>(window: &[T], recent: &HashSet<String>, key: fn(&T) -> &str) -> Option<usize> {
+    if recent.is_empty() {
+        return None;
+    }
+    window.iter().rposition(|row| recent.contains(key(row)))
+}
+
+/// One window of a listing that is addressed by a cursor.
+pub(crate) struct CursorPage<T> {
+    pub(crate) items: Vec<T>,
+    /// Rows from this window to the end, as far as is known.
+    pub(crate) left: u64,
+    pub(crate) next: Option<String>,
+}
+
+/// All pages of a listing that is addressed by a cursor, the next one fetched ahead.
+pub(crate) fn by_cursor<T, F, Fut>(limit: u64, fetch: F) -> BoxStream<'static, Result<Page<T>>>
+where
+    T: Send + Sync + 'static,
+    F: Fn(Option<String>) -> Fut + Send + Sync + 'static,
+    Fut: Future<Output = Result<CursorPage<T>>> + Send + 'static,
+{
+    Box::pin(try_stream! {
+        let mut offset = 0;
+        let mut cursor = None;
+        let mut ahead = Ahead::fetch(fetch(None));
+        loop {
+            let page = ahead.page().await?;
+            let total = offset + page.left.max(page.items.len() as u64);
+            let yielded = Page::new(page.items, total, limit, offset);
+            // A cursor that does not move would make an endless listing of a finite one.
+            let next = page.next.filter(|next| Some(next) != cursor.as_ref());
+            let Some(next) = next else {
+                if offset == 0 || !yielded.items.is_empty() {
+                    yield yielded;
+                }
+                break;
+            };
+            ahead = Ahead::fetch(fetch(Some(next.clone())));
+            cursor = Some(next);
+            if !yielded.items.is_empty() {
+                offset += yielded.items.len() as u64;
+                yield yielded;
+            }
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use futures::TryStreamExt;
+    use proptest::prelude::*;
+    use std::sync::{Arc, Mutex};
+
+    type Rows = Arc<Mutex<Vec<String>>>;
+
+    /// A listing of `rows`, to which `change` happens before the window at each index is read.
+    fn listing(
+        rows: &Rows,
+        limit: u64,
+        clamp: u64,
+        mut changes: Vec<Vec<Change>>,
+    ) -> BoxStream<'static, Result<Page<String>>> {
+        changes.reverse();
+        let (rows, changes) = (rows.clone(), Mutex::new(changes));
+        let window = Window { limit: Some(limit), ..Window::default() };
+        by_offset(
+            window,
+            |row: &String| row,
+            move |Window { limit, offset, .. }| {
+                let mut rows = rows.lock().unwrap();
+                for change in changes.lock().unwrap().pop().unwrap_or_default() {
+                    change.apply(&mut rows);
+                }
+                let limit = limit.unwrap().min(clamp);
+                let items: Vec<_> = rows.iter().skip(offset as usize).take(limit as usize).cloned().collect();
+                let page = Page::new(items, rows.len() as u64, limit, offset);
+                async move { Ok(page) }
+            },
+        )
+    }
+
+    #[derive(Debug, Clone)]
+    enum Change {
+        Delete(usize),
+        Prepend(u32),
+    }
+
+    impl Change {
+        fn apply(&self, rows: &mut Vec<String>) {
+            match self {
+                Self::Delete(at) if !rows.is_empty() => drop(rows.remove(at % rows.len())),
+                Self::Delete(_) => {}
+                Self::Prepend(n) => rows.insert(0, format!("new{n}")),
+            }
+        }
+    }
+
+    async fn all(pages: BoxStream<'static, Result<Page<String>>>) -> Vec<String> {
+        Items::new(pages).try_collect().await.unwrap()
+    }
+
+    fn rows(n: usize) -> Rows {
+        Arc::new(Mutex::new((0..n).map(|i| format!("{i:05}")).collect()))
+    }
+
+    #[tokio::test]
+    async fn every_row_once_in_order() {
+        for (n, limit, clamp) in
+            [(0, 10, 10), (1, 1, 1), (7, 1, 9), (10, 10, 10), (11, 10, 10), (2500, 2000, 1000), (99, 7, 3)]
+        {
+            let rows = rows(n);
+            assert_eq!(all(listing(&rows, limit, clamp, vec![])).await, *rows.lock().unwrap(), "{n} {limit} {clamp}");
+        }
+    }
+
+    #[tokio::test]
+    async fn an_empty_listing_is_one_empty_page() {
+        let pages: Vec<_> = listing(&rows(0), 10, 10, vec![]).try_collect().await.unwrap();
+        assert_eq!(pages.len(), 1);
+        assert!(pages[0].items.is_empty() && !pages[0].has_more());
+    }
+
+    proptest! {
+        // Fewer changes per window than a window has rows: then nothing that was there throughout is lost or doubled.
+        #[test]
+        fn shifts_lose_and_double_nothing(
+            n in 0usize..120,
+            limit in 8u64..20,
+            changes in proptest::collection::vec(
+                proptest::collection::vec(prop_oneof![
+                    (0usize..200).prop_map(Change::Delete),
+                    (0u32..1_000_000).prop_map(Change::Prepend),
+                ], 0..3),
+                0..30,
+            ),
+        ) {
+            let rows = rows(n);
+            let before = rows.lock().unwrap().clone();
+            let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+            let got = runtime.block_on(all(listing(&rows, limit, 1000, changes)));
+            let after: HashSet<_> = rows.lock().unwrap().iter().cloned().collect();
+            for row in before.iter().filter(|row| after.contains(*row)) {
+                prop_assert_eq!(got.iter().filter(|g| *g == row).count(), 1, "{}", row);
+            }
+        }
+    }
+}

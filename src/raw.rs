@@ -1,0 +1,75 @@
+//! A request that this crate has no name for.
+
+use bytes::Bytes;
+use http::Method;
+
+use crate::client::Client;
+use crate::error::{Error, Result};
+use crate::http::{CallOptions, Replay, Request, awaitable};
+
+/// A request of the user's own. Made by [`Client::request`].
+#[derive(Debug)]
+#[must_use = "nothing is sent until it is awaited"]
+pub struct RawRequest {
+    client: Client,
+    request: Request,
+    problem: Option<Error>,
+    options: CallOptions,
+}
+
+impl RawRequest {
+    pub(crate) fn new(client: Client, method: Method, path: &str) -> Self {
+        let encoded = path.bytes().all(|b| b.is_ascii_graphic() && !matches!(b, b'?' | b'#' | b'\\'));
+        let problem = (!path.starts_with('/') || !encoded).then(|| {
+            Error::invalid_input("path", "it starts with a slash, is percent-encoded, and has no query (use .query())")
+        });
+        let request = Request::new(method, path);
+        Self { client, request, problem, options: CallOptions::default() }
+    }
+
+    /// Adds a query parameter; it is encoded here.
+    pub fn query(mut self, name: &str, value: impl AsRef<str>) -> Self {
+        self.request = self.request.query(name, value);
+        self
+    }
+
+    /// Sets the body. Its type is yours to say, with `.header("content-type", …)`.
+    pub fn body(mut self, body: impl Into<Bytes>) -> Self {
+        self.request.body = body.into();
+        self
+    }
+
+    /// Sets a JSON body.
+    pub fn json<T: serde::Serialize + ?Sized>(mut self, body: &T) -> Self {
+        match serde_json::to_vec(body) {
+            Ok(json) => {
+                self.request.body = json.into();
+                self.header("content-type", "application/json")
+            }
+            Err(cause) => {
+                self.problem = Some(Error::invalid_input("body", "it can't be written as JSON").caused_by(cause));
+                self
+            }
+        }
+    }
+
+    /// Says that doing it twice does the same as doing it once, so that it may be retried. `GET` and `HEAD` are.
+    pub fn idempotent(mut self) -> Self {
+        self.request = self.request.replay(Replay::Safe);
+        self
+    }
+
+    async fn run(self) -> Result<http::Response<Bytes>> {
+        if let Some(problem) = self.problem {
+            return Err(problem);
+        }
+        let answer = self.client.transport.send(self.request.options(self.options)).await?;
+        let mut response = http::Response::new(Bytes::new());
+        *response.status_mut() = answer.status;
+        response.headers_mut().clone_from(&answer.headers);
+        *response.body_mut() = answer.into_bytes();
+        Ok(response)
+    }
+}
+
+awaitable!(RawRequest => http::Response<Bytes>);

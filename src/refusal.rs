@@ -1,0 +1,25 @@
+//! How CarbonFiles words its refusals: `{"error", "hint"?}`, or nothing (wire description section 2).
+
+use http::{HeaderMap, StatusCode};
+use serde::Deserialize;
+
+use crate::error::ErrorKind;
+use crate::http::{Decoded, Dialect};
+
+pub(crate) struct CarbonFiles;
+
+#[derive(Deserialize)]
+struct Refusal {
+    error: String,
+    hint: Option<String>,
+}
+
+impl Dialect for CarbonFiles {
+    fn decode(&self, status: StatusCode, _: &HeaderMap, body: &[u8]) -> Decoded {
+        let Ok(Refusal { error, hint }) = serde_json::from_slice(body) else { return Decoded::default() };
+        // The server never answers 401 to a bad credential: it takes the caller for anonymous, and says this.
+        let kind = (status == StatusCode::FORBIDDEN && error == "Authentication required")
+            .then_some(ErrorKind::Unauthenticated);
+        Decoded { kind, message: Some(error), hint }
+    }
+}

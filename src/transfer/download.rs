@@ -1,0 +1,334 @@
+//! Downloads: the head at once, the body as bytes, stream, reader or file; continued after a cut, checked at the end.
+
+use std::fmt;
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use bytes::{Bytes, BytesMut};
+use futures::Stream;
+use futures::stream::{BoxStream, StreamExt};
+use http::{HeaderValue, StatusCode, header};
+use tokio::io::{AsyncBufRead, AsyncRead, ReadBuf};
+use tokio::time::sleep;
+use tokio_util::io::StreamReader;
+
+use super::hashing::Hasher;
+use super::info::ContentInfo;
+use super::progress::{Phase, Reporter};
+use crate::error::{Error, ErrorKind, Result, TimeoutPhase};
+use crate::http::{Receive, Request, Response, RetryPolicy, Transport};
+
+/// How to ask for a content: once at first, and again for the rest of it after a cut.
+pub(crate) struct DownloadPlan<'a> {
+    pub(crate) transport: Transport,
+    /// Without the range.
+    pub(crate) request: Request,
+    /// `Range`, as the caller wants it.
+    pub(crate) range: Option<String>,
+    /// Compare the whole content with the hash in its ETag.
+    pub(crate) verify: bool,
+    pub(crate) reporter: Reporter<'a>,
+}
+
+impl<'a> DownloadPlan<'a> {
+    /// Asks for the content. `None` for a 304.
+    pub(crate) async fn start(mut self) -> Result<Option<Download<'a>>> {
+        let mut request = self.request.clone().receive(Receive::Head).also_expect(&[StatusCode::NOT_MODIFIED]);
+        if let Some(range) = &self.range {
+            request = request.set_header(header::RANGE, header_value("range", range)?);
+        }
+        let policy = request.options.retry.clone().unwrap_or_else(|| self.transport.config().retry.clone());
+        let response = self.transport.send(request).await?;
+        if response.status == StatusCode::NOT_MODIFIED {
+            return Ok(None);
+        }
+        let info = ContentInfo::of(response.status, &response.headers);
+        if self.range.is_some() && response.status != StatusCode::PARTIAL_CONTENT {
+            return Err(Error::new(
+                ErrorKind::Unsupported,
+                "the server sent the whole content where a range was asked for",
+            )
+            .with_status(response.status)
+            .with_request(response.context));
+        }
+        if response.status == StatusCode::PARTIAL_CONTENT && info.length.is_none() {
+            return Err(Error::new(ErrorKind::Decode, "the partial answer does not say which part it is")
+                .with_status(response.status)
+                .with_request(response.context));
+        }
+        let whole = info.start == 0 && info.length == info.total;
+        let hasher = (self.verify && whole && info.sha256().is_some()).then(Hasher::new);
+        self.reporter.total = info.length;
+        self.reporter.report(0, Phase::Sending);
+        let body = Body {
+            position: info.start,
+            end: info.length.map(|length| info.start + length),
+            start: info.start,
+            plan: self,
+            response,
+            hasher,
+            policy,
+            failures: 0,
+            info: info.clone(),
+            ended: false,
+        };
+        Ok(Some(Download { info, body }))
+    }
+}
+
+pub(crate) fn header_value(argument: &'static str, text: &str) -> Result<HeaderValue> {
+    HeaderValue::try_from(text).map_err(|_| Error::invalid_input(argument, "it can't be sent in a header"))
+}
+
+/// A download whose head is here and whose body is still to be read.
+///
+/// After a cut it goes on where it was, with `Range` and `If-Range`, as long as the server has the same content; else
+/// the error is `ContentChanged`. Where the ETag is a SHA-256, as CarbonFiles', the whole is compared with it: the last
+/// thing that comes is then `IntegrityMismatch` instead of the end. Dropping it ends the transfer.
+pub struct Download<'a> {
+    info: ContentInfo,
+    body: Body<'a>,
+}
+
+impl<'a> Download<'a> {
+    /// Type, length, ETag and the like.
+    #[must_use]
+    pub fn info(&self) -> &ContentInfo {
+        &self.info
+    }
+
+    /// All of it in memory, if it has at most `limit` bytes.
+    ///
+    /// # Errors
+    /// `PayloadTooLarge` for a longer one, before it is read where its length is known.
+    pub async fn bytes(mut self, limit: usize) -> Result<Bytes> {
+        let too_long = || {
+            Error::new(ErrorKind::PayloadTooLarge, format!("the content is longer than the limit of {limit} bytes"))
+                .with_hint("Raise the limit, or read it as a stream or into a file")
+        };
+        if self.info.length.is_some_and(|length| length > limit as u64) {
+            return Err(too_long());
+        }
+        let mut whole = BytesMut::new();
+        while let Some(chunk) = self.body.next().await? {
+            if whole.len() + chunk.len() > limit {
+                return Err(too_long());
+            }
+            if whole.is_empty() {
+                // Memory is taken when bytes have come, not because a header promised them.
+                whole.reserve(self.info.length.unwrap_or(0) as usize);
+            }
+            whole.extend_from_slice(&chunk);
+        }
+        Ok(whole.freeze())
+    }
+
+    /// The body as a stream of chunks.
+    pub fn stream(self) -> DownloadStream<'a> {
+        let Self { info, body } = self;
+        let chunks = futures::stream::unfold(body, |mut body| async move {
+            body.next().await.transpose().map(|chunk| (chunk, body))
+        });
+        DownloadStream { info, chunks: chunks.boxed() }
+    }
+
+    /// The body as an `AsyncRead` (and `AsyncBufRead`). This crate's error is inside the `io::Error`.
+    pub fn reader(self) -> DownloadReader<'a> {
+        let chunks: BoxStream<'a, io::Result<Bytes>> =
+            self.stream().map(|chunk| chunk.map_err(io::Error::other)).boxed();
+        DownloadReader(StreamReader::new(chunks))
+    }
+
+    pub(crate) fn into_body(self) -> Body<'a> {
+        self.body
+    }
+}
+
+impl fmt::Debug for Download<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Download").field("info", &self.info).finish_non_exhaustive()
+    }
+}
+
+/// A download's body as a stream of chunks. It ends after an error.
+#[must_use = "a stream does nothing unless it is polled"]
+pub struct DownloadStream<'a> {
+    info: ContentInfo,
+    chunks: BoxStream<'a, Result<Bytes>>,
+}
+
+impl DownloadStream<'_> {
+    /// Type, length, ETag and the like.
+    #[must_use]
+    pub fn info(&self) -> &ContentInfo {
+        &self.info
+    }
+}
+
+impl Stream for DownloadStream<'_> {
+    type Item = Result<Bytes>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.chunks.poll_next_unpin(cx)
+    }
+}
+
+impl fmt::Debug for DownloadStream<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DownloadStream").field("info", &self.info).finish_non_exhaustive()
+    }
+}
+
+/// A download's body as a reader.
+pub struct DownloadReader<'a>(StreamReader<BoxStream<'a, io::Result<Bytes>>, Bytes>);
+
+impl AsyncRead for DownloadReader<'_> {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_read(cx, buf)
+    }
+}
+
+impl AsyncBufRead for DownloadReader<'_> {
+    fn poll_fill_buf(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<&[u8]>> {
+        Pin::new(&mut self.get_mut().0).poll_fill_buf(cx)
+    }
+
+    fn consume(mut self: Pin<&mut Self>, amount: usize) {
+        Pin::new(&mut self.0).consume(amount);
+    }
+}
+
+impl fmt::Debug for DownloadReader<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DownloadReader").finish_non_exhaustive()
+    }
+}
+
+/// The body of a download, wherever its bytes come from by now.
+pub(crate) struct Body<'a> {
+    plan: DownloadPlan<'a>,
+    info: ContentInfo,
+    response: Response,
+    start: u64,
+    /// The next byte, counted from the start of the whole content.
+    position: u64,
+    /// One behind the last byte to come, where that is known.
+    end: Option<u64>,
+    hasher: Option<Hasher>,
+    policy: RetryPolicy,
+    /// Cuts since the last byte came.
+    failures: u32,
+    ended: bool,
+}
+
+impl Body<'_> {
+    pub(crate) async fn next(&mut self) -> Result<Option<Bytes>> {
+        while !self.ended {
+            match self.response.chunk().await {
+                Ok(Some(chunk)) => return self.took(chunk).await.map(Some),
+                Ok(None) if self.end.is_none_or(|end| end == self.position) => {
+                    return self.finish().await.map(|()| None);
+                }
+                Ok(None) => {
+                    let error = Error::new(ErrorKind::Interrupted, "the answer ended before its last byte");
+                    self.resume(error).await?;
+                }
+                Err(error) => self.resume(error).await?,
+            }
+        }
+        Ok(None)
+    }
+
+    /// The SHA-256 that was checked, once the end has been reached.
+    pub(crate) fn verified_sha256(&self) -> Option<&str> {
+        (self.ended && self.hasher.is_none()).then(|| self.info.sha256()).flatten().filter(|_| self.plan.verify)
+    }
+
+    pub(crate) fn received(&self) -> u64 {
+        self.position - self.start
+    }
+
+    async fn took(&mut self, chunk: Bytes) -> Result<Bytes> {
+        self.position += chunk.len() as u64;
+        self.failures = 0;
+        if self.end.is_some_and(|end| self.position > end) {
+            self.ended = true;
+            return Err(self.broken(ErrorKind::IntegrityMismatch, "more bytes came than the server had announced"));
+        }
+        if let Some(hasher) = &mut self.hasher {
+            hasher.update(&chunk).await;
+        }
+        let received = self.received();
+        self.plan.reporter.report(received, Phase::Sending);
+        Ok(chunk)
+    }
+
+    async fn finish(&mut self) -> Result<()> {
+        self.ended = true;
+        if let (Some(hasher), Some(expected)) = (self.hasher.take(), self.info.sha256()) {
+            let found = hasher.finish().await?;
+            if found != expected {
+                let message = format!("the bytes have the SHA-256 {found}, the server's is {expected}");
+                return Err(self.broken(ErrorKind::IntegrityMismatch, &message));
+            }
+        }
+        let received = self.received();
+        self.plan.reporter.done(received);
+        Ok(())
+    }
+
+    /// Asks for the rest after a cut, or gives the error back where that can't be.
+    async fn resume(&mut self, error: Error) -> Result<()> {
+        let passing = matches!(error.kind(), ErrorKind::Interrupted | ErrorKind::Timeout(TimeoutPhase::Receive));
+        let (Some(etag), Some(end), true) = (self.info.strong_etag(), self.end, passing) else {
+            return self.give_up(error);
+        };
+        self.failures += 1;
+        if self.failures >= self.policy.max_attempts || end == self.position {
+            return self.give_up(error);
+        }
+        let (etag, range) = (header_value("etag", etag)?, format!("bytes={}-{}", self.position, end - 1));
+        let Some(delay) = self.policy.delay(self.failures, None) else { return self.give_up(error) };
+        let received = self.received();
+        self.plan.reporter.report(received, Phase::Retrying { after: delay });
+        self.plan.reporter.attempt += 1;
+        sleep(delay).await;
+
+        let mut request = self
+            .plan
+            .request
+            .clone()
+            .receive(Receive::Head)
+            .set_header(header::RANGE, header_value("range", &range)?)
+            .set_header(header::IF_RANGE, etag);
+        request.headers.remove(header::IF_NONE_MATCH);
+        self.response = match self.plan.transport.send(request).await {
+            Ok(response) => response,
+            Err(error) => {
+                self.ended = true;
+                let gone = matches!(error.kind(), ErrorKind::NotFound | ErrorKind::RangeNotSatisfiable);
+                return Err(if gone { error.with_kind(ErrorKind::ContentChanged) } else { error });
+            }
+        };
+        let rest = ContentInfo::of(self.response.status, &self.response.headers);
+        let same = self.response.status == StatusCode::PARTIAL_CONTENT
+            && rest.start == self.position
+            && rest.length == Some(end - self.position)
+            && rest.etag == self.info.etag;
+        if same {
+            return Ok(());
+        }
+        self.ended = true;
+        Err(self.broken(ErrorKind::ContentChanged, "the content was replaced while it was being read"))
+    }
+
+    fn give_up(&mut self, error: Error) -> Result<()> {
+        self.ended = true;
+        Err(error)
+    }
+
+    fn broken(&self, kind: ErrorKind, message: &str) -> Error {
+        Error::new(kind, message).with_status(self.response.status).with_request(self.response.context.clone())
+    }
+}

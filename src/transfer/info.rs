@@ -1,0 +1,138 @@
+//! What the headers of a download say.
+
+use chrono::{DateTime, Utc};
+use http::{HeaderMap, StatusCode, header};
+
+/// What is known of a content before its bytes: from the headers of `GET` or `HEAD`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ContentInfo {
+    /// The media type, with its parameters.
+    pub content_type: Option<String>,
+    /// How many bytes this answer brings; `None` where the server doesn't know beforehand (a ZIP).
+    pub length: Option<u64>,
+    /// How many bytes the whole content has; differs from `length` for a range.
+    pub total: Option<u64>,
+    /// The first byte of this answer within the whole.
+    pub start: u64,
+    /// The entity tag, with its quotes.
+    pub etag: Option<String>,
+    /// When the content last changed, to the second.
+    pub last_modified: Option<DateTime<Utc>>,
+    /// `Content-Disposition`, as the server wrote it.
+    pub content_disposition: Option<String>,
+}
+
+impl ContentInfo {
+    pub(crate) fn of(status: StatusCode, headers: &HeaderMap) -> Self {
+        let text = |name| headers.get(name).and_then(|v| v.to_str().ok()).map(str::to_owned);
+        let length = text(header::CONTENT_LENGTH).and_then(|l| l.parse().ok());
+        let range = (status == StatusCode::PARTIAL_CONTENT)
+            .then(|| text(header::CONTENT_RANGE))
+            .flatten()
+            .and_then(|range| ContentRange::parse(&range));
+        Self {
+            content_type: text(header::CONTENT_TYPE),
+            length: length.or(range.map(|r| r.end - r.start)),
+            total: match status {
+                StatusCode::PARTIAL_CONTENT => range.and_then(|r| r.total),
+                _ => length,
+            },
+            start: range.map_or(0, |r| r.start),
+            etag: text(header::ETAG),
+            last_modified: text(header::LAST_MODIFIED)
+                .and_then(|date| httpdate::parse_http_date(&date).ok())
+                .map(DateTime::<Utc>::from),
+            content_disposition: headers
+                .get(header::CONTENT_DISPOSITION)
+                .map(|v| String::from_utf8_lossy(v.as_bytes()).into_owned()),
+        }
+    }
+
+    /// The SHA-256 of the whole content in lower-case hex, which CarbonFiles gives as the ETag.
+    #[must_use]
+    pub fn sha256(&self) -> Option<&str> {
+        let tag = self.strong_etag()?.trim_matches('"');
+        (tag.len() == 64 && tag.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))).then_some(tag)
+    }
+
+    /// The ETag, if it stands for exactly these bytes (RFC 9110 section 8.8.1).
+    pub(crate) fn strong_etag(&self) -> Option<&str> {
+        self.etag.as_deref().filter(|tag| tag.starts_with('"') && tag.ends_with('"') && tag.len() > 2)
+    }
+}
+
+/// `Content-Range: bytes start-last/total` (RFC 9110 section 14.4); `end` is exclusive.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct ContentRange {
+    pub(crate) start: u64,
+    pub(crate) end: u64,
+    pub(crate) total: Option<u64>,
+}
+
+impl ContentRange {
+    fn parse(text: &str) -> Option<Self> {
+        let (range, total) = text.strip_prefix("bytes ")?.split_once('/')?;
+        let (start, last) = range.split_once('-')?;
+        let number = |text: &str| text.bytes().all(|b| b.is_ascii_digit()).then(|| text.parse::<u64>().ok()).flatten();
+        let (start, end) = (number(start)?, number(last)?.checked_add(1)?);
+        let total = match total {
+            "*" => None,
+            total => Some(number(total)?),
+        };
+        (start < end && total.is_none_or(|total| end <= total)).then_some(Self { start, end, total })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn content_ranges() {
+        let parse = ContentRange::parse;
+        assert_eq!(parse("bytes 0-0/1"), Some(ContentRange { start: 0, end: 1, total: Some(1) }));
+        assert_eq!(parse("bytes 5-9/*"), Some(ContentRange { start: 5, end: 10, total: None }));
+        for bad in [
+            "",
+            "bytes */10",
+            "bytes 5-4/10",
+            "bytes 0-10/10",
+            "bytes 1-+2/9",
+            "items 0-1/2",
+            "bytes 0-18446744073709551615/*",
+        ] {
+            assert_eq!(parse(bad), None, "{bad}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_header_panics(text in "\\PC{0,40}") {
+            let _ = ContentRange::parse(&text);
+        }
+
+        #[test]
+        fn ranges_round_trip(start in 0u64..u64::MAX / 4, length in 1u64..1 << 40, more in 0u64..1 << 40) {
+            let end = start + length;
+            let total = end + more;
+            let text = format!("bytes {start}-{}/{total}", end - 1);
+            prop_assert_eq!(ContentRange::parse(&text), Some(ContentRange { start, end, total: Some(total) }));
+        }
+    }
+
+    #[test]
+    fn only_a_strong_hash_is_a_hash() {
+        let info = |etag: &str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::ETAG, etag.parse().unwrap());
+            ContentInfo::of(StatusCode::OK, &headers)
+        };
+        let hash = "a".repeat(64);
+        assert_eq!(info(&format!("\"{hash}\"")).sha256(), Some(hash.as_str()));
+        assert_eq!(info(&format!("W/\"{hash}\"")).sha256(), None);
+        assert_eq!(info("\"v1\"").sha256(), None);
+        assert_eq!(info("\"v1\"").strong_etag(), Some("\"v1\""));
+    }
+}

@@ -1,0 +1,25 @@
+//! Moving bytes: sources, uploads, downloads, progress and integrity. It knows no resource and no service.
+
+mod download;
+mod hashing;
+mod info;
+mod progress;
+mod reading;
+mod source;
+mod to_file;
+mod upload;
+mod writer;
+
+pub use download::{Download, DownloadReader, DownloadStream};
+pub(crate) use download::{DownloadPlan, header_value};
+pub use info::ContentInfo;
+pub(crate) use progress::{Callback, INTERVAL as PROGRESS_INTERVAL, Reporter};
+pub use progress::{Phase, Progress};
+pub use source::Source;
+pub use to_file::Downloaded;
+pub(crate) use to_file::save;
+pub(crate) use upload::{Digest, Part, UploadBody};
+pub(crate) use writer::Feeder;
+
+/// How many bytes are read, hashed and handed on at a time. Measured: at 4 KiB a 1 GiB upload takes 15 times as long.
+pub(crate) const CHUNK: usize = 256 << 10;

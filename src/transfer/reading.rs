@@ -1,0 +1,370 @@
+//! Sources while they are read: one chunk after another.
+
+use std::fs::{File, Metadata};
+use std::io;
+use std::path::PathBuf;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::SystemTime;
+
+use bytes::{Bytes, BytesMut};
+use futures::stream::BoxStream;
+use futures::{StreamExt, future::poll_fn};
+use tokio::io::AsyncRead;
+use tokio::sync::mpsc;
+use tokio::task::spawn_blocking;
+use tokio_util::io::poll_read_buf;
+
+use super::CHUNK;
+use super::source::source_error;
+use crate::error::{BoxError, Error, ErrorKind, Result};
+
+/// A source while it is read.
+pub(crate) enum Reading<'a> {
+    Bytes(Bytes),
+    /// A thread reads ahead.
+    Thread(mpsc::Receiver<Result<Bytes>>),
+    Reader(Box<dyn AsyncRead + Send + Unpin + 'a>),
+    Stream(StreamReading<'a>),
+}
+
+impl Reading<'_> {
+    /// The next chunk, never an empty one; `None` at the end.
+    pub(crate) async fn next(&mut self) -> Result<Option<Bytes>> {
+        match self {
+            Self::Bytes(left) if left.is_empty() => Ok(None),
+            Self::Bytes(left) => Ok(Some(left.split_to(left.len().min(CHUNK)))),
+            Self::Thread(chunks) => chunks.recv().await.transpose(),
+            Self::Reader(reader) => {
+                let mut buffer = BytesMut::with_capacity(CHUNK);
+                poll_fn(|cx| poll_fill(Pin::new(reader), cx, &mut buffer)).await.map_err(source_error)?;
+                Ok(Some(buffer.freeze()).filter(|chunk| !chunk.is_empty()))
+            }
+            Self::Stream(stream) => stream.next().await,
+        }
+    }
+}
+
+/// Fills the buffer with what is there now: a source that pauses must not hold back what it has given already, for the
+/// server cuts a body that is slower than 240 B/s.
+fn poll_fill(
+    mut reader: Pin<&mut (dyn AsyncRead + Send + Unpin)>,
+    cx: &mut Context<'_>,
+    buffer: &mut BytesMut,
+) -> Poll<io::Result<()>> {
+    while buffer.len() < CHUNK {
+        match poll_read_buf(reader.as_mut(), cx, buffer) {
+            Poll::Ready(Ok(0)) => break,
+            Poll::Ready(Ok(_)) => {}
+            Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+            Poll::Pending if buffer.is_empty() => return Poll::Pending,
+            Poll::Pending => break,
+        }
+    }
+    Poll::Ready(Ok(()))
+}
+
+/// A stream of chunks of any size: small ones that are there already are put together, large ones split.
+pub(crate) struct StreamReading<'a> {
+    stream: BoxStream<'a, Result<Bytes, BoxError>>,
+    left: Bytes,
+    failed: Option<Error>,
+    ended: bool,
+}
+
+/// Below this, putting chunks together is cheaper than sending them one by one.
+const SMALL: usize = 64 << 10;
+
+impl<'a> StreamReading<'a> {
+    pub(crate) fn new(stream: BoxStream<'a, Result<Bytes, BoxError>>) -> Self {
+        Self { stream, left: Bytes::new(), failed: None, ended: false }
+    }
+
+    async fn next(&mut self) -> Result<Option<Bytes>> {
+        if self.left.is_empty() {
+            self.left = poll_fn(|cx| self.poll_gather(cx)).await;
+        }
+        if !self.left.is_empty() {
+            return Ok(Some(self.left.split_to(self.left.len().min(2 * CHUNK))));
+        }
+        match self.failed.take() {
+            Some(error) => Err(error),
+            None => Ok(None),
+        }
+    }
+
+    fn poll_gather(&mut self, cx: &mut Context<'_>) -> Poll<Bytes> {
+        let mut gathered = BytesMut::new();
+        while !self.ended {
+            match self.stream.poll_next_unpin(cx) {
+                Poll::Ready(Some(Ok(chunk))) if gathered.is_empty() && chunk.len() >= SMALL => {
+                    return Poll::Ready(chunk);
+                }
+                Poll::Ready(Some(Ok(chunk))) => {
+                    if gathered.is_empty() {
+                        gathered.reserve(CHUNK);
+                    }
+                    gathered.extend_from_slice(&chunk);
+                    if gathered.len() >= CHUNK {
+                        break;
+                    }
+                }
+                Poll::Ready(Some(Err(cause))) => {
+                    self.failed = Some(Error::new(ErrorKind::Io, "the source's stream failed").caused_by(cause));
+                    self.ended = true;
+                }
+                Poll::Ready(None) => self.ended = true,
+                Poll::Pending if gathered.is_empty() => return Poll::Pending,
+                Poll::Pending => break,
+            }
+        }
+        Poll::Ready(gathered.freeze())
+    }
+}
+
+/// An open file, to be read from one place to its end.
+#[derive(Debug, Clone)]
+pub(crate) struct FileReading {
+    file: Arc<File>,
+    start: u64,
+    /// What it was when it was opened; `None` for pipes and devices.
+    seen: Option<Seen>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Seen {
+    length: u64,
+    modified: Option<SystemTime>,
+}
+
+impl Seen {
+    fn of(metadata: &Metadata) -> Self {
+        Self { length: metadata.len(), modified: metadata.modified().ok() }
+    }
+}
+
+impl FileReading {
+    pub(crate) async fn open(path: PathBuf) -> Result<Self> {
+        blocking(move || {
+            let shown = path.display();
+            let file = File::open(&path)
+                .map_err(|e| Error::invalid_input("source", format!("{shown} can't be opened")).caused_by(e))?;
+            Self::from_open(file, 0, &shown)
+        })
+        .await
+    }
+
+    /// From where the file stands.
+    pub(crate) async fn from_file(mut file: File) -> Result<Self> {
+        blocking(move || {
+            let start = io::Seek::stream_position(&mut file).unwrap_or(0);
+            Self::from_open(file, start, &"the file")
+        })
+        .await
+    }
+
+    fn from_open(file: File, start: u64, shown: &dyn std::fmt::Display) -> Result<Self> {
+        let metadata = file
+            .metadata()
+            .map_err(|e| Error::invalid_input("source", format!("{shown} can't be examined")).caused_by(e))?;
+        if metadata.is_dir() {
+            return Err(Error::invalid_input("source", format!("{shown} is a directory")));
+        }
+        let seen = metadata.is_file().then(|| Seen::of(&metadata));
+        Ok(Self { file: Arc::new(file), start, seen })
+    }
+
+    pub(crate) fn is_regular(&self) -> bool {
+        self.seen.is_some()
+    }
+
+    pub(crate) fn size(&self) -> Option<u64> {
+        self.seen.map(|seen| seen.length.saturating_sub(self.start))
+    }
+
+    /// Reads ahead on a thread, which ends when the receiver is dropped.
+    pub(crate) fn start<'a>(self) -> Reading<'a> {
+        let (chunks, receiver) = mpsc::channel(2);
+        spawn_blocking(move || {
+            if let Err(error) = self.read_all(&chunks) {
+                let _ = chunks.blocking_send(Err(error));
+            }
+        });
+        Reading::Thread(receiver)
+    }
+
+    fn read_all(&self, chunks: &mpsc::Sender<Result<Bytes>>) -> Result<()> {
+        let mut position = self.start;
+        let mut ring = Ring::default();
+        let end = self.seen.map(|seen| seen.length.max(self.start));
+        loop {
+            let want = end.map_or(CHUNK as u64, |end| (end - position).min(CHUNK as u64)) as usize;
+            if want == 0 {
+                break;
+            }
+            let mut buffer = ring.take(want);
+            let read = self.read_chunk(&mut buffer, position).map_err(source_error)?;
+            if read == 0 {
+                break;
+            }
+            buffer.truncate(read);
+            position += read as u64;
+            if chunks.blocking_send(Ok(ring.lend(buffer))).is_err() {
+                return Ok(());
+            }
+        }
+        self.check_unchanged(position)
+    }
+
+    /// A whole chunk of a regular file, so that a request is not sent in crumbs; of a pipe, what there is.
+    fn read_chunk(&self, buffer: &mut [u8], position: u64) -> io::Result<usize> {
+        let mut filled = 0;
+        while filled < buffer.len() {
+            let read = match self.seen {
+                Some(_) => read_at(&self.file, &mut buffer[filled..], position + filled as u64),
+                None => io::Read::read(&mut &*self.file, &mut buffer[filled..]),
+            };
+            match read {
+                Ok(0) => break,
+                Ok(read) => filled += read,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) => return Err(error),
+            }
+            if self.seen.is_none() {
+                break;
+            }
+        }
+        Ok(filled)
+    }
+
+    /// Was all that was read one state of the file?
+    fn check_unchanged(&self, position: u64) -> Result<()> {
+        let Some(seen) = self.seen else { return Ok(()) };
+        let now = Seen::of(&self.file.metadata().map_err(source_error)?);
+        if now == seen && position == seen.length.max(self.start) {
+            return Ok(());
+        }
+        Err(Error::new(ErrorKind::ContentChanged, "the source file changed while it was read"))
+    }
+}
+
+async fn blocking<T: Send + 'static>(run: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+    spawn_blocking(run)
+        .await
+        .unwrap_or_else(|e| Err(Error::new(ErrorKind::Io, "the runtime stopped reading a file").caused_by(e)))
+}
+
+#[cfg(unix)]
+fn read_at(file: &File, buffer: &mut [u8], position: u64) -> io::Result<usize> {
+    std::os::unix::fs::FileExt::read_at(file, buffer, position)
+}
+
+#[cfg(windows)]
+fn read_at(file: &File, buffer: &mut [u8], position: u64) -> io::Result<usize> {
+    std::os::windows::fs::FileExt::seek_read(file, buffer, position)
+}
+
+/// Buffers that come back when the transport is done with them: neither allocated nor zeroed again for each chunk.
+#[derive(Default)]
+struct Ring(std::collections::VecDeque<Bytes>);
+
+/// More chunks than can be on their way at once: beyond that, the oldest one is free.
+const RING: usize = 12;
+
+impl Ring {
+    fn take(&mut self, length: usize) -> BytesMut {
+        match self.0.pop_front().map(Bytes::try_into_mut) {
+            Some(Ok(mut buffer)) if buffer.capacity() >= length => {
+                // Shrinking is free; growing zeroes only what is new.
+                buffer.resize(length, 0);
+                buffer
+            }
+            Some(Err(busy)) if self.0.len() < RING => {
+                self.0.push_front(busy);
+                BytesMut::zeroed(length)
+            }
+            _ => BytesMut::zeroed(length),
+        }
+    }
+
+    fn lend(&mut self, buffer: BytesMut) -> Bytes {
+        let chunk = buffer.freeze();
+        if self.0.len() < RING {
+            self.0.push_back(chunk.clone());
+        }
+        chunk
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use futures::stream;
+
+    async fn collect(mut reading: Reading<'_>) -> Result<(Vec<u8>, Vec<usize>)> {
+        let (mut all, mut sizes) = (Vec::new(), Vec::new());
+        while let Some(chunk) = reading.next().await? {
+            sizes.push(chunk.len());
+            all.extend_from_slice(&chunk);
+        }
+        Ok((all, sizes))
+    }
+
+    #[tokio::test]
+    async fn files_come_whole_in_chunks() {
+        for length in [0, 1, CHUNK - 1, CHUNK, CHUNK + 1, 40 * CHUNK + 7] {
+            let data: Vec<u8> = (0..length).map(|i| (i * 31 % 251) as u8).collect();
+            let file = tempfile::NamedTempFile::new().unwrap();
+            std::fs::write(file.path(), &data).unwrap();
+            let reading = FileReading::open(file.path().into()).await.unwrap();
+            assert_eq!(reading.size(), Some(length as u64));
+            let (all, sizes) = collect(reading.start()).await.unwrap();
+            assert!(all == data);
+            assert!(sizes.iter().rev().skip(1).all(|size| *size == CHUNK));
+        }
+    }
+
+    #[tokio::test]
+    async fn a_file_that_changes_is_an_error() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        for change in [&|f: &File| f.set_len(20 * CHUNK as u64), &|f: &File| f.set_len(100)]
+            as [&dyn Fn(&File) -> io::Result<()>; 2]
+        {
+            std::fs::write(file.path(), vec![1; 10 * CHUNK]).unwrap();
+            let reading = FileReading::open(file.path().into()).await.unwrap();
+            let mut reading = reading.start();
+            reading.next().await.unwrap();
+            change(&File::options().write(true).open(file.path()).unwrap()).unwrap();
+            assert_eq!(collect(reading).await.unwrap_err().kind(), ErrorKind::ContentChanged);
+        }
+    }
+
+    #[tokio::test]
+    async fn small_chunks_are_gathered_and_large_ones_split() {
+        let crumbs = stream::iter((0..5000).map(|_| Ok(Bytes::from_static(&[7; 100])))).boxed();
+        let (all, sizes) = collect(Reading::Stream(StreamReading::new(crumbs))).await.unwrap();
+        assert_eq!((all.len(), sizes.len()), (500_000, 2));
+        let large = stream::iter([Ok(Bytes::from(vec![7; 3_000_000]))]).boxed();
+        let (all, sizes) = collect(Reading::Stream(StreamReading::new(large))).await.unwrap();
+        assert_eq!((all.len(), sizes.len()), (3_000_000, 6));
+    }
+
+    #[tokio::test]
+    async fn what_came_before_an_error_is_not_the_end() {
+        let broken = stream::iter([Ok(Bytes::from_static(b"x")), Err("broken".into())]).boxed();
+        let mut reading = Reading::Stream(StreamReading::new(broken));
+        assert_eq!(reading.next().await.unwrap().unwrap(), "x");
+        assert_eq!(reading.next().await.unwrap_err().kind(), ErrorKind::Io);
+    }
+
+    #[tokio::test]
+    async fn a_paused_reader_gives_what_it_has() {
+        let (mut tx, rx) = tokio::io::duplex(1000);
+        tokio::io::AsyncWriteExt::write_all(&mut tx, b"abc").await.unwrap();
+        let mut reading = Reading::Reader(Box::new(rx));
+        assert_eq!(reading.next().await.unwrap().unwrap(), "abc");
+        drop(tx);
+        assert!(reading.next().await.unwrap().is_none());
+    }
+}

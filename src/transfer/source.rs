@@ -1,0 +1,229 @@
+//! What can be uploaded.
+
+use std::fmt;
+use std::future::Future;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures::Stream;
+use futures::future::BoxFuture;
+use futures::stream::{BoxStream, StreamExt};
+use tokio::io::AsyncRead;
+
+use super::reading::{FileReading, Reading, StreamReading};
+use crate::error::{BoxError, Error, ErrorKind, Result};
+
+/// What can be uploaded: bytes, a path, an open file, a reader, a stream, or a factory of these.
+///
+/// | source | size | sent again after a fault |
+/// |---|---|---|
+/// | bytes, a path, an open regular file | known | yes |
+/// | [`Source::factory`] | that of what it makes | yes, made anew |
+/// | [`Source::reader`], [`Source::stream`], a pipe or device | unknown unless [`Source::size`] says it | no |
+///
+/// An upload of known size goes out with `Content-Length`. One that turns out shorter or longer than its size fails,
+/// and so does a file that changes while it is read; then nothing becomes visible on the server.
+pub struct Source<'a> {
+    kind: Kind<'a>,
+    size: Option<u64>,
+}
+
+enum Kind<'a> {
+    Bytes(Bytes),
+    Path(PathBuf),
+    File(FileSource),
+    Reader(Box<dyn AsyncRead + Send + Unpin + 'a>),
+    Stream(BoxStream<'a, Result<Bytes, BoxError>>),
+    Factory(Box<dyn FnMut() -> BoxFuture<'a, Result<Source<'a>, BoxError>> + Send + 'a>),
+    Used,
+}
+
+enum FileSource {
+    Tokio(Box<tokio::fs::File>),
+    Open(FileReading),
+}
+
+impl<'a> Source<'a> {
+    /// Whatever an `AsyncRead` gives, to its end. A reader that is only lent (`&mut reader`) stays usable.
+    pub fn reader(reader: impl AsyncRead + Send + Unpin + 'a) -> Self {
+        Kind::Reader(Box::new(reader)).into()
+    }
+
+    /// Whatever a stream of byte chunks gives, to its end. An error of the stream fails the upload.
+    pub fn stream<S, B, E>(stream: S) -> Self
+    where
+        S: Stream<Item = Result<B, E>> + Send + 'a,
+        B: Into<Bytes>,
+        E: Into<BoxError>,
+    {
+        Kind::Stream(stream.map(|chunk| chunk.map(Into::into).map_err(Into::into)).boxed()).into()
+    }
+
+    /// Makes a source for each attempt, so that what can be read only once can be sent again.
+    ///
+    /// ```
+    /// # use carbonfiles::Source;
+    /// let source = Source::factory(|| async { Ok::<_, std::io::Error>(Source::reader(tokio::io::repeat(0)).size(10)) });
+    /// ```
+    pub fn factory<F, Fut, S, E>(mut make: F) -> Self
+    where
+        F: FnMut() -> Fut + Send + 'a,
+        Fut: Future<Output = Result<S, E>> + Send + 'a,
+        S: Into<Source<'a>>,
+        E: Into<BoxError>,
+    {
+        Kind::Factory(Box::new(move || {
+            let made = make();
+            Box::pin(async move { made.await.map(Into::into).map_err(Into::into) })
+        }))
+        .into()
+    }
+
+    /// Says how many bytes a reader or stream will give. Giving fewer or more fails the upload.
+    #[must_use]
+    pub fn size(mut self, bytes: u64) -> Self {
+        self.size = Some(bytes);
+        self
+    }
+
+    pub(crate) fn is_replayable(&self) -> bool {
+        match &self.kind {
+            Kind::Bytes(_) | Kind::Factory(_) => true,
+            Kind::Path(_) => true,
+            Kind::File(FileSource::Tokio(_)) => true,
+            Kind::File(FileSource::Open(file)) => file.is_regular(),
+            Kind::Reader(_) | Kind::Stream(_) | Kind::Used => false,
+        }
+    }
+
+    /// Starts reading from the beginning. The size, where known, is that of what will be read.
+    pub(crate) async fn open(&mut self) -> Result<(Reading<'a>, Option<u64>)> {
+        let (reading, found) = self.open_kind().await?;
+        match (self.size, found) {
+            (Some(said), Some(found)) if said != found => {
+                Err(Error::invalid_input("size", format!("the source has {found} bytes, not {said}")))
+            }
+            (said, found) => Ok((reading, found.or(said))),
+        }
+    }
+
+    async fn open_kind(&mut self) -> Result<(Reading<'a>, Option<u64>)> {
+        match &mut self.kind {
+            Kind::Bytes(bytes) => Ok((Reading::Bytes(bytes.clone()), Some(bytes.len() as u64))),
+            Kind::Path(path) => {
+                let file = FileReading::open(path.clone()).await?;
+                let size = file.size();
+                if !file.is_regular() {
+                    self.kind = Kind::Used;
+                }
+                Ok((file.start(), size))
+            }
+            Kind::File(_) => {
+                let Kind::File(source) = std::mem::replace(&mut self.kind, Kind::Used) else { unreachable!() };
+                let file = match source {
+                    FileSource::Tokio(file) => FileReading::from_file(file.into_std().await).await?,
+                    FileSource::Open(file) => file,
+                };
+                let size = file.size();
+                if file.is_regular() {
+                    self.kind = Kind::File(FileSource::Open(file.clone()));
+                }
+                Ok((file.start(), size))
+            }
+            Kind::Factory(make) => {
+                let mut made = make()
+                    .await
+                    .map_err(|cause| Error::new(ErrorKind::Io, "the source's factory failed").caused_by(cause))?;
+                Box::pin(made.open()).await
+            }
+            Kind::Reader(_) | Kind::Stream(_) => match std::mem::replace(&mut self.kind, Kind::Used) {
+                Kind::Reader(reader) => Ok((Reading::Reader(reader), None)),
+                Kind::Stream(stream) => Ok((Reading::Stream(StreamReading::new(stream)), None)),
+                _ => unreachable!("matched above"),
+            },
+            Kind::Used => Err(Error::new(ErrorKind::BodyNotReplayable, "the source can be read only once")),
+        }
+    }
+}
+
+impl<'a> From<Kind<'a>> for Source<'a> {
+    fn from(kind: Kind<'a>) -> Self {
+        Self { kind, size: None }
+    }
+}
+
+impl From<Bytes> for Source<'_> {
+    fn from(bytes: Bytes) -> Self {
+        Kind::Bytes(bytes).into()
+    }
+}
+
+impl From<Vec<u8>> for Source<'_> {
+    fn from(bytes: Vec<u8>) -> Self {
+        Kind::Bytes(bytes.into()).into()
+    }
+}
+
+impl From<&'static [u8]> for Source<'_> {
+    fn from(bytes: &'static [u8]) -> Self {
+        Kind::Bytes(Bytes::from_static(bytes)).into()
+    }
+}
+
+impl<const N: usize> From<&'static [u8; N]> for Source<'_> {
+    fn from(bytes: &'static [u8; N]) -> Self {
+        Kind::Bytes(Bytes::from_static(bytes)).into()
+    }
+}
+
+impl From<Arc<[u8]>> for Source<'_> {
+    fn from(bytes: Arc<[u8]>) -> Self {
+        Kind::Bytes(Bytes::from_owner(bytes)).into()
+    }
+}
+
+impl From<PathBuf> for Source<'_> {
+    fn from(path: PathBuf) -> Self {
+        Kind::Path(path).into()
+    }
+}
+
+impl From<&Path> for Source<'_> {
+    fn from(path: &Path) -> Self {
+        Kind::Path(path.to_owned()).into()
+    }
+}
+
+impl From<&PathBuf> for Source<'_> {
+    fn from(path: &PathBuf) -> Self {
+        Kind::Path(path.clone()).into()
+    }
+}
+
+/// From where the file stands to its end.
+impl From<tokio::fs::File> for Source<'_> {
+    fn from(file: tokio::fs::File) -> Self {
+        Kind::File(FileSource::Tokio(Box::new(file))).into()
+    }
+}
+
+impl fmt::Debug for Source<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.kind {
+            Kind::Bytes(bytes) => write!(f, "Source::Bytes({})", bytes.len()),
+            Kind::Path(path) => write!(f, "Source::Path({})", path.display()),
+            Kind::File(_) => f.write_str("Source::File"),
+            Kind::Reader(_) => f.write_str("Source::Reader"),
+            Kind::Stream(_) => f.write_str("Source::Stream"),
+            Kind::Factory(_) => f.write_str("Source::Factory"),
+            Kind::Used => f.write_str("Source::Used"),
+        }
+    }
+}
+
+/// The error of a source, as this crate's.
+pub(crate) fn source_error(cause: io::Error) -> Error {
+    Error::io(format!("the source could not be read: {}", cause.kind()), cause)
+}

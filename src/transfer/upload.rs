@@ -1,0 +1,290 @@
+//! The body of an upload: sources framed into one stream of known length where theirs is known, hashed on the way, its
+//! end held back until everything that can be checked has been.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures::future::BoxFuture;
+
+use super::hashing::Hasher;
+use super::progress::{Phase, Reporter};
+use super::reading::Reading;
+use super::source::Source;
+use crate::error::{Error, ErrorKind, Result};
+use crate::http::body::{BodySender, Feed, Gauge, Outgoing, RequestBody, channel};
+
+/// One source of an upload, and the framing before it.
+pub(crate) struct Part<'a> {
+    pub(crate) prefix: Bytes,
+    pub(crate) source: Source<'a>,
+    /// The SHA-256 (lower-case hex) that the source must have.
+    pub(crate) expected: Option<String>,
+}
+
+/// What was sent of a part.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Digest {
+    pub(crate) size: u64,
+    /// `None` where hashing was switched off.
+    pub(crate) sha256: Option<String>,
+}
+
+/// The body of an upload of one or more parts.
+pub(crate) struct UploadBody<'a> {
+    parts: Vec<Part<'a>>,
+    suffix: Bytes,
+    hash: bool,
+    reporter: Reporter<'a>,
+    sent: Vec<Digest>,
+    gauge: Arc<Gauge>,
+}
+
+impl<'a> UploadBody<'a> {
+    pub(crate) fn new(parts: Vec<Part<'a>>, suffix: Bytes, hash: bool, reporter: Reporter<'a>) -> Self {
+        Self { parts, suffix, hash, reporter, sent: Vec::new(), gauge: Arc::new(Gauge::new()) }
+    }
+
+    /// What the last attempt sent, part by part; all of them once it has succeeded.
+    pub(crate) fn sent(&self) -> &[Digest] {
+        &self.sent
+    }
+
+    /// The last attempt handed over everything, so the server may have it.
+    pub(crate) fn was_sent_whole(&self) -> bool {
+        self.gauge.has_ended()
+    }
+
+    /// Reports that all is done.
+    pub(crate) fn done(&mut self) {
+        let bytes = self.sent.iter().map(|part| part.size).sum();
+        self.reporter.done(bytes);
+    }
+
+    async fn open_attempt(&mut self, attempt: u32) -> Result<Outgoing<'_>> {
+        let gauge = Arc::new(Gauge::new());
+        self.gauge = gauge.clone();
+        self.sent.clear();
+        let mut opened = Vec::with_capacity(self.parts.len());
+        let (mut content, mut framing) = (Some(0), self.suffix.len() as u64);
+        for part in &mut self.parts {
+            let (reading, size) = part.source.open().await?;
+            content = content.zip(size).map(|(a, b)| a + b);
+            framing += part.prefix.len() as u64;
+            opened.push(Opened { reading, size, prefix: part.prefix.clone(), expected: part.expected.clone() });
+        }
+        let length = content.map(|content| content + framing);
+        self.reporter.total = content;
+        self.reporter.attempt = attempt;
+        self.reporter.report(0, Phase::Sending);
+
+        let mut feeding = Feeding {
+            parts: self.parts.len(),
+            suffix: self.suffix.clone(),
+            hash: self.hash,
+            sent: &mut self.sent,
+            marks: Marks::default(),
+        };
+        if length == Some(0) {
+            // The head alone completes such a request, so there is nothing to hold back: the checks come first.
+            feeding.check_empty(opened).await?;
+            gauge.end_at_once();
+            return Ok(Outgoing { body: Bytes::new().into(), length, feed: None });
+        }
+        let (sender, body) = channel(length, gauge.clone());
+        let reporter = &mut self.reporter;
+        let watched = gauge.clone();
+        let run = Box::pin(async move {
+            if !reporter.is_used() {
+                return feeding.run(opened, sender).await;
+            }
+            let marks = feeding.marks.clone();
+            {
+                let mut fed = std::pin::pin!(feeding.run(opened, sender));
+                loop {
+                    tokio::select! {
+                        biased;
+                        done = &mut fed => break done?,
+                        () = watched.changed.notified() => reporter.report(marks.content(watched.taken()), Phase::Sending),
+                    }
+                }
+            }
+            while !watched.has_ended() {
+                reporter.report(marks.content(watched.taken()), Phase::Sending);
+                watched.changed.notified().await;
+            }
+            reporter.report(marks.content(watched.taken()), Phase::Waiting);
+            Ok(())
+        });
+        Ok(Outgoing { body, length, feed: Some(Feed { gauge, run }) })
+    }
+}
+
+impl RequestBody for UploadBody<'_> {
+    fn is_replayable(&self) -> bool {
+        self.parts.iter().all(|part| part.source.is_replayable())
+    }
+
+    fn open(&mut self, attempt: u32) -> BoxFuture<'_, Result<Outgoing<'_>>> {
+        Box::pin(self.open_attempt(attempt))
+    }
+
+    fn retrying(&mut self, after: Duration) {
+        self.reporter.report(0, Phase::Retrying { after });
+    }
+}
+
+struct Opened<'a> {
+    reading: Reading<'a>,
+    size: Option<u64>,
+    prefix: Bytes,
+    expected: Option<String>,
+}
+
+impl Opened<'_> {
+    fn hasher(&self, hash: bool) -> Option<Hasher> {
+        (hash || self.expected.is_some()).then(Hasher::new)
+    }
+}
+
+/// One attempt's way through the parts.
+struct Feeding<'s> {
+    parts: usize,
+    suffix: Bytes,
+    hash: bool,
+    sent: &'s mut Vec<Digest>,
+    marks: Marks,
+}
+
+impl Feeding<'_> {
+    async fn run(&mut self, opened: Vec<Opened<'_>>, sender: BodySender) -> Result<()> {
+        let mut offset = 0;
+        for (at, mut part) in opened.into_iter().enumerate() {
+            let prefix = std::mem::take(&mut part.prefix);
+            offset += prefix.len() as u64;
+            if !prefix.is_empty() {
+                sender.data(prefix).await;
+            }
+            self.marks.content_starts_at(offset);
+            offset += self.part(part, at + 1 == self.parts, &sender).await?;
+            self.marks.content_ends_at(offset);
+        }
+        if !self.suffix.is_empty() {
+            sender.data(self.suffix.clone()).await;
+        }
+        sender.end().await;
+        Ok(())
+    }
+
+    /// Sends one part; gives its size. Where the part's last bytes complete the body, they wait for the checks.
+    async fn part(&mut self, mut part: Opened<'_>, is_last: bool, sender: &BodySender) -> Result<u64> {
+        let completes = is_last && self.suffix.is_empty();
+        let mut hasher = part.hasher(self.hash);
+        let (mut count, mut held) = (0u64, None);
+        while let Some(chunk) = part.reading.next().await? {
+            count += chunk.len() as u64;
+            if part.size.is_some_and(|size| count > size) {
+                return Err(wrong_size(part.size, "more"));
+            }
+            if let Some(hasher) = &mut hasher {
+                hasher.update(&chunk).await;
+            }
+            if completes && part.size == Some(count) {
+                held = Some(chunk);
+            } else {
+                sender.data(chunk).await;
+            }
+        }
+        if part.size.is_some_and(|size| count < size) {
+            return Err(wrong_size(part.size, "fewer"));
+        }
+        self.finish_part(part.expected, count, hasher).await?;
+        if let Some(held) = held {
+            sender.data(held).await;
+        }
+        Ok(count)
+    }
+
+    async fn finish_part(&mut self, expected: Option<String>, size: u64, hasher: Option<Hasher>) -> Result<()> {
+        let sha256 = match hasher {
+            Some(hasher) => Some(hasher.finish().await?),
+            None => None,
+        };
+        if let (Some(expected), Some(found)) = (&expected, &sha256) {
+            if !expected.eq_ignore_ascii_case(found) {
+                return Err(Error::new(
+                    ErrorKind::IntegrityMismatch,
+                    format!("the source has the SHA-256 {found}, expected was {expected}; nothing was stored"),
+                ));
+            }
+        }
+        self.sent.push(Digest { size, sha256 });
+        Ok(())
+    }
+
+    async fn check_empty(&mut self, opened: Vec<Opened<'_>>) -> Result<()> {
+        for mut part in opened {
+            if part.reading.next().await?.is_some() {
+                return Err(wrong_size(Some(0), "more"));
+            }
+            let hasher = part.hasher(self.hash);
+            self.finish_part(part.expected, 0, hasher).await?;
+        }
+        Ok(())
+    }
+}
+
+fn wrong_size(size: Option<u64>, than: &str) -> Error {
+    Error::invalid_input("size", format!("the source gave {than} than its {} bytes", size.unwrap_or(0)))
+}
+
+/// Where in the body content begins and ends, to tell it from framing.
+#[derive(Clone, Default)]
+struct Marks(Arc<std::sync::Mutex<Vec<(u64, bool)>>>);
+
+impl Marks {
+    fn content_starts_at(&self, offset: u64) {
+        self.push(offset, true);
+    }
+
+    fn content_ends_at(&self, offset: u64) {
+        self.push(offset, false);
+    }
+
+    fn push(&self, offset: u64, content: bool) {
+        self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push((offset, content));
+    }
+
+    /// How many of the first `taken` bytes of the body are content.
+    fn content(&self, taken: u64) -> u64 {
+        let marks = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut content = 0;
+        let mut since = None;
+        for (offset, starts) in marks.iter().filter(|(offset, _)| *offset <= taken) {
+            match (starts, since) {
+                (true, _) => since = Some(*offset),
+                (false, Some(start)) => (content, since) = (content + offset - start, None),
+                (false, None) => {}
+            }
+        }
+        content + since.map_or(0, |start| taken - start)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn framing_is_not_content() {
+        let marks = Marks::default();
+        assert_eq!(marks.content(10), 0);
+        marks.content_starts_at(10);
+        assert_eq!((marks.content(10), marks.content(15)), (0, 5));
+        marks.content_ends_at(20);
+        marks.content_starts_at(25);
+        assert_eq!((marks.content(12), marks.content(22), marks.content(27)), (2, 10, 12));
+        marks.content_ends_at(30);
+        assert_eq!(marks.content(1000), 15);
+    }
+}

@@ -1,0 +1,143 @@
+//! An upload that is written to.
+
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use bytes::{Bytes, BytesMut};
+use futures::future::BoxFuture;
+use futures::stream::Stream;
+use tokio::sync::mpsc;
+use tokio_util::sync::PollSender;
+
+use super::CHUNK;
+use crate::error::{BoxError, Error, ErrorKind, Result};
+
+/// What a writer hands to its upload; the end is said, never implied by dropping the writer.
+enum Piece {
+    Data(Bytes),
+    End,
+}
+
+/// Turns `AsyncWrite` calls into the stream that an upload reads, and drives the upload with each of them: nothing is
+/// spawned, and dropping it drops the upload.
+pub(crate) struct Feeder<T> {
+    pieces: PollSender<Piece>,
+    buffer: BytesMut,
+    upload: BoxFuture<'static, Result<T>>,
+    outcome: Option<Result<T>>,
+    ended: bool,
+}
+
+impl<T> Feeder<T> {
+    /// `start` makes the upload from the stream of what will be written.
+    pub(crate) fn new<S>(start: impl FnOnce(WrittenStream) -> S) -> Self
+    where
+        S: Future<Output = Result<T>> + Send + 'static,
+    {
+        let (sender, receiver) = mpsc::channel(1);
+        Self {
+            pieces: PollSender::new(sender),
+            buffer: BytesMut::new(),
+            upload: Box::pin(start(WrittenStream { pieces: receiver, ended: false })),
+            outcome: None,
+            ended: false,
+        }
+    }
+
+    fn drive(&mut self, cx: &mut Context<'_>) {
+        if self.outcome.is_none() {
+            if let Poll::Ready(outcome) = self.upload.as_mut().poll(cx) {
+                self.outcome = Some(outcome);
+            }
+        }
+    }
+
+    /// Room for one more piece; an error when the upload has ended already.
+    fn poll_room(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.drive(cx);
+        if let Some(outcome) = &self.outcome {
+            let why = match outcome {
+                Ok(_) => "the upload is complete".to_owned(),
+                Err(error) => error.to_string(),
+            };
+            return Poll::Ready(Err(io::Error::new(io::ErrorKind::BrokenPipe, why)));
+        }
+        self.pieces.poll_reserve(cx).map_err(|_| io::ErrorKind::BrokenPipe.into())
+    }
+
+    pub(crate) fn poll_write(&mut self, cx: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
+        if self.buffer.len() >= CHUNK {
+            ready!(self.poll_flush(cx))?;
+        }
+        let taken = data.len().min(CHUNK - self.buffer.len());
+        if self.buffer.capacity() == 0 {
+            self.buffer.reserve(CHUNK);
+        }
+        self.buffer.extend_from_slice(&data[..taken]);
+        self.drive(cx);
+        Poll::Ready(Ok(taken))
+    }
+
+    pub(crate) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if !self.buffer.is_empty() {
+            ready!(self.poll_room(cx))?;
+            let data = std::mem::take(&mut self.buffer).freeze();
+            self.pieces.send_item(Piece::Data(data)).map_err(|_| io::Error::from(io::ErrorKind::BrokenPipe))?;
+            self.drive(cx);
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Says the end, and waits until the server has everything.
+    pub(crate) fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if !self.ended {
+            ready!(self.poll_flush(cx))?;
+            ready!(self.poll_room(cx))?;
+            self.pieces.send_item(Piece::End).map_err(|_| io::Error::from(io::ErrorKind::BrokenPipe))?;
+            self.ended = true;
+        }
+        self.drive(cx);
+        match &self.outcome {
+            None => Poll::Pending,
+            Some(Ok(_)) => Poll::Ready(Ok(())),
+            Some(Err(error)) => Poll::Ready(Err(io::Error::other(error.to_string()))),
+        }
+    }
+
+    pub(crate) async fn finish(mut self) -> Result<T> {
+        let ended = std::future::poll_fn(|cx| self.poll_end(cx)).await;
+        match (self.outcome, ended) {
+            (Some(outcome), _) => outcome,
+            (None, Err(error)) => Err(Error::io("the upload ended early", error)),
+            (None, Ok(())) => Err(Error::new(ErrorKind::Interrupted, "the upload ended early")),
+        }
+    }
+}
+
+/// What is written, as a stream. It fails, rather than ends, when the writer is dropped.
+pub(crate) struct WrittenStream {
+    pieces: mpsc::Receiver<Piece>,
+    ended: bool,
+}
+
+impl Stream for WrittenStream {
+    type Item = Result<Bytes, BoxError>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        if self.ended {
+            return Poll::Ready(None);
+        }
+        match ready!(self.pieces.poll_recv(cx)) {
+            Some(Piece::Data(data)) => Poll::Ready(Some(Ok(data))),
+            Some(Piece::End) => {
+                self.ended = true;
+                Poll::Ready(None)
+            }
+            None => {
+                self.ended = true;
+                Poll::Ready(Some(Err("the writer was dropped before it was finished".into())))
+            }
+        }
+    }
+}
