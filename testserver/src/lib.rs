@@ -1,1 +1,43 @@
 //! An in-process CarbonFiles server for tests.
+//!
+//! It answers as the real server does, byte for byte where a client can see it, defects included, and lets a test
+//! script faults, move its clock, and see every request it got.
+//!
+//! ```
+//! # async fn test() -> Result<(), Box<dyn std::error::Error>> {
+//! use carbonfiles_testserver::{Fault, TestServer};
+//!
+//! let server = TestServer::start().await?;
+//! let busy = server.inject(Fault::status(503).on("GET", "/healthz"));
+//! // … point a client at `server.url()` with the key `server.admin_key()` …
+//! busy.fired_at_least(1).await;
+//! server.clock().advance(std::time::Duration::from_secs(7 * 24 * 3600));
+//! server.cleanup();
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! It is a test kit: it keeps everything in memory (large content in temporary files) and forgets it when dropped.
+
+mod api;
+mod clock;
+mod content;
+mod defects;
+mod dotnet_date;
+mod fault;
+mod http;
+mod identity;
+mod ids;
+mod jwt;
+mod mime;
+mod seen;
+mod server;
+mod shared;
+mod stamp;
+mod state;
+
+pub use clock::Clock;
+pub use defects::Defects;
+pub use fault::{Fault, FaultHandle};
+pub use seen::SeenRequest;
+pub use server::{Builder, StartError, TestServer};

@@ -1,0 +1,178 @@
+//! `/api/buckets` and `/api/buckets/{id}`
+
+use std::cmp::Ordering;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use hyper::StatusCode;
+use hyper::header::{HeaderValue, LOCATION};
+
+use super::expiry::{self, Expiry};
+use super::page::{self, Cut, Page};
+use crate::dotnet_date::Parsed;
+use crate::http::binding;
+use crate::http::exchange::Exchange;
+use crate::http::refusal::Refusal;
+use crate::http::reply::{self, Reply};
+use crate::identity::Caller;
+use crate::stamp;
+use crate::state::State;
+use crate::state::bucket::{Bucket, BucketView, FileView, NewBucket};
+use crate::state::cache::BucketDetail;
+
+const NOT_FOUND: Refusal = Refusal::NotFound("Bucket not found");
+const DEFAULT_LIFE: TimeDelta = TimeDelta::days(7);
+/// How many files `include=files` gives.
+const INCLUDED_FILES: usize = 100;
+
+/// `POST /api/buckets`
+pub(super) async fn create(exchange: &mut Exchange) -> Result<Reply, Refusal> {
+    let members = binding::required(exchange).await?;
+    let name = members.required_text("name")?;
+    let description = members.text("description")?;
+    let expires_in = members.text("expires_in")?;
+    let caller = exchange.authenticated()?;
+    let name = name.filter(|name| !name.trim().is_empty()).ok_or_else(|| Refusal::invalid("Name is required"))?;
+    let created_at = exchange.shared.now();
+    let expiry = match expires_in {
+        None => Expiry::At(Parsed { moment: created_at + DEFAULT_LIFE, has_zone: true }),
+        Some(text) => expiry::parse(&text, created_at)?,
+    };
+    let owner_prefix = match &caller {
+        Caller::Key { prefix, .. } => Some(prefix.clone()),
+        Caller::Admin | Caller::Nobody => None,
+    };
+    let mut state = exchange.shared.state();
+    let row = state.next_row();
+    let owner = caller.owner().to_owned();
+    let expires_at = expiry.moment();
+    let bucket = Bucket::new(row, NewBucket { name, owner, owner_prefix, description, created_at, expires_at });
+    let view = BucketView {
+        created_at: stamp::zoned(created_at),
+        expires_at: expiry.stamp(),
+        ..BucketView::read_back(&bucket)
+    };
+    let location = HeaderValue::try_from(format!("/api/buckets/{}", bucket.id));
+    state.insert_bucket(bucket);
+    let mut reply = reply::json(StatusCode::CREATED, &view);
+    if let Ok(location) = location {
+        reply.headers_mut().insert(LOCATION, location);
+    }
+    Ok(reply)
+}
+
+/// `GET /api/buckets`
+pub(super) fn list(exchange: &Exchange) -> Result<Reply, Refusal> {
+    let cut = Cut::asked(exchange, 50)?;
+    let include_expired = exchange.query.truth("include_expired")?.unwrap_or(false);
+    let caller = exchange.authenticated()?;
+    let include_expired = include_expired && caller == Caller::Admin;
+    let now = exchange.shared.now();
+    let state = exchange.shared.state();
+    let visible = |bucket: &&Bucket| caller.owns(bucket) && (include_expired || !bucket.has_expired(now));
+    let mut buckets: Vec<&Bucket> = state.buckets().filter(visible).collect();
+    let compare = comparison(&page::sort(exchange));
+    page::sort_by(&mut buckets, page::ascending(exchange, false), |a, b| compare(a, b));
+    let total = buckets.len();
+    let items = cut.of(buckets.into_iter().map(BucketView::read_back));
+    Ok(reply::json(StatusCode::OK, &Page { items, total, limit: cut.limit, offset: cut.offset }))
+}
+
+/// What `sort` asks for; anything unknown is the time of creation. Nothing sorts before something.
+fn comparison(sort: &str) -> fn(&Bucket, &Bucket) -> Ordering {
+    match sort {
+        "name" => |a, b| a.name.cmp(&b.name),
+        // There is an index on this one, so equals turn round with the order.
+        "expires_at" => |a, b| a.expires_at.cmp(&b.expires_at).then(a.row.cmp(&b.row)),
+        "last_used_at" => |a, b| a.last_used_at.cmp(&b.last_used_at),
+        "total_size" => |a, b| a.total_size().cmp(&b.total_size()),
+        _ => |a, b| a.created_at.cmp(&b.created_at).then(a.row.cmp(&b.row)),
+    }
+}
+
+/// `GET /api/buckets/{id}`
+pub(super) fn get(exchange: &Exchange, id: &str) -> Result<Reply, Refusal> {
+    let with_files = exchange.query.text("include").is_some_and(|include| include.eq_ignore_ascii_case("files"));
+    let mut state = exchange.shared.state();
+    let detail = detail(&mut state, id, with_files, exchange.shared.now()).ok_or(NOT_FOUND)?;
+    Ok(reply::json(StatusCode::OK, &detail))
+}
+
+/// The detail of a bucket, from the cache if it is there: with or without files, alive or expired.
+///
+/// Uploads look here too, which is why they fill the cache and are taken by an expired bucket it still has.
+pub(super) fn detail(state: &mut State, id: &str, with_files: bool, now: DateTime<Utc>) -> Option<BucketDetail> {
+    let slot = with_files && !state.defects.include_files_mixup;
+    if state.defects.stale_bucket_detail {
+        if let Some(cached) = state.caches.detail(id, slot, now) {
+            return Some(cached.clone());
+        }
+    }
+    let bucket = state.living_bucket(id, now)?;
+    let (unique_content_count, unique_content_size) = state.unique_content(bucket);
+    let files = with_files.then(|| bucket.files().take(INCLUDED_FILES).map(FileView::read_back).collect());
+    let detail = BucketDetail {
+        bucket: BucketView::read_back(bucket),
+        unique_content_count,
+        unique_content_size,
+        files,
+        has_more_files: with_files.then(|| bucket.file_count() > INCLUDED_FILES as u64),
+    };
+    if state.defects.stale_bucket_detail {
+        state.caches.keep_detail(id, slot, now, detail.clone());
+    }
+    Some(detail)
+}
+
+/// Whether `caller` may change a bucket: 404 for what has expired on others, 403 for what is alive.
+fn changeable<'a>(
+    state: &'a mut State,
+    id: &str,
+    caller: &Caller,
+    now: DateTime<Utc>,
+) -> Result<&'a mut Bucket, Refusal> {
+    let bucket = state.bucket_mut(id).ok_or(NOT_FOUND)?;
+    match (caller.owns(bucket), bucket.has_expired(now)) {
+        (true, _) => Ok(bucket),
+        (false, true) => Err(NOT_FOUND),
+        (false, false) => Err(Refusal::AccessDenied),
+    }
+}
+
+/// `PATCH /api/buckets/{id}`: revives what has expired and was not yet deleted.
+pub(super) async fn update(exchange: &mut Exchange, id: &str) -> Result<Reply, Refusal> {
+    let members = binding::required(exchange).await?;
+    let (name, description) = (members.text("name")?, members.text("description")?);
+    let expires_in = members.text("expires_in")?;
+    let caller = exchange.authenticated()?;
+    if name.is_none() && description.is_none() && expires_in.is_none() {
+        return Err(Refusal::invalid("At least one field is required"));
+    }
+    let now = exchange.shared.now();
+    let mut state = exchange.shared.state();
+    let bucket = changeable(&mut state, id, &caller, now)?;
+    let expiry = expires_in.map(|text| expiry::parse(&text, now)).transpose()?;
+    if let Some(name) = name {
+        bucket.name = name;
+    }
+    if description.is_some() {
+        bucket.description = description;
+    }
+    if let Some(expiry) = expiry {
+        bucket.expires_at = expiry.moment();
+    }
+    let mut view = BucketView::read_back(bucket);
+    if let Some(expiry) = expiry {
+        view.expires_at = expiry.stamp();
+    }
+    state.caches.forget_details(id);
+    Ok(reply::json(StatusCode::OK, &view))
+}
+
+/// `DELETE /api/buckets/{id}`, with everything in it.
+pub(super) fn delete(exchange: &Exchange, id: &str) -> Result<Reply, Refusal> {
+    let caller = exchange.authenticated()?;
+    let mut state = exchange.shared.state();
+    changeable(&mut state, id, &caller, exchange.shared.now())?;
+    state.remove_bucket(id);
+    Ok(reply::empty(StatusCode::NO_CONTENT))
+}

@@ -1,0 +1,54 @@
+//! What lists have in common: sorting words, limits and offsets.
+
+use std::cmp::Ordering;
+
+use serde::Serialize;
+
+use crate::http::exchange::Exchange;
+use crate::http::refusal::Refusal;
+
+/// A page of a list.
+#[derive(Serialize)]
+pub(super) struct Page<T> {
+    pub(super) items: Vec<T>,
+    pub(super) total: usize,
+    pub(super) limit: i32,
+    pub(super) offset: i32,
+}
+
+/// `limit` and `offset` as asked for.
+#[derive(Clone, Copy)]
+pub(super) struct Cut {
+    pub(super) limit: i32,
+    pub(super) offset: i32,
+}
+
+impl Cut {
+    pub(super) fn asked(exchange: &Exchange, default_limit: i32) -> Result<Self, Refusal> {
+        let limit = exchange.query.number("limit")?.unwrap_or(default_limit);
+        let offset = exchange.query.number("offset")?.unwrap_or(0);
+        Ok(Self { limit, offset })
+    }
+
+    /// Applies SQL's `LIMIT … OFFSET …`: a negative limit is none, a negative offset is zero.
+    pub(super) fn of<T>(self, items: impl Iterator<Item = T>) -> Vec<T> {
+        let offset = usize::try_from(self.offset).unwrap_or(0);
+        let limit = usize::try_from(self.limit).unwrap_or(usize::MAX);
+        items.skip(offset).take(limit).collect()
+    }
+}
+
+/// `order`: `asc` in any case; anything else is the other way round, or the default if there is nothing.
+pub(super) fn ascending(exchange: &Exchange, default: bool) -> bool {
+    exchange.query.text("order").filter(|order| !order.is_empty()).map_or(default, |order| order.eq_ignore_ascii_case("asc"))
+}
+
+/// `sort`, in lower case.
+pub(super) fn sort(exchange: &Exchange) -> String {
+    exchange.query.text("sort").unwrap_or_default().to_lowercase()
+}
+
+/// Sorts as SQLite does: equals stay in their order, whichever way it goes.
+pub(super) fn sort_by<T>(items: &mut [T], ascending: bool, compare: impl Fn(&T, &T) -> Ordering) {
+    items.sort_by(|a, b| if ascending { compare(a, b) } else { compare(b, a) });
+}

@@ -1,0 +1,288 @@
+//! Scripted faults: what goes wrong, on which requests, how often.
+
+mod handle;
+mod meddling;
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bytes::Bytes;
+
+pub use handle::FaultHandle;
+pub(crate) use handle::Firing;
+pub(crate) use meddling::ReplyMeddling;
+
+/// Something that goes wrong, to be given to [`TestServer::inject`](crate::TestServer::inject).
+///
+/// A fault strikes once, on any request, unless told otherwise:
+///
+/// ```
+/// use carbonfiles_testserver::Fault;
+///
+/// let busy = Fault::status(503).header("retry-after", "1").on("PUT", "/upload/stream").times(2);
+/// let half = Fault::reset_response_after(10).on("GET", "/content").skip(1).forever();
+/// # let _ = (busy, half);
+/// ```
+///
+/// Of several faults that match a request, the one injected first strikes.
+#[derive(Clone, Debug)]
+pub struct Fault {
+    pub(crate) action: Action,
+    method: Option<String>,
+    target: String,
+    skip: u64,
+    times: Option<u64>,
+}
+
+/// What a fault does.
+#[derive(Clone, Debug)]
+pub(crate) enum Action {
+    Status { status: u16, headers: Vec<(String, String)>, body: Bytes, early: bool },
+    Reset,
+    ResetRequestAfter(u64),
+    StallRequestAfter(u64),
+    ResetResponseAfter(u64),
+    CloseResponseAfter(u64),
+    StallResponseAfter(u64),
+    StallHeaders,
+    LoseReply,
+    Slow(u64),
+    CorruptResponse,
+    ReplaceBody(Bytes),
+    TruncateBody(usize),
+}
+
+impl Fault {
+    fn of(action: Action) -> Self {
+        Self { action, method: None, target: String::new(), skip: 0, times: Some(1) }
+    }
+
+    /// Answers with this status; no handler runs. The request body is read first, unless [`early`](Self::early).
+    #[must_use]
+    pub fn status(status: u16) -> Self {
+        Self::of(Action::Status { status, headers: Vec::new(), body: Bytes::new(), early: false })
+    }
+
+    /// Resets the connection (TCP RST) as soon as the request head is there.
+    #[must_use]
+    pub fn reset() -> Self {
+        Self::of(Action::Reset)
+    }
+
+    /// Resets the connection when `bytes` of the request body were read. Nothing is stored.
+    #[must_use]
+    pub fn reset_request_after(bytes: u64) -> Self {
+        Self::of(Action::ResetRequestAfter(bytes))
+    }
+
+    /// Resets the connection when `bytes` of the response body were written.
+    #[must_use]
+    pub fn reset_response_after(bytes: u64) -> Self {
+        Self::of(Action::ResetResponseAfter(bytes))
+    }
+
+    /// Closes the connection (FIN) when `bytes` of the response body were written.
+    #[must_use]
+    pub fn close_response_after(bytes: u64) -> Self {
+        Self::of(Action::CloseResponseAfter(bytes))
+    }
+
+    /// Stops reading when `bytes` of the request body were read, until [`FaultHandle::release`].
+    #[must_use]
+    pub fn stall_request_after(bytes: u64) -> Self {
+        Self::of(Action::StallRequestAfter(bytes))
+    }
+
+    /// Stops writing when `bytes` of the response body were written, until [`FaultHandle::release`].
+    #[must_use]
+    pub fn stall_response_after(bytes: u64) -> Self {
+        Self::of(Action::StallResponseAfter(bytes))
+    }
+
+    /// Runs the handler, but sends nothing of the answer until [`FaultHandle::release`].
+    #[must_use]
+    pub fn stall_headers() -> Self {
+        Self::of(Action::StallHeaders)
+    }
+
+    /// Runs the handler, which commits, then resets the connection instead of answering.
+    #[must_use]
+    pub fn lose_reply() -> Self {
+        Self::of(Action::LoseReply)
+    }
+
+    /// Reads and writes bodies at this rate.
+    #[must_use]
+    pub fn slow(bytes_per_second: u64) -> Self {
+        Self::of(Action::Slow(bytes_per_second.max(1)))
+    }
+
+    /// Flips a bit of the first byte of the response body.
+    #[must_use]
+    pub fn corrupt_response() -> Self {
+        Self::of(Action::CorruptResponse)
+    }
+
+    /// Runs the handler and sends its status and headers, but with this body (and its length).
+    #[must_use]
+    pub fn replace_body(body: impl Into<Bytes>) -> Self {
+        Self::of(Action::ReplaceBody(body.into()))
+    }
+
+    /// Runs the handler and sends only the first `bytes` of the body, as a complete answer: what a bad proxy does.
+    #[must_use]
+    pub fn truncate_body(bytes: usize) -> Self {
+        Self::of(Action::TruncateBody(bytes))
+    }
+
+    /// The body of a [`status`](Self::status) fault. Without a `content-type` header it is `text/plain`.
+    #[must_use]
+    pub fn body(mut self, text: impl Into<Bytes>) -> Self {
+        if let Action::Status { body, .. } = &mut self.action {
+            *body = text.into();
+        }
+        self
+    }
+
+    /// A header of a [`status`](Self::status) fault.
+    #[must_use]
+    pub fn header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        if let Action::Status { headers, .. } = &mut self.action {
+            headers.push((name.into(), value.into()));
+        }
+        self
+    }
+
+    /// A [`status`](Self::status) fault that answers before it reads the request body.
+    #[must_use]
+    pub fn early(mut self) -> Self {
+        if let Action::Status { early, .. } = &mut self.action {
+            *early = true;
+        }
+        self
+    }
+
+    /// Only requests of this method (`"*"` for any) whose target, with its query, contains `target`.
+    #[must_use]
+    pub fn on(mut self, method: &str, target: &str) -> Self {
+        self.method = (method != "*").then(|| method.to_owned());
+        target.clone_into(&mut self.target);
+        self
+    }
+
+    /// Strikes `times` times, not once.
+    #[must_use]
+    pub fn times(mut self, times: u64) -> Self {
+        self.times = Some(times);
+        self
+    }
+
+    /// Strikes every time.
+    #[must_use]
+    pub fn forever(mut self) -> Self {
+        self.times = None;
+        self
+    }
+
+    /// Lets the first `requests` that match go by.
+    #[must_use]
+    pub fn skip(mut self, requests: u64) -> Self {
+        self.skip = requests;
+        self
+    }
+
+    fn matches(&self, method: &str, target: &str) -> bool {
+        self.method.as_deref().is_none_or(|wanted| wanted.eq_ignore_ascii_case(method)) && target.contains(&self.target)
+    }
+}
+
+/// The faults of one server that are still to strike.
+#[derive(Debug, Default)]
+pub(crate) struct Script {
+    lines: Mutex<Vec<Line>>,
+}
+
+#[derive(Debug)]
+struct Line {
+    fault: Fault,
+    handle: FaultHandle,
+}
+
+impl Script {
+    pub(crate) fn add(&self, fault: Fault) -> FaultHandle {
+        let handle = FaultHandle::new();
+        let line = Line { fault, handle: handle.clone() };
+        self.lines.lock().unwrap_or_else(PoisonError::into_inner).push(line);
+        handle
+    }
+
+    pub(crate) fn clear(&self) {
+        self.lines.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
+    /// The fault that strikes this request, if one does.
+    pub(crate) fn strike(&self, method: &str, target: &str) -> Option<Firing> {
+        let mut lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut struck = None;
+        for (at, line) in lines.iter_mut().enumerate() {
+            if !line.fault.matches(method, target) {
+                continue;
+            }
+            if line.fault.skip > 0 {
+                line.fault.skip -= 1;
+                continue;
+            }
+            match &mut line.fault.times {
+                Some(0) => continue,
+                Some(times) => *times -= 1,
+                None => {}
+            }
+            struck = Some((at, Firing::new(Arc::new(line.fault.action.clone()), line.handle.clone())));
+            break;
+        }
+        let (at, firing) = struck?;
+        if lines[at].fault.times == Some(0) {
+            lines.remove(at);
+        }
+        Some(firing)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn strikes(script: &Script, method: &str, target: &str) -> bool {
+        script.strike(method, target).is_some()
+    }
+
+    #[test]
+    fn a_fault_strikes_where_and_as_often_as_told() {
+        let script = Script::default();
+        script.add(Fault::reset().on("GET", "/content").skip(1).times(2));
+        assert!(!strikes(&script, "PUT", "/a/content"));
+        assert!(!strikes(&script, "GET", "/a/verify"));
+        let struck: Vec<bool> = (0..4).map(|_| strikes(&script, "get", "/a/content?x")).collect();
+        assert_eq!(struck, [false, true, true, false]);
+    }
+
+    #[test]
+    fn forever_is_until_cleared() {
+        let script = Script::default();
+        script.add(Fault::reset().forever());
+        assert!((0..9).all(|_| strikes(&script, "GET", "/")));
+        script.clear();
+        assert!(!strikes(&script, "GET", "/"));
+    }
+
+    #[test]
+    fn the_first_of_several_strikes_first() {
+        let script = Script::default();
+        script.add(Fault::status(503));
+        script.add(Fault::status(504));
+        let status = |script: &Script| match script.strike("GET", "/").as_ref().map(Firing::action) {
+            Some(Action::Status { status, .. }) => *status,
+            _ => 0,
+        };
+        assert_eq!([status(&script), status(&script), status(&script)], [503, 504, 0]);
+    }
+}

@@ -1,0 +1,76 @@
+//! Accepting connections and running HTTP/1 on them.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+use super::exchange;
+use super::link::{Link, Wire};
+use crate::shared::Shared;
+
+/// What running connections are told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stage {
+    Running,
+    /// Finish running requests, close idle connections, take no new ones.
+    Finishing,
+    /// Drop everything.
+    Stopped,
+}
+
+/// Big enough for a megabyte at a time, which is what makes large transfers quick.
+const BUFFER: usize = 1 << 20;
+
+/// Accepts connections until told to stop; then waits for those that may finish.
+pub(crate) async fn accept(listener: TcpListener, shared: Arc<Shared>, mut stage: watch::Receiver<Stage>) {
+    let mut open = JoinSet::new();
+    loop {
+        tokio::select! {
+            biased;
+            changed = stage.changed() => {
+                if changed.is_err() || *stage.borrow() != Stage::Running {
+                    break;
+                }
+            }
+            accepted = listener.accept() => {
+                // An error here is a connection that died in the queue; the next one may be fine.
+                if let Ok((stream, _)) = accepted {
+                    let id = shared.connections.fetch_add(1, Ordering::SeqCst) + 1;
+                    open.spawn(serve(stream, id, Arc::clone(&shared), stage.clone()));
+                }
+            }
+            Some(_) = open.join_next(), if !open.is_empty() => {}
+        }
+    }
+    drop(listener);
+    while open.join_next().await.is_some() {}
+}
+
+async fn serve(stream: TcpStream, id: u64, shared: Arc<Shared>, mut stage: watch::Receiver<Stage>) {
+    // Small answers must not wait for the peer's acknowledgement.
+    let _ = stream.set_nodelay(true);
+    let link = Arc::new(Link::new(id));
+    let wire = TokioIo::new(Wire::new(stream, Arc::clone(&link)));
+    let service = service_fn(|request| exchange::answer(Arc::clone(&shared), Arc::clone(&link), request));
+    let connection = http1::Builder::new().max_buf_size(BUFFER).title_case_headers(true).serve_connection(wire, service);
+    let mut connection = std::pin::pin!(connection);
+    loop {
+        tokio::select! {
+            // A connection that broke is the peer's business.
+            _ = connection.as_mut() => return,
+            () = link.cut() => return,
+            changed = stage.changed() => match *stage.borrow() {
+                _ if changed.is_err() => return,
+                Stage::Running => {}
+                Stage::Finishing => connection.as_mut().graceful_shutdown(),
+                Stage::Stopped => return,
+            }
+        }
+    }
+}

@@ -1,0 +1,204 @@
+//! One request and its answer, from the parsed head to the finished reply.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+
+use hyper::body::Incoming;
+use hyper::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, DATE, HOST, HeaderName, HeaderValue, SERVER};
+use hyper::http::request::Parts;
+use hyper::{Method, Request, Response, StatusCode, Version};
+use tokio::sync::oneshot;
+
+use super::body::RequestBody;
+use super::link::{Cut, Link};
+use super::query::Query;
+use super::refusal::{Refusal, closing};
+use super::reply::{self, Reply};
+use super::reply_body::ReplyBody;
+use super::target;
+use crate::api;
+use crate::fault::{Action, Firing};
+use crate::shared::Shared;
+
+/// Kestrel's limits of a request head.
+const REQUEST_LINE: usize = 8 * 1024;
+const HEADERS: usize = 32 * 1024;
+const HEADER_COUNT: usize = 100;
+
+/// A request on its way through a handler.
+pub(crate) struct Exchange {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) head: Parts,
+    pub(crate) query: Query,
+    pub(crate) body: RequestBody,
+}
+
+impl Exchange {
+    /// A header as text; `None` if it is missing or no text.
+    pub(crate) fn header(&self, name: impl hyper::header::AsHeaderName) -> Option<&str> {
+        self.head.headers.get(name).and_then(|value| value.to_str().ok())
+    }
+}
+
+/// Answers one request.
+pub(crate) async fn answer(
+    shared: Arc<Shared>,
+    link: Arc<Link>,
+    request: Request<Incoming>,
+) -> Result<Response<ReplyBody>, Infallible> {
+    let (head, incoming) = request.into_parts();
+    let sighting = shared.seen.add(&head, link.id());
+    let target = head.uri.path_and_query().map_or("", |target| target.as_str()).to_owned();
+    let firing = shared.script.strike(head.method.as_str(), &target);
+    let body = RequestBody::new(incoming, Arc::clone(&link), Arc::clone(&sighting), firing.clone(), shared.body_rules());
+    let mut exchange = Exchange { shared, query: Query::parse(head.uri.query()), head, body };
+
+    let scripted = match &firing {
+        Some(firing) => struck_before(firing, &mut exchange, &link).await,
+        None => None,
+    };
+    let reply = match scripted {
+        Some(reply) => reply,
+        None => exchange.run().await,
+    };
+    let mut reply = exchange.finish(reply);
+    if let Some(firing) = firing {
+        reply = struck_after(firing, reply, &link).await;
+    }
+    sighting.answered(reply.status().as_u16());
+    let (signal, handed_over) = oneshot::channel();
+    exchange.body.drain(handed_over);
+    Ok(reply.map(|body| body.signalling(signal)))
+}
+
+impl Exchange {
+    async fn run(&mut self) -> Reply {
+        let path = match self.checked_path() {
+            Ok(path) => path,
+            Err(status) => return closing(status),
+        };
+        let origins = &self.shared.config.origins;
+        if let Some(preflight) = origins.preflight(&self.head) {
+            return preflight;
+        }
+        let outcome = api::handle(self, &path).await;
+        let below = outcome.as_ref().is_err_and(Refusal::is_below_middleware);
+        let mut reply = outcome.unwrap_or_else(|refusal| refusal.reply());
+        if !below {
+            self.shared.config.origins.expose(&self.head, reply.headers_mut());
+        }
+        reply
+    }
+
+    /// What Kestrel checks before anyone else sees the request.
+    fn checked_path(&self) -> Result<String, StatusCode> {
+        let head = &self.head;
+        let target = head.uri.path_and_query().map_or("", |target| target.as_str());
+        // Method, two blanks, `HTTP/1.1` and the line end.
+        if head.method.as_str().len() + target.len() + 12 > REQUEST_LINE {
+            return Err(StatusCode::URI_TOO_LONG);
+        }
+        let size: usize = head.headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum();
+        if size > HEADERS || head.headers.len() > HEADER_COUNT {
+            return Err(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE);
+        }
+        let hosts = head.headers.get_all(HOST).iter().count();
+        let host_missing = head.version == Version::HTTP_11 && hosts == 0;
+        if host_missing || hosts > 1 || !target.is_ascii() {
+            return Err(StatusCode::BAD_REQUEST);
+        }
+        target::routed_path(head.uri.path()).map_err(|_| StatusCode::BAD_REQUEST)
+    }
+
+    /// The headers every answer has, and what HEAD and HTTP/1.0 change.
+    fn finish(&self, mut reply: Reply) -> Reply {
+        let headers = reply.headers_mut();
+        headers.insert(SERVER, reply::text("Kestrel"));
+        let now = std::time::SystemTime::from(self.shared.now());
+        if let Ok(date) = HeaderValue::try_from(httpdate::fmt_http_date(now)) {
+            headers.insert(DATE, date);
+        }
+        if self.head.version < Version::HTTP_11 {
+            headers.insert(CONNECTION, reply::text("close"));
+        }
+        if self.head.method == Method::HEAD {
+            // A length that says nothing but "no body" is only sent where the answer is a file's.
+            if !headers.contains_key(hyper::header::ETAG) {
+                headers.remove(CONTENT_LENGTH);
+            }
+            *reply.body_mut() = ReplyBody::empty();
+        }
+        reply
+    }
+}
+
+/// What a fault does before the handler runs: an answer of its own, or the end of the connection.
+async fn struck_before(firing: &Firing, exchange: &mut Exchange, link: &Link) -> Option<Reply> {
+    match firing.action() {
+        Action::Reset => {
+            firing.fire();
+            link.cut_and_vanish(Cut::Reset).await
+        }
+        Action::Status { status, headers, body, early } => {
+            if !early {
+                while let Ok(Some(_)) = exchange.body.chunk().await {}
+            }
+            firing.fire();
+            let mut reply = Response::new(ReplyBody::whole(body.clone()));
+            *reply.status_mut() = StatusCode::from_u16(*status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+            if !body.is_empty() {
+                reply.headers_mut().insert(CONTENT_TYPE, reply::text("text/plain"));
+            }
+            for (name, value) in headers {
+                if let (Ok(name), Ok(value)) = (HeaderName::try_from(name), HeaderValue::try_from(value)) {
+                    reply.headers_mut().insert(name, value);
+                }
+            }
+            Some(reply)
+        }
+        _ => None,
+    }
+}
+
+/// What a fault does to a finished answer.
+async fn struck_after(firing: Firing, reply: Reply, link: &Arc<Link>) -> Reply {
+    match firing.action() {
+        Action::LoseReply => {
+            firing.fire();
+            link.cut_and_vanish(Cut::Reset).await
+        }
+        Action::StallHeaders => {
+            firing.fire();
+            firing.released().await;
+            reply
+        }
+        Action::ReplaceBody(body) => {
+            firing.fire();
+            with_body(reply, body.clone())
+        }
+        Action::TruncateBody(bytes) => {
+            use http_body_util::BodyExt;
+
+            firing.fire();
+            let (head, body) = reply.into_parts();
+            let whole = body.collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default();
+            let kept = whole.slice(..whole.len().min(*bytes));
+            with_body(Response::from_parts(head, ReplyBody::empty()), kept)
+        }
+        Action::ResetResponseAfter(_)
+        | Action::CloseResponseAfter(_)
+        | Action::StallResponseAfter(_)
+        | Action::CorruptResponse
+        | Action::Slow(_) => {
+            let link = Arc::clone(link);
+            reply.map(|body| body.meddled(firing, link))
+        }
+        _ => reply,
+    }
+}
+
+fn with_body(mut reply: Reply, body: bytes::Bytes) -> Reply {
+    reply.headers_mut().remove(CONTENT_LENGTH);
+    *reply.body_mut() = ReplyBody::whole(body);
+    reply
+}

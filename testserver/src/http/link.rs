@@ -1,0 +1,143 @@
+//! One TCP connection, with a handle by which it can be cut from elsewhere.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use socket2::SockRef;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+use tokio::sync::Notify;
+
+/// How a connection ends before its time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Cut {
+    /// RST: the peer sees `ECONNRESET`.
+    Reset,
+    /// FIN: the peer sees the end of the stream.
+    Close,
+}
+
+/// The handle. The task that owns the socket waits for [`Link::cut`]; everyone else asks for it.
+#[derive(Debug)]
+pub(crate) struct Link {
+    id: u64,
+    cut: AtomicU8,
+    cut_once_flushed: AtomicU8,
+    notify: Notify,
+}
+
+const NOT_CUT: u8 = 0;
+const RESET: u8 = 1;
+const CLOSE: u8 = 2;
+
+fn code(cut: Cut) -> u8 {
+    match cut {
+        Cut::Reset => RESET,
+        Cut::Close => CLOSE,
+    }
+}
+
+impl Link {
+    pub(crate) fn new(id: u64) -> Self {
+        Self { id, cut: AtomicU8::new(NOT_CUT), cut_once_flushed: AtomicU8::new(NOT_CUT), notify: Notify::new() }
+    }
+
+    pub(crate) fn id(&self) -> u64 {
+        self.id
+    }
+
+    /// Ends the connection now, whatever is on its way.
+    pub(crate) fn cut_now(&self, cut: Cut) {
+        self.cut.store(code(cut), Ordering::SeqCst);
+        self.notify.notify_one();
+    }
+
+    /// Ends the connection as soon as everything written so far is with the kernel.
+    pub(crate) fn cut_once_flushed(&self, cut: Cut) {
+        self.cut_once_flushed.store(code(cut), Ordering::SeqCst);
+    }
+
+    /// Cuts, and never returns: the task that runs this is dropped with its connection.
+    pub(crate) async fn cut_and_vanish(&self, cut: Cut) -> ! {
+        self.cut_now(cut);
+        std::future::pending().await
+    }
+
+    /// Resolves when the connection is to end.
+    pub(crate) async fn cut(&self) {
+        self.notify.notified().await;
+    }
+
+    fn flushed(&self) {
+        match self.cut_once_flushed.swap(NOT_CUT, Ordering::SeqCst) {
+            RESET => self.cut_now(Cut::Reset),
+            CLOSE => self.cut_now(Cut::Close),
+            _ => {}
+        }
+    }
+}
+
+/// The socket as hyper sees it.
+#[derive(Debug)]
+pub(crate) struct Wire {
+    stream: TcpStream,
+    link: Arc<Link>,
+}
+
+impl Wire {
+    pub(crate) fn new(stream: TcpStream, link: Arc<Link>) -> Self {
+        Self { stream, link }
+    }
+}
+
+impl AsyncRead for Wire {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_read(cx, buf)
+    }
+}
+
+impl AsyncWrite for Wire {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(cx, buf)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write_vectored(cx, bufs)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let flushed = Pin::new(&mut self.stream).poll_flush(cx);
+        if flushed.is_ready() {
+            self.link.flushed();
+        }
+        flushed
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
+
+impl Drop for Wire {
+    fn drop(&mut self) {
+        let socket = SockRef::from(&self.stream);
+        // Neither can be reported, and a socket the peer has already closed may refuse both.
+        let _ = match self.link.cut.load(Ordering::SeqCst) {
+            RESET => socket.set_linger(Some(Duration::ZERO)),
+            CLOSE => socket.shutdown(std::net::Shutdown::Write),
+            _ => Ok(()),
+        };
+    }
+}

@@ -1,0 +1,16 @@
+//! HTTP as Kestrel speaks it: connections, bodies, targets, queries, preconditions.
+
+pub(crate) mod binding;
+pub(crate) mod body;
+pub(crate) mod conditional;
+pub(crate) mod connection;
+pub(crate) mod cors;
+pub(crate) mod disposition;
+pub(crate) mod exchange;
+pub(crate) mod link;
+pub(crate) mod multipart;
+pub(crate) mod query;
+pub(crate) mod refusal;
+pub(crate) mod reply;
+pub(crate) mod reply_body;
+pub(crate) mod target;

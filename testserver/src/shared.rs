@@ -1,0 +1,75 @@
+//! What all connections of a server share.
+
+use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+
+use crate::clock::Clock;
+use crate::content::Vault;
+use crate::defects::Defects;
+use crate::fault::Script;
+use crate::http::body::BodyRules;
+use crate::http::cors::Origins;
+use crate::seen::SeenLog;
+use crate::state::State;
+
+/// How a server is set up.
+#[derive(Clone, Debug)]
+pub(crate) struct Config {
+    pub(crate) admin_key: String,
+    /// Signs dashboard tokens; the admin key if there is none.
+    pub(crate) jwt_secret: Option<String>,
+    pub(crate) max_upload_size: u64,
+    pub(crate) slow_body_grace: Duration,
+    pub(crate) defects: Defects,
+    pub(crate) origins: Origins,
+}
+
+/// Everything but the sockets.
+pub(crate) struct Shared {
+    pub(crate) config: Config,
+    pub(crate) clock: Clock,
+    pub(crate) vault: Arc<Vault>,
+    pub(crate) seen: SeenLog,
+    pub(crate) script: Script,
+    pub(crate) connections: AtomicU64,
+    pub(crate) started: Mutex<DateTime<Utc>>,
+    state: Mutex<State>,
+}
+
+impl Shared {
+    pub(crate) fn new(config: Config, clock: Clock, vault: Arc<Vault>) -> Arc<Self> {
+        let started = clock.now();
+        let state = State::new(config.defects);
+        Arc::new(Self {
+            config,
+            clock,
+            vault,
+            seen: SeenLog::default(),
+            script: Script::default(),
+            connections: AtomicU64::new(0),
+            started: Mutex::new(started),
+            state: Mutex::new(state),
+        })
+    }
+
+    /// The state. Held for look-ups and commits only, never while bytes move.
+    pub(crate) fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn now(&self) -> DateTime<Utc> {
+        self.clock.now()
+    }
+
+    pub(crate) fn defects(&self) -> Defects {
+        self.config.defects
+    }
+
+    pub(crate) fn body_rules(&self) -> BodyRules {
+        let grace = self.defects().slow_body_timeout.then_some(self.config.slow_body_grace);
+        BodyRules { limit: self.config.max_upload_size, grace }
+    }
+}
