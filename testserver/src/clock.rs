@@ -20,9 +20,9 @@ impl Clock {
     pub fn advance(&self, step: Duration) {
         let micros = i64::try_from(step.as_micros()).unwrap_or(i64::MAX);
         // Saturating, so that a silly step cannot wrap the clock back into the past.
-        let _ = self.ahead_micros.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |ahead| {
-            Some(ahead.saturating_add(micros))
-        });
+        let _ = self
+            .ahead_micros
+            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, |ahead| Some(ahead.saturating_add(micros)));
     }
 
     /// What the server takes for the present moment, with the 100 ns grain of .NET time stamps.

@@ -17,7 +17,10 @@ pub(crate) enum Caller {
     /// The admin key or a dashboard token.
     Admin,
     /// An API key; what it owns goes by its name.
-    Key { name: String, prefix: String },
+    Key {
+        name: String,
+        prefix: String,
+    },
 }
 
 impl Caller {

@@ -11,8 +11,8 @@ pub(crate) fn of_path(path: &str) -> &'static str {
 
 /// `Content-Type` of a content answer: text-like types get a charset.
 pub(crate) fn content_type(mime_type: &str) -> String {
-    let textual = mime_type.starts_with("text/")
-        || matches!(mime_type, "application/json" | "application/xml" | "image/svg+xml");
+    let textual =
+        mime_type.starts_with("text/") || matches!(mime_type, "application/json" | "application/xml" | "image/svg+xml");
     if textual { format!("{mime_type}; charset=utf-8") } else { mime_type.to_owned() }
 }
 

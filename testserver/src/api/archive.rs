@@ -54,7 +54,10 @@ fn disposition(name: &str, fails: bool) -> Result<HeaderValue, Refusal> {
         if fails {
             return Err(Refusal::Unhandled);
         }
-        name = name.chars().map(|character| if is_sendable(character.encode_utf8(&mut [0; 4])) { character } else { '_' }).collect();
+        name = name
+            .chars()
+            .map(|character| if is_sendable(character.encode_utf8(&mut [0; 4])) { character } else { '_' })
+            .collect();
     }
     HeaderValue::try_from(format!("attachment; filename=\"{name}.zip\"")).map_err(|_| Refusal::Unhandled)
 }

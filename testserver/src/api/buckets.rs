@@ -102,10 +102,10 @@ pub(super) fn get(exchange: &Exchange, id: &str) -> Result<Reply, Refusal> {
 /// Uploads look here too, which is why they fill the cache and are taken by an expired bucket it still has.
 pub(super) fn detail(state: &mut State, id: &str, with_files: bool, now: DateTime<Utc>) -> Option<BucketDetail> {
     let slot = with_files && !state.defects.include_files_mixup;
-    if state.defects.stale_bucket_detail {
-        if let Some(cached) = state.caches.detail(id, slot, now) {
-            return Some(cached.clone());
-        }
+    if state.defects.stale_bucket_detail
+        && let Some(cached) = state.caches.detail(id, slot, now)
+    {
+        return Some(cached.clone());
     }
     let bucket = state.living_bucket(id, now)?;
     let (unique_content_count, unique_content_size) = state.unique_content(bucket);

@@ -31,10 +31,8 @@ pub(super) fn get(exchange: &Exchange, id: &str, path: &str) -> Result<Reply, Re
     let verdict = validators.judge(&exchange.head.headers, now);
 
     let touches = matches!(verdict, Verdict::Whole | Verdict::Part(_) | Verdict::Unsatisfiable);
-    if touches {
-        if let Some(bucket) = exchange.shared.state().bucket_mut(id) {
-            bucket.last_used_at = Some(now);
-        }
+    if touches && let Some(bucket) = exchange.shared.state().bucket_mut(id) {
+        bucket.last_used_at = Some(now);
     }
     let mut reply = match verdict {
         Verdict::BareNotModified => return Ok(reply::empty(StatusCode::NOT_MODIFIED)),

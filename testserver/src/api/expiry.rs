@@ -87,9 +87,7 @@ fn after(now: DateTime<Utc>, count: i64, unit: i64) -> Result<DateTime<Utc>, Ref
     }
     let moment = now.checked_add_signed(TimeDelta::seconds(count * unit));
     moment.filter(|moment| moment.timestamp() <= LAST_SECOND).ok_or_else(|| {
-        Refusal::invalid(
-            "The added or subtracted value results in an un-representable DateTime. (Parameter 'value')",
-        )
+        Refusal::invalid("The added or subtracted value results in an un-representable DateTime. (Parameter 'value')")
     })
 }
 
@@ -134,9 +132,19 @@ mod tests {
 
     #[test]
     fn everything_else_is_refused_in_its_own_way() {
-        for text in
-            ["Never", "0d", "1D", "1 d", "1.5h", "1y", "1h30m", " 1h", "", "2030-01-02t03:04:05z", "99999999999999999999"]
-        {
+        for text in [
+            "Never",
+            "0d",
+            "1D",
+            "1 d",
+            "1.5h",
+            "1y",
+            "1h30m",
+            " 1h",
+            "",
+            "2030-01-02t03:04:05z",
+            "99999999999999999999",
+        ] {
             assert_eq!(parse(text, now()), Err(Refusal::Invalid(format!("Invalid expiry format: {text}"))), "{text}");
         }
         for text in ["99999999999999999999s", "٣d"] {

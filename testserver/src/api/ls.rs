@@ -5,9 +5,9 @@ use std::collections::BTreeSet;
 use hyper::StatusCode;
 use serde::Serialize;
 
+use super::like;
 use super::listing::sort_files;
 use super::page::{self, Cut};
-use super::like;
 use crate::http::exchange::Exchange;
 use crate::http::refusal::Refusal;
 use crate::http::reply::{self, Reply};

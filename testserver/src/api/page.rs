@@ -40,7 +40,11 @@ impl Cut {
 
 /// `order`: `asc` in any case; anything else is the other way round, or the default if there is nothing.
 pub(super) fn ascending(exchange: &Exchange, default: bool) -> bool {
-    exchange.query.text("order").filter(|order| !order.is_empty()).map_or(default, |order| order.eq_ignore_ascii_case("asc"))
+    exchange
+        .query
+        .text("order")
+        .filter(|order| !order.is_empty())
+        .map_or(default, |order| order.eq_ignore_ascii_case("asc"))
 }
 
 /// `sort`, in lower case.

@@ -63,6 +63,7 @@ fn place(exchange: &Exchange) -> Result<Place, Refusal> {
     }
     let missing = || Refusal::invalid("Content-Range header required for non-append PATCH");
     let range = exchange.header(CONTENT_RANGE).and_then(|range| range.strip_prefix("bytes ")).ok_or_else(missing)?;
-    let start = range.split('/').next().and_then(|range| range.split_once('-')).and_then(|(start, _)| start.parse().ok());
+    let start =
+        range.split('/').next().and_then(|range| range.split_once('-')).and_then(|(start, _)| start.parse().ok());
     start.map(Place::At).ok_or_else(|| Refusal::invalid("Invalid Content-Range"))
 }

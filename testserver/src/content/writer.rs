@@ -79,9 +79,8 @@ impl BlobWriter {
                     let spill = self.spill.insert(Arc::new(self.vault.spill()?));
                     self.spilled += gathered.len() as u64;
                     let spill = Arc::clone(spill);
-                    self.work = Work::Running(tokio::task::spawn_blocking(move || {
-                        (spill.append(&gathered), hasher, gathered)
-                    }));
+                    self.work =
+                        Work::Running(tokio::task::spawn_blocking(move || (spill.append(&gathered), hasher, gathered)));
                     return Ok(());
                 }
             }

@@ -38,11 +38,7 @@ impl ReplyMeddling {
         self.held.len() as u64
     }
 
-    pub(crate) fn poll_next(
-        &mut self,
-        cx: &mut Context<'_>,
-        source: Source<'_>,
-    ) -> Poll<Option<io::Result<Bytes>>> {
+    pub(crate) fn poll_next(&mut self, cx: &mut Context<'_>, source: Source<'_>) -> Poll<Option<io::Result<Bytes>>> {
         loop {
             if self.vanished {
                 // What was written is flushed now, and then the connection goes, this body with it.

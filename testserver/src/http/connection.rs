@@ -58,7 +58,8 @@ async fn serve(stream: TcpStream, id: u64, shared: Arc<Shared>, mut stage: watch
     let link = Arc::new(Link::new(id));
     let wire = TokioIo::new(Wire::new(stream, Arc::clone(&link)));
     let service = service_fn(|request| exchange::answer(Arc::clone(&shared), Arc::clone(&link), request));
-    let connection = http1::Builder::new().max_buf_size(BUFFER).title_case_headers(true).serve_connection(wire, service);
+    let connection =
+        http1::Builder::new().max_buf_size(BUFFER).title_case_headers(true).serve_connection(wire, service);
     let mut connection = std::pin::pin!(connection);
     loop {
         tokio::select! {

@@ -50,7 +50,8 @@ pub(crate) async fn answer(
     let sighting = shared.seen.add(&head, link.id());
     let target = head.uri.path_and_query().map_or("", |target| target.as_str()).to_owned();
     let firing = shared.script.strike(head.method.as_str(), &target);
-    let body = RequestBody::new(incoming, Arc::clone(&link), Arc::clone(&sighting), firing.clone(), shared.body_rules());
+    let body =
+        RequestBody::new(incoming, Arc::clone(&link), Arc::clone(&sighting), firing.clone(), shared.body_rules());
     let mut exchange = Exchange { shared, query: Query::parse(head.uri.query()), head, body };
 
     let scripted = match &firing {

@@ -163,7 +163,8 @@ mod tests {
     #[test]
     fn boundaries_are_found_or_missed_as_recorded() {
         assert_eq!(boundary("multipart/form-data; boundary=\"B\""), Ok("B".to_owned()));
-        let refused = |text: &str| boundary(text).map_err(|refusal| refusal == Refusal::invalid("Expected multipart/form-data"));
+        let refused =
+            |text: &str| boundary(text).map_err(|refusal| refusal == Refusal::invalid("Expected multipart/form-data"));
         assert_eq!(refused("multipart/mixed; boundary=B"), Err(true));
         assert_eq!(refused("multipart/form-data"), Err(false));
     }

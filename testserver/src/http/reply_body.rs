@@ -27,7 +27,10 @@ enum Source {
     Whole(Bytes),
     /// Length not told, so `Transfer-Encoding: chunked`.
     Chunked(Bytes),
-    Content { reader: BlobReader, left: u64 },
+    Content {
+        reader: BlobReader,
+        left: u64,
+    },
     Piped(mpsc::Receiver<io::Result<Bytes>>),
 }
 
@@ -102,10 +105,7 @@ impl Body for ReplyBody {
     type Data = Bytes;
     type Error = io::Error;
 
-    fn poll_frame(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Self::Data>, Self::Error>>> {
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Self::Data>, Self::Error>>> {
         let Self { source, meddling, .. } = self.get_mut();
         let next = match meddling {
             None => ready!(source.poll_next(cx)),

@@ -37,8 +37,7 @@ impl Contents {
 
     /// One more file has these bytes. Lost bytes of other files do not come back by it: they are "deduplicated".
     pub(crate) fn hold(&mut self, row: u64, hash: Hash, blob: Blob) {
-        let content =
-            self.known.entry(hash).or_insert(Content { row, blob: None, users: 0, poisoned: false });
+        let content = self.known.entry(hash).or_insert(Content { row, blob: None, users: 0, poisoned: false });
         if content.users == 0 {
             content.blob = Some(Arc::new(blob));
         }
