@@ -258,19 +258,25 @@ where
         let fetch = |offset| fetch(Window { limit: Some(limit), offset, ..window });
         let mut asked = start;
         let mut recent = HashSet::<String>::new();
+        let (mut overlaps, mut rereads, mut width) = (false, 0, 0);
         let mut ahead = Ahead::fetch(fetch(asked));
         loop {
             let mut page = ahead.page().await?;
             let mut seen = last_of(&page.items, &recent, key);
-            for reread in 1..=REREADS {
-                if recent.is_empty() || seen.is_some() || asked <= start {
-                    break;
-                }
-                let back = asked.saturating_sub(reread * (limit - 1).max(1)).max(start);
-                let earlier = fetch(back).await?;
-                seen = last_of(&earlier.items, &recent, key);
-                if seen.is_some() {
-                    (asked, page) = (back, earlier);
+            // Without an overlap there is nothing to recognise. Rounds are counted, so that the listing ends.
+            if overlaps && seen.is_none() && rereads < REREADS {
+                rereads += 1;
+                let step = width - 1;
+                for steps in 1..=REREADS {
+                    let back = asked.saturating_sub(steps * step).max(start);
+                    let earlier = fetch(back).await?;
+                    seen = last_of(&earlier.items, &recent, key);
+                    if seen.is_some() {
+                        (asked, page) = (back, earlier);
+                    }
+                    if seen.is_some() || back == start {
+                        break;
+                    }
                 }
             }
             let came = page.items.len() as u64;
@@ -279,12 +285,18 @@ where
             let (next, first) = (asked + came, recent.is_empty());
             let ends = came == 0 || next >= page.total;
             if !items.is_empty() {
-                recent = items.iter().map(|row| key(row).to_owned()).collect();
+                // A few rows are too few to be recognised by: any of them may be deleted next.
+                if items.len() as u64 * 2 >= came {
+                    recent.clear();
+                }
+                recent.extend(items.iter().map(|row| key(row).to_owned()));
+                rereads = 0;
             }
             // A window of one row can't both overlap and go forward.
-            let step_back = u64::from(came > 1);
+            overlaps = came > 1;
+            width = came;
             let yielded = Page::new(items, page.total, limit, asked + handed_out);
-            asked = next - step_back.min(next);
+            asked = next - u64::from(overlaps);
             if ends {
                 if first || !yielded.items.is_empty() {
                     yield yielded;
