@@ -93,8 +93,7 @@ impl Request {
 
     pub(crate) fn query(mut self, name: &str, value: impl AsRef<str>) -> Self {
         let query = std::mem::take(&mut self.query);
-        let start = query.len();
-        self.query = form_urlencoded::Serializer::for_suffix(query, start).append_pair(name, value.as_ref()).finish();
+        self.query = form_urlencoded::Serializer::new(query).append_pair(name, value.as_ref()).finish();
         self
     }
 

@@ -36,7 +36,8 @@ enum Kind<'a> {
     File(FileSource),
     Reader(Box<dyn AsyncRead + Send + Unpin + 'a>),
     Stream(BoxStream<'a, Result<Bytes, BoxError>>),
-    Factory(Box<dyn FnMut() -> BoxFuture<'a, Result<Source<'a>, BoxError>> + Send + 'a>),
+    /// What it makes is `'static`, so that a `Source` stays covariant: a longer-lived one can stand in for a shorter-lived.
+    Factory(Box<dyn FnMut() -> BoxFuture<'static, Result<Source<'static>, BoxError>> + Send + 'a>),
     Used,
 }
 
@@ -70,8 +71,8 @@ impl<'a> Source<'a> {
     pub fn factory<F, Fut, S, E>(mut make: F) -> Self
     where
         F: FnMut() -> Fut + Send + 'a,
-        Fut: Future<Output = Result<S, E>> + Send + 'a,
-        S: Into<Source<'a>>,
+        Fut: Future<Output = Result<S, E>> + Send + 'static,
+        S: Into<Source<'static>>,
         E: Into<BoxError>,
     {
         Kind::Factory(Box::new(move || {
