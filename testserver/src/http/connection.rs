@@ -12,6 +12,7 @@ use tokio::task::JoinSet;
 
 use super::exchange;
 use super::link::{Link, Wire};
+use super::unsent;
 use crate::shared::Shared;
 
 /// What running connections are told.
@@ -55,6 +56,7 @@ pub(crate) async fn accept(listener: TcpListener, shared: Arc<Shared>, mut stage
 async fn serve(stream: TcpStream, id: u64, shared: Arc<Shared>, mut stage: watch::Receiver<Stage>) {
     // Small answers must not wait for the peer's acknowledgement.
     let _ = stream.set_nodelay(true);
+    let addresses = stream.local_addr().ok().zip(stream.peer_addr().ok());
     let link = Arc::new(Link::new(id));
     let wire = TokioIo::new(Wire::new(stream, Arc::clone(&link)));
     let service = service_fn(|request| exchange::answer(Arc::clone(&shared), Arc::clone(&link), request));
@@ -63,15 +65,22 @@ async fn serve(stream: TcpStream, id: u64, shared: Arc<Shared>, mut stage: watch
     let mut connection = std::pin::pin!(connection);
     loop {
         tokio::select! {
-            // A connection that broke is the peer's business.
-            _ = connection.as_mut() => return,
-            () = link.cut() => return,
+            // A cut comes first: hyper, seeing its body dropped, would end the connection in its own, politer way.
+            biased;
+            () = link.cut() => {
+                if let (true, Some((local, peer))) = (link.is_to_be_sent(), addresses) {
+                    unsent::all_sent(local, peer).await;
+                }
+                return;
+            }
             changed = stage.changed() => match *stage.borrow() {
                 _ if changed.is_err() => return,
                 Stage::Running => {}
                 Stage::Finishing => connection.as_mut().graceful_shutdown(),
                 Stage::Stopped => return,
-            }
+            },
+            // A connection that broke is the peer's business.
+            _ = connection.as_mut() => return,
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -27,6 +27,8 @@ pub(crate) struct Link {
     id: u64,
     cut: AtomicU8,
     cut_once_flushed: AtomicU8,
+    /// Whether what was written before the cut is promised to arrive.
+    to_be_sent: AtomicBool,
     notify: Notify,
 }
 
@@ -43,7 +45,13 @@ fn code(cut: Cut) -> u8 {
 
 impl Link {
     pub(crate) fn new(id: u64) -> Self {
-        Self { id, cut: AtomicU8::new(NOT_CUT), cut_once_flushed: AtomicU8::new(NOT_CUT), notify: Notify::new() }
+        Self {
+            id,
+            cut: AtomicU8::new(NOT_CUT),
+            cut_once_flushed: AtomicU8::new(NOT_CUT),
+            to_be_sent: AtomicBool::new(false),
+            notify: Notify::new(),
+        }
     }
 
     pub(crate) fn id(&self) -> u64 {
@@ -56,8 +64,9 @@ impl Link {
         self.notify.notify_one();
     }
 
-    /// Ends the connection as soon as everything written so far is with the kernel.
+    /// Ends the connection as soon as everything written so far is with the peer.
     pub(crate) fn cut_once_flushed(&self, cut: Cut) {
+        self.to_be_sent.store(true, Ordering::SeqCst);
         self.cut_once_flushed.store(code(cut), Ordering::SeqCst);
     }
 
@@ -70,6 +79,11 @@ impl Link {
     /// Resolves when the connection is to end.
     pub(crate) async fn cut(&self) {
         self.notify.notified().await;
+    }
+
+    /// Whether a cut has to wait for what was written before it.
+    pub(crate) fn is_to_be_sent(&self) -> bool {
+        self.to_be_sent.load(Ordering::SeqCst)
     }
 
     fn flushed(&self) {

@@ -14,3 +14,4 @@ pub(crate) mod refusal;
 pub(crate) mod reply;
 pub(crate) mod reply_body;
 pub(crate) mod target;
+pub(crate) mod unsent;
