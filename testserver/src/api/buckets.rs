@@ -108,7 +108,7 @@ pub(super) fn detail(state: &mut State, id: &str, with_files: bool, now: DateTim
         return Some(cached.clone());
     }
     let bucket = state.living_bucket(id, now)?;
-    let (unique_content_count, unique_content_size) = state.unique_content(bucket);
+    let (unique_content_count, unique_content_size) = bucket.unique_content();
     let files = with_files.then(|| bucket.files().take(INCLUDED_FILES).map(FileView::read_back).collect());
     let detail = BucketDetail {
         bucket: BucketView::read_back(bucket),

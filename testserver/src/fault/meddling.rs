@@ -72,7 +72,6 @@ impl ReplyMeddling {
                 this.waiting = Some(Box::pin(async move { firing.released().await }));
             }),
             Action::Slow(rate) => {
-                self.fire_once();
                 let piece = usize::try_from((rate / PIECES_PER_SECOND).max(1)).unwrap_or(usize::MAX);
                 let piece = self.held.split_to(piece.min(self.held.len()));
                 let pause = Duration::from_secs_f64(piece.len() as f64 / rate as f64);

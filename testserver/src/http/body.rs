@@ -174,7 +174,6 @@ impl RequestBody {
             return;
         };
         if let Action::Slow(rate) = *firing.action() {
-            firing.fire();
             tokio::time::sleep(Duration::from_secs_f64(length as f64 / rate as f64)).await;
         }
     }

@@ -157,6 +157,10 @@ async fn struck_before(firing: &Firing, exchange: &mut Exchange, link: &Link) ->
             }
             Some(reply)
         }
+        Action::Slow(_) => {
+            firing.fire();
+            None
+        }
         _ => None,
     }
 }

@@ -1,6 +1,6 @@
 //! Buckets and the files in them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
@@ -26,7 +26,10 @@ pub(crate) struct Bucket {
     by_path: BTreeMap<String, File>,
     /// Paths by age: listings of a hundred thousand files must not sort them for each page.
     by_age: BTreeMap<u64, String>,
+    /// How many files have each content: kept up to date, as every upload looks at the bucket's detail.
+    users: HashMap<Hash, u64>,
     total_size: u64,
+    unique_size: u64,
 }
 
 /// A file.
@@ -74,7 +77,9 @@ impl Bucket {
             last_used_at: None,
             by_path: BTreeMap::new(),
             by_age: BTreeMap::new(),
+            users: HashMap::new(),
             total_size: 0,
+            unique_size: 0,
         }
     }
 
@@ -88,6 +93,11 @@ impl Bucket {
 
     pub(crate) fn total_size(&self) -> u64 {
         self.total_size
+    }
+
+    /// Distinct contents: how many, and their bytes.
+    pub(crate) fn unique_content(&self) -> (u64, u64) {
+        (self.users.len() as u64, self.unique_size)
     }
 
     /// All files by path.
@@ -114,6 +124,11 @@ impl Bucket {
     pub(crate) fn put_file(&mut self, file: File) {
         self.remove_file(&file.path.clone());
         self.total_size += file.size;
+        let users = self.users.entry(file.hash).or_default();
+        *users += 1;
+        if *users == 1 {
+            self.unique_size += file.size;
+        }
         self.by_age.insert(file.row, file.path.clone());
         self.by_path.insert(file.path.clone(), file);
     }
@@ -122,6 +137,13 @@ impl Bucket {
         let file = self.by_path.remove(path)?;
         self.by_age.remove(&file.row);
         self.total_size -= file.size;
+        if let Some(users) = self.users.get_mut(&file.hash) {
+            *users -= 1;
+            if *users == 0 {
+                self.users.remove(&file.hash);
+                self.unique_size -= file.size;
+            }
+        }
         Some(file)
     }
 }

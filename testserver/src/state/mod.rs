@@ -11,7 +11,6 @@ use std::collections::{BTreeMap, HashMap};
 
 use chrono::{DateTime, Utc};
 
-use crate::content::Hash;
 use crate::defects::Defects;
 use bucket::{Bucket, File};
 use cache::Caches;
@@ -137,11 +136,5 @@ impl State {
     pub(crate) fn remove_code(&mut self, code: &str) {
         self.codes.remove(code);
         self.caches.codes.remove(code);
-    }
-
-    /// Distinct contents of a bucket: how many, and their bytes.
-    pub(crate) fn unique_content(&self, bucket: &Bucket) -> (u64, u64) {
-        let distinct: HashMap<&Hash, u64> = bucket.files().map(|file| (&file.hash, file.size)).collect();
-        (distinct.len() as u64, distinct.values().sum())
     }
 }

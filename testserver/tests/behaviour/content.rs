@@ -55,3 +55,34 @@ async fn what_is_interrupted_is_not_stored_but_earlier_parts_are() {
     assert_eq!(get(&server, &format!("{bucket}/files/mp2.txt")).await.status, 404);
     assert_eq!(get(&server, &format!("{bucket}/files/a.txt/content")).await.body, b"old");
 }
+
+/// Listing and uploading must not slow down with what is already there.
+#[tokio::test]
+async fn ten_thousand_files_are_listed_page_by_page() {
+    let server = TestServer::start().await.unwrap();
+    let bucket = bucket(&server, "1d").await;
+    let part = |at: usize| {
+        format!("--B\r\nContent-Disposition: form-data; name=\"d{}/f{at}\"; filename=\"x\"\r\n\r\n{at}\r\n", at % 10)
+    };
+    let body: String = (0..10_000).map(part).collect();
+    let headers = [ADMIN, "Content-Type: multipart/form-data; boundary=B"];
+    let stored =
+        once(&server, "POST", &format!("{bucket}/upload"), &headers, format!("{body}--B--\r\n").as_bytes()).await;
+    assert_eq!((stored.status, stored.json()["uploaded"].as_array().map(Vec::len)), (201, Some(10_000)));
+    let mut listed = 0;
+    let mut client = Client::connect(&server).await;
+    for offset in (0..10_000).step_by(1000) {
+        let target = format!("{bucket}/files?limit=1000&offset={offset}");
+        let page = client.request("GET", &target, &[], b"").await.unwrap().json();
+        // The newest first.
+        assert_eq!(page["items"][0]["name"], format!("f{}", 9999 - offset));
+        listed += page["items"].as_array().map_or(0, Vec::len);
+    }
+    assert_eq!(listed, 10_000);
+    let tree = get(&server, &format!("{bucket}/files?delimiter=/&limit=1000")).await.json();
+    assert_eq!(
+        (tree["total_directories"].as_u64(), tree["directories"][9]["file_count"].as_u64()),
+        (Some(10), Some(1000))
+    );
+    assert_eq!(get(&server, &bucket).await.json()["unique_content_count"], 10_000);
+}

@@ -165,7 +165,7 @@ async fn a_lost_reply_has_been_committed() {
 #[tokio::test(start_paused = true)]
 async fn a_slow_link_takes_its_time_both_ways() {
     let (server, bucket) = server_with_file(50_000).await;
-    server.inject(Fault::slow(10_000).forever());
+    let fault = server.inject(Fault::slow(10_000).forever());
     let before = tokio::time::Instant::now();
     assert_eq!(get(&server, &format!("{bucket}/files/a.bin/content")).await.body.len(), 50_000);
     let download = before.elapsed().as_secs_f64();
@@ -174,6 +174,7 @@ async fn a_slow_link_takes_its_time_both_ways() {
     assert_eq!(put(&server, &bucket, "b.bin", &[1; 20_000]).await.status, 201);
     let upload = before.elapsed().as_secs_f64();
     assert!((2.0..3.0).contains(&upload), "{upload}");
+    assert_eq!(fault.fired(), 2);
 }
 
 #[tokio::test]
