@@ -1,0 +1,269 @@
+//! Downloads, as a user would make them, on the test server.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use carbonfiles::{Bucket, Client, ErrorKind, Phase, RetryPolicy};
+use carbonfiles_testserver::{Fault, TestServer};
+use futures::TryStreamExt;
+use tokio::io::AsyncReadExt;
+
+const CONTENT: &str = "/content";
+
+async fn setup() -> (TestServer, Bucket) {
+    let server = TestServer::start().await.expect("the test server starts");
+    let policy = RetryPolicy::default().base_delay(Duration::from_millis(1));
+    let client = Client::builder(server.url()).token(server.admin_key()).retry(policy).build().unwrap();
+    let bucket = client.buckets().create("downloads").await.unwrap();
+    (server, client.bucket(&bucket.id))
+}
+
+fn pattern(length: usize) -> Vec<u8> {
+    (0..length).map(|i| (i.wrapping_mul(2_654_435_761) >> 11) as u8).collect()
+}
+
+fn gets(server: &TestServer) -> usize {
+    server.requests().iter().filter(|r| r.method == "GET" && r.path.ends_with(CONTENT)).count()
+}
+
+#[tokio::test]
+async fn bytes_stream_reader_and_file_give_the_same() {
+    let (_server, bucket) = setup().await;
+    let folder = tempfile::tempdir().unwrap();
+    for length in [0, 1, 100_000, 5_000_000] {
+        let data = pattern(length);
+        let file = bucket.file("docs/ü %+#?.bin");
+        file.upload(data.clone()).await.unwrap();
+
+        let download = file.download().await.unwrap();
+        let info = download.info().clone();
+        assert_eq!((info.length, info.total, info.start), (Some(length as u64), Some(length as u64), 0));
+        assert_eq!(info.content_type.as_deref(), Some("application/octet-stream"));
+        assert_eq!(info.sha256().unwrap().len(), 64);
+        assert!(info.last_modified.is_some());
+        assert_eq!(file.head().await.unwrap(), info);
+        assert!(download.bytes(length).await.unwrap() == data);
+
+        let chunks: Vec<Bytes> = file.download().await.unwrap().stream().try_collect().await.unwrap();
+        assert!(chunks.concat() == data);
+
+        let mut read = Vec::new();
+        file.download().await.unwrap().reader().read_to_end(&mut read).await.unwrap();
+        assert!(read == data);
+
+        let target = folder.path().join("target");
+        let done = file.download_to(&target).await.unwrap();
+        assert!(std::fs::read(&target).unwrap() == data);
+        assert_eq!((done.size, done.verified_sha256.as_deref()), (length as u64, info.sha256()));
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1, "no .part may be left");
+    }
+}
+
+#[tokio::test]
+async fn the_limit_of_bytes_is_kept() {
+    let (server, bucket) = setup().await;
+    bucket.file("x").upload(vec![1; 1000]).await.unwrap();
+    let error = bucket.file("x").download().await.unwrap().bytes(999).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::PayloadTooLarge);
+    // A ZIP's length is not known beforehand.
+    let error = bucket.zip().await.unwrap().bytes(20).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::PayloadTooLarge);
+    drop(server);
+}
+
+#[tokio::test]
+async fn ranges() {
+    let (_server, bucket) = setup().await;
+    let data = pattern(1000);
+    let file = bucket.file("x.bin");
+    file.upload(data.clone()).await.unwrap();
+    let get = async |range: std::ops::Range<u64>| {
+        let download = file.download().range(range).await.unwrap();
+        let info = download.info().clone();
+        (download.bytes(1000).await.unwrap(), info)
+    };
+    let (bytes, info) = get(10..20).await;
+    assert_eq!((&bytes[..], info.start, info.length, info.total), (&data[10..20], 10, Some(10), Some(1000)));
+    assert_eq!(get(990..5000).await.0, data[990..]);
+    assert_eq!(file.download().range(999..).await.unwrap().bytes(1000).await.unwrap(), data[999..]);
+    assert_eq!(file.download().range(..=0).await.unwrap().bytes(1000).await.unwrap(), data[..1]);
+    assert_eq!(file.download().range(..).await.unwrap().bytes(1000).await.unwrap(), data);
+    assert_eq!(file.download().last(7).await.unwrap().bytes(1000).await.unwrap(), data[993..]);
+    assert_eq!(file.download().last(7000).await.unwrap().bytes(1000).await.unwrap(), data);
+    assert_eq!(file.download().range(1000..).await.unwrap_err().kind(), ErrorKind::RangeNotSatisfiable);
+    assert!(file.download().range(5..5).await.unwrap_err().is_invalid_input());
+    assert!(file.download().last(0).await.unwrap_err().is_invalid_input());
+    bucket.file("empty").upload(&b""[..]).await.unwrap();
+    assert!(bucket.file("empty").download().range(0..).await.unwrap().bytes(1).await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn conditions() {
+    let (_server, bucket) = setup().await;
+    let file = bucket.file("x.txt");
+    let first = file.upload("one".as_bytes()).await.unwrap();
+    let etag = file.head().await.unwrap().etag.unwrap();
+    assert!(file.download().if_none_match(&etag).await.unwrap().is_none());
+    assert!(file.download().if_none_match(first.sha256.as_deref().unwrap()).await.unwrap().is_none());
+    assert!(file.download().if_match(&etag).await.is_ok());
+    file.upload("two".as_bytes()).await.unwrap();
+    let changed = file.download().if_none_match(&etag).verify(true).await.unwrap().unwrap();
+    assert_eq!(changed.bytes(10).await.unwrap(), "two");
+    assert_eq!(file.download().if_match(&etag).await.unwrap_err().kind(), ErrorKind::PreconditionFailed);
+}
+
+#[tokio::test]
+async fn progress_counts_what_was_received() {
+    let (_server, bucket) = setup().await;
+    let file = bucket.file("x.bin");
+    file.upload(pattern(3_000_000)).await.unwrap();
+    let mut seen = Vec::new();
+    let download = file.download().progress_interval(Duration::ZERO).progress(|p| seen.push(p)).await.unwrap();
+    download.bytes(3_000_000).await.unwrap();
+    assert_eq!((seen[0].sent, seen[0].total), (0, Some(3_000_000)));
+    assert!(seen.windows(2).all(|w| w[0].sent <= w[1].sent));
+    let last = seen.last().unwrap();
+    assert_eq!((last.sent, last.phase, last.percent()), (3_000_000, Phase::Done, Some(100.0)));
+    assert!(seen.len() > 4);
+}
+
+#[tokio::test]
+async fn a_cut_is_resumed_where_it_was() {
+    let (server, bucket) = setup().await;
+    let data = pattern(3_000_000);
+    let file = bucket.file("x.bin");
+    file.upload(data.clone()).await.unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    for after in [0, 1, 1_500_000, 2_999_999] {
+        for fault in [Fault::reset_response_after(after), Fault::close_response_after(after)] {
+            let fault = server.inject(fault.on("GET", CONTENT));
+            server.clear_requests();
+            let target = folder.path().join("x");
+            let mut attempts = 0;
+            let done = file.download_to(&target).progress(|p| attempts = p.attempt).await.unwrap();
+            assert!(std::fs::read(&target).unwrap() == data, "{after}");
+            assert!(done.verified_sha256.is_some());
+            assert_eq!(fault.fired(), 1);
+            assert_eq!(gets(&server), 2);
+            let resumed = &server.requests()[1];
+            let header = |name: &str| {
+                resumed.headers.iter().find(|(k, _)| k.as_str().eq_ignore_ascii_case(name)).map(|(_, v)| v.clone())
+            };
+            if after > 1 {
+                assert!(header("range").is_some() && header("if-range").is_some(), "{:?}", resumed.headers);
+                assert_eq!(attempts, 2);
+            }
+        }
+    }
+    // The middle of a range, too.
+    server.inject(Fault::reset_response_after(500_000).on("GET", CONTENT));
+    let part = file.download().range(1_000_000..2_000_000).await.unwrap().bytes(1 << 20).await.unwrap();
+    assert!(part == data[1_000_000..2_000_000]);
+}
+
+#[tokio::test]
+async fn a_server_that_always_cuts_is_an_error_and_leaves_the_target_alone() {
+    let (server, bucket) = setup().await;
+    let file = bucket.file("x.bin");
+    file.upload(pattern(1_000_000)).await.unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let target = folder.path().join("x");
+    std::fs::write(&target, "old").unwrap();
+    server.inject(Fault::reset_response_after(0).on("GET", CONTENT).forever());
+    let error = file.download_to(&target).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Interrupted, "{error:?}");
+    assert_eq!(std::fs::read(&target).unwrap(), b"old");
+    assert!(file.download().await.unwrap().bytes(1 << 20).await.is_err());
+}
+
+#[tokio::test]
+async fn content_replaced_half_way_is_noticed() {
+    let (server, bucket) = setup().await;
+    let file = bucket.file("x.bin");
+    let data = pattern(3_000_000);
+    file.upload(data.clone()).await.unwrap();
+    server.inject(Fault::reset_response_after(1_000_000).on("GET", CONTENT));
+    let mut download = file.download().await.unwrap().stream();
+    let first = download.try_next().await.unwrap().unwrap();
+    assert!(data.starts_with(&first));
+    file.upload(vec![9; 3_000_000]).await.unwrap();
+    let error = download.try_for_each(|_| std::future::ready(Ok(()))).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::ContentChanged, "{error:?}");
+}
+
+#[tokio::test]
+async fn corrupted_bytes_are_an_integrity_mismatch() {
+    let (server, bucket) = setup().await;
+    let file = bucket.file("x.bin");
+    file.upload(pattern(2_000_000)).await.unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let target = folder.path().join("x");
+    server.inject(Fault::corrupt_response().on("GET", CONTENT).times(2));
+    let error = file.download_to(&target).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::IntegrityMismatch);
+    assert!(!target.exists());
+    let error = file.download().await.unwrap().bytes(2_000_000).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::IntegrityMismatch);
+    server.inject(Fault::corrupt_response().on("GET", CONTENT));
+    assert!(
+        file.download().verify(false).await.unwrap().bytes(2_000_000).await.is_ok(),
+        "only when asked not to check"
+    );
+}
+
+#[tokio::test]
+async fn the_target_is_handled_with_care() {
+    let (server, bucket) = setup().await;
+    let file = bucket.file("x.bin");
+    file.upload(pattern(1_000_000)).await.unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let target = folder.path().join("x");
+    for bad in [folder.path().to_owned(), folder.path().join("no/such/folder"), "/".into()] {
+        assert!(file.download_to(&bad).await.unwrap_err().is_invalid_input(), "{bad:?}");
+    }
+    std::fs::write(&target, "old").unwrap();
+    assert_eq!(file.download_to(&target).overwrite(false).await.unwrap_err().kind(), ErrorKind::Conflict);
+    assert_eq!(std::fs::read(&target).unwrap(), b"old");
+
+    let fault = server.inject(Fault::stall_response_after(100_000).on("GET", CONTENT));
+    let first = tokio::spawn(file.download_to(&target).send());
+    fault.fired_at_least(1).await;
+    let second = loop {
+        // The first holds the .part file once its writer has started.
+        match file.download_to(&target).overwrite(true).await {
+            Err(error) => break error,
+            Ok(_) => tokio::task::yield_now().await,
+        }
+    };
+    assert_eq!(second.kind(), ErrorKind::Conflict);
+    first.abort();
+    let _ = first.await;
+    fault.release();
+    // The writing thread removes the .part file when it notices that its download has gone.
+    while folder.path().join("x.part").exists() {
+        tokio::task::yield_now().await;
+    }
+    file.download_to(&target).await.unwrap();
+    assert_eq!(std::fs::read(&target).unwrap().len(), 1_000_000);
+}
+
+#[tokio::test]
+async fn zip_is_a_valid_archive() {
+    let (_server, bucket) = setup().await;
+    bucket.file("a.txt").upload("one".as_bytes()).await.unwrap();
+    bucket.file("docs/ü.bin").upload(pattern(500_000)).await.unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let target = folder.path().join("all.zip");
+    let done = bucket.zip().to_file(&target).await.unwrap();
+    assert_eq!(done.size, std::fs::metadata(&target).unwrap().len());
+    let bytes = bucket.zip().await.unwrap().bytes(1 << 20).await.unwrap();
+    assert!(bytes.starts_with(b"PK"));
+    let listed = std::process::Command::new("python3")
+        .args(["-c", "import sys,zipfile; z=zipfile.ZipFile(sys.argv[1]); assert z.testzip() is None; print(*z.namelist(), sep='|')"])
+        .arg(&target)
+        .output()
+        .expect("python3 is there");
+    assert_eq!(String::from_utf8(listed.stdout).unwrap().trim(), "docs/|a.txt|docs/ü.bin");
+    let head = bucket.head_zip().await.unwrap();
+    assert_eq!(head.content_type.as_deref(), Some("application/zip"));
+}

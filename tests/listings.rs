@@ -1,0 +1,164 @@
+//! Listings, as a user would read them, while nobody and while somebody else writes.
+
+use std::collections::HashSet;
+
+use carbonfiles::files::TreeEntry;
+use carbonfiles::models::{FileSort, Order};
+use carbonfiles::{Bucket, Client};
+use carbonfiles_testserver::TestServer;
+use futures::{StreamExt, TryStreamExt, stream};
+
+async fn setup() -> (TestServer, Bucket) {
+    let server = TestServer::start().await.expect("the test server starts");
+    let client = Client::new(server.url(), server.admin_key()).unwrap();
+    let bucket = client.buckets().create("listings").await.unwrap();
+    (server, client.bucket(&bucket.id))
+}
+
+async fn fill(bucket: &Bucket, paths: impl IntoIterator<Item = String>) {
+    stream::iter(paths)
+        .map(|path| async move {
+            // Distinct contents: equal ones in flight together are a race on this server.
+            bucket.file(&path).upload(path.clone().into_bytes()).verify(false).await.map(drop)
+        })
+        .buffer_unordered(16)
+        .try_collect::<()>()
+        .await
+        .unwrap();
+}
+
+async fn entries(bucket: &Bucket, prefix: &str, delimiter: &str, limit: u64) -> Vec<String> {
+    let tree = bucket.files().tree().prefix(prefix).delimiter(delimiter).limit(limit);
+    let mut paths: Vec<_> = tree.entries().map_ok(|e| e.path().to_owned()).try_collect().await.unwrap();
+    paths.sort();
+    paths
+}
+
+#[tokio::test]
+async fn ten_thousand_files_come_once_each_in_order() {
+    let (server, bucket) = setup().await;
+    let mut expected: Vec<String> = (0..10_000).map(|i| format!("d{:02}/f{i:05}.txt", i % 37)).collect();
+    fill(&bucket, expected.clone()).await;
+    expected.sort();
+    server.clear_requests();
+    let by_path = bucket.files().list_all().sort(FileSort::Path).order(Order::Asc);
+    let offset: Vec<String> = by_path.items().map_ok(|f| f.path).try_collect().await.unwrap();
+    assert!(offset == expected);
+    assert_eq!(server.requests().len(), 11, "windows of 1,000 that overlap by a row");
+    let stable: Vec<String> =
+        bucket.files().list_all().stable().items().map_ok(|f| f.path).try_collect().await.unwrap();
+    assert!(stable == expected);
+    let pages: Vec<_> = bucket.files().list_all().limit(3000).try_collect().await.unwrap();
+    assert_eq!(pages.iter().map(|p| p.items.len()).sum::<usize>(), 10_000);
+    assert!(pages.iter().all(|p| p.total == 10_000));
+    let seen: HashSet<_> = pages.iter().flatten().map(|f| &f.path).collect();
+    assert_eq!(seen.len(), 10_000);
+    let some = bucket.files().list_all().stable().prefix("d07/");
+    let some: Vec<String> = some.items().map_ok(|f| f.path).try_collect().await.unwrap();
+    assert!(some.iter().eq(expected.iter().filter(|p| p.starts_with("d07/"))));
+}
+
+#[tokio::test]
+async fn the_stable_listing_misses_no_file_that_was_there_throughout() {
+    let (_server, bucket) = setup().await;
+    fill(&bucket, (0..3000).map(|i| format!("f{i:05}"))).await;
+    let doomed: Vec<String> = (0..3000).step_by(7).map(|i| format!("f{i:05}")).collect();
+    let kept: HashSet<String> = (0..3000).map(|i| format!("f{i:05}")).filter(|p| !doomed.contains(p)).collect();
+    let mut pages = bucket.files().list_all().stable().limit(100);
+    let mut seen = Vec::new();
+    let mut doomed = doomed.into_iter();
+    let mut round = 0;
+    while let Some(page) = pages.try_next().await.unwrap() {
+        seen.extend(page.items.into_iter().map(|f| f.path));
+        for path in doomed.by_ref().take(15) {
+            bucket.file(path).delete().await.unwrap();
+        }
+        fill(&bucket, [format!("a{round}"), format!("f0000{round}x"), format!("z{round}")]).await;
+        round += 1;
+    }
+    let unique: HashSet<_> = seen.iter().cloned().collect();
+    assert_eq!(unique.len(), seen.len(), "nothing twice");
+    assert!(kept.is_subset(&unique), "{:?}", kept.difference(&unique).take(5).collect::<Vec<_>>());
+    assert!(seen.is_sorted());
+}
+
+#[tokio::test]
+async fn an_offset_listing_keeps_up_with_a_few_deletions() {
+    let (_server, bucket) = setup().await;
+    fill(&bucket, (0..1000).map(|i| format!("f{i:05}"))).await;
+    let mut pages = bucket.files().list_all().sort(FileSort::Path).order(Order::Asc).limit(100);
+    let (mut seen, mut deleted) = (Vec::new(), HashSet::new());
+    while let Some(page) = pages.try_next().await.unwrap() {
+        for file in page.items.iter().take(20) {
+            bucket.file(&file.path).delete().await.unwrap();
+            deleted.insert(file.path.clone());
+        }
+        seen.extend(page.items.into_iter().map(|f| f.path));
+    }
+    let unique: HashSet<_> = seen.iter().cloned().collect();
+    assert_eq!((unique.len(), seen.len()), (1000, 1000));
+}
+
+#[tokio::test]
+async fn a_tree_is_read_to_its_end_each_entry_once() {
+    let (_server, bucket) = setup().await;
+    let directories = (0..30).flat_map(|d| (0..40).map(move |f| format!("d{d:02}/{f}.txt")));
+    fill(&bucket, (0..300).map(|i| format!("r{i:03}.txt")).chain(directories)).await;
+    for limit in [1, 7, 100, 1000] {
+        let root = entries(&bucket, "", "/", limit).await;
+        assert_eq!(root.len(), 330, "{limit}");
+        assert_eq!(root.iter().filter(|p| p.ends_with('/')).count(), 30);
+        assert_eq!(entries(&bucket, "d07/", "/", limit).await.len(), 40);
+    }
+    let page = bucket.files().tree().prefix("d07/").limit(7).await.unwrap();
+    assert_eq!((page.files.len(), page.cursor.is_some()), (7, true));
+    let next = bucket.files().tree().prefix("d07/").limit(7).cursor(page.cursor.unwrap()).await.unwrap();
+    assert!(next.files[0].path > page.files[6].path);
+    assert_eq!(entries(&bucket, "nothing/", "/", 10).await.len(), 0);
+}
+
+#[tokio::test]
+async fn prefixes_that_the_server_cannot_match_are_found_all_the_same() {
+    let (_server, bucket) = setup().await;
+    let paths =
+        ["a_b%c/1", "a_b%c/2/x", "a_b%cd", "axb%c/1", "A_B%C/1", "_k/1", "k%/1", "docs/a", "DOCS/b", "docs/sub/c"];
+    fill(&bucket, paths.map(str::to_owned)).await;
+    assert_eq!(entries(&bucket, "a_b%c", "/", 10).await, ["a_b%c/", "a_b%cd"]);
+    assert_eq!(entries(&bucket, "a_b%c/", "/", 10).await, ["a_b%c/1", "a_b%c/2/"]);
+    let kinds = bucket.files().tree().prefix("_k/").entries().try_collect::<Vec<_>>().await.unwrap();
+    assert!(matches!(&kinds[..], [TreeEntry::File(f)] if f.path == "_k/1"));
+    let folder = bucket.files().directory("a_b%c").await.unwrap();
+    assert_eq!((folder.files.len(), folder.folders, folder.total_files), (1, vec!["2".to_owned()], 1));
+    let docs = bucket.files().directory("docs").await.unwrap();
+    assert_eq!(docs.files.iter().map(|f| f.path.as_str()).collect::<Vec<_>>(), ["docs/a"]);
+    assert_eq!(entries(&bucket, "docs/", "/", 10).await, ["docs/a", "docs/sub/"]);
+    assert_eq!(entries(&bucket, "a", "_", 10).await, ["a_", "axb%c/1"]);
+}
+
+#[tokio::test]
+async fn sorts_limits_and_offsets() {
+    let (_server, bucket) = setup().await;
+    for (i, name) in ["b.txt", "a.bin", "c.json"].iter().enumerate() {
+        bucket.file(name).upload(vec![b'x'; i + 1]).await.unwrap();
+    }
+    let names = |sort, order| {
+        let list = bucket.files().list().sort(sort).order(order);
+        async move { list.await.unwrap().items.into_iter().map(|f| f.name).collect::<Vec<_>>() }
+    };
+    assert_eq!(names(FileSort::Name, Order::Asc).await, ["a.bin", "b.txt", "c.json"]);
+    assert_eq!(names(FileSort::Size, Order::Desc).await, ["c.json", "a.bin", "b.txt"]);
+    assert_eq!(names(FileSort::CreatedAt, Order::Asc).await, ["b.txt", "a.bin", "c.json"]);
+    assert_eq!(names(FileSort::MimeType, Order::Asc).await, ["c.json", "a.bin", "b.txt"]);
+    let page = bucket.files().list().sort(FileSort::Name).order(Order::Asc).limit(1).offset(1).await.unwrap();
+    assert_eq!((page.items[0].name.as_str(), page.total, page.limit, page.offset), ("b.txt", 3, 1, 1));
+    assert!(page.has_more());
+    assert_eq!(bucket.files().list().limit(50_000).await.unwrap().limit, 1000);
+    assert!(bucket.files().list().limit(0).await.unwrap_err().is_invalid_input());
+    assert!(bucket.files().list_all().limit(0).try_next().await.unwrap_err().is_invalid_input());
+    assert!(bucket.files().list_all().stable().limit(0).try_next().await.unwrap_err().is_invalid_input());
+    assert!(bucket.files().tree().limit(0).await.unwrap_err().is_invalid_input());
+    assert!(bucket.files().directory("").limit(0).await.unwrap_err().is_invalid_input());
+    let mut items = bucket.files().list_all().limit(0).items();
+    assert!(items.next().await.unwrap().is_err());
+    assert!(items.next().await.is_none(), "a stream ends after its error");
+}
