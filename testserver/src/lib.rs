@@ -41,3 +41,8 @@ pub use defects::Defects;
 pub use fault::{Fault, FaultHandle};
 pub use seen::SeenRequest;
 pub use server::{Builder, StartError, TestServer};
+
+/// The code in the README runs too.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -75,8 +75,19 @@ async fn main() -> ExitCode {
         }
     };
     println!("{}", server.url());
-    if tokio::signal::ctrl_c().await.is_ok() {
-        server.shutdown_gracefully().await;
-    }
+    asked_to_stop().await;
+    server.shutdown_gracefully().await;
     ExitCode::SUCCESS
+}
+
+/// Ctrl-C, or SIGTERM where there is one.
+async fn asked_to_stop() {
+    #[cfg(unix)]
+    if let Ok(mut terminate) = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
+        tokio::select! {
+            _ = tokio::signal::ctrl_c() => return,
+            _ = terminate.recv() => return,
+        }
+    }
+    let _ = tokio::signal::ctrl_c().await;
 }

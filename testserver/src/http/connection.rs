@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -27,6 +28,9 @@ pub(crate) enum Stage {
 
 /// Big enough for a megabyte at a time, which is what makes large transfers quick.
 const BUFFER: usize = 1 << 20;
+
+/// How long Kestrel keeps a connection on which nothing is asked.
+const KEEP_ALIVE: Duration = Duration::from_secs(130);
 
 /// Accepts connections until told to stop; then waits for those that may finish.
 pub(crate) async fn accept(listener: TcpListener, shared: Arc<Shared>, mut stage: watch::Receiver<Stage>) {
@@ -79,6 +83,7 @@ async fn serve(stream: TcpStream, id: u64, shared: Arc<Shared>, mut stage: watch
                 Stage::Finishing => connection.as_mut().graceful_shutdown(),
                 Stage::Stopped => return,
             },
+            () = link.idle_for(KEEP_ALIVE) => return,
             // A connection that broke is the peer's business.
             _ = connection.as_mut() => return,
         }

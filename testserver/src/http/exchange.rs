@@ -46,6 +46,7 @@ pub(crate) async fn answer(
     link: Arc<Link>,
     request: Request<Incoming>,
 ) -> Result<Response<ReplyBody>, Infallible> {
+    let busy = link.begin();
     let (head, incoming) = request.into_parts();
     let sighting = shared.seen.add(&head, link.id());
     let target = head.uri.path_and_query().map_or("", |target| target.as_str()).to_owned();
@@ -69,7 +70,7 @@ pub(crate) async fn answer(
     sighting.answered(reply.status().as_u16());
     let (signal, handed_over) = oneshot::channel();
     exchange.body.drain(handed_over);
-    Ok(reply.map(|body| body.signalling(signal)))
+    Ok(reply.map(|body| body.signalling(signal, busy)))
 }
 
 impl Exchange {

@@ -10,7 +10,8 @@ use std::time::Duration;
 use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
+use tokio::time::timeout;
 
 /// How a connection ends before its time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,6 +31,27 @@ pub(crate) struct Link {
     /// Whether what was written before the cut is promised to arrive.
     to_be_sent: AtomicBool,
     notify: Notify,
+    activity: watch::Sender<Activity>,
+}
+
+/// What goes on on a connection.
+#[derive(Clone, Copy, Debug, Default)]
+struct Activity {
+    /// Requests so far: a quick one may have come and gone between two looks.
+    begun: u64,
+    busy: bool,
+}
+
+/// A request under way: from its head to the end of its answer the connection is not idle.
+#[derive(Debug)]
+pub(crate) struct Busy {
+    link: Arc<Link>,
+}
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        self.link.activity.send_modify(|activity| activity.busy = false);
+    }
 }
 
 const NOT_CUT: u8 = 0;
@@ -51,11 +73,30 @@ impl Link {
             cut_once_flushed: AtomicU8::new(NOT_CUT),
             to_be_sent: AtomicBool::new(false),
             notify: Notify::new(),
+            activity: watch::Sender::new(Activity::default()),
         }
     }
 
     pub(crate) fn id(&self) -> u64 {
         self.id
+    }
+
+    /// A request has come.
+    pub(crate) fn begin(self: &Arc<Self>) -> Busy {
+        self.activity.send_modify(|activity| *activity = Activity { begun: activity.begun + 1, busy: true });
+        Busy { link: Arc::clone(self) }
+    }
+
+    /// Resolves when no request has come for so long since the last was answered.
+    pub(crate) async fn idle_for(&self, time: Duration) {
+        let mut activity = self.activity.subscribe();
+        loop {
+            // The sender lives as long as `self`, so neither wait can fail.
+            let begun = activity.wait_for(|now| !now.busy).await.map_or(0, |now| now.begun);
+            if timeout(time, activity.wait_for(|now| now.begun != begun)).await.is_err() {
+                return;
+            }
+        }
     }
 
     /// Ends the connection now, whatever is on its way.

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use hyper::body::{Body, Frame, SizeHint};
 use tokio::sync::{mpsc, oneshot};
 
-use super::link::Link;
+use super::link::{Busy, Link};
 use crate::content::BlobReader;
 use crate::fault::{Firing, ReplyMeddling};
 
@@ -17,8 +17,8 @@ use crate::fault::{Firing, ReplyMeddling};
 pub(crate) struct ReplyBody {
     source: Source,
     meddling: Option<ReplyMeddling>,
-    /// Dropped with the body, that is, once the answer has been handed over.
-    _handed_over: Option<oneshot::Sender<()>>,
+    /// Both are dropped with the body, that is, once the answer has been handed over.
+    _handed_over: Option<(oneshot::Sender<()>, Busy)>,
 }
 
 enum Source {
@@ -61,9 +61,9 @@ impl ReplyBody {
         Self::of(Source::Piped(pipe))
     }
 
-    /// Drops `signal` when this body has been handed over to the connection.
-    pub(crate) fn signalling(mut self, signal: oneshot::Sender<()>) -> Self {
-        self._handed_over = Some(signal);
+    /// Drops `signal` and `busy` when this body has been handed over to the connection.
+    pub(crate) fn signalling(mut self, signal: oneshot::Sender<()>, busy: Busy) -> Self {
+        self._handed_over = Some((signal, busy));
         self
     }
 

@@ -46,6 +46,20 @@ async fn chunked_bodies_are_counted_with_their_framing() {
     }
 }
 
+/// The same to the byte, where the whole body comes in one piece: `5a`, two line ends, and the last chunk.
+#[tokio::test]
+async fn the_last_chunk_counts_too() {
+    let server = TestServer::builder().max_upload_size(100).start().await.unwrap();
+    let bucket = bucket(&server, "1d").await;
+    for (size, status) in [(89, 201), (90, 413)] {
+        let mut request = head("PUT", &upload(&bucket, "c.bin"), &[ADMIN, "Transfer-Encoding: chunked"]);
+        request.extend(format!("{size:x}\r\n{}\r\n0\r\n\r\n", "x".repeat(size)).into_bytes());
+        let mut client = Client::connect(&server).await;
+        client.write(&request).await.unwrap();
+        assert_eq!(client.answer("PUT").await.unwrap().status, status, "{size}");
+    }
+}
+
 /// Exchange 852, and 866 on the way.
 #[tokio::test]
 async fn continue_is_only_said_to_what_will_be_read() {
@@ -165,6 +179,19 @@ async fn a_refused_body_is_drained_for_a_while() {
     client.write(b"zzzz").await.unwrap();
     client.assert_reset().await;
     assert_eq!(before.elapsed().as_secs(), 5);
+}
+
+/// Exchange 939.
+#[tokio::test(start_paused = true)]
+async fn an_idle_connection_is_closed_after_a_while() {
+    let server = TestServer::start().await.unwrap();
+    let before = tokio::time::Instant::now();
+    let mut client = Client::connect(&server).await;
+    tokio::time::sleep(Duration::from_secs(100)).await;
+    assert_eq!(client.request("GET", "/healthz", &[], b"").await.unwrap().status, 200);
+    let (rest, end) = client.rest().await;
+    end.expect("an orderly end");
+    assert_eq!((rest.len(), before.elapsed().as_secs()), (0, 230));
 }
 
 /// Exchanges 43 to 45 and 56.
