@@ -67,7 +67,7 @@ impl RawRequest {
         let mut response = http::Response::new(Bytes::new());
         *response.status_mut() = answer.status;
         response.headers_mut().clone_from(&answer.headers);
-        *response.body_mut() = answer.into_bytes();
+        *response.body_mut() = answer.whole().clone();
         Ok(response)
     }
 }

@@ -4,7 +4,7 @@ use http::{Method, StatusCode, header};
 use percent_encoding::percent_decode_str;
 
 use crate::client::Client;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{ErrorKind, Result};
 use crate::file_path::{check_id, encode_segment};
 use crate::http::{CallOptions, Replay, Request, awaitable};
 use crate::lent::{Lent, lend};
@@ -97,9 +97,7 @@ impl ResolveShortUrl {
         let answer = transport.send(request).await?;
         let target = answer.headers.get(header::LOCATION).and_then(|l| l.to_str().ok()).and_then(parse_target);
         let Some((bucket_id, path, location)) = target else {
-            return Err(Error::new(ErrorKind::Decode, "the short URL does not redirect to a file")
-                .with_status(answer.status)
-                .with_request(answer.context));
+            return Err(answer.error(ErrorKind::Decode, "the short URL does not redirect to a file"));
         };
         let url = transport.url(location)?;
         Ok(ShortUrlTarget { bucket_id, path, url })

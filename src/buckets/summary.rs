@@ -1,7 +1,7 @@
 //! `GET /api/buckets/{id}/summary`
 
 use super::Bucket;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{ErrorKind, Result};
 use crate::http::{CallOptions, Request, awaitable};
 
 impl Bucket {
@@ -23,14 +23,11 @@ impl GetSummary {
     async fn run(self) -> Result<String> {
         let request = Request::get(self.bucket.route("/summary")?).options(self.options);
         let answer = self.bucket.client.transport.send(request).await?;
-        let (status, context) = (answer.status, answer.context.clone());
         // The server says no charset; it writes UTF-8 (wire description section 6).
-        String::from_utf8(answer.into_bytes().into()).map_err(|cause| {
-            Error::new(ErrorKind::Decode, "the summary is not UTF-8")
-                .with_status(status)
-                .with_request(context)
-                .caused_by(cause)
-        })
+        match str::from_utf8(answer.whole()) {
+            Ok(text) => Ok(text.to_owned()),
+            Err(cause) => Err(answer.error(ErrorKind::Decode, "the summary is not UTF-8").caused_by(cause)),
+        }
     }
 }
 

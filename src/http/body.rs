@@ -2,10 +2,10 @@
 //! feeding stops.
 
 use std::pin::Pin;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
-use std::{fmt, sync::Arc};
 
 use bytes::Bytes;
 use futures::future::BoxFuture;
@@ -162,16 +162,9 @@ struct ChannelBody {
 }
 
 /// The source stopped before the body was complete.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
+#[error("the upload was abandoned before its body was complete")]
 pub(crate) struct Abandoned;
-
-impl fmt::Display for Abandoned {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the upload was abandoned before its body was complete")
-    }
-}
-
-impl std::error::Error for Abandoned {}
 
 impl Body for ChannelBody {
     type Data = Bytes;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use http::{HeaderMap, StatusCode};
+use http::{HeaderMap, Method, StatusCode};
 use serde::de::DeserializeOwned;
 use tokio::time::{Instant, timeout, timeout_at};
 use url::Url;
@@ -16,8 +16,29 @@ pub(crate) struct Response {
     pub(crate) status: StatusCode,
     pub(crate) headers: HeaderMap,
     pub(crate) body: ResponseBody,
-    pub(crate) context: RequestContext,
+    pub(crate) exchange: Exchange,
     pub(crate) limits: ReadLimits,
+}
+
+/// Which request an answer belongs to; put into words only where there is an error to tell.
+pub(crate) struct Exchange {
+    pub(crate) method: Method,
+    pub(crate) url: Url,
+    pub(crate) attempts: u32,
+    pub(crate) start: Instant,
+    pub(crate) bytes_sent: u64,
+}
+
+impl Exchange {
+    pub(crate) fn context(&self) -> RequestContext {
+        RequestContext {
+            method: self.method.clone(),
+            url: redact(&self.url),
+            attempts: self.attempts,
+            elapsed: self.start.elapsed(),
+            bytes_sent: self.bytes_sent,
+        }
+    }
 }
 
 pub(crate) enum ResponseBody {
@@ -39,27 +60,31 @@ impl Response {
             ResponseBody::Whole(body) => return Ok(Some(std::mem::take(body)).filter(|b| !b.is_empty())),
             ResponseBody::Streamed(response) => chunk(response, self.limits).await,
         };
-        next.map_err(|e| e.with_status(self.status).with_fate(Fate::Unknown).with_request(self.context.clone()))
+        next.map_err(|e| e.with_status(self.status).with_fate(Fate::Unknown).with_request(self.exchange.context()))
+    }
+
+    /// An error about this answer.
+    pub(crate) fn error(&self, kind: ErrorKind, message: impl Into<String>) -> Error {
+        Error::new(kind, message).with_status(self.status).with_request(self.exchange.context())
     }
 
     /// The whole body; `Receive::Whole` has read it already.
-    pub(crate) fn into_bytes(self) -> Bytes {
-        match self.body {
+    pub(crate) fn whole(&self) -> &Bytes {
+        static EMPTY: Bytes = Bytes::new();
+        match &self.body {
             ResponseBody::Whole(body) => body,
-            ResponseBody::Streamed(_) => Bytes::new(),
+            ResponseBody::Streamed(_) => &EMPTY,
         }
     }
 
     pub(crate) fn json<T: DeserializeOwned>(self) -> Result<T> {
-        let (status, context) = (self.status, self.context.clone());
-        let body = self.into_bytes();
-        serde_json::from_slice(&body).map_err(|cause| {
-            let message = if body.is_empty() {
-                "the answer has no body where JSON was expected".to_owned()
-            } else {
-                "the answer is not the JSON that was expected".to_owned()
+        let body = self.whole();
+        serde_json::from_slice(body).map_err(|cause| {
+            let message = match body.is_empty() {
+                true => "the answer has no body where JSON was expected",
+                false => "the answer is not the JSON that was expected",
             };
-            Error::new(ErrorKind::Decode, message).with_status(status).with_request(context).caused_by(cause)
+            self.error(ErrorKind::Decode, message).caused_by(cause)
         })
     }
 }

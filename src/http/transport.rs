@@ -13,12 +13,12 @@ use super::classify::exchange_error;
 use super::probe::refusal_of_head;
 use super::refusal::{BODY_LIMIT, BODY_PATIENCE, Dialect, refusal};
 use super::request::{Authorization, Receive, Replay, Request};
-use super::response::{ReadLimits, Response, ResponseBody, read_excerpt, read_whole, redact};
+use super::response::{Exchange, ReadLimits, Response, ResponseBody, read_excerpt, read_whole};
 use super::retry::{Budget, RetryPolicy};
 use super::timeouts::Timeouts;
 use super::watchdog::Watchdog;
 use crate::auth::Credentials;
-use crate::error::{Error, ErrorKind, Fate, RequestContext, Result, TimeoutPhase};
+use crate::error::{Error, ErrorKind, Fate, Result, TimeoutPhase};
 
 /// What a client is made of.
 pub(crate) struct Config {
@@ -90,7 +90,7 @@ impl Transport {
                     .with_fate(Fate::Unknown))
             }),
         };
-        answer.map_err(|e| e.with_request(call.context(request)))
+        answer.map_err(|e| e.with_request(call.exchange(request).context()))
     }
 
     async fn attempts(&self, request: &Request, body: &mut dyn RequestBody, call: &mut Call) -> Result<Response> {
@@ -132,7 +132,7 @@ impl Transport {
             status: StatusCode::NO_CONTENT,
             headers: HeaderMap::new(),
             body: ResponseBody::Whole(Bytes::new()),
-            context: call.context(request),
+            exchange: call.exchange(request),
             limits: ReadLimits { idle: self.0.config.timeouts.idle, deadline: call.deadline },
         }
     }
@@ -222,7 +222,7 @@ impl Transport {
                     .map_err(|e| e.with_status(status).with_fate(Fate::Unknown))?,
             ),
         };
-        Ok(Response { status, headers, body, context: call.context(request), limits })
+        Ok(Response { status, headers, body, exchange: call.exchange(request), limits })
     }
 
     /// The head of one attempt, authorized.
@@ -230,9 +230,11 @@ impl Transport {
         let config = &self.0.config;
         let mut built = reqwest::Request::new(request.method.clone(), call.url.clone());
         let headers = built.headers_mut();
-        headers.extend(config.headers.clone());
-        headers.extend(request.headers.clone());
-        headers.extend(request.options.headers.clone());
+        for given in [&config.headers, &request.headers, &request.options.headers] {
+            for (name, value) in given {
+                headers.insert(name, value.clone());
+            }
+        }
         let token = match &request.authorization {
             Authorization::UploadToken(token) => Some(token.clone()),
             _ => config.credentials.token().await?,
@@ -263,12 +265,12 @@ impl Transport {
 }
 
 impl Call {
-    fn context(&self, request: &Request) -> RequestContext {
-        RequestContext {
+    fn exchange(&self, request: &Request) -> Exchange {
+        Exchange {
             method: request.method.clone(),
-            url: redact(&self.url),
+            url: self.url.clone(),
             attempts: self.attempts,
-            elapsed: self.start.elapsed(),
+            start: self.start,
             bytes_sent: self.bytes_sent,
         }
     }

@@ -5,7 +5,7 @@ use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use futures::Stream;
 use futures::stream::{BoxStream, StreamExt};
 use http::{HeaderValue, StatusCode, header};
@@ -45,17 +45,12 @@ impl<'a> DownloadPlan<'a> {
         }
         let info = ContentInfo::of(response.status, &response.headers);
         if self.range.is_some() && response.status != StatusCode::PARTIAL_CONTENT {
-            return Err(Error::new(
-                ErrorKind::Unsupported,
-                "the server sent the whole content where a range was asked for",
-            )
-            .with_status(response.status)
-            .with_request(response.context));
+            return Err(
+                response.error(ErrorKind::Unsupported, "the server sent the whole content where a range was asked for")
+            );
         }
         if response.status == StatusCode::PARTIAL_CONTENT && info.length.is_none() {
-            return Err(Error::new(ErrorKind::Decode, "the partial answer does not say which part it is")
-                .with_status(response.status)
-                .with_request(response.context));
+            return Err(response.error(ErrorKind::Decode, "the partial answer does not say which part it is"));
         }
         let whole = info.start == 0 && info.length == info.total;
         let hasher = (self.verify && whole && info.sha256().is_some()).then(Hasher::new);
@@ -110,18 +105,21 @@ impl<'a> Download<'a> {
         if self.info.length.is_some_and(|length| length > limit as u64) {
             return Err(too_long());
         }
-        let mut whole = BytesMut::new();
+        let mut whole = Vec::new();
         while let Some(chunk) = self.body.next().await? {
             if whole.len() + chunk.len() > limit {
                 return Err(too_long());
             }
             if whole.is_empty() {
-                // Memory is taken when bytes have come, not because a header promised them.
-                whole.reserve(self.info.length.unwrap_or(0) as usize);
+                // All at once, so that nothing is copied while it grows; a length that is a lie may be beyond memory.
+                let length = usize::try_from(self.info.length.unwrap_or(0)).unwrap_or(usize::MAX);
+                whole.try_reserve_exact(length).map_err(|cause| {
+                    Error::new(ErrorKind::PayloadTooLarge, "there is no memory for the content").caused_by(cause)
+                })?;
             }
             whole.extend_from_slice(&chunk);
         }
-        Ok(whole.freeze())
+        Ok(whole.into())
     }
 
     /// The body as a stream of chunks.
@@ -329,6 +327,6 @@ impl Body<'_> {
     }
 
     fn broken(&self, kind: ErrorKind, message: &str) -> Error {
-        Error::new(kind, message).with_status(self.response.status).with_request(self.response.context.clone())
+        self.response.error(kind, message)
     }
 }

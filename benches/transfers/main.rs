@@ -1,0 +1,177 @@
+//! Transfers beside a bare reqwest and curl: wall time, CPU time of the client, its peak memory over idle.
+//!
+//! `cargo bench --bench transfers [-- --mib 1024 --rounds 5 --only upload]`
+//!
+//! The server and each client are processes of their own, and take turns. Figures are the best and the median of the
+//! rounds. Sources and targets are on a memory-backed file system where there is one.
+
+mod client;
+mod measure;
+
+use std::io::{BufRead, BufReader, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use measure::{Figures, Table};
+
+fn main() {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    match args.first().map(String::as_str) {
+        Some("serve") => serve(),
+        Some("client") => client::run(&args[1..]),
+        Some("watch") => measure::watch(&args[1..]),
+        // `cargo test --benches` runs every bench once, for a look.
+        _ if args.iter().any(|a| a == "--test") => compare(&Options { mib: 4, rounds: 1, only: None }),
+        _ => compare(&Options::parse(&args)),
+    }
+}
+
+struct Options {
+    mib: u64,
+    rounds: usize,
+    only: Option<String>,
+}
+
+impl Options {
+    fn parse(args: &[String]) -> Self {
+        let value = |name: &str| args.iter().position(|a| a == name).and_then(|at| args.get(at + 1)).cloned();
+        Self {
+            mib: value("--mib").and_then(|v| v.parse().ok()).unwrap_or(1024),
+            rounds: value("--rounds").and_then(|v| v.parse().ok()).unwrap_or(5),
+            only: value("--only"),
+        }
+    }
+}
+
+fn serve() {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
+    runtime.block_on(async {
+        let server = carbonfiles_testserver::TestServer::start().await.expect("the server starts");
+        println!("{}", server.url());
+        // Until the parent closes its end.
+        let _ = std::io::stdin().read_line(&mut String::new());
+    });
+}
+
+struct Server {
+    process: Child,
+    url: String,
+}
+
+impl Server {
+    fn start(scratch: &Path) -> Self {
+        let mut process = Command::new(std::env::current_exe().expect("this program has a path"))
+            .arg("serve")
+            .env("TMPDIR", scratch)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("the server process starts");
+        let mut url = String::new();
+        BufReader::new(process.stdout.take().expect("piped")).read_line(&mut url).expect("the server says its URL");
+        Self { process, url: url.trim().to_owned() }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+fn compare(options: &Options) {
+    let memory = Path::new("/dev/shm");
+    let scratch =
+        tempfile::tempdir_in(if memory.is_dir() { memory.into() } else { std::env::temp_dir() }).expect("a folder");
+    let server = Server::start(scratch.path());
+    let bucket = client::create_bucket(&server.url);
+    let source = scratch.path().join("source.bin");
+    let bench = Bench { options, server: &server, bucket: &bucket, source: &source, scratch: scratch.path() };
+
+    println!("{} MiB, best of {} (median)", options.mib, options.rounds);
+    bench.table(
+        "upload from a file",
+        "upload",
+        &["reqwest-file", "ours-file-unverified", "ours-file", "ours-file-progress", "curl"],
+    );
+    bench.table("upload of unknown length", "stream", &["reqwest-stream", "ours-stream-unverified", "ours-stream"]);
+    bench.table(
+        "download to nothing",
+        "drain",
+        &["reqwest-drain", "ours-drain-unverified", "ours-drain", "curl-drain"],
+    );
+    bench.table(
+        "download to a file",
+        "file",
+        &["reqwest-to-file", "ours-to-file-unverified", "ours-to-file", "curl-to-file"],
+    );
+    bench.table("20,000 metadata calls, 64 in flight", "calls", &["reqwest-calls", "ours-calls"]);
+}
+
+struct Bench<'a> {
+    options: &'a Options,
+    server: &'a Server,
+    bucket: &'a str,
+    source: &'a Path,
+    scratch: &'a Path,
+}
+
+impl Bench<'_> {
+    fn table(&self, title: &str, group: &str, clients: &[&str]) {
+        if self.options.only.as_deref().is_some_and(|only| only != group) {
+            return;
+        }
+        let mut table = Table::new(title, clients);
+        if matches!(group, "drain" | "file") {
+            self.fresh_source(0);
+            self.run("ours-file-unverified");
+        }
+        for round in 0..self.options.rounds {
+            for (at, client) in clients.iter().enumerate() {
+                // New bytes each time: the server stores equal contents once.
+                if matches!(group, "upload") {
+                    self.fresh_source((round * clients.len() + at + 1) as u64);
+                }
+                table.add(client, self.run(client));
+            }
+        }
+        println!("{table}");
+    }
+
+    fn run(&self, client: &str) -> Figures {
+        let target: PathBuf = self.scratch.join("target.bin");
+        let _ = std::fs::remove_file(&target);
+        let mib = self.options.mib.to_string();
+        let mut command = Command::new(std::env::current_exe().expect("this program has a path"));
+        match client.strip_prefix("curl") {
+            Some(what) => {
+                command.args(["watch", "curl", "-s", "-S", "-f", "-H", "Authorization: Bearer admin-test-key"]);
+                let bucket = format!("{}/api/buckets/{}", self.server.url, self.bucket);
+                match what {
+                    "-drain" => command.args(["-o", "/dev/null"]).arg(format!("{bucket}/files/big.bin/content")),
+                    "-to-file" => command.arg("-o").arg(&target).arg(format!("{bucket}/files/big.bin/content")),
+                    _ => command
+                        .args(["-H", "Expect:", "-o", "/dev/null", "-T"])
+                        .arg(self.source)
+                        .arg(format!("{bucket}/upload/stream?filename=big.bin")),
+                };
+            }
+            None => {
+                command.args(["client", client, &self.server.url, self.bucket, &mib]).arg(self.source).arg(&target);
+            }
+        }
+        Figures::of(command)
+    }
+
+    fn fresh_source(&self, seed: u64) {
+        let mut file = std::fs::File::create(self.source).expect("the source can be written");
+        let block: Vec<u8> =
+            (0..1u64 << 20).map(|i| ((i ^ seed).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 56) as u8).collect();
+        for index in 0..self.options.mib {
+            let mut block = block.clone();
+            block[..8].copy_from_slice(&(index << 32 | seed).to_le_bytes());
+            file.write_all(&block).expect("the source can be written");
+        }
+    }
+}
