@@ -26,6 +26,9 @@ const COMPARED_HEADERS: [&str; 13] = [
     "vary",
 ];
 
+/// How every dashboard token begins.
+const JWT: &str = "eyJ";
+
 /// Sends a recorded request and says how the answer differs.
 pub(crate) fn replay(live: &mut Live, exchange: &Exchange) -> Vec<String> {
     let answer = match wire::send(live.address, &live.request(exchange), &exchange.method) {
@@ -171,6 +174,8 @@ impl Comparison<'_> {
                     differences.push(format!("{place} = {new:?}, recorded the form of {old:?}"));
                 }
             }
+            // Dashboard tokens name whole seconds: two of one second are the same text, and here a second may pass.
+            (Value::String(old), Value::String(new)) if old.starts_with(JWT) && new.starts_with(JWT) => {}
             (Value::String(old), Value::String(new)) => {
                 let wanted = self.live.text(old);
                 if wanted != *new && !self.shape_only {
