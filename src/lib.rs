@@ -1,4 +1,82 @@
 //! An async, fluent, resource-scoped client for the CarbonFiles file-sharing API.
+//!
+//! ```no_run
+//! use carbonfiles::Client;
+//! use futures::TryStreamExt;
+//!
+//! # async fn f() -> carbonfiles::Result<()> {
+//! let client = Client::new("https://files.example.com", "cf4_key")?; // or Client::from_env()?
+//! let bucket = client.buckets().create("my-project").expires("30d").await?;
+//! let files = client.bucket(&bucket.id).files();
+//!
+//! let photo = files.upload("photo.jpg").progress(|p| println!("{:?} %", p.percent())).await?;
+//! files["docs/hello.txt"].upload("hello".as_bytes()).await?;
+//! println!("{}", files[&photo.path].url()?);
+//!
+//! let mut all = files.list_all().items();
+//! while let Some(file) = all.try_next().await? {
+//!     println!("{} has {} bytes", file.path, file.size);
+//! }
+//!
+//! let done = files["photo.jpg"].download_to("copy.jpg").await?;
+//! assert_eq!(done.verified_sha256, photo.sha256);
+//! # Ok(()) }
+//! ```
+//!
+//! # Where to look
+//!
+//! | for | start at |
+//! |---|---|
+//! | credentials, limits, retries, proxies | [`Client::builder`], [`Client::from_env`], [`Client::check`] |
+//! | buckets: create, list, update, archive | [`Client::buckets`], [`Client::bucket`], [`buckets`] |
+//! | uploads | [`Files::upload`], [`File::upload`], [`Source`], [`File::upload_writer`], [`Files::upload_multipart`] |
+//! | downloads | [`File::download_to`], [`File::download`], [`Bucket::zip`] |
+//! | changes in place | [`File::append`], [`File::patch`] |
+//! | listings | [`Files::list`], [`Files::list_all`], [`Files::tree`], [`Files::directory`], [`Items`] |
+//! | guests | [`Bucket::upload_tokens`], [`Client::new`] with such a token |
+//! | administration | [`Client::keys`], [`Client::dashboard`], [`Client::stats`], [`Client::health`] |
+//! | links | [`File::url`], [`models::FileInfo::short_link`], [`Client::short_urls`] |
+//! | what has no name here yet | [`Client::request`] |
+//! | what the server answers | [`models`] |
+//!
+//! **Handles** ([`Client`], [`Buckets`], [`Bucket`], [`Files`], [`File`], …) are cheap to make and to clone, and send
+//! nothing. Collections lend the handles of their members by index, `files["docs/a.txt"]`, and keep them; in loops over
+//! many names use the method that gives them by value, [`Files::file`].
+//!
+//! **Calls** are builders: set what you like, then `.await`, or take the future by `.send()`, for `tokio::spawn` and the
+//! like. Each also takes headers, time limits and a retry policy of its own. What is wrong with an argument is kept and
+//! comes out of the `.await`, before anything is sent.
+//!
+//! # Errors and retries
+//!
+//! There is one [`Error`]. [`Error::kind`] is for code to decide on, [`Error::message`] and [`Error::hint`] are in the
+//! server's words where it gave any; its `Display` is one line, and its sources have the causes. No credential is in any
+//! error, `Debug` output or URL that is shown.
+//!
+//! What is safe to repeat has been repeated when an error arrives: see [`RetryPolicy`]. Time limits are in [`Timeouts`];
+//! none of them ends a healthy transfer.
+//!
+//! # Cancelling
+//!
+//! Dropping a future, a stream or a writer cancels what it does. An upload that is dropped before its end leaves nothing
+//! visible on the server, and a file that was there stays; a dropped [`File::download_to`] leaves the target as it was.
+//! For other calls that change something, whether the server has done it is then unknown.
+//!
+//! # Memory
+//!
+//! A transfer holds a few chunks of 256 KiB, whatever its size: content is read, hashed, sent, received and written chunk
+//! by chunk. All of a content is in memory only where that is asked for, by [`Download::bytes`] with its limit, or where
+//! bytes are the source. Listings hold the page that is consumed and the one after it.
+//!
+//! # Features
+//!
+//! | feature | default | |
+//! |---|---|---|
+//! | `rustls` | yes | TLS by rustls, with the platform's certificate store |
+//! | `native-tls` | | TLS by the platform's own library (OpenSSL, SChannel, Secure Transport) |
+//! | `system-proxy` | yes | takes the proxy from the environment (`HTTPS_PROXY`, `NO_PROXY`, …) or the system |
+//!
+//! Without either TLS feature only `http://` works. A tokio runtime with time and I/O enabled must be running.
 
 mod auth;
 pub mod buckets;

@@ -1,0 +1,187 @@
+//! Uploads several files at once, with a bar for each and one for all.
+//!
+//! ```console
+//! CARBONFILES_URL=https://files.example.com CARBONFILES_TOKEN=cf4_… cargo run --example upload -- FILE…
+//! cargo run --example upload -- --demo FILE…
+//! ```
+
+#[allow(dead_code, reason = "each example uses a part of it")]
+mod common;
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use carbonfiles::models::UploadedFile;
+use carbonfiles::{Bucket, Client, FilePath, Files};
+use common::{Argument, Arguments, Bars, Failure, Service};
+use futures::{StreamExt, stream};
+use indicatif::HumanBytes;
+
+const USAGE: &str = "\
+usage: upload [--bucket ID] [--demo] FILE…
+
+Uploads the files, several at once, and prints their links.
+  --bucket ID  into this bucket; without it, a new one is created
+  --demo       on a server inside this process, which forgets everything at the end
+CARBONFILES_URL and CARBONFILES_TOKEN name the server and the credential.";
+
+/// Uploads under way at any time.
+const AT_ONCE: usize = 4;
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    common::exit(run().await)
+}
+
+async fn run() -> Result<(), Failure> {
+    let Some(options) = Options::of_process()? else {
+        println!("{USAGE}");
+        return Ok(());
+    };
+    let jobs = jobs(options.files)?;
+    let service = Service::find(options.demo).await?;
+    service.check_token().await?;
+
+    let created = options.bucket.is_none();
+    let bucket = bucket(&service.client, options.bucket).await?;
+    let files = bucket.files();
+    let results = tokio::select! {
+        results = upload_all(&files, jobs) => results,
+        interrupted = common::interrupted() => {
+            return Err(format!("{interrupted}; what was complete by then is in bucket {}", bucket.id()).into());
+        }
+    };
+
+    let mut failed = 0;
+    for (path, result) in &results {
+        match result {
+            Ok(done) => {
+                let known = if done.deduplicated { ", known to the server before" } else { "" };
+                println!("{} ({}{known})", done.path, HumanBytes(done.size));
+                println!("  {}", files.file(&done.path).url()?);
+                if let Some(short) = done.short_link(&service.client) {
+                    println!("  {short}");
+                }
+            }
+            Err(error) => {
+                failed += 1;
+                eprintln!("{}", path.display());
+                common::tell(error);
+            }
+        }
+    }
+    if failed == results.len() && created {
+        bucket.delete().await?;
+    }
+    match failed {
+        0 => Ok(()),
+        _ => Err(format!("{failed} of {} files were not uploaded", results.len()).into()),
+    }
+}
+
+/// The bucket of an id, if it is there, or a new one.
+async fn bucket(client: &Client, id: Option<String>) -> Result<Bucket, Failure> {
+    let (id, name) = match id {
+        Some(id) => {
+            let there = client.bucket(id).get().await?;
+            (there.id.clone(), there.name.clone())
+        }
+        None => {
+            let created = client.buckets().create("uploads").await?;
+            (created.id, created.name)
+        }
+    };
+    println!("bucket {id} ({name})");
+    Ok(client.bucket(id))
+}
+
+struct Job {
+    local: PathBuf,
+    name: FilePath,
+}
+
+/// What is to be done: each file under its own name, which no two may share.
+fn jobs(files: Vec<PathBuf>) -> Result<Vec<Job>, Failure> {
+    let mut names = HashMap::new();
+    let mut jobs = Vec::new();
+    for local in files {
+        let name = FilePath::from_local_name(&local)?;
+        if let Some(other) = names.insert(name.clone(), local.clone()) {
+            let (a, b) = (other.display(), local.display());
+            return Err(format!("{a} and {b} would both be stored as {name}: upload them to two buckets").into());
+        }
+        jobs.push(Job { local, name });
+    }
+    Ok(jobs)
+}
+
+/// Uploads everything; the results are in the order of the jobs. One that fails does not stop the others.
+async fn upload_all(files: &Files, jobs: Vec<Job>) -> Vec<(PathBuf, carbonfiles::Result<UploadedFile>)> {
+    // The server can fail when the same new bytes come twice at once. Files of one size go one after another, because
+    // they may be equal.
+    let bars = Bars::new();
+    let mut lanes = BTreeMap::<u64, Vec<(usize, Job)>>::new();
+    for (at, job) in jobs.into_iter().enumerate() {
+        // What can't be looked at can't be read either: the upload will say so.
+        let size = std::fs::metadata(&job.local).map_or(0, |found| found.len());
+        bars.expect(size);
+        lanes.entry(size).or_default().push((at, job));
+    }
+
+    let lanes = lanes.into_values().map(|lane| upload_in_turn(files, lane, &bars));
+    let mut results: Vec<_> = stream::iter(lanes).buffer_unordered(AT_ONCE).flat_map(stream::iter).collect().await;
+    bars.finish();
+    results.sort_by_key(|(at, ..)| *at);
+    results.into_iter().map(|(_, path, result)| (path, result)).collect()
+}
+
+async fn upload_in_turn(
+    files: &Files,
+    lane: Vec<(usize, Job)>,
+    bars: &Bars,
+) -> Vec<(usize, PathBuf, carbonfiles::Result<UploadedFile>)> {
+    let mut results = Vec::new();
+    for (at, job) in lane {
+        let mut bar = bars.start(job.name.as_str());
+        let result = files.upload(&job.local).named(&job.name).progress(|progress| bar.show(progress)).await;
+        if result.is_err() {
+            bar.fail();
+        }
+        results.push((at, job.local, result));
+    }
+    results
+}
+
+struct Options {
+    bucket: Option<String>,
+    demo: bool,
+    files: Vec<PathBuf>,
+}
+
+impl Options {
+    /// `None` where help is wanted.
+    fn of_process() -> Result<Option<Self>, Failure> {
+        let mut options = Self { bucket: None, demo: false, files: Vec::new() };
+        let mut arguments = Arguments::of_process();
+        while let Some(argument) = arguments.next() {
+            match argument {
+                Argument::Option(option) => match option.as_str() {
+                    "--help" | "-h" => return Ok(None),
+                    "--demo" => options.demo = true,
+                    "--bucket" => options.bucket = Some(common::text(arguments.value("--bucket")?)?),
+                    _ => return Err(format!("there is no option {option}\n\n{USAGE}").into()),
+                },
+                Argument::Plain(file) => options.files.push(file.into()),
+                Argument::Rest(rest) => options.files.extend(rest.into_iter().map(PathBuf::from)),
+            }
+        }
+        if options.files.is_empty() {
+            return Err(format!("name the files to upload\n\n{USAGE}").into());
+        }
+        if options.demo && options.bucket.is_some() {
+            return Err("a --demo server is new, so it has no --bucket yet: leave one of them out".into());
+        }
+        Ok(Some(options))
+    }
+}

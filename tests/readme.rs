@@ -1,0 +1,491 @@
+//! The code of README.md, run: each of its Rust blocks stands here between `// snippet` and `// end`, word for word.
+
+use std::error::Error;
+use std::path::Path;
+use std::process::Stdio;
+use std::sync::OnceLock;
+
+use carbonfiles::{Bucket, Client, File, Files};
+use carbonfiles_testserver::TestServer;
+
+type Outcome = Result<(), Box<dyn Error>>;
+
+/// What the snippets start from: a server, a client, a bucket. All of them run in one folder, where `photo.jpg` is.
+struct Place {
+    _server: TestServer,
+    client: Client,
+    bucket: Bucket,
+}
+
+impl Place {
+    async fn new() -> Result<Self, Box<dyn Error>> {
+        folder();
+        let server = TestServer::start().await?;
+        let client = Client::new(server.url(), server.admin_key())?;
+        let bucket = client.bucket(client.buckets().create("readme").await?.id);
+        Ok(Self { _server: server, client, bucket })
+    }
+
+    fn files(&self) -> Files {
+        self.bucket.files()
+    }
+
+    async fn file(&self, path: &str) -> Result<File, Box<dyn Error>> {
+        let file = self.bucket.file(path);
+        file.upload("one\ntwo\n".as_bytes()).await?;
+        Ok(file)
+    }
+}
+
+/// The folder of this process from its first call on.
+fn folder() -> &'static Path {
+    static FOLDER: OnceLock<&Path> = OnceLock::new();
+    FOLDER.get_or_init(|| {
+        let folder = Path::new(concat!(env!("CARGO_TARGET_TMPDIR"), "/readme"));
+        std::fs::create_dir_all(folder).expect("a folder for the snippets");
+        std::fs::write(folder.join("photo.jpg"), vec![0xd8; 100_000]).expect("a photo");
+        std::env::set_current_dir(folder).expect("a folder that can be worked in");
+        folder
+    })
+}
+
+mod quickstart {
+    // snippet: quickstart
+    use carbonfiles::Client;
+    use futures::TryStreamExt;
+
+    #[tokio::main]
+    async fn main() -> carbonfiles::Result<()> {
+        let client = Client::from_env()?; // CARBONFILES_URL and CARBONFILES_TOKEN
+
+        let bucket = client.buckets().create("my-project").description("Assets").expires("30d").await?;
+        let files = client.bucket(&bucket.id).files();
+
+        let photo = files.upload("photo.jpg").progress(|p| println!("{:?} %", p.percent())).await?;
+        files["docs/hello.txt"].upload("hello".as_bytes()).await?;
+        println!("{}", files[&photo.path].url()?);
+
+        let mut all = files.list_all().items();
+        while let Some(file) = all.try_next().await? {
+            println!("{} has {} bytes", file.path, file.size);
+        }
+
+        let done = files["photo.jpg"].download_to("copy.jpg").await?;
+        println!("{} bytes, SHA-256 checked: {}", done.size, done.verified_sha256.is_some());
+        Ok(())
+    }
+    // end
+
+    #[test]
+    #[ignore = "the_quickstart_runs starts it, with a server in its environment"]
+    fn child() {
+        main().unwrap();
+    }
+}
+
+/// The program takes its server from the environment, which a test can only set for another process.
+#[tokio::test]
+async fn the_quickstart_runs() -> Outcome {
+    let server = TestServer::start().await?;
+    let output = tokio::process::Command::new(std::env::current_exe()?)
+        .args(["quickstart::child", "--exact", "--ignored", "--nocapture"])
+        .current_dir(folder())
+        .env("CARBONFILES_URL", server.url())
+        .env("CARBONFILES_TOKEN", server.admin_key())
+        .stdin(Stdio::null())
+        .output()
+        .await?;
+    let told = String::from_utf8(output.stdout)?;
+    assert!(output.status.success(), "{told}{}", String::from_utf8_lossy(&output.stderr));
+    assert!(told.contains("docs/hello.txt has 5 bytes") && told.contains("SHA-256 checked: true"), "{told}");
+    assert_eq!(std::fs::read("copy.jpg")?, std::fs::read("photo.jpg")?);
+    Ok(())
+}
+
+#[tokio::test]
+async fn client() -> Outcome {
+    async fn read_token() -> std::io::Result<String> {
+        Ok("cf4_key".into())
+    }
+
+    // snippet: client
+    use carbonfiles::{Client, RetryPolicy};
+    use std::time::Duration;
+
+    // An API key, the admin key, a dashboard token, or an upload token (which makes it a guest).
+    let client = Client::new("https://files.example.com", "cf4_key")?;
+    assert_eq!(client.base_url(), "https://files.example.com");
+
+    // No credential: it reads what is public. A path before /api is kept.
+    let reader = Client::anonymous("https://example.com/files/")?;
+    assert_eq!(reader.base_url(), "https://example.com/files");
+
+    let client = Client::builder("https://files.example.com")
+        .token_provider(read_token) // async, asked before each attempt
+        .connect_timeout(Duration::from_secs(3))
+        .retry(RetryPolicy::default().attempts(6))
+        .default_header("x-team", "assets")
+        .http(|http| http.pool_max_idle_per_host(4)) // reqwest's own builder: proxies, certificates, …
+        .build()?;
+    // end
+    drop(client);
+    Ok(())
+}
+
+#[tokio::test]
+async fn check() -> Outcome {
+    let place = Place::new().await?;
+    let client = &place.client;
+    // snippet: check
+    use carbonfiles::Access;
+
+    match client.check().await? {
+        Access::Admin => println!("everything is allowed"),
+        Access::ApiKey => println!("the buckets of this key"),
+        Access::Rejected => println!("mistyped, expired or revoked"),
+        other => println!("{other:?}"),
+    }
+    let health = client.health().await?;
+    println!("{}, up for {} s", health.status, health.uptime_seconds);
+    // end
+    assert_eq!(client.check().await?, Access::Admin);
+    Ok(())
+}
+
+#[tokio::test]
+async fn buckets() -> Outcome {
+    let place = Place::new().await?;
+    let client = &place.client;
+    // snippet: buckets
+    use carbonfiles::Expiry;
+    use carbonfiles::models::{BucketSort, Order};
+
+    let created = client.buckets().create("Assets").description("For the site").expires("30d").await?;
+    let bucket = client.bucket(&created.id); // the same as client.buckets()[&created.id], by value
+
+    let details = bucket.get().with_files().await?;
+    println!("{} by {}: {} files", details.name, details.owner, details.file_count);
+    assert!(client.bucket("nothere").get_opt().await?.is_none());
+
+    bucket.update().name("Site assets").expires(Expiry::never()).await?;
+
+    let newest = client.buckets().list().sort(BucketSort::CreatedAt).order(Order::Desc).limit(10).await?;
+    for bucket in &newest {
+        println!("{} {}", bucket.id, bucket.name);
+    }
+
+    println!("{}", bucket.summary().await?); // text for people and language models
+    bucket.zip().to_file("assets.zip").await?;
+    bucket.delete().await?;
+    // end
+    assert!(std::fs::metadata("assets.zip")?.len() > 0);
+    assert!(bucket.get_opt().await?.is_none());
+    Ok(())
+}
+
+#[tokio::test]
+async fn uploads() -> Outcome {
+    let place = Place::new().await?;
+    let files = place.files();
+    // snippet: uploads
+    use std::path::Path;
+
+    // A path: the name comes from it. A file of that name is overwritten.
+    let done = files.upload("photo.jpg").await?;
+    println!("{}, {} bytes, SHA-256 {:?}", done.path, done.size, done.sha256);
+
+    // Anything, under a path that you choose.
+    files["docs/hello.txt"].upload("hello".as_bytes()).await?;
+    files["docs/naïve 日本 100%.jpg"].upload(Path::new("photo.jpg")).await?;
+    files["docs/from.json"].upload(serde_json::to_vec(&["a", "b"])?).await?;
+    // end
+    assert_eq!(files.list().await?.total, 4);
+    Ok(())
+}
+
+#[tokio::test]
+async fn sources() -> Outcome {
+    let place = Place::new().await?;
+    let files = place.files();
+    // snippet: sources
+    use carbonfiles::{Phase, Source};
+
+    let mut reader = tokio::io::AsyncReadExt::take(tokio::io::repeat(7), 3_000_000);
+    let mut seen = 0;
+    let done = files["sevens.bin"]
+        .upload(Source::reader(&mut reader).size(3_000_000)) // without size(), it goes out chunked
+        .progress(|p| match p.phase {
+            Phase::Sending => seen = p.sent, // bytes handed to the transport, by this attempt
+            Phase::Waiting => println!("all is sent; the server is working"),
+            Phase::Retrying { after } => println!("again in {after:?}"),
+            Phase::Done => println!("stored"),
+            _ => {}
+        })
+        .await?;
+    assert_eq!(done.size, 3_000_000);
+
+    // What can be read only once can be retried when it can be made again.
+    let made = || async { tokio::fs::File::open("photo.jpg").await };
+    files["again.jpg"].upload(Source::factory(made)).await?;
+    // end
+    assert!(seen <= 3_000_000);
+    assert_eq!(files["again.jpg"].get().await?.size, 100_000);
+    Ok(())
+}
+
+#[tokio::test]
+async fn writers() -> Outcome {
+    let place = Place::new().await?;
+    let files = place.files();
+    // snippet: writers
+    use tokio::io::AsyncWriteExt;
+
+    let mut writer = files["lines.txt"].upload_writer();
+    writer.write_all(b"first\n").await?;
+    writer.write_all(b"second\n").await?;
+    let done = writer.finish().await?; // dropped before this, it leaves nothing
+    assert_eq!(done.size, 13);
+
+    let both = files.upload_multipart().file("a.txt", "one".as_bytes()).file("b/c.txt", "two".as_bytes()).await?;
+    assert_eq!(both.len(), 2);
+    // end
+    Ok(())
+}
+
+#[tokio::test]
+async fn downloads() -> Outcome {
+    let place = Place::new().await?;
+    let file = place.file("readme.md").await?;
+    // snippet: downloads
+    use futures::TryStreamExt;
+
+    // Into a file: beside it first, continued after a cut, checked, synced, renamed.
+    let done = file.download_to("readme.md").progress(|p| println!("{} of {:?}", p.sent, p.total)).await?;
+    assert!(done.verified_sha256.is_some());
+
+    // In memory, with a limit.
+    let bytes = file.download().await?.bytes(10 << 20).await?;
+
+    // As a stream, or with .reader() as an AsyncRead. What is known of the content comes first.
+    let download = file.download().await?;
+    println!("{:?}, {:?} bytes", download.info().content_type, download.info().length);
+    let mut chunks = download.stream();
+    while let Some(chunk) = chunks.try_next().await? {
+        println!("{} bytes", chunk.len());
+    }
+
+    // A part, and only what has changed.
+    let head = file.download().range(..4).await?.bytes(4).await?;
+    assert_eq!(head, bytes[..4]);
+    let known = file.head().await?.etag.unwrap_or_default();
+    assert!(file.download().if_none_match(&known).await?.is_none());
+    // end
+    assert_eq!(std::fs::read("readme.md")?, bytes);
+    Ok(())
+}
+
+#[tokio::test]
+async fn listings() -> Outcome {
+    let place = Place::new().await?;
+    let files = place.files();
+    place.file("docs/sub/b.txt").await?;
+    place.file("docs/a.txt").await?;
+    place.file("c.txt").await?;
+    // snippet: listings
+    use carbonfiles::files::TreeEntry;
+    use carbonfiles::models::{FileSort, Order};
+    use futures::TryStreamExt;
+
+    // One page.
+    let page = files.list().sort(FileSort::Name).order(Order::Asc).limit(20).await?;
+    println!("{} of {} files", page.items.len(), page.total);
+
+    // All of them, page by page in the background.
+    let mut all = files.list_all().items();
+    while let Some(file) = all.try_next().await? {
+        println!("{} {}", file.path, file.updated_at);
+    }
+
+    // All of them, by path, each exactly once although others add and delete meanwhile.
+    let paths: Vec<_> = files.list_all().stable().prefix("docs/").items().try_collect().await?;
+
+    // One directory, or a tree: its entries come once, however many pages the server makes.
+    let docs = files.directory("docs").await?;
+    println!("{} files, folders {:?}", docs.total_files, docs.folders);
+    let mut tree = files.tree().prefix("docs/").entries();
+    while let Some(entry) = tree.try_next().await? {
+        match entry {
+            TreeEntry::Directory(path) => println!("{path}"),
+            TreeEntry::File(file) => println!("{} {}", file.path, file.size),
+            _ => {}
+        }
+    }
+    // end
+    assert_eq!(page.total, 3);
+    assert_eq!(paths.len(), 2);
+    assert_eq!((docs.total_files, docs.folders.len()), (1, 1));
+    Ok(())
+}
+
+#[tokio::test]
+async fn one_file() -> Outcome {
+    let place = Place::new().await?;
+    let client = &place.client;
+    let file = place.file("docs/notes.txt").await?;
+    // snippet: one_file
+    let info = file.get().await?; // or get_opt(), which gives None where there is no such file
+    println!("{} {} {}", info.path, info.mime_type, info.created_at);
+
+    file.append("three\n".as_bytes()).await?; // never sent twice
+    file.patch(0, "ONE".as_bytes()).await?; // over what is there, from byte 0 on
+
+    let verified = file.verify().await?; // the server hashes what it has stored
+    assert!(verified.valid);
+
+    println!("{}", file.url()?); // public, absolute
+    println!("{}", file.attachment_url()?); // browsers save it
+    println!("{:?}", info.short_link(client));
+
+    file.delete().await?;
+    // end
+    assert!(file.get_opt().await?.is_none());
+    Ok(())
+}
+
+#[tokio::test]
+async fn guests() -> Outcome {
+    let place = Place::new().await?;
+    let (client, bucket) = (&place.client, &place.bucket);
+    // snippet: guests
+    use carbonfiles::Client;
+
+    let token = bucket.upload_tokens().create().max_uploads(2).expires("1h").await?;
+
+    // A client that can do nothing but upload here, and read what is public.
+    let guest = Client::new(client.base_url(), token.token)?;
+    guest.bucket(bucket.id()).file("from-guest.txt").upload("hi".as_bytes()).await?;
+    assert!(guest.buckets().list().await.is_err());
+    // end
+    assert_eq!(bucket.file("from-guest.txt").get().await?.size, 2);
+    Ok(())
+}
+
+#[tokio::test]
+async fn admin() -> Outcome {
+    let place = Place::new().await?;
+    let client = &place.client;
+    let store = |key: &str| assert!(key.starts_with("cf4_"));
+    // snippet: admin
+    let key = client.keys().create("build server").await?;
+    store(key.key.expose()); // the only time that it is shown; Debug never shows it
+
+    let key = client.key(&key.prefix); // the same as client.keys()[&prefix], by value
+    println!("{} bytes", key.usage().await?.total_size);
+    key.revoke().await?;
+
+    let token = client.dashboard().create_token().expires("8h").await?;
+    let dashboard = Client::new(client.base_url(), &token.token)?;
+    println!("{} until {}", dashboard.dashboard().me().await?.scope, token.expires_at);
+
+    let stats = client.stats().await?;
+    println!("{} files in {} buckets", stats.total_files, stats.total_buckets);
+    // end
+    Ok(())
+}
+
+#[tokio::test]
+async fn short_urls() -> Outcome {
+    let place = Place::new().await?;
+    let client = &place.client;
+    let file = place.file("docs/short.txt").await?;
+    let info = file.get().await?;
+    // snippet: short_urls
+    if let Some(code) = &info.short_code {
+        let short = client.short_url(code);
+        let target = short.resolve().await?; // without going there
+        println!("{} is {} in {}", short.url()?, target.path, target.bucket_id);
+        short.delete().await?; // the file stays
+    }
+    // end
+    let code = info.short_code.ok_or("no short code")?;
+    assert!(client.short_url(code).resolve().await.is_err());
+    Ok(())
+}
+
+#[tokio::test]
+async fn raw() -> Outcome {
+    let place = Place::new().await?;
+    let client = &place.client;
+    // snippet: raw
+    let answer =
+        client.request(http::Method::GET, "/api/buckets").query("limit", "1").header("x-request-id", "42").await?;
+    println!("{} {}", answer.status(), String::from_utf8_lossy(answer.body()));
+    // end
+    assert_eq!(answer.status(), 200);
+    Ok(())
+}
+
+#[tokio::test]
+async fn errors() -> Outcome {
+    let place = Place::new().await?;
+    let client = &place.client;
+    // snippet: errors
+    use carbonfiles::{ErrorKind, RetryPolicy};
+    use std::time::Duration;
+
+    let result = client.bucket("nothere").get().retry(RetryPolicy::never()).timeout(Duration::from_secs(5)).await;
+    if let Err(error) = result {
+        match error.kind() {
+            ErrorKind::NotFound => println!("no such bucket"),
+            ErrorKind::Unauthenticated | ErrorKind::PermissionDenied => println!("{:?}", error.hint()),
+            ErrorKind::Timeout(phase) => println!("too slow: {phase:?}"),
+            _ if error.is_retryable() => println!("later, perhaps: {error}"),
+            _ => println!("{error}"),
+        }
+        // Bucket not found (status 404, GET https://files.example.com/api/buckets/nothere)
+        assert_eq!(error.status().map(|status| status.as_u16()), Some(404));
+        assert_eq!(error.message(), "Bucket not found");
+    }
+    // end
+    assert_eq!(client.bucket("nothere").get().await.unwrap_err().kind(), ErrorKind::NotFound);
+    Ok(())
+}
+
+#[test]
+fn every_block_of_the_readme_is_run_here() {
+    let readme = include_str!("../README.md");
+    let shown: Vec<&str> =
+        readme.split("```rust\n").skip(1).filter_map(|rest| Some(rest.split_once("```")?.0)).collect();
+    let run = snippets(include_str!("readme.rs"));
+    assert!(!shown.is_empty());
+    assert_eq!(shown.len(), run.len(), "blocks of README.md, and snippets here");
+    for (shown, (name, run)) in shown.iter().zip(&run) {
+        assert_eq!(shown, run, "the snippet {name} of tests/readme.rs is not what README.md shows in its place");
+    }
+    assert_eq!(readme.matches("```").count() % 2, 0, "a block that does not end");
+}
+
+#[test]
+fn links_of_the_readme_lead_somewhere() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let targets = include_str!("../README.md").split("](").skip(1).filter_map(|rest| Some(rest.split_once(')')?.0));
+    for target in targets.filter(|target| !target.starts_with("http")) {
+        assert!(root.join(target).exists(), "README.md links to {target}, which is not there");
+    }
+}
+
+/// The names and texts of the snippets of a source, without the indentation that they have there.
+fn snippets(source: &str) -> Vec<(&str, String)> {
+    let mut snippets = Vec::new();
+    let mut lines = source.lines();
+    while let Some(line) = lines.next() {
+        let Some((indent, name)) = line.split_once("// snippet: ").filter(|(indent, _)| indent.trim().is_empty())
+        else {
+            continue;
+        };
+        let inside = lines.by_ref().take_while(|line| line.trim() != "// end");
+        let text = inside.map(|line| format!("{}\n", line.strip_prefix(indent).unwrap_or(line))).collect();
+        snippets.push((name, text));
+    }
+    snippets
+}
