@@ -142,28 +142,24 @@ macro_rules! listing_setters {
     ($builder:ident, $sort:ty) => {
         impl $builder {
             /// The most rows a page has. 0 is refused.
-            #[must_use]
             pub fn limit(mut self, rows: u64) -> Self {
                 self.window.limit = Some(rows);
                 self
             }
 
             /// Skips so many rows.
-            #[must_use]
             pub fn offset(mut self, rows: u64) -> Self {
                 self.window.offset = rows;
                 self
             }
 
             /// Sorts by this member; see the service for the default.
-            #[must_use]
             pub fn sort(mut self, by: $sort) -> Self {
                 self.sort = Some(by);
                 self
             }
 
             /// The direction of the sort. The server's default is descending, for names too.
-            #[must_use]
             pub fn order(mut self, order: $crate::models::Order) -> Self {
                 self.window.order = Some(order);
                 self

@@ -203,10 +203,10 @@ async fn a_dropped_upload_leaves_nothing() {
         let (started, start) = tokio::sync::oneshot::channel();
         let started = Mutex::new(Some(started));
         let source = Source::stream(stream::iter(0..).map(move |n| {
-            if n == 20 {
-                if let Some(started) = started.lock().unwrap().take() {
-                    let _ = started.send(());
-                }
+            if n == 20
+                && let Some(started) = started.lock().unwrap().take()
+            {
+                let _ = started.send(());
             }
             Ok::<_, std::io::Error>(Bytes::from(vec![1u8; 100_000]))
         }));

@@ -63,7 +63,6 @@ listing_setters!(ListBuckets, BucketSort);
 
 impl ListBuckets {
     /// Lists expired buckets too, until the server cleans them up. Only the admin's wish counts.
-    #[must_use]
     pub fn include_expired(mut self, include: bool) -> Self {
         self.query.include_expired = include;
         self

@@ -46,7 +46,7 @@ impl ListDirectory {
     async fn run(self) -> Result<DirectoryListing> {
         let window = self.window.checked()?;
         if literal(&self.path) != self.path {
-            return self.from_stable(window).await;
+            return self.gather_stable(window).await;
         }
         let request = Request::get(self.files.bucket.route("/ls")?)
             .query_opt("path", Some(&self.path).filter(|path| !path.is_empty()))
@@ -57,7 +57,7 @@ impl ListDirectory {
         Ok(listing)
     }
 
-    async fn from_stable(self, window: Window) -> Result<DirectoryListing> {
+    async fn gather_stable(self, window: Window) -> Result<DirectoryListing> {
         let prefix = format!("{}/", self.path);
         let all = ListStable::new(self.files.clone(), None, self.options).prefix(&prefix);
         let (mut files, mut folders) = (Vec::new(), BTreeSet::new());

@@ -31,7 +31,7 @@ impl GetFile {
     async fn run(self) -> Result<FileInfo> {
         let path = self.file.checked_path()?;
         match path.parent() {
-            Some(parent) if path.shadows_operation() => self.from_listing(&path, &parent).await,
+            Some(parent) if path.shadows_operation() => self.find_in_listing(&path, &parent).await,
             _ => {
                 let request = Request::get(self.file.route("")?).options(self.options);
                 self.file.client().transport.send(request).await?.json()
@@ -41,7 +41,7 @@ impl GetFile {
 
     /// The URL of a file named `…/content` or `…/verify` is taken for an operation on its folder (surprise 21), so it is
     /// looked up in the listing of that folder.
-    async fn from_listing(&self, path: &FilePath, parent: &FilePath) -> Result<FileInfo> {
+    async fn find_in_listing(&self, path: &FilePath, parent: &FilePath) -> Result<FileInfo> {
         const ROWS: u64 = 1000;
         let mut offset = 0;
         loop {

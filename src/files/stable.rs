@@ -15,6 +15,8 @@ const NO_DELIMITER: &str = "//";
 
 /// All files of a bucket by path, each exactly once, whatever others write meanwhile. A stream of pages, made by
 /// [`ListAllFiles::stable`](super::ListAllFiles::stable).
+///
+/// A page's `total` is what is known so far: the server counts only some 10,000 rows ahead.
 #[must_use = "a stream does nothing unless it is polled"]
 pub struct ListStable {
     files: Files,

@@ -111,7 +111,7 @@ impl ListTree {
         Ok(page)
     }
 
-    fn from_server(self) -> BoxStream<'static, Result<TreeEntry>> {
+    fn server_entries(self) -> BoxStream<'static, Result<TreeEntry>> {
         Box::pin(try_stream! {
             let mut directories = HashSet::new();
             let mut cursor = self.cursor.clone();
@@ -135,7 +135,7 @@ impl ListTree {
         })
     }
 
-    fn from_stable(self) -> BoxStream<'static, Result<TreeEntry>> {
+    fn stable_entries(self) -> BoxStream<'static, Result<TreeEntry>> {
         Box::pin(try_stream! {
             let mut directories = HashSet::new();
             let stable = ListStable::new(self.files.clone(), self.limit, self.options.clone()).prefix(self.prefix.clone());
@@ -198,8 +198,8 @@ impl futures::Stream for ListTreeEntries {
         if let Some(tree) = self.tree.take() {
             self.running = Some(match tree.checked() {
                 Err(error) => Box::pin(futures::stream::once(std::future::ready(Err(error)))),
-                Ok(()) if literal(&tree.prefix) != tree.prefix => tree.from_stable(),
-                Ok(()) => tree.from_server(),
+                Ok(()) if literal(&tree.prefix) != tree.prefix => tree.stable_entries(),
+                Ok(()) => tree.server_entries(),
             });
         }
         match &mut self.running {

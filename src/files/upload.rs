@@ -188,10 +188,10 @@ async fn send(bucket: &Bucket, path: &FilePath, request: &Request, body: &mut Up
         if !(failed_inside || unknown && error.kind() == ErrorKind::Interrupted) {
             return Err(error);
         }
-        if body.was_sent_whole() {
-            if let Some(file) = stored(bucket, path, body.sent()).await {
-                return Ok(UploadedFile { file, deduplicated: false });
-            }
+        if body.was_sent_whole()
+            && let Some(file) = stored(bucket, path, body.sent()).await
+        {
+            return Ok(UploadedFile { file, deduplicated: false });
         }
         if tries == 2 || !crate::http::RequestBody::is_replayable(body) || never_retries(bucket, request) {
             return Err(error);

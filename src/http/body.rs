@@ -140,7 +140,7 @@ impl BodySender {
 
     async fn piece(&self, piece: Piece) {
         if self.0.send(piece).await.is_err() {
-            std::future::pending().await
+            std::future::pending::<()>().await;
         }
     }
 }

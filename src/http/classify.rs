@@ -39,7 +39,7 @@ fn describe(message: &str, cause: &reqwest::Error) -> String {
 }
 
 /// The innermost cause of a type.
-fn find<'a, E: std::error::Error + 'static>(error: &'a reqwest::Error) -> Option<&'a E> {
+fn find<E: std::error::Error + 'static>(error: &reqwest::Error) -> Option<&E> {
     let mut found = None;
     let mut next = error.source();
     while let Some(cause) = next {

@@ -87,35 +87,30 @@ macro_rules! call_options {
     ([$($life:lifetime)?] $builder:ident) => {
         impl<$($life)?> $builder<$($life)?> {
             /// Adds a header to this call, or replaces one. What can't be a header comes out of `.await` as `InvalidInput`.
-            #[must_use]
             pub fn header(mut self, name: &str, value: &str) -> Self {
                 self.options.header(name, value);
                 self
             }
 
             /// Limits the whole call, retries and transfer included. There is no such limit by default.
-            #[must_use]
             pub fn timeout(mut self, limit: ::std::time::Duration) -> Self {
                 self.options.total_timeout = Some(limit);
                 self
             }
 
             /// Limits the wait for the answer after the request was sent, for this call.
-            #[must_use]
             pub fn response_timeout(mut self, limit: ::std::time::Duration) -> Self {
                 self.options.response_timeout = Some(limit);
                 self
             }
 
             /// Limits how long a body of this call may stand still, either way.
-            #[must_use]
             pub fn idle_timeout(mut self, limit: ::std::time::Duration) -> Self {
                 self.options.idle_timeout = Some(limit);
                 self
             }
 
             /// Replaces the client's retry policy for this call.
-            #[must_use]
             pub fn retry(mut self, policy: $crate::RetryPolicy) -> Self {
                 self.options.retry = Some(policy);
                 self

@@ -35,10 +35,10 @@ impl Hasher {
         self.hashed += data.len();
         if let State::Here(hash) = &mut self.state {
             hash.update(data);
-            if self.hashed >= MUCH {
-                if let State::Here(hash) = std::mem::replace(&mut self.state, State::Moving) {
-                    self.state = Self::start(hash);
-                }
+            if self.hashed >= MUCH
+                && let State::Here(hash) = std::mem::replace(&mut self.state, State::Moving)
+            {
+                self.state = Self::start(hash);
             }
         } else if let State::Thread(sender, _) = &self.state {
             // Fails only when the thread has panicked, which `finish` reports.

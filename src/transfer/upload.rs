@@ -210,13 +210,11 @@ impl Feeding<'_> {
             Some(hasher) => Some(hasher.finish().await?),
             None => None,
         };
-        if let (Some(expected), Some(found)) = (&expected, &sha256) {
-            if !expected.eq_ignore_ascii_case(found) {
-                return Err(Error::new(
-                    ErrorKind::IntegrityMismatch,
-                    format!("the source has the SHA-256 {found}, expected was {expected}; nothing was stored"),
-                ));
-            }
+        if let (Some(expected), Some(found)) = (&expected, &sha256)
+            && !expected.eq_ignore_ascii_case(found)
+        {
+            let message = format!("the source has the SHA-256 {found}, expected was {expected}; nothing was stored");
+            return Err(Error::new(ErrorKind::IntegrityMismatch, message));
         }
         self.sent.push(Digest { size, sha256 });
         Ok(())

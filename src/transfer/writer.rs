@@ -46,10 +46,10 @@ impl<T> Feeder<T> {
     }
 
     fn drive(&mut self, cx: &mut Context<'_>) {
-        if self.outcome.is_none() {
-            if let Poll::Ready(outcome) = self.upload.as_mut().poll(cx) {
-                self.outcome = Some(outcome);
-            }
+        if self.outcome.is_none()
+            && let Poll::Ready(outcome) = self.upload.as_mut().poll(cx)
+        {
+            self.outcome = Some(outcome);
         }
     }
 
