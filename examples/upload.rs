@@ -72,7 +72,11 @@ async fn run() -> Result<(), Failure> {
         }
     }
     if failed == results.len() && created {
-        bucket.delete().await?;
+        // Nobody needs an empty bucket. That the uploads failed is the news, whatever becomes of this.
+        match bucket.delete().await {
+            Ok(()) => println!("bucket {} deleted again", bucket.id()),
+            Err(error) => common::tell(&error),
+        }
     }
     match failed {
         0 => Ok(()),
