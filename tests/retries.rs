@@ -1,0 +1,379 @@
+//! What is sent again, how often and when: counted on the server's side.
+
+mod support;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+use carbonfiles::{Client, ErrorKind, RetryPolicy, Source};
+use carbonfiles_testserver::{Fault, SeenRequest, TestServer};
+use support::{admin, bucket, builder, client, nobody, quick, seen, server, within};
+
+/// Requests whose body came, whole or in part: not those that announce one and send nothing of it, which ask what a
+/// broken upload would have been told.
+fn carried_out(server: &TestServer, method: &str) -> usize {
+    let real = |request: &&SeenRequest| request.method == method && request.body_bytes > 0;
+    server.requests().iter().filter(real).count()
+}
+
+#[tokio::test]
+async fn a_get_survives_one_503_and_one_reset() {
+    let server = server().await;
+    let client = admin(&server);
+    for fault in [Fault::status(503), Fault::status(502), Fault::status(504), Fault::status(429), Fault::reset()] {
+        server.clear_requests();
+        let fault = server.inject(fault);
+        within(client.buckets().list().send()).await.unwrap();
+        assert_eq!((fault.fired(), server.requests().len()), (1, 2), "{:?}", server.requests());
+    }
+    // Half of an answer is none.
+    for fault in [Fault::reset_response_after(10), Fault::close_response_after(10), Fault::lose_reply()] {
+        server.clear_requests();
+        let fault = server.inject(fault);
+        assert!(within(client.buckets().list().send()).await.unwrap().items.is_empty());
+        assert_eq!((fault.fired(), server.requests().len()), (1, 2));
+    }
+}
+
+#[tokio::test]
+async fn refusals_that_stay_are_not_asked_for_again() {
+    let server = server().await;
+    let client = admin(&server);
+    for status in [400, 401, 403, 404, 405, 409, 412, 413, 501, 507] {
+        server.clear_requests();
+        server.inject(Fault::status(status));
+        let error = within(client.buckets().list().send()).await.unwrap_err();
+        assert_eq!((error.status().unwrap().as_u16(), error.attempts()), (status, 1));
+        assert_eq!(server.requests().len(), 1, "{status}");
+    }
+}
+
+#[tokio::test]
+async fn attempts_are_counted_and_bounded() {
+    let server = server().await;
+    server.inject(Fault::status(503).body("busy").forever());
+    let error = within(admin(&server).health().send()).await.unwrap_err();
+    assert_eq!((error.kind(), error.attempts(), server.requests().len()), (ErrorKind::Server, 4, 4));
+    assert!(error.is_retryable() && error.to_string().contains("4 attempts"), "{error}");
+}
+
+#[tokio::test]
+async fn retry_after_is_waited_for() {
+    let server = server().await;
+    server.inject(Fault::status(503).header("retry-after", "1"));
+    let start = Instant::now();
+    within(admin(&server).health().send()).await.unwrap();
+    assert!(start.elapsed() >= Duration::from_secs(1), "{:?}", start.elapsed());
+    assert_eq!(server.requests().len(), 2);
+}
+
+#[tokio::test]
+async fn a_retry_after_above_the_cap_ends_the_call() {
+    let server = server().await;
+    server.inject(Fault::status(429).header("retry-after", "3600").forever());
+    let error = within(admin(&server).health().send()).await.unwrap_err();
+    assert_eq!((error.kind(), error.retry_after()), (ErrorKind::RateLimited, Some(Duration::from_secs(3600))));
+    assert_eq!((error.attempts(), server.requests().len()), (1, 1));
+    // So does one that would outlast the call.
+    server.clear_faults();
+    server.clear_requests();
+    server.inject(Fault::status(503).header("retry-after", "50").forever());
+    let error = within(admin(&server).health().timeout(Duration::from_secs(20)).send()).await.unwrap_err();
+    assert_eq!((error.kind(), server.requests().len()), (ErrorKind::Server, 1));
+}
+
+#[tokio::test]
+async fn a_put_of_bytes_survives_a_503() {
+    let server = server().await;
+    let bucket = bucket(&admin(&server)).await;
+    server.clear_requests();
+    server.inject(Fault::status(503).on("PUT", "/upload/stream"));
+    let done = within(bucket.file("a.txt").upload("hello".as_bytes()).send()).await.unwrap();
+    assert_eq!((done.size, carried_out(&server, "PUT")), (5, 2));
+}
+
+#[tokio::test]
+async fn a_file_survives_a_reset_half_way() {
+    let server = server().await;
+    let bucket = bucket(&admin(&server)).await;
+    let disk = tempfile::NamedTempFile::new().unwrap();
+    let data: Vec<u8> = (0..1 << 20).map(|i: u32| (i.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
+    std::fs::write(disk.path(), &data).unwrap();
+    server.clear_requests();
+    let fault = server.inject(Fault::reset_request_after(512 << 10).on("PUT", "/upload/stream"));
+    let done = within(bucket.files().upload(disk.path()).named("big.bin").send()).await.unwrap();
+    assert_eq!((done.size, fault.fired()), (1 << 20, 1));
+    let stored = bucket.file("big.bin").download().await.unwrap().bytes(2 << 20).await.unwrap();
+    assert!(stored == data);
+    let whole = |r: &&SeenRequest| r.method == "PUT" && r.body_bytes == 1 << 20;
+    assert_eq!(server.requests().iter().filter(whole).count(), 1, "sent whole once more, and once only");
+}
+
+#[tokio::test]
+async fn what_must_not_happen_twice_is_sent_once() {
+    let server = server().await;
+    let client = admin(&server);
+    let bucket = bucket(&client).await;
+    let file = bucket.file("log.txt");
+    file.upload("one\n".as_bytes()).await.unwrap();
+    for fault in [Fault::reset, Fault::lose_reply, || Fault::status(503), || Fault::status(504)] {
+        let start = || {
+            server.clear_requests();
+            server.inject(fault())
+        };
+        let once = |method: &str, error: carbonfiles::Error| {
+            assert!(matches!(error.kind(), ErrorKind::Interrupted | ErrorKind::Server), "{error:?}");
+            assert_eq!(error.attempts(), 1, "{error:?}");
+            assert!(carried_out(&server, method) <= 1, "{:?}", server.requests());
+        };
+        let struck = start();
+        once("POST", within(client.buckets().create("b").send()).await.unwrap_err());
+        assert_eq!((struck.fired(), server.requests().len()), (1, 1));
+        let struck = start();
+        once("PATCH", within(bucket.update().expires("30d").send()).await.unwrap_err());
+        assert_eq!((struck.fired(), server.requests().len()), (1, 1));
+        let struck = start();
+        once("POST", within(client.keys().create("k").send()).await.unwrap_err());
+        assert_eq!((struck.fired(), server.requests().len()), (1, 1));
+        let struck = start();
+        once("POST", within(bucket.upload_tokens().create().send()).await.unwrap_err());
+        assert_eq!((struck.fired(), server.requests().len()), (1, 1));
+        let struck = start();
+        once("POST", within(client.dashboard().create_token().send()).await.unwrap_err());
+        assert_eq!((struck.fired(), server.requests().len()), (1, 1));
+        let struck = start();
+        once("PATCH", within(file.append("two\n".as_bytes()).send()).await.unwrap_err());
+        assert_eq!(struck.fired(), 1);
+        let struck = start();
+        let raw = client.request(http::Method::POST, "/api/buckets").json(&serde_json::json!({"name": "raw"}));
+        once("POST", within(raw.send()).await.unwrap_err());
+        assert_eq!((struck.fired(), server.requests().len()), (1, 1));
+    }
+    // One of the four appends was committed, and its answer lost.
+    assert_eq!(file.get().await.unwrap().size, 8);
+    let names = client.buckets().list().await.unwrap().items;
+    assert_eq!(names.iter().filter(|bucket| bucket.name == "b").count(), 1);
+}
+
+#[tokio::test]
+async fn changes_that_may_happen_twice_are_sent_again() {
+    let server = server().await;
+    let client = admin(&server);
+    let bucket = bucket(&client).await;
+    let file = bucket.file("a.txt");
+    file.upload("abc".as_bytes()).await.unwrap();
+    for fault in [Fault::reset, Fault::lose_reply, || Fault::status(503)] {
+        let struck = server.inject(fault());
+        within(bucket.update().name("new").description("").send()).await.unwrap();
+        assert_eq!(struck.fired(), 1);
+        let struck = server.inject(fault());
+        assert_eq!(within(file.patch(3, "def".as_bytes()).send()).await.unwrap().size, 6);
+        assert_eq!(struck.fired(), 1);
+        let struck = server.inject(fault());
+        let raw = client.request(http::Method::PATCH, format!("/api/buckets/{}", bucket.id())).idempotent();
+        within(raw.json(&serde_json::json!({"name": "raw"})).send()).await.unwrap();
+        assert_eq!(struck.fired(), 1);
+    }
+}
+
+#[tokio::test]
+async fn a_deletion_whose_answer_was_lost_has_succeeded() {
+    let server = server().await;
+    let client = admin(&server);
+    let bucket = bucket(&client).await;
+    let file = bucket.file("a.txt");
+    let done = file.upload("x".as_bytes()).await.unwrap();
+    let key = client.keys().create("k").await.unwrap();
+    let short = client.short_url(done.short_code.as_deref().unwrap());
+
+    let lose = || {
+        server.clear_requests();
+        server.inject(Fault::lose_reply().on("DELETE", ""));
+    };
+    lose();
+    within(short.delete().send()).await.unwrap();
+    assert_eq!(server.requests().len(), 2);
+    lose();
+    within(file.delete().send()).await.unwrap();
+    assert_eq!(server.requests().len(), 2);
+    lose();
+    within(client.key(&key.prefix).revoke().send()).await.unwrap();
+    assert_eq!(server.requests().len(), 2);
+    lose();
+    within(bucket.delete().send()).await.unwrap();
+    assert_eq!(server.requests().len(), 2);
+    assert!(bucket.get_opt().await.unwrap().is_none());
+}
+
+#[tokio::test]
+async fn a_deletion_of_nothing_is_not_found() {
+    let server = server().await;
+    let client = admin(&server);
+    let bucket = bucket(&client).await;
+    server.clear_requests();
+    for error in [
+        within(bucket.file("none.txt").delete().send()).await.unwrap_err(),
+        within(client.bucket("nosuchbuck").delete().send()).await.unwrap_err(),
+        within(client.key("cf4_00000000").revoke().send()).await.unwrap_err(),
+        within(client.short_url("abcdef").delete().send()).await.unwrap_err(),
+    ] {
+        assert_eq!((error.kind(), error.attempts()), (ErrorKind::NotFound, 1));
+    }
+    assert_eq!(server.requests().len(), 4);
+    // The server did answer the first attempt: nothing was deleted by it.
+    server.inject(Fault::status(503));
+    let error = within(bucket.file("none.txt").delete().send()).await.unwrap_err();
+    assert_eq!((error.kind(), error.attempts()), (ErrorKind::NotFound, 2));
+}
+
+#[tokio::test]
+async fn an_upload_with_a_token_whose_answer_was_lost_costs_one_use() {
+    let server = server().await;
+    let admin = admin(&server);
+    let bucket = bucket(&admin).await;
+    for as_guest in [true, false] {
+        let token = bucket.upload_tokens().create().max_uploads(2).await.unwrap().token;
+        let uploader = if as_guest { client(&server, &token) } else { admin.clone() };
+        let upload = |name: &str, content: &'static str| {
+            let upload = uploader.bucket(bucket.id()).file(name).upload(content.as_bytes());
+            if as_guest { upload.send() } else { upload.upload_token(&token).send() }
+        };
+        server.clear_requests();
+        let lost = server.inject(Fault::lose_reply().on("PUT", "/upload/stream"));
+        let content = if as_guest { "guest" } else { "token" };
+        let done = within(upload("a.txt", content)).await.unwrap();
+        assert_eq!((done.size, lost.fired(), carried_out(&server, "PUT")), (5, 1, 1), "{:#?}", server.requests());
+        within(upload("b.txt", content)).await.unwrap();
+        let error = within(upload("c.txt", content)).await.unwrap_err();
+        assert_eq!((error.kind(), error.message()), (ErrorKind::PermissionDenied, "Invalid or expired upload token"));
+    }
+}
+
+#[tokio::test]
+async fn an_upload_with_a_token_that_never_arrived_is_sent_again() {
+    let server = server().await;
+    let bucket = bucket(&admin(&server)).await;
+    let token = bucket.upload_tokens().create().max_uploads(1).await.unwrap().token;
+    let guest = client(&server, &token);
+    server.inject(Fault::reset().on("PUT", "/upload/stream"));
+    within(guest.bucket(bucket.id()).file("a.txt").upload("x".as_bytes()).send()).await.unwrap();
+    assert_eq!(bucket.file("a.txt").get().await.unwrap().size, 1);
+}
+
+#[tokio::test]
+async fn a_source_that_reads_once_is_not_sent_again() {
+    let server = server().await;
+    let bucket = bucket(&admin(&server)).await;
+    for fault in [Fault::reset_request_after(1000), Fault::status(503), Fault::lose_reply()] {
+        server.clear_requests();
+        server.inject(fault.on("PUT", "/upload/stream"));
+        let source = Source::reader(std::io::Cursor::new(vec![7; 100_000])).size(100_000);
+        let error = within(bucket.file("once.bin").upload(source).send()).await.unwrap_err();
+        assert!(error.hint().is_some_and(|hint| hint.contains("only once")), "{error:?}");
+        assert_eq!((error.attempts(), carried_out(&server, "PUT")), (1, 1), "{:?}", server.requests());
+    }
+    // The same out of a factory is.
+    server.inject(Fault::reset_request_after(1000).on("PUT", "/upload/stream"));
+    let make = || std::future::ready(Ok::<_, std::io::Error>(Source::reader(std::io::Cursor::new(vec![7; 100_000]))));
+    let done = within(bucket.file("again.bin").upload(Source::factory(make)).send()).await.unwrap();
+    assert_eq!(done.size, 100_000);
+}
+
+#[tokio::test]
+async fn an_outage_is_not_multiplied() {
+    let server = server().await;
+    let client = admin(&server);
+    server.inject(Fault::status(503).forever());
+    for _ in 0..200 {
+        within(client.health().send()).await.unwrap_err();
+    }
+    let outage = server.requests().len();
+    assert!((200..=300).contains(&outage), "{outage} requests for 200 calls");
+    // Clones share the budget, and it is still empty.
+    server.clear_requests();
+    within(client.clone().health().send()).await.unwrap_err();
+    assert_eq!(server.requests().len(), 1);
+    // When the server is back, retrying comes back.
+    server.clear_faults();
+    for _ in 0..20 {
+        within(client.health().send()).await.unwrap();
+    }
+    server.inject(Fault::status(503));
+    within(client.health().send()).await.unwrap();
+}
+
+#[tokio::test]
+async fn never_is_never() {
+    let server = server().await;
+    let client = builder(server.url()).token(server.admin_key()).retry(RetryPolicy::never()).build().unwrap();
+    for fault in [Fault::status(503), Fault::reset(), Fault::lose_reply()] {
+        server.clear_requests();
+        server.inject(fault);
+        within(client.health().send()).await.unwrap_err();
+        assert_eq!(server.requests().len(), 1);
+    }
+    // A call's own policy wins, either way.
+    server.clear_requests();
+    server.inject(Fault::status(503).times(2));
+    within(client.health().retry(quick()).send()).await.unwrap();
+    assert_eq!(server.requests().len(), 3);
+    server.clear_requests();
+    server.inject(Fault::status(503).times(6));
+    within(admin(&server).health().retry(quick().attempts(7)).send()).await.unwrap();
+    assert_eq!(server.requests().len(), 7);
+    server.clear_requests();
+    server.inject(Fault::status(503));
+    within(admin(&server).health().retry(RetryPolicy::never()).send()).await.unwrap_err();
+    assert_eq!(server.requests().len(), 1);
+}
+
+/// The credential is asked for before each attempt, so its provider can do what should happen between two of them.
+fn client_that_starts_a_server_before_its_third_attempt(
+    address: std::net::SocketAddr,
+) -> (Client, Arc<AtomicU32>, Arc<tokio::sync::Mutex<Option<TestServer>>>) {
+    let (asked, started) = (Arc::new(AtomicU32::new(0)), Arc::new(tokio::sync::Mutex::new(None)));
+    let (count, slot) = (asked.clone(), started.clone());
+    let provide = move || {
+        let (attempt, slot) = (count.fetch_add(1, Ordering::SeqCst) + 1, slot.clone());
+        async move {
+            if attempt == 3 {
+                let server = TestServer::builder().address(address).admin_key("late").start().await?;
+                *slot.lock().await = Some(server);
+            }
+            Ok::<_, carbonfiles_testserver::StartError>("late")
+        }
+    };
+    let client = builder(&format!("http://{address}")).token_provider(provide).build().unwrap();
+    (client, asked, started)
+}
+
+#[tokio::test]
+async fn what_never_left_is_sent_when_the_server_comes_up() {
+    // Nothing was sent, so even a creation may go again.
+    let (client, asked, started) = client_that_starts_a_server_before_its_third_attempt(nobody().await);
+    let made = within(client.buckets().create("late").send()).await.unwrap();
+    assert_eq!((made.name.as_str(), asked.load(Ordering::SeqCst)), ("late", 3));
+    let server = started.lock().await.take().unwrap();
+    assert_eq!(seen(&server), ["POST /api/buckets"]);
+
+    let (client, asked, started) = client_that_starts_a_server_before_its_third_attempt(nobody().await);
+    let error = within(client.buckets().create("late").retry(quick().attempts(2)).send()).await.unwrap_err();
+    assert_eq!((error.kind(), error.attempts(), asked.load(Ordering::SeqCst)), (ErrorKind::Connect, 2, 2));
+    assert!(started.lock().await.is_none());
+}
+
+#[tokio::test]
+async fn a_server_that_restarts_between_calls_is_not_noticed() {
+    let server = server().await;
+    let client = admin(&server);
+    for round in 0..20 {
+        client.health().await.unwrap();
+        server.restart().await.unwrap();
+        // The pooled connection is dead: a creation may only go again because it never left.
+        let made = within(client.buckets().create(format!("b{round}")).send()).await;
+        let made = made.unwrap_or_else(|error| panic!("round {round}: {error:?}"));
+        assert_eq!(made.name, format!("b{round}"));
+    }
+    assert_eq!(client.buckets().list().await.unwrap().total, 20);
+}

@@ -1,0 +1,172 @@
+//! What several test binaries share: clients that don't wait between tries, and a server that answers with raw bytes.
+
+// Each binary uses a part of it.
+#![allow(dead_code)]
+
+use std::future::Future;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use carbonfiles::{Bucket, Client, ClientBuilder, RetryPolicy, Token};
+use carbonfiles_testserver::TestServer;
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinSet;
+
+/// A guard against tests that hang, never a measure.
+pub(crate) const GUARD: Duration = Duration::from_secs(60);
+
+pub(crate) async fn within<T>(work: impl Future<Output = T>) -> T {
+    tokio::time::timeout(GUARD, work).await.expect("it ends long before the guard does")
+}
+
+pub(crate) async fn server() -> TestServer {
+    TestServer::start().await.expect("the test server starts")
+}
+
+/// Retries as usual, almost without waiting.
+pub(crate) fn quick() -> RetryPolicy {
+    RetryPolicy::default().base_delay(Duration::from_millis(1))
+}
+
+/// A client of a server on this machine: whatever proxy the environment names is not for it.
+pub(crate) fn builder(url: &str) -> ClientBuilder {
+    Client::builder(url).retry(quick()).http(reqwest::ClientBuilder::no_proxy)
+}
+
+pub(crate) fn client(server: &TestServer, token: impl Into<Token>) -> Client {
+    builder(server.url()).token(token).build().unwrap()
+}
+
+pub(crate) fn admin(server: &TestServer) -> Client {
+    client(server, server.admin_key())
+}
+
+pub(crate) async fn bucket(client: &Client) -> Bucket {
+    let made = client.buckets().create("tests").await.unwrap();
+    client.bucket(&made.id)
+}
+
+/// The requests seen, as `METHOD target`.
+pub(crate) fn seen(server: &TestServer) -> Vec<String> {
+    server.requests().iter().map(|request| format!("{} {}", request.method, request.path)).collect()
+}
+
+/// An address where nothing listens.
+pub(crate) async fn nobody() -> std::net::SocketAddr {
+    TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap()
+}
+
+/// The head of a request, as it came.
+pub(crate) struct Head {
+    pub(crate) method: String,
+    pub(crate) target: String,
+    pub(crate) text: String,
+}
+
+/// What a [`RawServer`] does with a request.
+pub(crate) enum Answer {
+    /// Writes this and waits for the next request.
+    Bytes(Vec<u8>),
+    /// Writes this and closes.
+    ThenClose(Vec<u8>),
+    /// Writes this and keeps quiet until the client goes.
+    ThenSilence(Vec<u8>),
+    /// Writes the first once and the second for ever.
+    ThenEndless(Vec<u8>, Vec<u8>),
+}
+
+/// A server that writes bytes, HTTP or not.
+pub(crate) struct RawServer {
+    pub(crate) url: String,
+    written: Arc<AtomicU64>,
+    _accepting: JoinSet<()>,
+}
+
+impl RawServer {
+    pub(crate) async fn start(answer: impl Fn(&Head) -> Answer + Send + Sync + 'static) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let written = Arc::new(AtomicU64::new(0));
+        let (answer, count) = (Arc::new(answer), written.clone());
+        let mut accepting = JoinSet::new();
+        accepting.spawn(async move {
+            let mut connections = JoinSet::new();
+            while let Ok((socket, _)) = listener.accept().await {
+                let (answer, count) = (answer.clone(), count.clone());
+                connections.spawn(async move { serve(socket, &*answer, &count).await });
+            }
+        });
+        Self { url, written, _accepting: accepting }
+    }
+
+    /// Always the same answer, then the end of the connection.
+    pub(crate) async fn saying(answer: impl Into<Vec<u8>>) -> Self {
+        let answer = answer.into();
+        Self::start(move |_| Answer::ThenClose(answer.clone())).await
+    }
+
+    /// Bytes that clients, or the sockets' buffers, have taken so far.
+    pub(crate) fn written(&self) -> u64 {
+        self.written.load(Ordering::SeqCst)
+    }
+}
+
+async fn serve(socket: TcpStream, answer: &(impl Fn(&Head) -> Answer + ?Sized), count: &AtomicU64) {
+    let mut socket = BufReader::new(socket);
+    while let Some(head) = read_request(&mut socket).await {
+        let (bytes, then) = match answer(&head) {
+            Answer::Bytes(bytes) => (bytes, None),
+            Answer::ThenClose(bytes) => (bytes, Some(Vec::new())),
+            Answer::ThenSilence(bytes) => {
+                let _ = socket.write_all(&bytes).await;
+                let _ = socket.read(&mut [0; 1]).await;
+                return;
+            }
+            Answer::ThenEndless(bytes, more) => (bytes, Some(more)),
+        };
+        if socket.write_all(&bytes).await.is_err() {
+            return;
+        }
+        count.fetch_add(bytes.len() as u64, Ordering::SeqCst);
+        if let Some(more) = then {
+            while !more.is_empty() && socket.write_all(&more).await.is_ok() {
+                count.fetch_add(more.len() as u64, Ordering::SeqCst);
+            }
+            let _ = socket.shutdown().await;
+            return;
+        }
+    }
+}
+
+/// One request, its body (of known length) read and dropped.
+async fn read_request(socket: &mut BufReader<TcpStream>) -> Option<Head> {
+    let mut text = String::new();
+    loop {
+        let mut line = String::new();
+        if socket.read_line(&mut line).await.ok()? == 0 {
+            return None;
+        }
+        if line == "\r\n" {
+            break;
+        }
+        text += &line;
+    }
+    let length =
+        text.lines().filter_map(|line| line.split_once(':')).find(|(k, _)| k.eq_ignore_ascii_case("content-length"));
+    let mut body = vec![0; length.map_or(0, |(_, v)| v.trim().parse().unwrap())];
+    socket.read_exact(&mut body).await.ok()?;
+    let mut words = text.split(' ');
+    let (method, target) = (words.next()?.to_owned(), words.next()?.to_owned());
+    Some(Head { method, target, text })
+}
+
+/// A whole HTTP answer with a body of known length.
+pub(crate) fn answer(status: u16, headers: &str, body: &[u8]) -> Vec<u8> {
+    // A 204 has neither.
+    let length = if status == 204 { String::new() } else { format!("Content-Length: {}\r\n", body.len()) };
+    let mut bytes = format!("HTTP/1.1 {status} X\r\n{headers}{length}\r\n").into_bytes();
+    bytes.extend_from_slice(body);
+    bytes
+}

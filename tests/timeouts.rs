@@ -1,0 +1,237 @@
+//! Time limits: which one ends what, and what none of them ends.
+
+mod support;
+
+use std::time::{Duration, Instant};
+
+use carbonfiles::{Client, Error, ErrorKind, RetryPolicy, Source, TimeoutPhase, Timeouts};
+use carbonfiles_testserver::{Fault, TestServer};
+use futures::{StreamExt, stream};
+use support::{Answer, RawServer, admin, bucket, builder, server, within};
+use tokio::net::{TcpSocket, TcpStream};
+
+const SHORT: Duration = Duration::from_millis(300);
+
+fn impatient(server: &TestServer, set: impl FnOnce(&mut Timeouts)) -> Client {
+    let mut timeouts = Timeouts::default();
+    set(&mut timeouts);
+    builder(server.url()).token(server.admin_key()).timeouts(timeouts).build().unwrap()
+}
+
+/// The error is that of the limit, came no sooner than it allows, and is not tried again.
+#[track_caller]
+fn assert_timed_out(error: &Error, phase: TimeoutPhase, limit: Duration) {
+    assert_eq!((error.kind(), error.attempts()), (ErrorKind::Timeout(phase), 1), "{error:?}");
+    assert!(error.is_timeout() && error.is_retryable());
+    assert!(error.elapsed().unwrap() >= limit, "{error:?}");
+}
+
+#[tokio::test]
+async fn an_answer_that_does_not_come() {
+    let server = server().await;
+    let bucket = bucket(&admin(&server)).await;
+    bucket.file("a.txt").upload("x".as_bytes()).await.unwrap();
+    let stalled = server.inject(Fault::stall_headers().forever());
+    server.clear_requests();
+
+    let client = impatient(&server, |t| t.response = SHORT);
+    assert_timed_out(&within(client.health().send()).await.unwrap_err(), TimeoutPhase::Response, SHORT);
+    let call = admin(&server).buckets().create("b").response_timeout(SHORT);
+    assert_timed_out(&within(call.send()).await.unwrap_err(), TimeoutPhase::Response, SHORT);
+    // The short form of the setting is for slow calls too.
+    let client = builder(server.url()).token(server.admin_key()).response_timeout(SHORT).idle_timeout(SHORT);
+    let client = client.build().unwrap();
+    let file = client.bucket(bucket.id()).file("a.txt");
+    assert_timed_out(&within(file.verify().send()).await.unwrap_err(), TimeoutPhase::Response, SHORT);
+    assert_timed_out(&within(file.download().send()).await.unwrap_err(), TimeoutPhase::Response, SHORT);
+    assert_timed_out(&within(file.upload("y".as_bytes()).send()).await.unwrap_err(), TimeoutPhase::Response, SHORT);
+    assert_timed_out(&within(file.append("y".as_bytes()).send()).await.unwrap_err(), TimeoutPhase::Response, SHORT);
+    assert_eq!((stalled.fired(), server.requests().len()), (6, 6));
+}
+
+#[tokio::test]
+async fn slow_calls_have_a_limit_of_their_own() {
+    let server = server().await;
+    let bucket = bucket(&admin(&server)).await;
+    bucket.file("a.txt").upload("x".as_bytes()).await.unwrap();
+    let stalled = server.inject(Fault::stall_headers().times(2));
+    let client = impatient(&server, |t| t.response = SHORT);
+    let file = client.bucket(bucket.id()).file("a.txt");
+    let (slow, quick) = (file.verify().send(), async {
+        stalled.fired_at_least(1).await;
+        let error = client.health().await.unwrap_err();
+        stalled.release();
+        error
+    });
+    let (slow, quick) = within(async { tokio::join!(slow, quick) }).await;
+    assert_timed_out(&quick, TimeoutPhase::Response, SHORT);
+    assert!(slow.unwrap().valid, "it outlasted a call with the shorter limit");
+}
+
+#[tokio::test]
+async fn the_defaults_survive_a_server_that_thinks() {
+    let defaults = Timeouts::default();
+    let longest_thought = Duration::from_secs(8);
+    assert!(defaults.response > 3 * longest_thought && defaults.slow_response >= defaults.response);
+    assert!(defaults.idle > 3 * longest_thought && defaults.total.is_none());
+    // A client with a limit gives up on the same server while one with the defaults goes on waiting.
+    let server = server().await;
+    let stalled = server.inject(Fault::stall_headers().times(2));
+    let (patient, hasty) = (admin(&server), impatient(&server, |t| t.response = Duration::from_secs(1)));
+    let (patient, ()) = within(async {
+        tokio::join!(patient.health().send(), async {
+            stalled.fired_at_least(1).await;
+            let error = hasty.health().await.unwrap_err();
+            assert_timed_out(&error, TimeoutPhase::Response, Duration::from_secs(1));
+            stalled.release();
+        })
+    })
+    .await;
+    assert_eq!(patient.unwrap().db, "ok");
+    assert_eq!(server.requests().len(), 2);
+}
+
+#[tokio::test]
+async fn an_answer_that_stands_still() {
+    let server = server().await;
+    let bucket = bucket(&admin(&server)).await;
+    bucket.file("a.bin").upload(vec![7; 300_000]).await.unwrap();
+    let _stalled = server.inject(Fault::stall_response_after(10).forever());
+    server.clear_requests();
+
+    let client = impatient(&server, |t| t.idle = SHORT);
+    assert_timed_out(&within(client.buckets().list().send()).await.unwrap_err(), TimeoutPhase::Receive, SHORT);
+    let call = admin(&server).buckets().list().idle_timeout(SHORT);
+    assert_timed_out(&within(call.send()).await.unwrap_err(), TimeoutPhase::Receive, SHORT);
+    assert_eq!(server.requests().len(), 2);
+
+    // A download says it where its body is read, as often as its policy asks for.
+    let file = client.bucket(bucket.id()).file("a.bin");
+    let download = within(file.download().retry(RetryPolicy::never()).send()).await.unwrap();
+    let error = within(download.bytes(1 << 20)).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Timeout(TimeoutPhase::Receive), "{error:?}");
+    let download = within(file.download().retry(RetryPolicy::never()).send()).await.unwrap();
+    let error = within(download.stream().collect::<Vec<_>>()).await.pop().unwrap().unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Timeout(TimeoutPhase::Receive), "{error:?}");
+    assert_eq!(server.requests().len(), 4);
+}
+
+#[tokio::test]
+async fn a_download_that_stood_still_goes_on() {
+    let server = server().await;
+    let bucket = bucket(&admin(&server)).await;
+    let data: Vec<u8> = (0..300_000u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
+    bucket.file("a.bin").upload(data.clone()).await.unwrap();
+    let stalled = server.inject(Fault::stall_response_after(1000).on("GET", "/content"));
+    let download = within(bucket.file("a.bin").download().idle_timeout(SHORT).send()).await.unwrap();
+    assert!(within(download.bytes(1 << 20)).await.unwrap() == data);
+    assert_eq!(stalled.fired(), 1);
+}
+
+#[tokio::test]
+async fn a_connection_that_takes_no_more() {
+    let server = server().await;
+    let bucket = bucket(&admin(&server)).await;
+    let stalled = server.inject(Fault::stall_request_after(1000).on("PUT", "/upload/stream").forever());
+    let endless = || Source::stream(stream::repeat_with(|| Ok::<_, std::io::Error>(vec![7; 1 << 20])));
+    let hasty = impatient(&server, |t| t.idle = SHORT);
+    let by_client = hasty.bucket(bucket.id()).file("a.bin").upload(endless());
+    assert_timed_out(&within(by_client.send()).await.unwrap_err(), TimeoutPhase::Send, SHORT);
+    let by_call = bucket.file("a.bin").upload(endless()).idle_timeout(SHORT);
+    let error = within(by_call.send()).await.unwrap_err();
+    assert_timed_out(&error, TimeoutPhase::Send, SHORT);
+    assert!(error.bytes_sent() > 0);
+    assert_eq!(stalled.fired(), 2);
+    assert!(bucket.file("a.bin").get_opt().await.unwrap().is_none());
+}
+
+#[tokio::test]
+async fn a_source_may_take_its_time() {
+    let server = TestServer::builder().slow_body_grace(support::GUARD).start().await.unwrap();
+    let bucket = bucket(&admin(&server)).await;
+    let client = builder(server.url()).token(server.admin_key()).idle_timeout(SHORT).response_timeout(SHORT);
+    let file = client.build().unwrap().bucket(bucket.id()).file("slow.bin");
+    for size in [None, Some(3000)] {
+        let start = Instant::now();
+        // The pause is what is tested: it outlasts both limits.
+        let pausing = stream::iter([0, 1, 2]).then(|at| async move {
+            tokio::time::sleep(2 * SHORT).await;
+            Ok::<_, std::io::Error>(vec![at; 1000])
+        });
+        let source = Source::stream(pausing);
+        let source = size.into_iter().fold(source, Source::size);
+        assert_eq!(within(file.upload(source).send()).await.unwrap().size, 3000);
+        assert!(start.elapsed() >= 6 * SHORT);
+    }
+}
+
+#[tokio::test]
+async fn a_call_as_a_whole() {
+    let server = server().await;
+    let bucket = bucket(&admin(&server)).await;
+    let file = bucket.file("a.bin");
+    file.upload(vec![7; 1 << 20]).await.unwrap();
+
+    // A slow answer: every piece comes in time, the whole does not.
+    let slow = server.inject(Fault::slow(100_000).on("GET", "").forever());
+    let download = within(file.download().timeout(SHORT).send()).await.unwrap();
+    let error = within(download.bytes(2 << 20)).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Timeout(TimeoutPhase::Total), "{error:?}");
+    assert!(error.elapsed().is_some() && slow.fired() >= 1);
+    server.clear_faults();
+
+    // A slow request body.
+    server.inject(Fault::slow(100_000).on("PUT", "").forever());
+    let hasty = impatient(&server, |t| t.total = Some(SHORT));
+    let error = within(hasty.bucket(bucket.id()).file("b.bin").upload(vec![7; 8 << 20]).send()).await.unwrap_err();
+    assert_timed_out(&error, TimeoutPhase::Total, SHORT);
+    server.clear_faults();
+
+    // No answer at all, and one that goes on for ever.
+    server.inject(Fault::stall_headers());
+    assert_timed_out(&within(hasty.health().send()).await.unwrap_err(), TimeoutPhase::Total, SHORT);
+    let endless = RawServer::start(|_| {
+        Answer::ThenEndless(b"HTTP/1.1 200 X\r\nTransfer-Encoding: chunked\r\n\r\n".to_vec(), b"1\r\n \r\n".to_vec())
+    })
+    .await;
+    let call = builder(&endless.url).build().unwrap().health().timeout(SHORT);
+    assert_timed_out(&within(call.send()).await.unwrap_err(), TimeoutPhase::Total, SHORT);
+}
+
+#[tokio::test]
+async fn the_total_includes_retries() {
+    let server = server().await;
+    server.inject(Fault::status(503).forever());
+    let policy = RetryPolicy::default()
+        .attempts(1_000_000)
+        .base_delay(Duration::from_millis(20))
+        .max_delay(Duration::from_millis(20));
+    let start = Instant::now();
+    let error = within(admin(&server).health().retry(policy).timeout(SHORT).send()).await.unwrap_err();
+    // The server's own words are worth more than the limit that ended the trying.
+    assert!(matches!(error.kind(), ErrorKind::Server | ErrorKind::Timeout(TimeoutPhase::Total)), "{error:?}");
+    assert!(error.attempts() > 1 && start.elapsed() < Duration::from_secs(20), "{error:?}");
+}
+
+#[tokio::test]
+async fn a_connection_that_is_not_accepted() {
+    // A listener that accepts nobody; once its queue is full, the system lets no more in.
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let listener = socket.listen(1).unwrap();
+    let address = listener.local_addr().unwrap();
+    let mut queue = Vec::new();
+    while let Ok(Ok(queued)) = tokio::time::timeout(SHORT, TcpStream::connect(address)).await {
+        queue.push(queued);
+        assert!(queue.len() < 1000, "the queue is never full");
+    }
+    let client =
+        builder(&format!("http://{address}")).retry(RetryPolicy::never()).connect_timeout(SHORT).build().unwrap();
+    let error = within(client.health().send()).await.unwrap_err();
+    assert_timed_out(&error, TimeoutPhase::Connect, SHORT);
+    assert!(error.is_connect() && error.bytes_sent() == 0);
+    // Nothing was sent, so it is tried again, whatever it is.
+    let call = client.buckets().create("b").retry(support::quick().attempts(2));
+    let error = within(call.send()).await.unwrap_err();
+    assert_eq!((error.kind(), error.attempts()), (ErrorKind::Timeout(TimeoutPhase::Connect), 2));
+}

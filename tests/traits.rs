@@ -1,0 +1,262 @@
+//! What the compiler can promise: calls that can be spawned, handles that can be kept anywhere, nothing that grows.
+
+mod support;
+
+use std::sync::Arc;
+
+use carbonfiles::buckets::{
+    CreateBucket, DeleteBucket, DownloadZip, GetBucket, GetBucketOpt, GetSummary, HeadZip, ListAllBuckets, ListBuckets,
+    UpdateBucket,
+};
+use carbonfiles::files::{
+    Append, DeleteFile, DownloadFile, DownloadFileTo, GetFile, GetFileOpt, HeadFile, ListAllFiles, ListDirectory,
+    ListFiles, ListStable, ListTree, ListTreeEntries, Patch, TreeEntry, Upload, UploadMultipart, UploadWriter,
+    VerifyFile,
+};
+use carbonfiles::keys::{CreateKey, GetKeyUsage, ListAllKeys, ListKeys, RevokeKey};
+use carbonfiles::models::{
+    BucketDetails, BucketInfo, BucketSort, DashboardUser, DirectoryInfo, DirectoryListing, Extra, FileInfo, FileSort,
+    Health, HealthStatus, KeyInfo, KeySort, KeyUsage, NewDashboardToken, NewKey, NewUploadToken, Order, OwnerStats,
+    Secret, Stats, TreePage, UploadedFile, Verification,
+};
+use carbonfiles::{
+    Access, Bucket, Buckets, Call, Check, Client, ClientBuilder, ContentInfo, CreateDashboardToken, CreateUploadToken,
+    Dashboard, DeleteShortUrl, Download, DownloadReader, DownloadStream, Downloaded, Error, ErrorKind, Expiry, File,
+    FilePath, Files, GetDashboardUser, GetHealth, GetStats, Items, Key, Keys, Page, Phase, Progress, RawRequest,
+    ResolveShortUrl, RetryPolicy, ShortUrl, ShortUrlTarget, ShortUrls, Source, TimeoutPhase, Timeouts, Token,
+    UploadTokens,
+};
+use futures::{Stream, StreamExt, TryStreamExt};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use std::fmt::Debug;
+use tokio::io::{AsyncRead, AsyncWrite};
+
+const fn handle<T: Clone + Debug + Send + Sync + Unpin + 'static>() {}
+const fn model<T: Clone + Debug + PartialEq + Serialize + DeserializeOwned + Send + Sync + Unpin + 'static>() {}
+const fn value<T: Clone + Debug + PartialEq + Send + Sync + Unpin + 'static>() {}
+const fn builder<T: IntoFuture<IntoFuture: Send + 'static> + Debug + Send + Sync + Unpin + 'static>() {}
+/// One that may own a reader, a stream or a callback, which need not be `Sync`.
+const fn transfer<T: IntoFuture<IntoFuture: Send + 'static> + Debug + Send + Unpin + 'static>() {}
+const fn stream<T: Stream + Debug + Send + Unpin + 'static>() {}
+const fn send<T: Debug + Send + Unpin + 'static>() {}
+
+const _: () = {
+    handle::<Client>();
+    handle::<Buckets>();
+    handle::<Bucket>();
+    handle::<Files>();
+    handle::<File>();
+    handle::<Keys>();
+    handle::<Key>();
+    handle::<UploadTokens>();
+    handle::<Dashboard>();
+    handle::<ShortUrls>();
+    handle::<ShortUrl>();
+
+    builder::<CreateBucket>();
+    builder::<DeleteBucket>();
+    builder::<GetBucket>();
+    builder::<GetBucketOpt>();
+    builder::<GetSummary>();
+    builder::<HeadZip>();
+    builder::<ListBuckets>();
+    builder::<UpdateBucket>();
+    builder::<DeleteFile>();
+    builder::<GetFile>();
+    builder::<GetFileOpt>();
+    builder::<HeadFile>();
+    builder::<ListDirectory>();
+    builder::<ListFiles>();
+    builder::<ListTree>();
+    builder::<VerifyFile>();
+    builder::<CreateKey>();
+    builder::<GetKeyUsage>();
+    builder::<ListKeys>();
+    builder::<RevokeKey>();
+    builder::<Check>();
+    builder::<CreateDashboardToken>();
+    builder::<GetDashboardUser>();
+    builder::<GetHealth>();
+    builder::<GetStats>();
+    builder::<CreateUploadToken>();
+    builder::<ResolveShortUrl>();
+    builder::<DeleteShortUrl>();
+    builder::<RawRequest>();
+    transfer::<Upload<'static>>();
+    transfer::<UploadMultipart<'static>>();
+    transfer::<Append<'static>>();
+    transfer::<Patch<'static>>();
+    transfer::<DownloadFile<'static>>();
+    transfer::<DownloadFile<'static, Option<Download<'static>>>>();
+    transfer::<DownloadFileTo<'static>>();
+    transfer::<DownloadZip<'static>>();
+
+    stream::<ListAllBuckets>();
+    stream::<ListAllFiles>();
+    stream::<ListAllKeys>();
+    stream::<ListStable>();
+    stream::<ListTreeEntries>();
+    stream::<Items<FileInfo>>();
+    stream::<DownloadStream<'static>>();
+
+    send::<Call<'static, FileInfo>>();
+    send::<Download<'static>>();
+    send::<DownloadReader<'static>>();
+    send::<Source<'static>>();
+    send::<UploadWriter>();
+    send::<ClientBuilder>();
+
+    model::<BucketInfo>();
+    model::<BucketDetails>();
+    model::<DashboardUser>();
+    model::<DirectoryInfo>();
+    model::<DirectoryListing>();
+    model::<Extra>();
+    model::<FileInfo>();
+    model::<Health>();
+    model::<HealthStatus>();
+    model::<KeyInfo>();
+    model::<KeyUsage>();
+    model::<NewDashboardToken>();
+    model::<NewKey>();
+    model::<NewUploadToken>();
+    model::<OwnerStats>();
+    model::<Secret>();
+    model::<Stats>();
+    model::<TreePage>();
+    model::<UploadedFile>();
+    model::<Verification>();
+    model::<Page<FileInfo>>();
+    model::<FilePath>();
+
+    value::<Access>();
+    value::<BucketSort>();
+    value::<FileSort>();
+    value::<KeySort>();
+    value::<Order>();
+    value::<ContentInfo>();
+    value::<Downloaded>();
+    value::<ErrorKind>();
+    value::<TimeoutPhase>();
+    value::<Expiry>();
+    value::<Phase>();
+    value::<Progress>();
+    value::<RetryPolicy>();
+    value::<ShortUrlTarget>();
+    value::<Timeouts>();
+    value::<Token>();
+    value::<TreeEntry>();
+
+    const fn error<T: std::error::Error + Send + Sync + Unpin + 'static>() {}
+    error::<Error>();
+    const fn reads<T: AsyncRead>() {}
+    reads::<DownloadReader<'static>>();
+    const fn writes<T: AsyncWrite>() {}
+    writes::<UploadWriter>();
+};
+
+/// A result should cost as little as what it holds.
+#[test]
+fn errors_and_handles_are_small() {
+    let word = size_of::<usize>();
+    assert_eq!(size_of::<Error>(), word);
+    assert_eq!(size_of::<carbonfiles::Result<()>>(), word);
+    assert_eq!(size_of::<Client>(), word);
+    assert!(size_of::<Bucket>() <= 3 * word && size_of::<File>() <= 5 * word);
+    assert_eq!(size_of::<Call<'static, FileInfo>>(), 2 * word);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_call_can_be_spawned() {
+    let server = support::server().await;
+    let client = support::admin(&server);
+    let bucket = support::bucket(&client).await;
+    let file = bucket.file("a.txt");
+    tokio::spawn(file.upload("hello".as_bytes()).progress(|_| {}).send()).await.unwrap().unwrap();
+    tokio::spawn(file.append(tokio::io::empty().pipe()).send()).await.unwrap().unwrap();
+    let got = tokio::spawn(file.get().into_future()).await.unwrap().unwrap();
+    assert_eq!(got.size, 5);
+    let (items, bytes) = tokio::join!(
+        tokio::spawn(bucket.files().list_all().items().try_collect::<Vec<_>>()),
+        tokio::spawn(async move { file.download().await?.bytes(10).await }),
+    );
+    assert_eq!((items.unwrap().unwrap().len(), bytes.unwrap().unwrap()), (1, "hello".into()));
+    let mut set = tokio::task::JoinSet::new();
+    for n in 0..64 {
+        let client = client.clone();
+        set.spawn(async move { client.buckets().create(format!("b{n}")).send().await });
+    }
+    assert!(set.join_all().await.iter().all(Result::is_ok));
+}
+
+trait Pipe: AsyncRead + Send + Unpin + Sized + 'static {
+    fn pipe(self) -> Source<'static> {
+        Source::reader(self)
+    }
+}
+
+impl<R: AsyncRead + Send + Unpin + 'static> Pipe for R {}
+
+#[tokio::test]
+async fn sources_and_callbacks_may_borrow() {
+    let server = support::server().await;
+    let bucket = support::bucket(&support::admin(&server)).await;
+    let mut reader = std::io::Cursor::new(b"borrowed".to_vec());
+    let mut last = 0;
+    let upload = bucket.file("a.txt").upload(Source::reader(&mut reader)).progress(|progress| last = progress.sent);
+    upload.await.unwrap();
+    assert_eq!((last, reader.position()), (8, 8));
+}
+
+/// Clones share one pool, and nothing of a call is left when it is done or dropped.
+#[tokio::test]
+async fn nothing_piles_up() {
+    let server = support::server().await;
+    let client = support::admin(&server);
+    let bucket = support::bucket(&client).await;
+    bucket.file("a.txt").upload("x".as_bytes()).await.unwrap();
+    let before = server.connections();
+    for _ in 0..200 {
+        let client = client.clone();
+        let file = client.buckets()[bucket.id()].files()["a.txt"].clone();
+        file.get().await.unwrap();
+    }
+    assert!(server.connections() <= before + 1, "{} connections", server.connections());
+
+    // A call that is not polled, or dropped half way, is not there.
+    server.clear_requests();
+    drop(client.buckets().create("never").send());
+    assert_eq!(server.requests(), []);
+    let tasks = || tokio::runtime::Handle::current().metrics().num_alive_tasks();
+    drop(bucket.files().list_all().limit(1).next().await);
+    let few = tasks();
+    for _ in 0..50 {
+        bucket.files().list_all().limit(1).next().await.unwrap().unwrap();
+        bucket.file("a.txt").download().await.unwrap();
+    }
+    // Connections of downloads that were not read end with them, soon.
+    support::within(async {
+        while tasks() > few + 5 {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+
+    // A collection lends each handle once, however often it is asked for.
+    let buckets = client.buckets();
+    let first: *const Bucket = &buckets["one"];
+    assert!((0..1000).all(|_| std::ptr::eq(first, &buckets["one"])));
+    assert!(!std::ptr::eq(first, &buckets.clone()["one"]));
+    // Handles of one client, from many threads.
+    let shared = Arc::new(buckets);
+    let threads: Vec<_> = (0..8)
+        .map(|n| {
+            let shared = shared.clone();
+            std::thread::spawn(move || {
+                (0..1000).all(|i| shared[&format!("{}", (i + n) % 50)].id() == format!("{}", (i + n) % 50))
+            })
+        })
+        .collect();
+    assert!(threads.into_iter().all(|thread| thread.join().unwrap()));
+}
