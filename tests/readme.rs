@@ -135,7 +135,7 @@ async fn client() -> Outcome {
 #[tokio::test]
 async fn check() -> Outcome {
     let place = Place::new().await?;
-    let client = &place.client;
+    let client = place.client.clone();
     // snippet: check
     use carbonfiles::Access;
 
@@ -155,7 +155,7 @@ async fn check() -> Outcome {
 #[tokio::test]
 async fn buckets() -> Outcome {
     let place = Place::new().await?;
-    let client = &place.client;
+    let client = place.client.clone();
     // snippet: buckets
     use carbonfiles::Expiry;
     use carbonfiles::models::{BucketSort, Order};
@@ -330,7 +330,7 @@ async fn listings() -> Outcome {
 #[tokio::test]
 async fn one_file() -> Outcome {
     let place = Place::new().await?;
-    let client = &place.client;
+    let client = place.client.clone();
     let file = place.file("docs/notes.txt").await?;
     // snippet: one_file
     let info = file.get().await?; // or get_opt(), which gives None where there is no such file
@@ -344,7 +344,7 @@ async fn one_file() -> Outcome {
 
     println!("{}", file.url()?); // public, absolute
     println!("{}", file.attachment_url()?); // browsers save it
-    println!("{:?}", info.short_link(client));
+    println!("{:?}", info.short_link(&client));
 
     file.delete().await?;
     // end
@@ -355,7 +355,7 @@ async fn one_file() -> Outcome {
 #[tokio::test]
 async fn guests() -> Outcome {
     let place = Place::new().await?;
-    let (client, bucket) = (&place.client, &place.bucket);
+    let (client, bucket) = (place.client.clone(), place.bucket.clone());
     // snippet: guests
     use carbonfiles::Client;
 
@@ -373,7 +373,7 @@ async fn guests() -> Outcome {
 #[tokio::test]
 async fn admin() -> Outcome {
     let place = Place::new().await?;
-    let client = &place.client;
+    let client = place.client.clone();
     let store = |key: &str| assert!(key.starts_with("cf4_"));
     // snippet: admin
     let key = client.keys().create("build server").await?;
@@ -396,7 +396,7 @@ async fn admin() -> Outcome {
 #[tokio::test]
 async fn short_urls() -> Outcome {
     let place = Place::new().await?;
-    let client = &place.client;
+    let client = place.client.clone();
     let file = place.file("docs/short.txt").await?;
     let info = file.get().await?;
     // snippet: short_urls
@@ -415,7 +415,7 @@ async fn short_urls() -> Outcome {
 #[tokio::test]
 async fn raw() -> Outcome {
     let place = Place::new().await?;
-    let client = &place.client;
+    let client = place.client.clone();
     // snippet: raw
     let answer =
         client.request(http::Method::GET, "/api/buckets").query("limit", "1").header("x-request-id", "42").await?;
@@ -428,7 +428,7 @@ async fn raw() -> Outcome {
 #[tokio::test]
 async fn errors() -> Outcome {
     let place = Place::new().await?;
-    let client = &place.client;
+    let client = place.client.clone();
     // snippet: errors
     use carbonfiles::{ErrorKind, RetryPolicy};
     use std::time::Duration;
