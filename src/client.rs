@@ -1,6 +1,7 @@
 //! The entry point: a client and its builder.
 
 use std::future::Future;
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::{HeaderMap, HeaderValue, Method, header};
@@ -18,6 +19,7 @@ use crate::raw::RawRequest;
 use crate::refusal::CarbonFiles;
 use crate::short_urls::{ShortUrl, ShortUrls};
 use crate::stats::GetStats;
+use crate::transfer::Turns;
 
 /// A client of one CarbonFiles server. Cloning it is cheap; clones share the connection pool and the retry budget.
 ///
@@ -30,6 +32,8 @@ use crate::stats::GetStats;
 #[derive(Clone)]
 pub struct Client {
     pub(crate) transport: Transport,
+    /// Which of this client's uploads wait for one another.
+    pub(crate) turns: Arc<Turns>,
 }
 
 impl Client {
@@ -330,7 +334,7 @@ impl ClientBuilder {
             timeouts: self.timeouts,
             dialect: &CarbonFiles,
         });
-        Ok(Client { transport })
+        Ok(Client { transport, turns: Arc::default() })
     }
 }
 

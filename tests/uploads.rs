@@ -354,3 +354,36 @@ async fn several_files_in_one_request() {
     assert!(bucket.files().upload_multipart().await.unwrap_err().is_invalid_input());
     assert!(bucket.files().upload_multipart().file("../x", vec![]).await.unwrap_err().is_invalid_input());
 }
+
+/// Wire description, section 13: together, equal first contents and equal new paths are 500s on this server, and appends are lost.
+#[tokio::test]
+async fn uploads_of_one_client_do_not_race_each_other() {
+    let server = TestServer::builder().commit_time(std::time::Duration::from_millis(20)).start().await.unwrap();
+    let bucket = bucket(&admin(&server)).await;
+    let upload = |i: usize| {
+        let bucket = &bucket;
+        // 60 equal, 40 empty, 40 to one path, 60 of their own.
+        let (path, data) = match i % 10 {
+            0..3 => (format!("equal/{i}"), b"equal".to_vec()),
+            3..5 => (format!("empty/ü{i}"), Vec::new()),
+            5..7 => ("one path".to_owned(), format!("version {i}").into_bytes()),
+            _ => (format!("own/{i}"), format!("content {i}").into_bytes()),
+        };
+        async move {
+            let source = if i % 4 == 0 { Source::reader(std::io::Cursor::new(data)) } else { data.into() };
+            bucket.file(&path).upload(source).await.map(drop)
+        }
+    };
+    server.clear_requests();
+    stream::iter(0..200).map(upload).buffer_unordered(32).try_collect::<()>().await.unwrap();
+    let seen = server.requests();
+    assert!(seen.iter().all(|r| r.status == Some(201.try_into().unwrap())), "{seen:?}");
+    assert_eq!(seen.len(), 200);
+    assert_eq!(bucket.files().list().await.unwrap().total, 60 + 40 + 1 + 60);
+
+    let log = bucket.file("log");
+    log.upload(&b""[..]).await.unwrap();
+    let line = |i: usize| log.append(format!("line {i:03}\n").into_bytes()).send();
+    stream::iter(0..50).map(line).buffer_unordered(16).try_collect::<Vec<_>>().await.unwrap();
+    assert_eq!(log.get().await.unwrap().size, 50 * 9);
+}

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Method, header};
 
 use super::File;
+use super::upload::path_turn;
 use crate::auth::Token;
 use crate::error::Result;
 use crate::http::{Authorization, CallOptions, Replay, Request, awaitable};
@@ -79,7 +80,9 @@ impl<'a> Change<'a> {
         };
         let request = request.authorization(self.token.map_or(Authorization::Upload, Authorization::UploadToken));
         let part = Part { prefix: Bytes::new(), source: self.source, expected: None };
-        let mut body = UploadBody::new(vec![part], Bytes::new(), false, Reporter::new(self.progress, self.interval));
+        let reporter = Reporter::new(self.progress, self.interval);
+        let mut body = UploadBody::new(vec![part], Bytes::new(), false, reporter, None);
+        let _turn = path_turn(&self.file.bucket, &self.file.checked_path()?).await;
         let info = self.file.client().transport.send_body(&request, &mut body).await?.json()?;
         body.done();
         Ok(info)

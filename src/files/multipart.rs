@@ -1,6 +1,6 @@
 //! `POST /api/buckets/{id}/upload`: several files in one request, and names that no other route takes.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::fmt;
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use bytes::Bytes;
 use http::{HeaderValue, Method, header};
 
 use super::Files;
-use super::upload::{authorize, check};
+use super::upload::{authorize, check, path_turn};
 use crate::auth::Token;
 use crate::buckets::Bucket;
 use crate::error::{Error, ErrorKind, Result};
@@ -107,12 +107,17 @@ impl<'a> UploadMultipart<'a> {
         }
         let framing = Framing::new();
         let request = framing.request(&self.bucket)?;
+        // In one order for all, so that no two wait for each other.
+        let mut _turns = Vec::with_capacity(self.files.len());
+        for path in self.files.iter().map(|(path, _)| path).collect::<BTreeSet<_>>() {
+            _turns.push(path_turn(&self.bucket, path).await);
+        }
         let mut parts = Vec::with_capacity(self.files.len());
         for (at, (path, source)) in self.files.into_iter().enumerate() {
             parts.push(Part { prefix: framing.prefix(&path, at == 0), source, expected: None });
         }
         let reporter = Reporter::new(self.progress, self.interval);
-        let mut body = UploadBody::new(parts, framing.suffix(), self.verify, reporter);
+        let mut body = UploadBody::new(parts, framing.suffix(), self.verify, reporter, None);
         let request = authorize(request, &self.bucket, self.token).await?.options(self.options);
         let answer = self.bucket.client().transport.send_body(&request, &mut body).await?;
         let uploaded = answer.json::<UploadResponse>()?.uploaded;

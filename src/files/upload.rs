@@ -15,7 +15,7 @@ use crate::error::{Error, ErrorKind, Fate, Result};
 use crate::file_path::{FilePath, encode_segment};
 use crate::http::{Authorization, CallOptions, Replay, Request, awaitable};
 use crate::models::{FileInfo, UploadResponse, UploadedFile};
-use crate::transfer::{Callback, Digest, PROGRESS_INTERVAL, Part, Progress, Reporter, Source, UploadBody};
+use crate::transfer::{Callback, Digest, PROGRESS_INTERVAL, Part, Progress, Reporter, Source, Turn, UploadBody};
 
 impl Files {
     /// Uploads a file from disk. Its name in the bucket is the last part of its path, unless
@@ -105,7 +105,8 @@ impl<'a> Upload<'a> {
     }
 
     /// Whether the content is hashed on the way and compared with what the server stored. It is, by default; beyond
-    /// 1 MiB a thread does it.
+    /// 1 MiB a thread does it. The hash also keeps uploads of equal contents by one client from racing each other, which
+    /// this server answers with 500 (wire description section 13).
     pub fn verify(mut self, verify: bool) -> Self {
         self.verify = verify;
         self
@@ -126,7 +127,9 @@ impl<'a> Upload<'a> {
         let (request, prefix, suffix) = route(&self.bucket, &path)?;
         let part = Part { prefix, source: self.source, expected: self.expected };
         let reporter = Reporter::new(self.progress, self.interval);
-        let mut body = UploadBody::new(vec![part], suffix, self.verify, reporter);
+        let mut body =
+            UploadBody::new(vec![part], suffix, self.verify, reporter, Some(self.bucket.client().turns.clone()));
+        let _turn = path_turn(&self.bucket, &path).await;
         let request = authorize(request, &self.bucket, self.token).await?.options(self.options);
         let answer = send(&self.bucket, &path, &request, &mut body).await?;
         let digest = body.sent().first();
@@ -160,6 +163,11 @@ fn route(bucket: &Bucket, path: &FilePath) -> Result<(Request, Bytes, Bytes)> {
     }
     let framing = Framing::new();
     Ok((framing.request(bucket)?, framing.prefix(path, true), framing.suffix()))
+}
+
+/// Uploads and changes of one file go one after another.
+pub(super) async fn path_turn(bucket: &Bucket, path: &FilePath) -> Turn {
+    bucket.client().turns.wait(format!("{}/{path}", bucket.id())).await
 }
 
 /// An upload with an upload token costs a use, so it is not simply sent again.

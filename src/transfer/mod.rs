@@ -7,6 +7,7 @@ mod progress;
 mod reading;
 mod source;
 mod to_file;
+mod turns;
 mod upload;
 mod writer;
 
@@ -18,6 +19,7 @@ pub use progress::{Phase, Progress};
 pub use source::Source;
 pub use to_file::Downloaded;
 pub(crate) use to_file::save;
+pub(crate) use turns::{Turn, Turns};
 pub(crate) use upload::{Digest, Part, UploadBody};
 pub(crate) use writer::Feeder;
 

@@ -11,6 +11,7 @@ use super::hashing::Hasher;
 use super::progress::{Phase, Reporter};
 use super::reading::Reading;
 use super::source::Source;
+use super::turns::{Turn, Turns};
 use crate::error::{Error, ErrorKind, Result};
 use crate::http::body::{BodySender, Feed, Gauge, Outgoing, RequestBody, channel};
 
@@ -38,11 +39,22 @@ pub(crate) struct UploadBody<'a> {
     reporter: Reporter<'a>,
     sent: Vec<Digest>,
     gauge: Arc<Gauge>,
+    /// With which other uploads this one must not end; `None` where nothing new is stored.
+    turns: Option<Arc<Turns>>,
+    /// Held from before the last bytes until the answer.
+    turn: Option<Turn>,
 }
 
 impl<'a> UploadBody<'a> {
-    pub(crate) fn new(parts: Vec<Part<'a>>, suffix: Bytes, hash: bool, reporter: Reporter<'a>) -> Self {
-        Self { parts, suffix, hash, reporter, sent: Vec::new(), gauge: Arc::new(Gauge::new()) }
+    pub(crate) fn new(
+        parts: Vec<Part<'a>>,
+        suffix: Bytes,
+        hash: bool,
+        reporter: Reporter<'a>,
+        turns: Option<Arc<Turns>>,
+    ) -> Self {
+        let gauge = Arc::new(Gauge::new());
+        Self { parts, suffix, hash, reporter, sent: Vec::new(), gauge, turns, turn: None }
     }
 
     /// What the last attempt sent, part by part; all of them once it has succeeded.
@@ -57,6 +69,9 @@ impl<'a> UploadBody<'a> {
 
     /// Reports that all is done.
     pub(crate) fn done(&mut self) {
+        if let Some(turn) = self.turn.take() {
+            turn.done();
+        }
         let bytes = self.sent.iter().map(|part| part.size).sum();
         self.reporter.done(bytes);
     }
@@ -65,6 +80,7 @@ impl<'a> UploadBody<'a> {
         let gauge = Arc::new(Gauge::new());
         self.gauge = gauge.clone();
         self.sent.clear();
+        self.turn = None;
         let mut opened = Vec::with_capacity(self.parts.len());
         let (mut content, mut framing) = (Some(0), self.suffix.len() as u64);
         for part in &mut self.parts {
@@ -83,11 +99,14 @@ impl<'a> UploadBody<'a> {
             suffix: self.suffix.clone(),
             hash: self.hash,
             sent: &mut self.sent,
+            turns: self.turns.as_deref(),
+            turn: &mut self.turn,
             marks: Marks::default(),
         };
         if length == Some(0) {
             // The head alone completes such a request, so there is nothing to hold back: the checks come first.
             feeding.check_empty(opened).await?;
+            feeding.take_turn().await;
             gauge.end_at_once();
             return Ok(Outgoing { body: Bytes::new().into(), length, feed: None });
         }
@@ -153,6 +172,8 @@ struct Feeding<'s> {
     suffix: Bytes,
     hash: bool,
     sent: &'s mut Vec<Digest>,
+    turns: Option<&'s Turns>,
+    turn: &'s mut Option<Turn>,
     marks: Marks,
 }
 
@@ -170,10 +191,22 @@ impl Feeding<'_> {
             self.marks.content_ends_at(offset);
         }
         if !self.suffix.is_empty() {
+            self.take_turn().await;
             sender.data(self.suffix.clone()).await;
         }
+        self.take_turn().await;
         sender.end().await;
         Ok(())
+    }
+
+    /// Before the bytes that complete the body: not together with another body of the same content.
+    ///
+    /// Without a hash there is nothing to tell contents by. A body of several parts takes no turn: it would have to hold one
+    /// while it waits for the next, and two of them could wait for each other.
+    async fn take_turn(&mut self) {
+        if let ([Digest { sha256: Some(hash), .. }], None, Some(turns)) = (&self.sent[..], &self.turn, self.turns) {
+            *self.turn = Some(turns.wait_briefly(hash.clone()).await);
+        }
     }
 
     /// Sends one part; gives its size. Where the part's last bytes complete the body, they wait for the checks.
@@ -200,6 +233,7 @@ impl Feeding<'_> {
         }
         self.finish_part(part.expected, count, hasher).await?;
         if let Some(held) = held {
+            self.take_turn().await;
             sender.data(held).await;
         }
         Ok(count)

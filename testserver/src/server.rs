@@ -45,6 +45,7 @@ impl Default for Builder {
                 jwt_secret: None,
                 max_upload_size: 0,
                 slow_body_grace: Duration::from_secs(5),
+                commit_time: Duration::from_millis(2),
                 defects: Defects::default(),
                 origins: Origins::Any,
             },
@@ -89,6 +90,13 @@ impl Builder {
     /// How long a body may be slow before it is a 408; 5 seconds, unless told otherwise.
     pub fn slow_body_grace(mut self, grace: Duration) -> Self {
         self.config.slow_body_grace = grace;
+        self
+    }
+
+    /// How long an upload takes from its last byte to its being stored, while others are under way: the time in which
+    /// they race. 2 milliseconds, as the real server, unless told otherwise.
+    pub fn commit_time(mut self, time: Duration) -> Self {
+        self.config.commit_time = time;
         self
     }
 

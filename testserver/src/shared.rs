@@ -1,6 +1,6 @@
 //! What all connections of a server share.
 
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -23,6 +23,7 @@ pub(crate) struct Config {
     pub(crate) jwt_secret: Option<String>,
     pub(crate) max_upload_size: u64,
     pub(crate) slow_body_grace: Duration,
+    pub(crate) commit_time: Duration,
     pub(crate) defects: Defects,
     pub(crate) origins: Origins,
 }
@@ -36,7 +37,18 @@ pub(crate) struct Shared {
     pub(crate) script: Script,
     pub(crate) connections: AtomicU64,
     pub(crate) started: Mutex<DateTime<Utc>>,
+    /// Uploads under way.
+    uploads: AtomicUsize,
     state: Mutex<State>,
+}
+
+/// An upload under way.
+pub(crate) struct Uploading(Arc<Shared>);
+
+impl Drop for Uploading {
+    fn drop(&mut self) {
+        self.0.uploads.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 impl Shared {
@@ -51,6 +63,7 @@ impl Shared {
             script: Script::default(),
             connections: AtomicU64::new(0),
             started: Mutex::new(started),
+            uploads: AtomicUsize::new(0),
             state: Mutex::new(state),
         })
     }
@@ -58,6 +71,19 @@ impl Shared {
     /// The state. Held for look-ups and commits only, never while bytes move.
     pub(crate) fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn uploading(self: &Arc<Self>) -> Uploading {
+        self.uploads.fetch_add(1, Ordering::Relaxed);
+        Uploading(Arc::clone(self))
+    }
+
+    /// The time between the last byte of an upload and its being stored, in which another can overtake it. Alone there is
+    /// none to overtake it, so it does not wait.
+    pub(crate) async fn commit_time(&self) {
+        if self.defects().upload_races && self.uploads.load(Ordering::Relaxed) > 1 {
+            tokio::time::sleep(self.config.commit_time).await;
+        }
     }
 
     pub(crate) fn now(&self) -> DateTime<Utc> {

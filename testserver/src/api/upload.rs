@@ -42,8 +42,11 @@ pub(super) async fn stream(exchange: &mut Exchange, id: &str) -> Result<Reply, R
     let filename = exchange.query.first("filename").filter(|name| !name.is_empty());
     let filename = filename.ok_or_else(|| Refusal::invalid("filename query parameter is required"))?;
     let path = stored_path(filename)?;
-    let arrival = exchange.shared.state().arrive(id, path.clone());
+    let _uploading = exchange.shared.uploading();
+    let mut arrival = exchange.shared.state().arrive(id, path.clone());
     let (hash, blob) = take_in(exchange).await?;
+    exchange.shared.state().has_read(&mut arrival);
+    exchange.shared.commit_time().await;
     let view = {
         let mut state = exchange.shared.state();
         let view = state.commit(&arrival, hash, blob, exchange.shared.now())?;
@@ -80,6 +83,8 @@ pub(super) fn is_sendable(value: &str) -> bool {
 pub(super) async fn multipart(exchange: &mut Exchange, id: &str) -> Result<Reply, Refusal> {
     let token = admit(exchange, id)?;
     let boundary = multipart::boundary(exchange.header(CONTENT_TYPE).unwrap_or_default())?;
+    let shared = std::sync::Arc::clone(&exchange.shared);
+    let _uploading = shared.uploading();
     let mut parts = Multipart::new(&mut exchange.body, &boundary);
     let mut uploaded = Vec::new();
     while let Some(disposition) = parts.next_part().await? {
@@ -89,13 +94,15 @@ pub(super) async fn multipart(exchange: &mut Exchange, id: &str) -> Result<Reply
         let Some(path) = part_path(names)? else {
             continue;
         };
-        let arrival = exchange.shared.state().arrive(id, stored_path(&path)?);
-        let mut writer = BlobWriter::new(&exchange.shared.vault);
+        let mut arrival = shared.state().arrive(id, stored_path(&path)?);
+        let mut writer = BlobWriter::new(&shared.vault);
         while let Some(bytes) = parts.chunk().await? {
             writer.write(&bytes).await.map_err(|_| Refusal::Unhandled)?;
         }
         let (hash, blob) = writer.finish().await.map_err(|_| Refusal::Unhandled)?;
-        uploaded.push(exchange.shared.state().commit(&arrival, hash, blob, exchange.shared.now())?);
+        shared.state().has_read(&mut arrival);
+        shared.commit_time().await;
+        uploaded.push(shared.state().commit(&arrival, hash, blob, shared.now())?);
     }
     if let Some(token) = token {
         exchange.shared.state().charge_token(&token, uploaded.len());

@@ -15,11 +15,19 @@ pub(crate) struct Arrival {
     pub(crate) path: String,
     /// Everything with a greater row happened while this upload was under way.
     row: u64,
+    /// Everything with a greater row happened after its last byte, which is when the server looks for equal contents.
+    read: u64,
 }
 
 impl State {
     pub(crate) fn arrive(&mut self, bucket_id: &str, path: String) -> Arrival {
-        Arrival { bucket_id: bucket_id.to_owned(), path, row: self.next_row() }
+        let row = self.next_row();
+        Arrival { bucket_id: bucket_id.to_owned(), path, row, read: row }
+    }
+
+    /// Its last byte has come.
+    pub(crate) fn has_read(&mut self, arrival: &mut Arrival) {
+        arrival.read = self.next_row();
     }
 
     /// Stores what has arrived. Only a commit that nothing has overtaken succeeds.
@@ -81,7 +89,7 @@ impl State {
             }
             return Err(Refusal::Unhandled);
         }
-        if known_since.is_some_and(|since| since > arrival.row) {
+        if known_since.is_some_and(|since| since > arrival.read) {
             return Err(Refusal::Unhandled);
         }
         Ok(())
