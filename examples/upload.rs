@@ -8,7 +8,7 @@
 #[allow(dead_code, reason = "each example uses a part of it")]
 mod common;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -122,39 +122,23 @@ fn jobs(files: Vec<PathBuf>) -> Result<Vec<Job>, Failure> {
 
 /// Uploads everything; the results are in the order of the jobs. One that fails does not stop the others.
 async fn upload_all(files: &Files, jobs: Vec<Job>) -> Vec<(PathBuf, carbonfiles::Result<UploadedFile>)> {
-    // The server can fail when the same new bytes come twice at once. Files of one size go one after another, because
-    // they may be equal.
     let bars = Bars::new();
-    let mut lanes = BTreeMap::<u64, Vec<(usize, Job)>>::new();
-    for (at, job) in jobs.into_iter().enumerate() {
+    for job in &jobs {
         // What can't be looked at can't be read either: the upload will say so.
-        let size = std::fs::metadata(&job.local).map_or(0, |found| found.len());
-        bars.expect(size);
-        lanes.entry(size).or_default().push((at, job));
+        bars.expect(std::fs::metadata(&job.local).map_or(0, |found| found.len()));
     }
-
-    let lanes = lanes.into_values().map(|lane| upload_in_turn(files, lane, &bars));
-    let mut results: Vec<_> = stream::iter(lanes).buffer_unordered(AT_ONCE).flat_map(stream::iter).collect().await;
+    let results = stream::iter(jobs).map(|job| upload(files, job, &bars)).buffered(AT_ONCE).collect().await;
     bars.finish();
-    results.sort_by_key(|(at, ..)| *at);
-    results.into_iter().map(|(_, path, result)| (path, result)).collect()
+    results
 }
 
-async fn upload_in_turn(
-    files: &Files,
-    lane: Vec<(usize, Job)>,
-    bars: &Bars,
-) -> Vec<(usize, PathBuf, carbonfiles::Result<UploadedFile>)> {
-    let mut results = Vec::new();
-    for (at, job) in lane {
-        let mut bar = bars.start(job.name.as_str());
-        let result = files.upload(&job.local).named(&job.name).progress(|progress| bar.show(progress)).await;
-        if result.is_err() {
-            bar.fail();
-        }
-        results.push((at, job.local, result));
+async fn upload(files: &Files, job: Job, bars: &Bars) -> (PathBuf, carbonfiles::Result<UploadedFile>) {
+    let mut bar = bars.start(job.name.as_str());
+    let result = files.upload(&job.local).named(&job.name).progress(|progress| bar.show(progress)).await;
+    if result.is_err() {
+        bar.fail();
     }
-    results
+    (job.local, result)
 }
 
 struct Options {

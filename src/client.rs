@@ -54,7 +54,8 @@ impl Client {
         Self::builder(url).build()
     }
 
-    /// Takes the server from `CARBONFILES_URL` and the credential, if any, from `CARBONFILES_TOKEN`.
+    /// Takes the server from `CARBONFILES_URL` and the credential from `CARBONFILES_TOKEN`; where that is not set, or
+    /// empty, the client is anonymous.
     ///
     /// # Errors
     /// `InvalidInput` where the URL is missing or either of them is not usable.
@@ -64,6 +65,7 @@ impl Client {
         })?;
         let builder = Self::builder(url);
         match std::env::var("CARBONFILES_TOKEN") {
+            Ok(token) if token.is_empty() => builder.build(),
             Ok(token) => builder.token(token).build(),
             Err(std::env::VarError::NotPresent) => builder.build(),
             Err(std::env::VarError::NotUnicode(_)) => Err(Error::invalid_input("CARBONFILES_TOKEN", "it is not UTF-8")),

@@ -110,7 +110,7 @@ pub use crate::dashboard::{CreateDashboardToken, Dashboard, GetDashboardUser};
 pub use crate::error::{Error, ErrorKind, Result, TimeoutPhase};
 pub use crate::expiry::Expiry;
 pub use crate::file_path::FilePath;
-pub use crate::files::{File, Files};
+pub use crate::files::{File, Files, TreeEntry};
 pub use crate::health::GetHealth;
 pub use crate::http::{RetryPolicy, Timeouts};
 pub use crate::keys::{Key, Keys};
@@ -120,3 +120,4 @@ pub use crate::short_urls::{DeleteShortUrl, ResolveShortUrl, ShortUrl, ShortUrlT
 pub use crate::stats::GetStats;
 pub use crate::transfer::{ContentInfo, Download, DownloadReader, DownloadStream, Downloaded, Phase, Progress, Source};
 pub use crate::upload_tokens::{CreateUploadToken, UploadTokens};
+pub use ::http::{Method, StatusCode};

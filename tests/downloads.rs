@@ -240,7 +240,7 @@ async fn the_target_is_handled_with_care() {
     let _ = first.await;
     fault.release();
     // The writing thread removes the .part file when it notices that its download has gone.
-    while folder.path().join("x.part").exists() {
+    while folder.path().join("x.carbonfiles.part").exists() {
         tokio::task::yield_now().await;
     }
     file.download_to(&target).await.unwrap();
@@ -266,4 +266,19 @@ async fn zip_is_a_valid_archive() {
     assert_eq!(String::from_utf8(listed.stdout).unwrap().trim(), "docs/|a.txt|docs/ü.bin");
     let head = bucket.head_zip().await.unwrap();
     assert_eq!(head.content_type.as_deref(), Some("application/zip"));
+}
+
+#[tokio::test]
+async fn files_of_the_users_own_beside_the_target_stay_and_long_names_fit() {
+    let (_server, bucket) = setup().await;
+    let name = "n".repeat(255);
+    bucket.file(&name).upload("content".as_bytes()).await.unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let own = folder.path().join("notes.part");
+    std::fs::write(&own, "mine").unwrap();
+    for target in ["notes", &name] {
+        bucket.file(&name).download_to(folder.path().join(target)).await.unwrap();
+    }
+    assert_eq!(std::fs::read(own).unwrap(), b"mine");
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 3);
 }

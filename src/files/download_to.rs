@@ -11,7 +11,7 @@ use crate::http::{CallOptions, awaitable};
 use crate::transfer::{Downloaded, Progress, save};
 
 impl File {
-    /// Downloads the content into a file: written to `<target>.part`, continued after a cut, checked against the
+    /// Downloads the content into a file: written to `<target>.carbonfiles.part`, continued after a cut, checked against the
     /// server's SHA-256, synced, and renamed. Until then an existing target stays as it is.
     ///
     /// Dropping the call removes the `.part` file. Two downloads into one target at once: the second is a `Conflict`.

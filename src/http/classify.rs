@@ -32,8 +32,18 @@ pub(crate) fn exchange_error(cause: reqwest::Error) -> Error {
 
 /// Names the system's own word for it where there is one: "connection refused" is what a user looks for.
 fn describe(message: &str, cause: &reqwest::Error) -> String {
+    use io::ErrorKind as Kind;
     match find::<io::Error>(cause).map(io::Error::kind) {
-        Some(kind) if kind != io::ErrorKind::Other => format!("{message}: {kind}"),
+        Some(
+            kind @ (Kind::ConnectionRefused
+            | Kind::ConnectionReset
+            | Kind::ConnectionAborted
+            | Kind::BrokenPipe
+            | Kind::UnexpectedEof
+            | Kind::HostUnreachable
+            | Kind::NetworkUnreachable
+            | Kind::TimedOut),
+        ) => format!("{message}: {kind}"),
         _ => message.into(),
     }
 }

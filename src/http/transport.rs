@@ -90,7 +90,11 @@ impl Transport {
                     .with_fate(Fate::Unknown))
             }),
         };
-        answer.map_err(|e| e.with_request(call.exchange(request).context()))
+        answer.map_err(|error| match (error.fate(), error.kind()) {
+            // It belongs to an argument or a source: nothing was sent anywhere.
+            (Fate::NeverSent, ErrorKind::InvalidInput) => error,
+            _ => error.with_request(call.exchange(request).context()),
+        })
     }
 
     async fn attempts(&self, request: &Request, body: &mut dyn RequestBody, call: &mut Call) -> Result<Response> {

@@ -1,14 +1,17 @@
 //! A download into a file: written beside the target, synced, and renamed onto it when it is whole.
 
+use std::ffi::{OsStr, OsString};
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
+use sha2::{Digest, Sha256};
 use tokio::sync::mpsc;
 use tokio::task::{JoinHandle, spawn_blocking};
 
 use super::download::Download;
+use super::hashing::hex;
 use crate::error::{Error, ErrorKind, Result};
 
 /// A file that was downloaded.
@@ -41,7 +44,7 @@ pub(crate) async fn save(download: Download<'_>, target: &Path, overwrite: bool)
     Ok(Downloaded { path: target.to_owned(), size: body.received(), verified_sha256, etag })
 }
 
-/// A thread that writes chunks to `<target>.part`. Unless it is told to finish, it removes the file when its sender is
+/// A thread that writes chunks to `<target>.carbonfiles.part`. Unless it is told to finish, it removes the file when its sender is
 /// dropped: on an error, or when the download is cancelled.
 struct PartFile {
     commands: mpsc::Sender<Command>,
@@ -111,9 +114,7 @@ impl Opened {
         if !overwrite && target.exists() {
             return Err(exists(&target));
         }
-        let mut part_name = name.to_owned();
-        part_name.push(".part");
-        let part = target.with_file_name(part_name);
+        let part = target.with_file_name(part_name(name));
         let file = OpenOptions::new()
             .write(true)
             .create(true)
@@ -172,6 +173,20 @@ impl Drop for Opened {
             let _ = std::fs::remove_file(&self.part);
         }
     }
+}
+
+/// A name beside the target that nobody else uses, and that is not too long for a file system where the target's is not.
+fn part_name(name: &OsStr) -> OsString {
+    const LONGEST: usize = 200;
+    let mut part = OsString::new();
+    if name.len() <= LONGEST {
+        part.push(name);
+    } else {
+        let hash = Sha256::digest(name.as_encoded_bytes());
+        part.push(hex(&hash));
+    }
+    part.push(".carbonfiles.part");
+    part
 }
 
 fn exists(target: &Path) -> Error {

@@ -41,11 +41,18 @@ async fn the_loser_of_new_bytes_may_come_again() {
     // Long enough that both bodies are whole before either is stored.
     let server = TestServer::builder().commit_time(Duration::from_secs(1)).start().await.unwrap();
     let bucket = bucket(&server, "1d").await;
-    let both = tokio::join!(put(&server, &bucket, "x0", b"same bytes"), put(&server, &bucket, "x1", b"same bytes"));
-    let mut statuses = [both.0.status, both.1.status];
+    let mut open = [
+        started(&server, "PUT", &upload(&bucket, "x0"), 10, b"s").await,
+        started(&server, "PUT", &upload(&bucket, "x1"), 10, b"s").await,
+    ];
+    for client in &mut open {
+        client.write(b"ame bytes").await.unwrap();
+    }
+    let [first, second] = &mut open;
+    let mut statuses = [first.answer("PUT").await.unwrap().status, second.answer("PUT").await.unwrap().status];
     statuses.sort_unstable();
     assert_eq!(statuses, [201, 500]);
-    let again = put(&server, &bucket, "x1", b"same bytes").await;
+    let again = put(&server, &bucket, "x2", b"same bytes").await;
     assert_eq!((again.status, &again.json()["uploaded"][0]["deduplicated"]), (201, &true.into()));
 }
 
