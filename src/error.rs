@@ -279,9 +279,9 @@ impl Error {
     fn line(&self) -> String {
         use fmt::Write;
         let inner = &self.0;
-        let mut line = inner.message.clone();
+        let mut line = inner.message.replace(['\n', '\t'], " ");
         if let Some(hint) = &inner.hint {
-            let _ = write!(line, ". {hint}");
+            let _ = write!(line, ". {}", hint.replace(['\n', '\t'], " "));
         }
         let mut notes = Vec::new();
         if let Some(status) = inner.status {

@@ -11,12 +11,15 @@ pub(crate) struct CarbonFiles;
 #[derive(Deserialize)]
 struct Refusal {
     error: String,
-    hint: Option<String>,
+    /// Not worth losing the error for, whatever it is.
+    hint: Option<serde_json::Value>,
 }
 
 impl Dialect for CarbonFiles {
     fn decode(&self, status: StatusCode, _: &HeaderMap, body: &[u8]) -> Decoded {
+        let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
         let Ok(Refusal { error, hint }) = serde_json::from_slice(body) else { return Decoded::default() };
+        let hint = hint.and_then(|hint| hint.as_str().map(str::to_owned));
         // The server never answers 401 to a bad credential: it takes the caller for anonymous, and says this.
         let kind = (status == StatusCode::FORBIDDEN && error == "Authentication required")
             .then_some(ErrorKind::Unauthenticated);

@@ -282,3 +282,30 @@ async fn files_of_the_users_own_beside_the_target_stay_and_long_names_fit() {
     assert_eq!(std::fs::read(own).unwrap(), b"mine");
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 3);
 }
+
+#[tokio::test]
+async fn the_limit_of_a_call_is_for_all_of_its_parts_together() {
+    let (server, bucket) = setup().await;
+    let file = bucket.file("x.bin");
+    file.upload(pattern(3_000_000)).await.unwrap();
+    server.inject(Fault::reset_response_after(100_000).on("GET", CONTENT).forever());
+    let start = std::time::Instant::now();
+    // Each part makes headway, so without the limit it would go on to its end, thirty parts later.
+    let policy = RetryPolicy::default().base_delay(Duration::from_millis(200));
+    let download = file.download().timeout(Duration::from_millis(300)).retry(policy).await.unwrap();
+    assert!(download.bytes(3_000_000).await.is_err());
+    assert!(start.elapsed() < Duration::from_secs(60));
+    assert!(gets(&server) < 25, "{}", gets(&server));
+}
+
+#[tokio::test]
+async fn a_server_that_gives_crumbs_is_not_asked_for_ever() {
+    let (server, bucket) = setup().await;
+    let file = bucket.file("x.bin");
+    file.upload(pattern(1_000_000)).await.unwrap();
+    server.inject(Fault::reset_response_after(1000).on("GET", CONTENT).forever());
+    server.clear_requests();
+    let error = file.download().await.unwrap().bytes(1_000_000).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Interrupted);
+    assert_eq!(gets(&server), 4);
+}

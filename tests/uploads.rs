@@ -404,3 +404,16 @@ async fn a_server_that_works_on_it_is_waited_for_and_the_progress_says_so() {
     phases.dedup();
     assert_eq!(phases, [Phase::Sending, Phase::Waiting, Phase::Done]);
 }
+
+#[tokio::test]
+async fn a_server_that_repeats_the_token_does_not_make_the_error_tell_it() {
+    let server = server().await;
+    let bucket = bucket(&admin(&server)).await;
+    let token = bucket.upload_tokens().create().await.unwrap().token;
+    let guest = Client::builder(server.url()).token(&token).retry(RetryPolicy::never()).build().unwrap();
+    let told = format!("<p>cannot PUT /upload/stream?token={}</p>", token.expose());
+    server.inject(Fault::status(502).body(told).on("PUT", "/upload/stream"));
+    let error = guest.bucket(bucket.id()).file("x").upload(vec![1]).await.unwrap_err();
+    assert!(error.message().contains("cannot PUT"), "{error}");
+    assert!(!format!("{error} {error:?}").contains(token.expose()), "{error:?}");
+}

@@ -43,8 +43,7 @@ impl Files {
         }
     }
 
-    fn list_request(&self, mut window: Window, sort: Option<FileSort>, options: CallOptions) -> Result<Request> {
-        window.limit = window.limit.map(|limit| limit.min(MOST_ROWS));
+    fn list_request(&self, window: Window, sort: Option<FileSort>, options: CallOptions) -> Result<Request> {
         let request = Request::get(self.bucket.route("/files")?).options(options);
         Ok(window.apply(request).query_opt("sort", sort.map(FileSort::as_str)))
     }
@@ -69,7 +68,7 @@ impl ListFiles {
     }
 
     async fn run(self) -> Result<Page<FileInfo>> {
-        let request = self.files.list_request(self.window.checked()?, self.sort, self.options)?;
+        let request = self.files.list_request(clamped(self.window).checked()?, self.sort, self.options)?;
         self.files.client().transport.send(request).await?.json()
     }
 }
@@ -99,10 +98,9 @@ impl ListAllFiles {
     }
 
     fn start(&self) -> BoxStream<'static, Result<Page<FileInfo>>> {
-        let (files, sort, options, mut window) = (self.files.clone(), self.sort, self.options.clone(), self.window);
-        window.limit = window.limit.map(|limit| limit.min(MOST_ROWS));
+        let (files, sort, options) = (self.files.clone(), self.sort, self.options.clone());
         paging::by_offset(
-            window,
+            clamped(self.window),
             |file: &FileInfo| &file.path,
             move |window| {
                 let (files, options) = (files.clone(), options.clone());
@@ -113,3 +111,7 @@ impl ListAllFiles {
 }
 
 pages!(ListAllFiles => FileInfo);
+
+fn clamped(window: Window) -> Window {
+    Window { limit: window.limit.map(|limit| limit.min(MOST_ROWS)), ..window }
+}

@@ -177,7 +177,7 @@ pub(super) async fn authorize(request: Request, bucket: &Bucket, token: Option<T
         None => bucket.client().transport.config().credentials.token().await?.is_some_and(|t| t.is_upload_token()),
     };
     let request = request.authorization(token.map_or(Authorization::Upload, Authorization::UploadToken));
-    Ok(request.slow().lasting_500().replay(if counted { Replay::Never } else { Replay::Safe }))
+    Ok(request.slow().lasting_500().refused_early().replay(if counted { Replay::Never } else { Replay::Safe }))
 }
 
 /// Sends an upload, and looks at the server where sending it again is not plainly right: after a 500, which may have

@@ -130,18 +130,14 @@ pub(crate) struct BodySender(mpsc::Sender<Piece>);
 impl BodySender {
     /// Waits until there is room. When the transport has gone, it waits for ever.
     pub(crate) async fn data(&self, data: Bytes) {
-        self.piece(Piece::Data(data)).await;
-    }
-
-    /// Says that the body is complete.
-    pub(crate) async fn end(self) {
-        self.piece(Piece::End).await;
-    }
-
-    async fn piece(&self, piece: Piece) {
-        if self.0.send(piece).await.is_err() {
+        if self.0.send(Piece::Data(data)).await.is_err() {
             std::future::pending::<()>().await;
         }
+    }
+
+    /// Says that the body is complete. A transport that knew the length may have gone already.
+    pub(crate) async fn end(self) {
+        let _ = self.0.send(Piece::End).await;
     }
 }
 

@@ -30,6 +30,13 @@ pub(crate) fn exchange_error(cause: reqwest::Error) -> Error {
     Error::new(kind, describe(message, &cause)).with_fate(fate).caused_by(cause)
 }
 
+/// Whether it was the writing that failed: then an answer may have been there, unread.
+pub(crate) fn is_write_failure(cause: &reqwest::Error) -> bool {
+    // hyper has no predicate for it, but says it, and has said it so since 0.13.
+    let says_so = find::<hyper::Error>(cause).is_some_and(|error| error.to_string().contains("writing"));
+    says_so || find::<io::Error>(cause).is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
+}
+
 /// Names the system's own word for it where there is one: "connection refused" is what a user looks for.
 fn describe(message: &str, cause: &reqwest::Error) -> String {
     use io::ErrorKind as Kind;

@@ -5,6 +5,7 @@ use std::time::Duration;
 use http::{HeaderMap, StatusCode};
 
 use super::retry::retry_after;
+use crate::auth::Token;
 use crate::error::{Error, ErrorKind, TimeoutPhase};
 
 /// How a service words its refusals.
@@ -28,16 +29,45 @@ pub(crate) const BODY_PATIENCE: Duration = Duration::from_secs(5);
 /// The most that is shown of a body that is not the service's own.
 const EXCERPT: usize = 200;
 
-pub(crate) fn refusal(dialect: &dyn Dialect, status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Error {
+/// The longest text of a server that is passed on.
+const LONGEST: usize = 500;
+
+/// The error of an answer. Whatever the server says, a `secret` that was sent is not repeated.
+pub(crate) fn refusal(
+    dialect: &dyn Dialect,
+    status: StatusCode,
+    headers: &HeaderMap,
+    body: &[u8],
+    secret: Option<&Token>,
+) -> Error {
     let decoded = dialect.decode(status, headers, body);
-    let message = decoded.message.filter(|m| !m.trim().is_empty()).unwrap_or_else(|| describe(status, body));
+    let words = |text: String| presentable(&text, LONGEST, secret);
+    let message = decoded.message.and_then(words).unwrap_or_else(|| describe(status, body, secret));
     let error = Error::new(decoded.kind.unwrap_or_else(|| kind_of(status)), message)
         .with_status(status)
         .with_retry_after(retry_after(headers));
-    match decoded.hint {
+    match decoded.hint.and_then(words) {
         Some(hint) => error.with_hint(hint),
         None => error,
     }
+}
+
+/// A server's text, fit to be passed on: bounded, without control characters or secrets; `None` if nothing is left.
+fn presentable(text: &str, longest: usize, secret: Option<&Token>) -> Option<String> {
+    if text.trim().is_empty() {
+        return None;
+    }
+    let text = match secret {
+        Some(secret) => text.replace(secret.expose(), "[redacted]"),
+        None => text.to_owned(),
+    };
+    let clean = |c: char| if c.is_control() && !matches!(c, '\n' | '\t') { char::REPLACEMENT_CHARACTER } else { c };
+    let mut line: String = text.chars().map(clean).take(longest + 1).collect();
+    if let Some((end, _)) = line.char_indices().nth(longest) {
+        line.truncate(end);
+        line.push('…');
+    }
+    Some(line)
 }
 
 fn kind_of(status: StatusCode) -> ErrorKind {
@@ -60,21 +90,18 @@ fn kind_of(status: StatusCode) -> ErrorKind {
 }
 
 /// A message for an answer that has none of its own: the status in words, and the beginning of what came instead.
-fn describe(status: StatusCode, body: &[u8]) -> String {
+fn describe(status: StatusCode, body: &[u8], secret: Option<&Token>) -> String {
     let reason = match status {
         StatusCode::PAYLOAD_TOO_LARGE => "the body is larger than the server takes",
         StatusCode::REQUEST_TIMEOUT => "the server gave up waiting for the body",
         _ => status.canonical_reason().unwrap_or("unknown status"),
     };
-    let text = String::from_utf8_lossy(&body[..body.len().min(4 * EXCERPT)]);
+    // A secret that the cut goes through would no longer be recognised: so it is cut once more, behind it.
+    let text = String::from_utf8_lossy(&body[..body.len().min(64 * EXCERPT)]);
     let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
-    let text: String = text.chars().map(|c| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c }).collect();
-    if text.is_empty() {
-        return format!("{reason} (the server gave no reason)");
-    }
-    match text.char_indices().nth(EXCERPT) {
-        Some((end, _)) => format!("{reason}: {}…", &text[..end]),
-        None => format!("{reason}: {text}"),
+    match presentable(&text, EXCERPT, secret) {
+        Some(excerpt) => format!("{reason}: {excerpt}"),
+        None => format!("{reason} (the server gave no reason)"),
     }
 }
 
@@ -88,11 +115,23 @@ mod tests {
         let bodies: [&[u8]; 5] = [b"", b"\xff\xfe\x00", b"<html>\n<h1>Bad Gateway</h1>", &huge, b"   "];
         for status in [400u16, 404, 413, 500, 502, 599, 302] {
             for body in bodies {
-                let message = describe(StatusCode::from_u16(status).unwrap(), body);
+                let message = describe(StatusCode::from_u16(status).unwrap(), body, None);
                 assert!(!message.is_empty() && message.chars().count() < 300, "{message}");
                 assert!(!message.contains(['\0', '\n']));
             }
         }
+    }
+
+    #[test]
+    fn words_of_a_server_are_bounded_clean_and_free_of_secrets() {
+        let token = Token::new("cfu_secret");
+        let said = |text: &str| presentable(text, 20, Some(&token));
+        assert_eq!(said("bad cfu_secret!").as_deref(), Some("bad [redacted]!"));
+        assert_eq!(said(&"w".repeat(60_000)).unwrap().chars().count(), 21);
+        assert_eq!(said("a\x1b[31m\0\nb").as_deref(), Some("a\u{fffd}[31m\u{fffd}\nb"));
+        assert_eq!(said(" \n "), None);
+        let page = format!("<p>?token=cfu_secret{}", "x".repeat(1000));
+        assert!(!describe(StatusCode::BAD_GATEWAY, page.as_bytes(), Some(&token)).contains("secret"));
     }
 
     #[test]

@@ -62,6 +62,8 @@ pub(crate) struct Request {
     pub(crate) slow: bool,
     /// A 500 of this call is a lasting refusal, not a passing fault.
     pub(crate) lasting_500: bool,
+    /// Its head alone may make the server refuse it, and asking with the head alone changes nothing on the server.
+    pub(crate) refused_early: bool,
     /// Statuses that are answers, beside 2xx.
     pub(crate) also_expected: &'static [StatusCode],
     pub(crate) options: CallOptions,
@@ -82,6 +84,7 @@ impl Request {
             receive: Receive::Whole(JSON_LIMIT),
             slow: false,
             lasting_500: false,
+            refused_early: false,
             also_expected: &[],
             options: CallOptions::default(),
         }
@@ -143,6 +146,11 @@ impl Request {
 
     pub(crate) fn lasting_500(mut self) -> Self {
         self.lasting_500 = true;
+        self
+    }
+
+    pub(crate) fn refused_early(mut self) -> Self {
+        self.refused_early = true;
         self
     }
 

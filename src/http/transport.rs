@@ -9,7 +9,7 @@ use tokio::time::{Instant, sleep, timeout_at};
 use url::Url;
 
 use super::body::{Fixed, Gauge, Outgoing, RequestBody};
-use super::classify::exchange_error;
+use super::classify::{exchange_error, is_write_failure};
 use super::probe::refusal_of_head;
 use super::refusal::{BODY_LIMIT, BODY_PATIENCE, Dialect, refusal};
 use super::request::{Authorization, Receive, Replay, Request};
@@ -17,7 +17,7 @@ use super::response::{Exchange, ReadLimits, Response, ResponseBody, read_excerpt
 use super::retry::{Budget, RetryPolicy};
 use super::timeouts::Timeouts;
 use super::watchdog::Watchdog;
-use crate::auth::Credentials;
+use crate::auth::{Credentials, Token};
 use crate::error::{Error, ErrorKind, Fate, Result, TimeoutPhase};
 
 /// What a client is made of.
@@ -63,6 +63,11 @@ impl Transport {
     pub(crate) fn url(&self, path: &str) -> Result<Url> {
         let base = self.0.config.base.as_str().trim_end_matches('/');
         Url::parse(&format!("{base}{path}")).map_err(|e| Error::invalid_input("path", "it makes no URL").caused_by(e))
+    }
+
+    /// Asks for a retry that no policy of a call bounds, such as going on with a download that makes no headway.
+    pub(crate) fn take_from_budget(&self) -> bool {
+        self.0.budget.take()
     }
 
     /// Sends a request whose body, if any, is in memory.
@@ -112,7 +117,9 @@ impl Transport {
                 }
                 Err(error) => error,
             };
-            may_be_done |= error.fate() == Fate::Unknown;
+            // A gateway that gave up does not know either what the server has done.
+            may_be_done |= error.fate() == Fate::Unknown
+                || matches!(error.status(), Some(StatusCode::BAD_GATEWAY | StatusCode::GATEWAY_TIMEOUT));
             if call.attempts >= policy.max_attempts || !may_retry(request, &error) {
                 return Err(error);
             }
@@ -144,14 +151,14 @@ impl Transport {
     async fn attempt(&self, request: &Request, body: &mut dyn RequestBody, call: &mut Call) -> Result<Response> {
         let config = &self.0.config;
         let Outgoing { body, length, feed } = body.open(call.attempts).await?;
-        let mut built = self.build(request, call).await?;
+        let (mut built, secret) = self.build(request, call).await?;
         match length {
             Some(length) if length > 0 || !request.method.is_safe() => {
                 built.headers_mut().insert(header::CONTENT_LENGTH, length.into());
             }
             _ => {}
         }
-        let retained = feed.is_some().then(|| built.try_clone()).flatten();
+        let retained = (request.refused_early && feed.is_some()).then(|| built.try_clone()).flatten();
         if length != Some(0) {
             *built.body_mut() = Some(body);
         }
@@ -185,16 +192,20 @@ impl Transport {
         call.bytes_sent = gauge.as_ref().map_or(length.unwrap_or(0), |g| g.taken());
         let limits = ReadLimits { idle: watchdog.idle, deadline: call.deadline };
         match answer? {
-            Ok(answer) => self.receive(request, answer, gauge.as_deref(), limits, call).await,
+            Ok(answer) => self.receive(request, answer, gauge.as_deref(), secret.as_ref(), limits, call).await,
             Err(cause) => {
+                // What broke after all was written broke while the answer was awaited: no refusal was overlooked.
+                let overlooked = is_write_failure(&cause) || gauge.is_some_and(|gauge| !gauge.has_ended());
                 let error = exchange_error(cause);
                 // `run` is kept until here: a feed that is dropped fails the body, and the answer with it.
                 drop(run);
-                let Some(retained) = retained.filter(|_| error.fate() == Fate::Unknown && call.bytes_sent > 0) else {
+                let Some(retained) = retained.filter(|_| overlooked && error.fate() == Fate::Unknown) else {
                     return Err(error);
                 };
                 match refusal_of_head(&config.http, retained, length.unwrap_or(call.bytes_sent)).await {
-                    Some(answer) => self.receive(request, answer, None, limits, call).await.and(Err(error)),
+                    Some(answer) => {
+                        self.receive(request, answer, None, secret.as_ref(), limits, call).await.and(Err(error))
+                    }
                     None => Err(error),
                 }
             }
@@ -206,13 +217,14 @@ impl Transport {
         request: &Request,
         mut answer: reqwest::Response,
         gauge: Option<&Gauge>,
+        secret: Option<&Token>,
         limits: ReadLimits,
         call: &Call,
     ) -> Result<Response> {
         let (status, headers) = (answer.status(), std::mem::take(answer.headers_mut()));
         if !request.expects(status) {
             let excerpt = read_excerpt(&mut answer, BODY_LIMIT, BODY_PATIENCE).await;
-            return Err(refusal(self.0.config.dialect, status, &headers, &excerpt));
+            return Err(refusal(self.0.config.dialect, status, &headers, &excerpt, secret));
         }
         if gauge.is_some_and(|gauge| !gauge.has_ended()) {
             return Err(Error::new(ErrorKind::Decode, "the server accepted the upload before it had read all of it")
@@ -229,8 +241,8 @@ impl Transport {
         Ok(Response { status, headers, body, exchange: call.exchange(request), limits })
     }
 
-    /// The head of one attempt, authorized.
-    async fn build(&self, request: &Request, call: &Call) -> Result<reqwest::Request> {
+    /// The head of one attempt, authorized; and with what.
+    async fn build(&self, request: &Request, call: &Call) -> Result<(reqwest::Request, Option<Token>)> {
         let config = &self.0.config;
         let mut built = reqwest::Request::new(request.method.clone(), call.url.clone());
         let headers = built.headers_mut();
@@ -243,10 +255,10 @@ impl Transport {
             Authorization::UploadToken(token) => Some(token.clone()),
             _ => config.credentials.token().await?,
         };
-        let Some(token) = token else { return Ok(built) };
+        let Some(token) = token else { return Ok((built, None)) };
         if !token.is_upload_token() && !matches!(request.authorization, Authorization::UploadToken(_)) {
             built.headers_mut().insert(header::AUTHORIZATION, token.bearer()?);
-            return Ok(built);
+            return Ok((built, Some(token)));
         }
         match &request.authorization {
             Authorization::Optional => {}
@@ -264,7 +276,7 @@ impl Transport {
                 built.url_mut().query_pairs_mut().append_pair("token", token.expose());
             }
         }
-        Ok(built)
+        Ok((built, Some(token)))
     }
 }
 

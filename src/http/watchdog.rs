@@ -32,7 +32,8 @@ impl Watchdog {
             if deadline <= now {
                 return phase;
             }
-            sleep_until(deadline).await;
+            // The body may end while this sleeps: from then on the limit for the answer runs.
+            sleep_until(deadline.min(now + self.response)).await;
         }
     }
 }

@@ -10,7 +10,7 @@ use futures::Stream;
 use futures::stream::{BoxStream, StreamExt};
 use http::{HeaderValue, StatusCode, header};
 use tokio::io::{AsyncBufRead, AsyncRead, ReadBuf};
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 use tokio_util::io::StreamReader;
 
 use super::hashing::Hasher;
@@ -56,6 +56,7 @@ impl<'a> DownloadPlan<'a> {
         let hasher = (self.verify && whole && info.sha256().is_some()).then(Hasher::new);
         self.reporter.total = info.length;
         self.reporter.report(0, Phase::Sending);
+        let deadline = response.limits.deadline;
         let body = Body {
             position: info.start,
             end: info.length.map(|length| info.start + length),
@@ -65,6 +66,8 @@ impl<'a> DownloadPlan<'a> {
             hasher,
             policy,
             failures: 0,
+            mark: info.start,
+            deadline,
             info: info.clone(),
             ended: false,
         };
@@ -203,6 +206,9 @@ impl fmt::Debug for DownloadReader<'_> {
     }
 }
 
+/// So much between two cuts is headway; a server that gives less is not asked for ever.
+const HEADWAY: u64 = 64 << 10;
+
 /// The body of a download, wherever its bytes come from by now.
 pub(crate) struct Body<'a> {
     plan: DownloadPlan<'a>,
@@ -215,8 +221,12 @@ pub(crate) struct Body<'a> {
     end: Option<u64>,
     hasher: Option<Hasher>,
     policy: RetryPolicy,
-    /// Cuts since the last byte came.
+    /// Cuts since the download last got on.
     failures: u32,
+    /// Where it last got on from.
+    mark: u64,
+    /// When the whole call has to be over.
+    deadline: Option<Instant>,
     ended: bool,
 }
 
@@ -249,7 +259,9 @@ impl Body<'_> {
 
     async fn took(&mut self, chunk: Bytes) -> Result<Bytes> {
         self.position += chunk.len() as u64;
-        self.failures = 0;
+        if self.position - self.mark >= HEADWAY {
+            (self.mark, self.failures) = (self.position, 0);
+        }
         if self.end.is_some_and(|end| self.position > end) {
             self.ended = true;
             return Err(self.broken(ErrorKind::IntegrityMismatch, "more bytes came than the server had announced"));
@@ -288,6 +300,10 @@ impl Body<'_> {
         }
         let (etag, range) = (header_value("etag", etag)?, format!("bytes={}-{}", self.position, end - 1));
         let Some(delay) = self.policy.delay(self.failures, None) else { return self.give_up(error) };
+        let over = self.deadline.is_some_and(|deadline| Instant::now() + delay >= deadline);
+        if over || (self.failures > 1 && !self.plan.transport.take_from_budget()) {
+            return self.give_up(error);
+        }
         let received = self.received();
         self.plan.reporter.report(received, Phase::Retrying { after: delay });
         self.plan.reporter.attempt += 1;
@@ -301,6 +317,9 @@ impl Body<'_> {
             .set_header(header::RANGE, header_value("range", &range)?)
             .set_header(header::IF_RANGE, etag);
         request.headers.remove(header::IF_NONE_MATCH);
+        // The limit is for the whole of the download, not for each part of it.
+        request.options.total_timeout =
+            self.deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
         self.response = match self.plan.transport.send(request).await {
             Ok(response) => response,
             Err(error) => {
