@@ -369,7 +369,7 @@ async fn uploads_of_one_client_do_not_race_each_other() {
             _ => (format!("own/{i}"), format!("content {i}").into_bytes()),
         };
         async move {
-            let source = if i % 4 == 0 { Source::reader(std::io::Cursor::new(data)) } else { data.into() };
+            let source = if i.is_multiple_of(4) { Source::reader(std::io::Cursor::new(data)) } else { data.into() };
             bucket.file(&path).upload(source).await.map(drop)
         }
     };

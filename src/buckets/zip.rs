@@ -2,16 +2,13 @@
 
 use std::fmt;
 use std::path::Path;
-use std::time::Duration;
 
 use http::{Method, StatusCode};
 
 use super::Bucket;
 use crate::error::{Error, Result};
 use crate::http::{CallOptions, Request, awaitable};
-use crate::transfer::{
-    Callback, ContentInfo, Download, DownloadPlan, Downloaded, PROGRESS_INTERVAL, Progress, Reporter, save,
-};
+use crate::transfer::{ContentInfo, Download, DownloadPlan, Downloaded, Reporter, reports_progress, save};
 
 impl Bucket {
     /// All files of the bucket as a ZIP archive, made by the server on the way (public).
@@ -19,12 +16,7 @@ impl Bucket {
     /// Its length is not known beforehand, and it can't be resumed: a cut is an error. The server can't make one for a
     /// bucket whose **name** has a non-ASCII or control character (surprise 7); the error says so.
     pub fn zip<'a>(&self) -> DownloadZip<'a> {
-        DownloadZip {
-            bucket: self.clone(),
-            progress: None,
-            interval: PROGRESS_INTERVAL,
-            options: CallOptions::default(),
-        }
+        DownloadZip { bucket: self.clone(), reporter: Reporter::default(), options: CallOptions::default() }
     }
 
     /// The headers of the archive alone.
@@ -37,24 +29,11 @@ impl Bucket {
 #[must_use = "nothing is sent until it is awaited"]
 pub struct DownloadZip<'a> {
     bucket: Bucket,
-    progress: Option<Callback<'a>>,
-    interval: Duration,
+    reporter: Reporter<'a>,
     options: CallOptions,
 }
 
 impl<'a> DownloadZip<'a> {
-    /// Is told how far it is: at the start, at most ten times a second, and at the end. The total is not known.
-    pub fn progress(mut self, report: impl FnMut(Progress) + Send + 'a) -> Self {
-        self.progress = Some(Box::new(report));
-        self
-    }
-
-    /// The least time between two reports of progress; 100 ms by default.
-    pub fn progress_interval(mut self, interval: Duration) -> Self {
-        self.interval = interval;
-        self
-    }
-
     /// Downloads it into a file, as [`File::download_to`](crate::File::download_to) does: the target is what it was, or
     /// complete.
     ///
@@ -70,7 +49,7 @@ impl<'a> DownloadZip<'a> {
             request: request(Method::GET, &self.bucket, self.options)?,
             range: None,
             verify: false,
-            reporter: Reporter::new(self.progress, self.interval),
+            reporter: self.reporter,
         };
         match plan.start().await.map_err(explain)? {
             Some(download) => Ok(download),
@@ -79,6 +58,7 @@ impl<'a> DownloadZip<'a> {
     }
 }
 
+reports_progress!(['a] DownloadZip<'a>, reporter);
 awaitable!(DownloadZip<'a> => Download<'a>);
 
 impl fmt::Debug for DownloadZip<'_> {

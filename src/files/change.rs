@@ -1,7 +1,6 @@
 //! `PATCH /api/buckets/{id}/files/{path}/content`: bytes written into an existing file.
 
 use std::fmt;
-use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Method, header};
@@ -12,7 +11,7 @@ use crate::auth::Token;
 use crate::error::Result;
 use crate::http::{Authorization, CallOptions, Replay, Request, awaitable};
 use crate::models::FileInfo;
-use crate::transfer::{Callback, PROGRESS_INTERVAL, Part, Progress, Reporter, Source, UploadBody};
+use crate::transfer::{Part, Reporter, Source, UploadBody, reports_progress};
 
 const X_APPEND: HeaderName = HeaderName::from_static("x-append");
 
@@ -53,8 +52,7 @@ struct Change<'a> {
     source: Source<'a>,
     place: Place,
     token: Option<Token>,
-    progress: Option<Callback<'a>>,
-    interval: Duration,
+    reporter: Reporter<'a>,
 }
 
 #[derive(Clone, Copy)]
@@ -65,7 +63,7 @@ enum Place {
 
 impl<'a> Change<'a> {
     fn new(file: &File, source: Source<'a>, place: Place) -> Self {
-        Self { file: file.clone(), source, place, token: None, progress: None, interval: PROGRESS_INTERVAL }
+        Self { file: file.clone(), source, place, token: None, reporter: Reporter::default() }
     }
 
     async fn run(self, options: CallOptions) -> Result<FileInfo> {
@@ -80,8 +78,7 @@ impl<'a> Change<'a> {
         };
         let request = request.authorization(self.token.map_or(Authorization::Upload, Authorization::UploadToken));
         let part = Part { prefix: Bytes::new(), source: self.source, expected: None };
-        let reporter = Reporter::new(self.progress, self.interval);
-        let mut body = UploadBody::new(vec![part], Bytes::new(), false, reporter, None);
+        let mut body = UploadBody::new(vec![part], Bytes::new(), false, self.reporter, None);
         let _turn = path_turn(&self.file.bucket, &self.file.checked_path()?).await;
         let info = self.file.client().transport.send_body(&request, &mut body).await?.json()?;
         body.done();
@@ -98,23 +95,12 @@ macro_rules! change {
                 self
             }
 
-            /// Is told how far it is: at the start, at most ten times a second, and at the end.
-            pub fn progress(mut self, report: impl FnMut(Progress) + Send + 'a) -> Self {
-                self.change.progress = Some(Box::new(report));
-                self
-            }
-
-            /// The least time between two reports of progress; 100 ms by default.
-            pub fn progress_interval(mut self, interval: Duration) -> Self {
-                self.change.interval = interval;
-                self
-            }
-
             async fn run(self) -> Result<FileInfo> {
                 self.change.run(self.options).await
             }
         }
 
+        reports_progress!(['a] $builder<'a>, change.reporter);
         awaitable!($builder<'a> => FileInfo);
 
         impl fmt::Debug for $builder<'_> {

@@ -11,7 +11,7 @@ use super::File;
 use crate::call::Call;
 use crate::error::{Error, ErrorKind, Result};
 use crate::http::{CallOptions, Request, RetryPolicy};
-use crate::transfer::{Callback, Download, DownloadPlan, Progress, Reporter, header_value};
+use crate::transfer::{Download, DownloadPlan, Reporter, header_value, reports_progress};
 
 impl File {
     /// The content (public): its head at once, its body as bytes, stream, reader or file.
@@ -29,8 +29,7 @@ impl File {
             range: Ok(None),
             if_none_match: None,
             if_match: None,
-            progress: None,
-            interval: crate::transfer::PROGRESS_INTERVAL,
+            reporter: Reporter::default(),
             verify: true,
             options: CallOptions::default(),
             outcome: PhantomData,
@@ -45,8 +44,7 @@ pub struct DownloadFile<'a, O = Download<'a>> {
     range: Result<Option<String>>,
     if_none_match: Option<String>,
     if_match: Option<String>,
-    progress: Option<Callback<'a>>,
-    interval: Duration,
+    pub(super) reporter: Reporter<'a>,
     verify: bool,
     pub(super) options: CallOptions,
     outcome: PhantomData<fn() -> O>,
@@ -85,8 +83,7 @@ impl<'a> DownloadFile<'a> {
             range: self.range,
             if_none_match: Some(quoted(etag.as_ref())),
             if_match: self.if_match,
-            progress: self.progress,
-            interval: self.interval,
+            reporter: self.reporter,
             verify: self.verify,
             options: self.options,
             outcome: PhantomData,
@@ -114,18 +111,6 @@ impl<'a, O: Outcome<'a>> DownloadFile<'a, O> {
     /// Only if the content is still that of this ETag (or SHA-256 in hex): else `PreconditionFailed`.
     pub fn if_match(mut self, etag: impl AsRef<str>) -> Self {
         self.if_match = Some(quoted(etag.as_ref()));
-        self
-    }
-
-    /// Is told how far it is: at the start, at most ten times a second, and at the end.
-    pub fn progress(mut self, report: impl FnMut(Progress) + Send + 'a) -> Self {
-        self.progress = Some(Box::new(report));
-        self
-    }
-
-    /// The least time between two reports of progress; 100 ms by default.
-    pub fn progress_interval(mut self, interval: Duration) -> Self {
-        self.interval = interval;
         self
     }
 
@@ -184,11 +169,13 @@ impl<'a, O: Outcome<'a>> DownloadFile<'a, O> {
             request,
             range: self.range?,
             verify: self.verify,
-            reporter: Reporter::new(self.progress, self.interval),
+            reporter: self.reporter,
         };
         O::of(plan.start().await?)
     }
 }
+
+reports_progress!(['a, O: Outcome<'a>] DownloadFile<'a, O>, reporter);
 
 impl<'a, O: Outcome<'a>> IntoFuture for DownloadFile<'a, O> {
     type Output = Result<O>;

@@ -2,13 +2,12 @@
 
 use std::fmt;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use super::File;
 use super::download::DownloadFile;
 use crate::error::Result;
 use crate::http::{CallOptions, awaitable};
-use crate::transfer::{Downloaded, Progress, save};
+use crate::transfer::{Downloaded, reports_progress, save};
 
 impl File {
     /// Downloads the content into a file: written to `<target>.carbonfiles.part`, continued after a cut, checked against the
@@ -48,18 +47,6 @@ impl<'a> DownloadFileTo<'a> {
         self
     }
 
-    /// Is told how far it is: at the start, at most ten times a second, and at the end.
-    pub fn progress(mut self, report: impl FnMut(Progress) + Send + 'a) -> Self {
-        self.download = self.download.progress(report);
-        self
-    }
-
-    /// The least time between two reports of progress; 100 ms by default.
-    pub fn progress_interval(mut self, interval: Duration) -> Self {
-        self.download = self.download.progress_interval(interval);
-        self
-    }
-
     /// Whether the content is compared with its SHA-256. It is, by default.
     pub fn verify(mut self, verify: bool) -> Self {
         self.download = self.download.verify(verify);
@@ -73,6 +60,7 @@ impl<'a> DownloadFileTo<'a> {
     }
 }
 
+reports_progress!(['a] DownloadFileTo<'a>, download.reporter);
 awaitable!(DownloadFileTo<'a> => Downloaded);
 
 impl fmt::Debug for DownloadFileTo<'_> {

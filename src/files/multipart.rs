@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeSet, HashSet};
 use std::fmt;
-use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderValue, Method, header};
@@ -15,7 +14,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::file_path::{FilePath, encode_filename_star};
 use crate::http::{CallOptions, Replay, Request, awaitable};
 use crate::models::{UploadResponse, UploadedFile};
-use crate::transfer::{Callback, PROGRESS_INTERVAL, Part, Progress, Reporter, Source, UploadBody};
+use crate::transfer::{Part, Reporter, Source, UploadBody, reports_progress};
 
 impl Files {
     /// Uploads several files in one request: add them with [`file`](UploadMultipart::file).
@@ -39,8 +38,7 @@ impl Files {
             files: Vec::new(),
             problem: None,
             token: None,
-            progress: None,
-            interval: PROGRESS_INTERVAL,
+            reporter: Reporter::default(),
             verify: true,
             options: CallOptions::default(),
         }
@@ -54,8 +52,7 @@ pub struct UploadMultipart<'a> {
     files: Vec<(FilePath, Source<'a>)>,
     problem: Option<Error>,
     token: Option<Token>,
-    progress: Option<Callback<'a>>,
-    interval: Duration,
+    reporter: Reporter<'a>,
     verify: bool,
     options: CallOptions,
 }
@@ -73,18 +70,6 @@ impl<'a> UploadMultipart<'a> {
     /// Uses an upload token of the bucket, and no other credential. Each file is one use.
     pub fn upload_token(mut self, token: impl Into<Token>) -> Self {
         self.token = Some(token.into());
-        self
-    }
-
-    /// Is told how far it is, over all files.
-    pub fn progress(mut self, report: impl FnMut(Progress) + Send + 'a) -> Self {
-        self.progress = Some(Box::new(report));
-        self
-    }
-
-    /// The least time between two reports of progress; 100 ms by default.
-    pub fn progress_interval(mut self, interval: Duration) -> Self {
-        self.interval = interval;
         self
     }
 
@@ -116,8 +101,7 @@ impl<'a> UploadMultipart<'a> {
         for (at, (path, source)) in self.files.into_iter().enumerate() {
             parts.push(Part { prefix: framing.prefix(&path, at == 0), source, expected: None });
         }
-        let reporter = Reporter::new(self.progress, self.interval);
-        let mut body = UploadBody::new(parts, framing.suffix(), self.verify, reporter, None);
+        let mut body = UploadBody::new(parts, framing.suffix(), self.verify, self.reporter, None);
         let request = authorize(request, &self.bucket, self.token).await?.options(self.options);
         let answer = self.bucket.client().transport.send_body(&request, &mut body).await?;
         let uploaded = answer.json::<UploadResponse>()?.uploaded;
@@ -133,6 +117,7 @@ impl<'a> UploadMultipart<'a> {
     }
 }
 
+reports_progress!(['a] UploadMultipart<'a>, reporter);
 awaitable!(UploadMultipart<'a> => Vec<UploadedFile>);
 
 impl fmt::Debug for UploadMultipart<'_> {

@@ -2,7 +2,6 @@
 
 use std::fmt;
 use std::path::Path;
-use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderValue, Method, StatusCode, header};
@@ -15,7 +14,7 @@ use crate::error::{Error, ErrorKind, Fate, Result};
 use crate::file_path::{FilePath, encode_segment};
 use crate::http::{Authorization, CallOptions, Replay, Request, awaitable};
 use crate::models::{FileInfo, UploadResponse, UploadedFile};
-use crate::transfer::{Callback, Digest, PROGRESS_INTERVAL, Part, Progress, Reporter, Source, Turn, UploadBody};
+use crate::transfer::{Digest, Part, Reporter, Source, Turn, UploadBody, reports_progress};
 
 impl Files {
     /// Uploads a file from disk. Its name in the bucket is the last part of its path, unless
@@ -57,8 +56,7 @@ pub struct Upload<'a> {
     path: Result<FilePath>,
     source: Source<'a>,
     token: Option<Token>,
-    progress: Option<Callback<'a>>,
-    interval: Duration,
+    reporter: Reporter<'a>,
     verify: bool,
     expected: Option<String>,
     options: CallOptions,
@@ -71,8 +69,7 @@ impl<'a> Upload<'a> {
             path,
             source,
             token: None,
-            progress: None,
-            interval: PROGRESS_INTERVAL,
+            reporter: Reporter::default(),
             verify: true,
             expected: None,
             options: CallOptions::default(),
@@ -88,19 +85,6 @@ impl<'a> Upload<'a> {
     /// Uses an upload token of the bucket, and no other credential: beside a valid one the server would not count it.
     pub fn upload_token(mut self, token: impl Into<Token>) -> Self {
         self.token = Some(token.into());
-        self
-    }
-
-    /// Is told how far it is: at the start, at most ten times a second, when the server works, and at the end. It runs
-    /// in the task that awaits the upload, so it may borrow, and should be quick.
-    pub fn progress(mut self, report: impl FnMut(Progress) + Send + 'a) -> Self {
-        self.progress = Some(Box::new(report));
-        self
-    }
-
-    /// The least time between two reports of progress; 100 ms by default.
-    pub fn progress_interval(mut self, interval: Duration) -> Self {
-        self.interval = interval;
         self
     }
 
@@ -126,9 +110,8 @@ impl<'a> Upload<'a> {
         }
         let (request, prefix, suffix) = route(&self.bucket, &path)?;
         let part = Part { prefix, source: self.source, expected: self.expected };
-        let reporter = Reporter::new(self.progress, self.interval);
         let mut body =
-            UploadBody::new(vec![part], suffix, self.verify, reporter, Some(self.bucket.client().turns.clone()));
+            UploadBody::new(vec![part], suffix, self.verify, self.reporter, Some(self.bucket.client().turns.clone()));
         let _turn = path_turn(&self.bucket, &path).await;
         let request = authorize(request, &self.bucket, self.token).await?.options(self.options);
         let answer = send(&self.bucket, &path, &request, &mut body).await?;
@@ -141,6 +124,7 @@ impl<'a> Upload<'a> {
     }
 }
 
+reports_progress!(['a] Upload<'a>, reporter);
 awaitable!(Upload<'a> => UploadedFile);
 
 impl fmt::Debug for Upload<'_> {

@@ -48,7 +48,7 @@ pub enum Phase {
     Done,
 }
 
-pub(crate) type Callback<'a> = Box<dyn FnMut(Progress) + Send + 'a>;
+type Callback<'a> = Box<dyn FnMut(Progress) + Send + 'a>;
 
 /// Hands reports to a callback, not too often: the first, the last and each change of phase always come.
 pub(crate) struct Reporter<'a> {
@@ -60,11 +60,21 @@ pub(crate) struct Reporter<'a> {
 }
 
 /// Ten reports a second are enough for a bar.
-pub(crate) const INTERVAL: Duration = Duration::from_millis(100);
+const INTERVAL: Duration = Duration::from_millis(100);
+
+impl Default for Reporter<'_> {
+    fn default() -> Self {
+        Self { callback: None, interval: INTERVAL, last: None, total: None, attempt: 1 }
+    }
+}
 
 impl<'a> Reporter<'a> {
-    pub(crate) fn new(callback: Option<Callback<'a>>, interval: Duration) -> Self {
-        Self { callback, interval, last: None, total: None, attempt: 1 }
+    pub(crate) fn set_callback(&mut self, report: impl FnMut(Progress) + Send + 'a) {
+        self.callback = Some(Box::new(report));
+    }
+
+    pub(crate) fn set_interval(&mut self, interval: Duration) {
+        self.interval = interval;
     }
 
     pub(crate) fn is_used(&self) -> bool {
@@ -92,6 +102,28 @@ impl<'a> Reporter<'a> {
     }
 }
 
+/// The setters of a builder whose [`Reporter`] is at a path of fields: `reports_progress!(['a] Upload<'a>, reporter)`.
+macro_rules! reports_progress {
+    ([$($generics:tt)*] $builder:ty, $($field:ident).+) => {
+        impl<$($generics)*> $builder {
+            /// Is told how far it is: at the start, at most ten times a second, at each change of phase, and at the end.
+            /// It runs in the task that awaits the call, so it may borrow, and should be quick.
+            pub fn progress(mut self, report: impl FnMut($crate::Progress) + Send + 'a) -> Self {
+                self.$($field).+.set_callback(report);
+                self
+            }
+
+            /// The least time between two reports of progress; 100 ms by default.
+            pub fn progress_interval(mut self, interval: ::std::time::Duration) -> Self {
+                self.$($field).+.set_interval(interval);
+                self
+            }
+        }
+    };
+}
+
+pub(crate) use reports_progress;
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -109,7 +141,9 @@ mod tests {
     #[test]
     fn first_last_and_phases_come_the_rest_is_thinned_out() {
         let mut seen = Vec::new();
-        let mut reporter = Reporter::new(Some(Box::new(|p| seen.push(p))), Duration::from_secs(3600));
+        let mut reporter = Reporter::default();
+        reporter.set_callback(|p| seen.push(p));
+        reporter.set_interval(Duration::from_secs(3600));
         reporter.total = Some(1000);
         (0..=1000).for_each(|n| reporter.report(n, Phase::Sending));
         reporter.report(1000, Phase::Waiting);

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use carbonfiles::{Bucket, Client, ClientBuilder, RetryPolicy, Token};
 use carbonfiles_testserver::TestServer;
+use chrono::{DateTime, TimeDelta, Utc};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
@@ -169,4 +170,9 @@ pub(crate) fn answer(status: u16, headers: &str, body: &[u8]) -> Vec<u8> {
     let mut bytes = format!("HTTP/1.1 {status} X\r\n{headers}{length}\r\n").into_bytes();
     bytes.extend_from_slice(body);
     bytes
+}
+
+#[track_caller]
+pub(crate) fn assert_now(time: DateTime<Utc>) {
+    assert!((Utc::now() - time).abs() < TimeDelta::minutes(5), "{time} is not now");
 }
