@@ -73,10 +73,9 @@
 //! | feature | default | |
 //! |---|---|---|
 //! | `rustls` | yes | TLS by rustls, with the platform's certificate store |
-//! | `native-tls` | | TLS by the platform's own library (OpenSSL, SChannel, Secure Transport) |
 //! | `system-proxy` | yes | takes the proxy from the environment (`HTTPS_PROXY`, `NO_PROXY`, …) or the system |
 //!
-//! Without either TLS feature only `http://` works. A tokio runtime with time and I/O enabled must be running.
+//! Without `rustls` only `http://` works, unless your own dependency on reqwest brings another TLS (`native-tls`). A tokio runtime with time and I/O enabled must be running.
 
 mod auth;
 pub mod buckets;

@@ -338,7 +338,7 @@ async fn where_the_name_is_unknown() {
     assert!(layers(&error).iter().any(|layer| layer.contains("no such host")), "{error:?}");
 }
 
-#[cfg(any(feature = "rustls", feature = "native-tls"))]
+#[cfg(feature = "rustls")]
 #[tokio::test]
 async fn tls_to_a_port_that_does_not_speak_it() {
     // It reads lines, so it has to be one that answers without having understood anything.
