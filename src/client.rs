@@ -276,8 +276,9 @@ impl ClientBuilder {
 
     /// Changes the HTTP client below: proxies, root certificates, client certificates, resolver, pool.
     ///
-    /// The crate sets what it relies on afterwards: no redirects, no referer, no decompression, no retries or time-outs
-    /// of reqwest's own, HTTP/1.1.
+    /// The crate sets what it relies on afterwards: no redirects, no referer, no decompression, no retries of reqwest's
+    /// own, HTTP/1.1. Don't set reqwest's `timeout` or `read_timeout`: they would end long transfers. A second hook replaces
+    /// the first.
     ///
     /// ```no_run
     /// # fn f() -> Result<(), Box<dyn std::error::Error>> {
@@ -310,7 +311,7 @@ impl ClientBuilder {
         }
         let http = reqwest::Client::builder().pool_idle_timeout(POOL_IDLE).tcp_keepalive(TCP_KEEPALIVE);
         #[cfg(any(target_os = "android", target_os = "fuchsia", target_os = "linux"))]
-        let http = http.tcp_user_timeout(TCP_USER_TIMEOUT);
+        let http = http.tcp_user_timeout(self.timeouts.idle);
         let http = match self.configure {
             Some(configure) => configure(http),
             None => http,
@@ -344,9 +345,6 @@ impl ClientBuilder {
 const POOL_IDLE: Duration = Duration::from_secs(90);
 /// A peer that has gone without a word is noticed although nothing is being sent.
 const TCP_KEEPALIVE: Duration = Duration::from_secs(30);
-/// Sent bytes that nobody acknowledges for so long break the connection.
-#[cfg(any(target_os = "android", target_os = "fuchsia", target_os = "linux"))]
-const TCP_USER_TIMEOUT: Duration = Duration::from_secs(30);
 
 fn parse_base(url: &str) -> Result<Url> {
     let bad = |why: &str| Err(Error::invalid_input("url", why));

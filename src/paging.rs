@@ -240,8 +240,8 @@ const REREADS: u64 = 4;
 ///
 /// Windows overlap by one row. Where the row that should come first is another one, rows were added or removed before
 /// it meanwhile: then the last row that was handed out is looked for, in this window and in those before it, and the
-/// listing goes on behind it. So shifts by less than a few windows neither lose nor repeat a row; `offset` listings
-/// can't promise more (see `stable()` for files).
+/// listing goes on behind it. So deletions of less than a few windows, and additions of less than one, neither
+/// lose nor repeat a row; `offset` listings can't promise more (see `stable()` for files).
 pub(crate) fn by_offset<T, F, Fut>(window: Window, key: fn(&T) -> &str, fetch: F) -> BoxStream<'static, Result<Page<T>>>
 where
     T: Send + Sync + 'static,

@@ -8,7 +8,6 @@ use crate::error::{Error, Result};
 use crate::http::{CallOptions, Replay, Request, awaitable};
 
 /// A request of the user's own. Made by [`Client::request`].
-#[derive(Debug)]
 #[must_use = "nothing is sent until it is awaited"]
 pub struct RawRequest {
     client: Client,
@@ -20,9 +19,15 @@ pub struct RawRequest {
 impl RawRequest {
     pub(crate) fn new(client: Client, method: Method, path: &str) -> Self {
         let encoded = path.bytes().all(|b| b.is_ascii_graphic() && !matches!(b, b'?' | b'#' | b'\\'));
-        let problem = (!path.starts_with('/') || !encoded).then(|| {
-            Error::invalid_input("path", "it starts with a slash, is percent-encoded, and has no query (use .query())")
-        });
+        let is_dots = |segment: &str| matches!(&*segment.to_ascii_lowercase().replace("%2e", "."), "." | "..");
+        let problem = if !path.starts_with('/') || !encoded {
+            Some("it starts with a slash, is percent-encoded, and has no query (use .query())")
+        } else if path.split('/').any(is_dots) {
+            Some("it has a . or .. segment")
+        } else {
+            None
+        };
+        let problem = problem.map(|problem| Error::invalid_input("path", problem));
         let request = Request::new(method, path);
         Self { client, request, problem, options: CallOptions::default() }
     }
@@ -69,6 +74,16 @@ impl RawRequest {
         response.headers_mut().clone_from(&answer.headers);
         *response.body_mut() = answer.whole().clone();
         Ok(response)
+    }
+}
+
+/// Query and body may hold secrets.
+impl std::fmt::Debug for RawRequest {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("RawRequest")
+            .field("method", &self.request.method)
+            .field("path", &self.request.path)
+            .finish_non_exhaustive()
     }
 }
 

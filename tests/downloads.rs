@@ -220,31 +220,25 @@ async fn the_target_is_handled_with_care() {
     let target = folder.path().join("x");
     for bad in [folder.path().to_owned(), folder.path().join("no/such/folder"), "/".into()] {
         assert!(file.download_to(&bad).await.unwrap_err().is_invalid_input(), "{bad:?}");
+        assert!(bucket.zip().to_file(&bad).await.unwrap_err().is_invalid_input(), "{bad:?}");
     }
+    assert_eq!(gets(&server), 0, "nothing is asked for that can't be written");
     std::fs::write(&target, "old").unwrap();
     assert_eq!(file.download_to(&target).overwrite(false).await.unwrap_err().kind(), ErrorKind::Conflict);
     assert_eq!(std::fs::read(&target).unwrap(), b"old");
 
+    // A second download into the same target does not disturb the first, nor what a cancelled one leaves.
     let fault = server.inject(Fault::stall_response_after(100_000).on("GET", CONTENT));
     let first = tokio::spawn(file.download_to(&target).send());
     fault.fired_at_least(1).await;
-    let second = loop {
-        // The first holds the .part file once its writer has started.
-        match file.download_to(&target).overwrite(true).await {
-            Err(error) => break error,
-            Ok(_) => tokio::task::yield_now().await,
-        }
-    };
-    assert_eq!(second.kind(), ErrorKind::Conflict);
-    first.abort();
-    let _ = first.await;
-    fault.release();
-    // The writing thread removes the .part file when it notices that its download has gone.
-    while folder.path().join("x.carbonfiles.part").exists() {
-        tokio::task::yield_now().await;
-    }
     file.download_to(&target).await.unwrap();
     assert_eq!(std::fs::read(&target).unwrap().len(), 1_000_000);
+    first.abort();
+    assert!(first.await.unwrap_err().is_cancelled());
+    // The last write may still be on its way when the call has gone.
+    while std::fs::read_dir(folder.path()).unwrap().count() > 1 {
+        tokio::task::yield_now().await;
+    }
 }
 
 #[tokio::test]
@@ -308,4 +302,45 @@ async fn a_server_that_gives_crumbs_is_not_asked_for_ever() {
     let error = file.download().await.unwrap().bytes(1_000_000).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Interrupted);
     assert_eq!(gets(&server), 4);
+}
+
+#[test]
+fn more_transfers_than_threads_do_not_wait_for_each_other() {
+    // One blocking thread, which every part of a transfer needs now and then.
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().max_blocking_threads(1).build().unwrap();
+    runtime.block_on(async {
+        let (_server, bucket) = setup().await;
+        let folder = tempfile::tempdir().unwrap();
+        let source = folder.path().join("source");
+        std::fs::write(&source, pattern(4_000_000)).unwrap();
+        let transfers = (0..8).map(|i| {
+            let (file, source, target) = (bucket.file(format!("{i}")), &source, folder.path().join(format!("{i}")));
+            async move {
+                file.upload(source.as_path()).await.unwrap();
+                file.download_to(&target).await.unwrap()
+            }
+        });
+        let done = tokio::time::timeout(Duration::from_secs(120), futures::future::join_all(transfers)).await.unwrap();
+        assert!(done.iter().all(|d| d.size == 4_000_000 && d.verified_sha256.is_some()));
+    });
+}
+
+#[tokio::test]
+async fn a_stream_may_be_polled_after_its_end() {
+    let (_server, bucket) = setup().await;
+    bucket.file("x").upload(vec![1; 10]).await.unwrap();
+    let mut stream = bucket.file("x").download().await.unwrap().stream();
+    while stream.try_next().await.unwrap().is_some() {}
+    assert!(stream.try_next().await.unwrap().is_none());
+}
+
+#[tokio::test]
+async fn a_limit_that_never_comes_is_no_limit() {
+    let (_server, bucket) = setup().await;
+    let file = bucket.file("x");
+    let ages = Duration::MAX;
+    let source = carbonfiles::Source::reader(&b"abc"[..]);
+    file.upload(source).timeout(ages).response_timeout(ages).idle_timeout(ages).await.unwrap();
+    let download = file.download().timeout(ages).response_timeout(ages).idle_timeout(ages).await.unwrap();
+    assert_eq!(download.bytes(3).await.unwrap(), "abc");
 }

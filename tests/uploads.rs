@@ -417,3 +417,35 @@ async fn a_server_that_repeats_the_token_does_not_make_the_error_tell_it() {
     assert!(error.message().contains("cannot PUT"), "{error}");
     assert!(!format!("{error} {error:?}").contains(token.expose()), "{error:?}");
 }
+
+/// Asking again with a head that announces no bytes would be an upload of nothing.
+#[tokio::test]
+async fn a_connection_that_breaks_before_the_first_byte_does_not_empty_the_file() {
+    let server = server().await;
+    let bucket = bucket(&admin(&server)).await;
+    let file = bucket.file("kept");
+    file.upload("old content".as_bytes()).await.unwrap();
+    let fault = server.inject(Fault::reset().on("PUT", "/upload/stream"));
+    let fired = fault.clone();
+    // It gives nothing until the connection has broken.
+    let silent = stream::once(async move {
+        fired.fired_at_least(1).await;
+        std::future::pending::<Result<Bytes, std::io::Error>>().await
+    });
+    let error = file.upload(Source::stream(silent)).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Interrupted, "{error:?}");
+    assert_eq!(content(&bucket, "kept").await, "old content");
+}
+
+#[tokio::test]
+async fn only_an_upload_token_goes_into_a_url() {
+    let server = server().await;
+    let bucket = bucket(&admin(&server)).await;
+    server.clear_requests();
+    let error = bucket.file("x").upload(vec![1]).upload_token(server.admin_key()).await.unwrap_err();
+    assert!(error.is_invalid_input() && server.requests().is_empty(), "{error:?}");
+    let shown = format!("{:?}", admin(&server).request(carbonfiles::Method::GET, "/x").query("token", "cfu_5ec2e7"));
+    assert!(!shown.contains("5ec2e7"), "{shown}");
+    let above = admin(&server).request(carbonfiles::Method::GET, "/%2e%2E/x").await.unwrap_err();
+    assert!(above.is_invalid_input());
+}

@@ -67,7 +67,7 @@ impl<'a> Change<'a> {
     }
 
     async fn run(self, options: CallOptions) -> Result<FileInfo> {
-        let request = Request::new(Method::PATCH, self.file.route("/content")?).slow().options(options);
+        let request = Request::new(Method::PATCH, self.file.route("/content")?).slow().options(options.clone());
         let request = match self.place {
             Place::End => request.set_header(X_APPEND, HeaderValue::from_static("true")),
             // Only the start counts for the server; the length of the body decides (wire description section 10).
@@ -79,7 +79,7 @@ impl<'a> Change<'a> {
         let request = request.authorization(self.token.map_or(Authorization::Upload, Authorization::UploadToken));
         let part = Part { prefix: Bytes::new(), source: self.source, expected: None };
         let mut body = UploadBody::new(vec![part], Bytes::new(), false, self.reporter, None);
-        let _turn = path_turn(&self.file.bucket, &self.file.checked_path()?).await;
+        let _turn = path_turn(&self.file.bucket, &self.file.checked_path()?, &options).await?;
         let info = self.file.client().transport.send_body(&request, &mut body).await?.json()?;
         body.done();
         Ok(info)

@@ -40,7 +40,7 @@ impl File {
 /// Asks for a content. Made by [`File::download`].
 #[must_use = "nothing is sent until it is awaited"]
 pub struct DownloadFile<'a, O = Download<'a>> {
-    file: File,
+    pub(super) file: File,
     range: Result<Option<String>>,
     if_none_match: Option<String>,
     if_match: Option<String>,

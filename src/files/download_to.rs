@@ -7,13 +7,14 @@ use super::File;
 use super::download::DownloadFile;
 use crate::error::Result;
 use crate::http::{CallOptions, awaitable};
-use crate::transfer::{Downloaded, reports_progress, save};
+use crate::transfer::{Downloaded, check_target, reports_progress, save};
 
 impl File {
-    /// Downloads the content into a file: written to `<target>.carbonfiles.part`, continued after a cut, checked against the
-    /// server's SHA-256, synced, and renamed. Until then an existing target stays as it is.
+    /// Downloads the content into a file: written beside the target under a name of its own (`….carbonfiles.part`),
+    /// continued after a cut, checked against the server's SHA-256, synced, and renamed. Until then an existing target stays
+    /// as it is. A target that can't be written is refused before anything is sent.
     ///
-    /// Dropping the call removes the `.part` file. Two downloads into one target at once: the second is a `Conflict`.
+    /// Dropping the call removes the `.part` file, unless it is just being renamed.
     ///
     /// ```no_run
     /// # async fn f(file: carbonfiles::File) -> carbonfiles::Result<()> {
@@ -54,6 +55,8 @@ impl<'a> DownloadFileTo<'a> {
     }
 
     async fn run(mut self) -> Result<Downloaded> {
+        self.download.file.checked_path()?;
+        check_target(&self.target, self.overwrite)?;
         self.download.options = self.options;
         let download = self.download.await?;
         save(download, &self.target, self.overwrite).await

@@ -95,7 +95,7 @@ impl<'a> UploadMultipart<'a> {
         // In one order for all, so that no two wait for each other.
         let mut _turns = Vec::with_capacity(self.files.len());
         for path in self.files.iter().map(|(path, _)| path).collect::<BTreeSet<_>>() {
-            _turns.push(path_turn(&self.bucket, path).await);
+            _turns.push(path_turn(&self.bucket, path, &self.options).await?);
         }
         let mut parts = Vec::with_capacity(self.files.len());
         for (at, (path, source)) in self.files.into_iter().enumerate() {

@@ -112,7 +112,7 @@ impl<'a> Upload<'a> {
         let part = Part { prefix, source: self.source, expected: self.expected };
         let mut body =
             UploadBody::new(vec![part], suffix, self.verify, self.reporter, Some(self.bucket.client().turns.clone()));
-        let _turn = path_turn(&self.bucket, &path).await;
+        let _turn = path_turn(&self.bucket, &path, &self.options).await?;
         let request = authorize(request, &self.bucket, self.token).await?.options(self.options);
         let answer = send(&self.bucket, &path, &request, &mut body).await?;
         let digest = body.sent().first();
@@ -149,9 +149,15 @@ fn route(bucket: &Bucket, path: &FilePath) -> Result<(Request, Bytes, Bytes)> {
     Ok((framing.request(bucket)?, framing.prefix(path, true), framing.suffix()))
 }
 
-/// Uploads and changes of one file go one after another.
-pub(super) async fn path_turn(bucket: &Bucket, path: &FilePath) -> Turn {
-    bucket.client().turns.wait(format!("{}/{path}", bucket.id())).await
+/// Uploads and changes of one file go one after another: waits for those before, as long as a call may last.
+pub(super) async fn path_turn(bucket: &Bucket, path: &FilePath, options: &CallOptions) -> Result<Turn> {
+    let client = bucket.client();
+    let timeouts = &client.transport.config().timeouts;
+    let patience = options.total_timeout.or(timeouts.total).unwrap_or(timeouts.slow_response);
+    let turn = client.turns.wait(format!("{}/{path}", bucket.id()));
+    tokio::time::timeout(patience, turn).await.map_err(|_| {
+        Error::new(ErrorKind::Conflict, format!("another upload of this client to {path} is still under way"))
+    })
 }
 
 /// An upload with an upload token costs a use, so it is not simply sent again.

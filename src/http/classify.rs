@@ -10,11 +10,13 @@ use crate::error::{Error, ErrorKind, Fate, TimeoutPhase};
 pub(crate) fn exchange_error(cause: reqwest::Error) -> Error {
     // The URL may carry a token; the context has a clean one.
     let cause = cause.without_url();
+    // The system gave the connection up (TCP_USER_TIMEOUT, keep-alive): reqwest calls that a time-out as well.
+    let timed_out_below = find::<io::Error>(&cause).is_some_and(|error| error.kind() == io::ErrorKind::TimedOut);
     let (kind, message, fate) = if cause.is_timeout() && cause.is_connect() {
         (ErrorKind::Timeout(TimeoutPhase::Connect), "no connection within the time limit", Fate::NeverSent)
     } else if cause.is_connect() {
         (ErrorKind::Connect, "could not connect", Fate::NeverSent)
-    } else if cause.is_timeout() {
+    } else if cause.is_timeout() && !timed_out_below {
         (ErrorKind::Timeout(TimeoutPhase::Total), "a time limit set on the HTTP client passed", Fate::Unknown)
     } else if find::<hyper::Error>(&cause).is_some_and(hyper::Error::is_canceled) {
         (ErrorKind::Interrupted, "the connection closed before the request was sent", Fate::NeverSent)

@@ -20,6 +20,9 @@ pub(crate) async fn refusal_of_head(
 ) -> Option<reqwest::Response> {
     request.headers_mut().insert(http::header::CONTENT_LENGTH, length.into());
     *request.body_mut() = Some(reqwest::Body::wrap(Withheld(length)));
+    if length == 0 {
+        return None;
+    }
     let answer = tokio::time::timeout(PATIENCE, http.execute(request)).await.ok()?.ok()?;
     (answer.status().is_client_error() || answer.status().is_server_error()).then_some(answer)
 }

@@ -15,7 +15,8 @@ pub struct Timeouts {
     /// `append`, `patch`, ZIP); also covers what is still in the socket's buffers of a slow link. Default 10 min.
     pub slow_response: Duration,
     /// How long a body may stand still, either way, for reasons that lie in the connection. Default 60 s. A source that
-    /// has nothing to send does not count.
+    /// has nothing to send does not count. What is sent moves in pieces of up to 512 KiB, of which one has to get through
+    /// in this time: for links slower than 10 KB/s, raise it.
     pub idle: Duration,
     /// The whole call, retries and waiting included. Default none.
     pub total: Option<Duration>,

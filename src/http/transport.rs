@@ -16,7 +16,7 @@ use super::request::{Authorization, Receive, Replay, Request};
 use super::response::{Exchange, ReadLimits, Response, ResponseBody, read_excerpt, read_whole};
 use super::retry::{Budget, RetryPolicy};
 use super::timeouts::Timeouts;
-use super::watchdog::Watchdog;
+use super::watchdog::{Watchdog, later};
 use crate::auth::{Credentials, Token};
 use crate::error::{Error, ErrorKind, Fate, Result, TimeoutPhase};
 
@@ -85,7 +85,7 @@ impl Transport {
         }
         let start = Instant::now();
         let total = request.options.total_timeout.or(self.0.config.timeouts.total);
-        let mut call = Call { start, deadline: total.map(|t| start + t), attempts: 0, bytes_sent: 0, url };
+        let mut call = Call { start, deadline: total.map(|t| later(start, t)), attempts: 0, bytes_sent: 0, url };
         let deadline = call.deadline;
         let sent = self.attempts(request, body, &mut call);
         let answer = match deadline {
@@ -199,10 +199,13 @@ impl Transport {
                 let error = exchange_error(cause);
                 // `run` is kept until here: a feed that is dropped fails the body, and the answer with it.
                 drop(run);
-                let Some(retained) = retained.filter(|_| overlooked && error.fate() == Fate::Unknown) else {
+                // Never a head that is a whole request: asking with it would store an empty file.
+                let asked = length.unwrap_or(call.bytes_sent);
+                let unclear = overlooked && asked > 0 && error.fate() == Fate::Unknown;
+                let Some(retained) = retained.filter(|_| unclear) else {
                     return Err(error);
                 };
-                match refusal_of_head(&config.http, retained, length.unwrap_or(call.bytes_sent)).await {
+                match refusal_of_head(&config.http, retained, asked).await {
                     Some(answer) => {
                         self.receive(request, answer, None, secret.as_ref(), limits, call).await.and(Err(error))
                     }
@@ -246,7 +249,8 @@ impl Transport {
         let config = &self.0.config;
         let mut built = reqwest::Request::new(request.method.clone(), call.url.clone());
         let headers = built.headers_mut();
-        for given in [&config.headers, &request.headers, &request.options.headers] {
+        // The call's own come last: a user's content type must not replace the boundary of a multipart body.
+        for given in [&config.headers, &request.options.headers, &request.headers] {
             for (name, value) in given {
                 headers.insert(name, value.clone());
             }
@@ -271,6 +275,10 @@ impl Transport {
             }
             Authorization::Upload | Authorization::UploadToken(_) => {
                 token.check()?;
+                if !token.is_upload_token() {
+                    // Any other credential would only end up in logs of URLs.
+                    return Err(Error::invalid_input("upload_token", "it is not an upload token (cfu_…)"));
+                }
                 // Beside any valid credential the server does not look at the token, and does not count its use.
                 built.headers_mut().remove(header::AUTHORIZATION);
                 built.url_mut().query_pairs_mut().append_pair("token", token.expose());

@@ -23,17 +23,23 @@ impl Watchdog {
         loop {
             let now = Instant::now();
             let (deadline, phase) = match &self.gauge {
-                None => (self.start + self.response, TimeoutPhase::Response),
-                Some(gauge) if gauge.has_ended() => (gauge.last_asked() + self.response, TimeoutPhase::Response),
+                None => (later(self.start, self.response), TimeoutPhase::Response),
+                Some(gauge) if gauge.has_ended() => (later(gauge.last_asked(), self.response), TimeoutPhase::Response),
                 // The source is slow: that is its own affair, or the server's, not the connection's.
-                Some(gauge) if gauge.is_starved() => (now + self.idle, TimeoutPhase::Send),
-                Some(gauge) => (gauge.last_asked() + self.idle, TimeoutPhase::Send),
+                Some(gauge) if gauge.is_starved() => (later(now, self.idle), TimeoutPhase::Send),
+                Some(gauge) => (later(gauge.last_asked(), self.idle), TimeoutPhase::Send),
             };
             if deadline <= now {
                 return phase;
             }
             // The body may end while this sleeps: from then on the limit for the answer runs.
-            sleep_until(deadline.min(now + self.response)).await;
+            sleep_until(deadline.min(later(now, self.response))).await;
         }
     }
+}
+
+/// A moment so much later; `Duration::MAX` and its like stand for "never".
+pub(crate) fn later(from: Instant, by: Duration) -> Instant {
+    const AGES: Duration = Duration::from_secs(86_400 * 365 * 30);
+    from.checked_add(by).unwrap_or_else(|| from + AGES)
 }

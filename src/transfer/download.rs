@@ -14,7 +14,7 @@ use tokio::time::{Instant, sleep};
 use tokio_util::io::StreamReader;
 
 use super::hashing::Hasher;
-use super::info::ContentInfo;
+use super::info::{ContentInfo, ContentRange};
 use super::progress::{Phase, Reporter};
 use crate::error::{Error, ErrorKind, Result, TimeoutPhase};
 use crate::http::{Receive, Request, Response, RetryPolicy, Transport};
@@ -44,13 +44,8 @@ impl<'a> DownloadPlan<'a> {
             return Ok(None);
         }
         let info = ContentInfo::of(response.status, &response.headers);
-        if self.range.is_some() && response.status != StatusCode::PARTIAL_CONTENT {
-            return Err(
-                response.error(ErrorKind::Unsupported, "the server sent the whole content where a range was asked for")
-            );
-        }
-        if response.status == StatusCode::PARTIAL_CONTENT && info.length.is_none() {
-            return Err(response.error(ErrorKind::Decode, "the partial answer does not say which part it is"));
+        if let Some(problem) = misfit(self.range.as_deref(), &response) {
+            return Err(problem);
         }
         let whole = info.start == 0 && info.length == info.total;
         let hasher = (self.verify && whole && info.sha256().is_some()).then(Hasher::new);
@@ -59,7 +54,7 @@ impl<'a> DownloadPlan<'a> {
         let deadline = response.limits.deadline;
         let body = Body {
             position: info.start,
-            end: info.length.map(|length| info.start + length),
+            end: info.length.map(|length| info.start.saturating_add(length)),
             start: info.start,
             plan: self,
             response,
@@ -73,6 +68,27 @@ impl<'a> DownloadPlan<'a> {
         };
         Ok(Some(Download { info, body }))
     }
+}
+
+/// What is wrong with the part that came, if it is not what was asked for.
+fn misfit(range: Option<&str>, response: &Response) -> Option<Error> {
+    let partial = response.status == StatusCode::PARTIAL_CONTENT;
+    let (kind, problem) = match (range, partial, ContentRange::of(&response.headers)) {
+        (None, false, _) => return None,
+        (None, true, _) => (ErrorKind::Decode, "the server sent a part where the whole was asked for"),
+        (Some(_), false, _) => {
+            (ErrorKind::Unsupported, "the server sent the whole content where a range was asked for")
+        }
+        (Some(_), true, None) => (ErrorKind::Decode, "the partial answer does not say which part it is"),
+        (Some(asked), true, Some(came)) => {
+            let announced = response.headers.get(header::CONTENT_LENGTH).and_then(|l| l.to_str().ok()?.parse().ok());
+            if came.answers(asked) && announced.is_none_or(|length: u64| length == came.end - came.start) {
+                return None;
+            }
+            (ErrorKind::Decode, "the server sent another part than was asked for")
+        }
+    };
+    Some(response.error(kind, problem))
 }
 
 pub(crate) fn header_value(argument: &'static str, text: &str) -> Result<HeaderValue> {
@@ -131,7 +147,7 @@ impl<'a> Download<'a> {
         let chunks = futures::stream::unfold(body, |mut body| async move {
             body.next().await.transpose().map(|chunk| (chunk, body))
         });
-        DownloadStream { info, chunks: chunks.boxed() }
+        DownloadStream { info, chunks: chunks.fuse().boxed() }
     }
 
     /// The body as an `AsyncRead` (and `AsyncBufRead`). This crate's error is inside the `io::Error`.

@@ -4,12 +4,14 @@ use std::fmt::Write;
 
 use bytes::Bytes;
 use sha2::{Digest as _, Sha256};
-use tokio::sync::mpsc;
 use tokio::task::{JoinHandle, spawn_blocking};
 
 use crate::error::{Error, ErrorKind, Result};
 
-/// Hashes what passes: here while it is little, on a thread of its own when it is much.
+/// Hashes what passes: here while it is little, in short jobs on the runtime's blocking threads when it is much.
+///
+/// Jobs, rather than a thread for the whole transfer: the pool of threads is bounded, and transfers that each held one
+/// while they waited for another would wait for ever.
 pub(crate) struct Hasher {
     state: State,
     hashed: usize,
@@ -17,61 +19,57 @@ pub(crate) struct Hasher {
 
 enum State {
     Here(Sha256),
-    Thread(mpsc::Sender<Bytes>, JoinHandle<Sha256>),
-    Moving,
+    Job(JoinHandle<Sha256>),
+    Lost,
 }
 
 /// About half a millisecond of hashing: more would hold up the caller's task.
 const MUCH: usize = 1 << 20;
-/// Chunks that may wait for the thread.
-const WAITING: usize = 4;
 
 impl Hasher {
     pub(crate) fn new() -> Self {
         Self { state: State::Here(Sha256::new()), hashed: 0 }
     }
 
+    /// Takes the next chunk; waits only while the one before is still being hashed.
     pub(crate) async fn update(&mut self, data: &Bytes) {
         self.hashed += data.len();
-        if let State::Here(hash) = &mut self.state {
+        let mut hash = match std::mem::replace(&mut self.state, State::Lost) {
+            State::Here(hash) => hash,
+            State::Job(job) => match job.await {
+                Ok(hash) => hash,
+                // `finish` reports it.
+                Err(_) => return,
+            },
+            State::Lost => return,
+        };
+        self.state = if self.hashed < MUCH {
             hash.update(data);
-            if self.hashed >= MUCH
-                && let State::Here(hash) = std::mem::replace(&mut self.state, State::Moving)
-            {
-                self.state = Self::start(hash);
-            }
-        } else if let State::Thread(sender, _) = &self.state {
-            // Fails only when the thread has panicked, which `finish` reports.
-            let _ = sender.send(data.clone()).await;
-        }
-    }
-
-    fn start(mut hash: Sha256) -> State {
-        let (sender, mut chunks) = mpsc::channel::<Bytes>(WAITING);
-        let thread = spawn_blocking(move || {
-            while let Some(chunk) = chunks.blocking_recv() {
-                hash.update(&chunk);
-            }
-            hash
-        });
-        State::Thread(sender, thread)
+            State::Here(hash)
+        } else {
+            let data = data.clone();
+            State::Job(spawn_blocking(move || {
+                hash.update(&data);
+                hash
+            }))
+        };
     }
 
     /// The hash in lower-case hex.
     pub(crate) async fn finish(self) -> Result<String> {
         let hash = match self.state {
-            State::Here(hash) => hash,
-            State::Thread(sender, thread) => {
-                drop(sender);
-                thread.await.map_err(|e| Error::new(ErrorKind::Io, "the runtime stopped hashing").caused_by(e))?
-            }
-            State::Moving => return Err(Error::new(ErrorKind::Io, "hashing was interrupted")),
+            State::Here(hash) => Some(hash),
+            State::Job(job) => job.await.ok(),
+            State::Lost => None,
         };
-        Ok(hex(&hash.finalize()))
+        match hash {
+            Some(hash) => Ok(hex(&hash.finalize())),
+            None => Err(Error::new(ErrorKind::Io, "the runtime stopped hashing")),
+        }
     }
 }
 
-pub(crate) fn hex(bytes: &[u8]) -> String {
+fn hex(bytes: &[u8]) -> String {
     bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut out, byte| {
         let _ = write!(out, "{byte:02x}");
         out
@@ -83,13 +81,13 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn the_thread_gives_the_same_hash() {
+    async fn jobs_give_the_same_hash() {
         let data = Bytes::from(vec![42u8; 5 << 20]);
         let mut hasher = Hasher::new();
         for start in (0..data.len()).step_by(100_000) {
             hasher.update(&data.slice(start..data.len().min(start + 100_000))).await;
         }
-        assert!(matches!(hasher.state, State::Thread(..)));
+        assert!(matches!(hasher.state, State::Job(_)));
         assert_eq!(hasher.finish().await.unwrap(), hex(&Sha256::digest(&data)));
         assert_eq!(
             Hasher::new().finish().await.unwrap(),

@@ -27,13 +27,10 @@ impl ContentInfo {
     pub(crate) fn of(status: StatusCode, headers: &HeaderMap) -> Self {
         let text = |name| headers.get(name).and_then(|v| v.to_str().ok()).map(str::to_owned);
         let length = text(header::CONTENT_LENGTH).and_then(|l| l.parse().ok());
-        let range = (status == StatusCode::PARTIAL_CONTENT)
-            .then(|| text(header::CONTENT_RANGE))
-            .flatten()
-            .and_then(|range| ContentRange::parse(&range));
+        let range = (status == StatusCode::PARTIAL_CONTENT).then(|| ContentRange::of(headers)).flatten();
         Self {
             content_type: text(header::CONTENT_TYPE),
-            length: length.or(range.map(|r| r.end - r.start)),
+            length: range.map(|r| r.end - r.start).or(length),
             total: match status {
                 StatusCode::PARTIAL_CONTENT => range.and_then(|r| r.total),
                 _ => length,
@@ -71,6 +68,25 @@ pub(crate) struct ContentRange {
 }
 
 impl ContentRange {
+    /// That of an answer.
+    pub(crate) fn of(headers: &HeaderMap) -> Option<Self> {
+        Self::parse(headers.get(header::CONTENT_RANGE)?.to_str().ok()?)
+    }
+
+    /// Is it what `Range` asked for, as far as the content has it?
+    pub(crate) fn answers(&self, asked: &str) -> bool {
+        let Some((first, last)) = asked.strip_prefix("bytes=").and_then(|range| range.split_once('-')) else {
+            return false;
+        };
+        let (first, last) = (first.parse::<u64>().ok(), last.parse::<u64>().ok());
+        match (first, last) {
+            (Some(first), Some(last)) => self.start == first && self.end - 1 <= last,
+            (Some(first), None) => self.start == first,
+            (None, Some(length)) => self.total == Some(self.end) && self.end - self.start <= length,
+            (None, None) => false,
+        }
+    }
+
     fn parse(text: &str) -> Option<Self> {
         let (range, total) = text.strip_prefix("bytes ")?.split_once('/')?;
         let (start, last) = range.split_once('-')?;
@@ -104,6 +120,18 @@ mod tests {
             "bytes 0-18446744073709551615/*",
         ] {
             assert_eq!(parse(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_part_is_the_part_that_was_asked_for() {
+        let range = |start, end, total| ContentRange { start, end, total: Some(total) };
+        assert!(range(5, 10, 20).answers("bytes=5-9") && range(5, 8, 8).answers("bytes=5-9"));
+        assert!(range(5, 20, 20).answers("bytes=5-") && range(13, 20, 20).answers("bytes=-7"));
+        for (other, asked) in
+            [(range(4, 10, 20), "bytes=5-9"), (range(5, 11, 20), "bytes=5-9"), (range(0, 7, 20), "bytes=-7")]
+        {
+            assert!(!other.answers(asked), "{asked}");
         }
     }
 

@@ -18,7 +18,7 @@ pub use progress::{Phase, Progress};
 pub(crate) use progress::{Reporter, reports_progress};
 pub use source::Source;
 pub use to_file::Downloaded;
-pub(crate) use to_file::save;
+pub(crate) use to_file::{check_target, save};
 pub(crate) use turns::{Turn, Turns};
 pub(crate) use upload::{Digest, Part, UploadBody};
 pub(crate) use writer::Feeder;

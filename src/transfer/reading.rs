@@ -12,8 +12,7 @@ use bytes::{Bytes, BytesMut};
 use futures::stream::BoxStream;
 use futures::{StreamExt, future::poll_fn};
 use tokio::io::AsyncRead;
-use tokio::sync::mpsc;
-use tokio::task::spawn_blocking;
+use tokio::task::{JoinHandle, spawn_blocking};
 use tokio_util::io::poll_read_buf;
 
 use super::CHUNK;
@@ -23,8 +22,7 @@ use crate::error::{BoxError, Error, ErrorKind, Result};
 /// A source while it is read.
 pub(crate) enum Reading<'a> {
     Bytes(Bytes),
-    /// A thread reads ahead.
-    Thread(mpsc::Receiver<Result<Bytes>>),
+    File(ReadAhead),
     Reader(Box<dyn AsyncRead + Send + Unpin + 'a>),
     Stream(StreamReading<'a>),
 }
@@ -35,7 +33,7 @@ impl Reading<'_> {
         match self {
             Self::Bytes(left) if left.is_empty() => Ok(None),
             Self::Bytes(left) => Ok(Some(left.split_to(left.len().min(CHUNK)))),
-            Self::Thread(chunks) => chunks.recv().await.transpose(),
+            Self::File(file) => file.next().await,
             Self::Reader(reader) => {
                 let mut buffer = BytesMut::with_capacity(CHUNK);
                 poll_fn(|cx| poll_fill(Pin::new(reader), cx, &mut buffer)).await.map_err(source_error)?;
@@ -183,38 +181,10 @@ impl FileReading {
         self.seen.map(|seen| seen.length.saturating_sub(self.start))
     }
 
-    /// Reads ahead on a thread, which ends when the receiver is dropped.
+    /// Nothing is read before the first chunk is asked for.
     pub(crate) fn start<'a>(self) -> Reading<'a> {
-        let (chunks, receiver) = mpsc::channel(2);
-        spawn_blocking(move || {
-            if let Err(error) = self.read_all(&chunks) {
-                let _ = chunks.blocking_send(Err(error));
-            }
-        });
-        Reading::Thread(receiver)
-    }
-
-    fn read_all(&self, chunks: &mpsc::Sender<Result<Bytes>>) -> Result<()> {
-        let mut position = self.start;
-        let mut ring = Ring::default();
-        let end = self.seen.map(|seen| seen.length.max(self.start));
-        loop {
-            let want = end.map_or(CHUNK as u64, |end| (end - position).min(CHUNK as u64)) as usize;
-            if want == 0 {
-                break;
-            }
-            let mut buffer = ring.take(want);
-            let read = self.read_chunk(&mut buffer, position).map_err(source_error)?;
-            if read == 0 {
-                break;
-            }
-            buffer.truncate(read);
-            position += read as u64;
-            if chunks.blocking_send(Ok(ring.lend(buffer))).is_err() {
-                return Ok(());
-            }
-        }
-        self.check_unchanged(position)
+        let cursor = Cursor { position: self.start, file: self, ring: Ring::default() };
+        Reading::File(ReadAhead::Idle(Box::new(cursor)))
     }
 
     /// A whole chunk of a regular file, so that a request is not sent in crumbs; of a pipe, what there is.
@@ -242,10 +212,70 @@ impl FileReading {
     fn check_unchanged(&self, position: u64) -> Result<()> {
         let Some(seen) = self.seen else { return Ok(()) };
         let now = Seen::of(&self.file.metadata().map_err(source_error)?);
-        if now == seen && position == seen.length.max(self.start) {
+        // Some files (of /proc) have more than they say.
+        let more = read_at(&self.file, &mut [0], position).map_err(source_error)?;
+        if now == seen && position == seen.length.max(self.start) && more == 0 {
             return Ok(());
         }
         Err(Error::new(ErrorKind::ContentChanged, "the source file changed while it was read"))
+    }
+}
+
+/// A file that is read one chunk ahead, each chunk a short job on the runtime's blocking threads. Those are bounded: a
+/// transfer that held one from beginning to end could wait for ever for another that does the same.
+pub(crate) enum ReadAhead {
+    Idle(Box<Cursor>),
+    Job(JoinHandle<(Box<Cursor>, Result<Option<Bytes>>)>),
+    Ended,
+}
+
+/// Where the reading of a file stands.
+pub(crate) struct Cursor {
+    file: FileReading,
+    position: u64,
+    ring: Ring,
+}
+
+impl ReadAhead {
+    async fn next(&mut self) -> Result<Option<Bytes>> {
+        let job = match std::mem::replace(self, Self::Ended) {
+            Self::Idle(cursor) => spawn_blocking(move || cursor.read()),
+            Self::Job(job) => job,
+            Self::Ended => return Ok(None),
+        };
+        // Kept in place while it runs: `next` may be dropped and called again.
+        *self = Self::Job(job);
+        let Self::Job(job) = self else { return Ok(None) };
+        let (cursor, chunk) =
+            job.await.map_err(|e| Error::new(ErrorKind::Io, "the runtime stopped reading a file").caused_by(e))?;
+        *self = match &chunk {
+            Ok(Some(_)) => Self::Job(spawn_blocking(move || cursor.read())),
+            _ => Self::Ended,
+        };
+        chunk
+    }
+}
+
+impl Cursor {
+    fn read(mut self: Box<Self>) -> (Box<Self>, Result<Option<Bytes>>) {
+        let chunk = self.read_chunk();
+        (self, chunk)
+    }
+
+    fn read_chunk(&mut self) -> Result<Option<Bytes>> {
+        let end = self.file.seen.map(|seen| seen.length.max(self.file.start));
+        let want = end.map_or(CHUNK as u64, |end| (end - self.position).min(CHUNK as u64)) as usize;
+        if want > 0 {
+            let mut buffer = self.ring.take(want);
+            let read = self.file.read_chunk(&mut buffer, self.position).map_err(source_error)?;
+            if read > 0 {
+                buffer.truncate(read);
+                self.position += read as u64;
+                return Ok(Some(self.ring.lend(buffer)));
+            }
+        }
+        self.file.check_unchanged(self.position)?;
+        Ok(None)
     }
 }
 

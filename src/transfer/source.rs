@@ -66,7 +66,7 @@ impl<'a> Source<'a> {
     ///
     /// ```
     /// # use carbonfiles::Source;
-    /// let source = Source::factory(|| async { Ok::<_, std::io::Error>(Source::reader(tokio::io::repeat(0)).size(10)) });
+    /// let source = Source::factory(|| async { Ok::<_, std::io::Error>(Source::reader(&b"ten bytes."[..]).size(10)) });
     /// ```
     pub fn factory<F, Fut, S, E>(mut make: F) -> Self
     where
@@ -82,7 +82,7 @@ impl<'a> Source<'a> {
         .into()
     }
 
-    /// Says how many bytes a reader or stream will give. Giving fewer or more fails the upload.
+    /// Says how many bytes a reader or stream will give. Giving fewer or more fails the upload, so it is read to its end.
     #[must_use]
     pub fn size(mut self, bytes: u64) -> Self {
         self.size = Some(bytes);

@@ -1,17 +1,15 @@
 //! A download into a file: written beside the target, synced, and renamed onto it when it is whole.
 
 use std::ffi::{OsStr, OsString};
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use bytes::Bytes;
-use sha2::{Digest, Sha256};
-use tokio::sync::mpsc;
 use tokio::task::{JoinHandle, spawn_blocking};
 
 use super::download::Download;
-use super::hashing::hex;
 use crate::error::{Error, ErrorKind, Result};
 
 /// A file that was downloaded.
@@ -28,71 +26,91 @@ pub struct Downloaded {
     pub etag: Option<String>,
 }
 
-/// Chunks that may wait for the writing thread.
-const WAITING: usize = 4;
+/// Refuses a target that can't be written, before anything is asked for.
+pub(crate) fn check_target(target: &Path, overwrite: bool) -> Result<()> {
+    let unusable = |why: &str| Err(Error::invalid_input("target", format!("{} {why}", target.display())));
+    if target.file_name().is_none() {
+        return unusable("is not the name of a file");
+    }
+    if target.is_dir() {
+        return unusable("is a directory");
+    }
+    if !folder_of(target).is_dir() {
+        return unusable("is in a folder that does not exist");
+    }
+    if !overwrite && target.exists() { Err(exists(target)) } else { Ok(()) }
+}
 
 /// Writes a download to `target`. The target is what it was, or complete: never in between.
 pub(crate) async fn save(download: Download<'_>, target: &Path, overwrite: bool) -> Result<Downloaded> {
     let mut part = PartFile::create(target.to_owned(), overwrite).await?;
     let etag = download.info().etag.clone();
     let mut body = download.into_body();
-    while let Some(chunk) = body.next().await? {
-        part.write(chunk).await?;
+    let written = async {
+        while let Some(chunk) = body.next().await? {
+            part.work(move |open| open.file.write_all(&chunk).map_err(|e| open.failed(e))).await?;
+        }
+        part.work(Opened::commit).await?;
+        part.settled().await
     }
-    let verified_sha256 = body.verified_sha256().map(str::to_owned);
-    part.finish().await?;
-    Ok(Downloaded { path: target.to_owned(), size: body.received(), verified_sha256, etag })
+    .await;
+    match written {
+        Ok(()) => {
+            let verified_sha256 = body.verified_sha256().map(str::to_owned);
+            Ok(Downloaded { path: target.to_owned(), size: body.received(), verified_sha256, etag })
+        }
+        Err(error) => {
+            // So that nothing is left when the error arrives.
+            let _ = part.settled().await;
+            Err(error)
+        }
+    }
 }
 
-/// A thread that writes chunks to `<target>.carbonfiles.part`. Unless it is told to finish, it removes the file when its sender is
-/// dropped: on an error, or when the download is cancelled.
+/// A file beside the target. Each step is a short job on the runtime's blocking threads, one after another; the next
+/// chunk arrives while the last is written. Dropping it before the end removes the file, and stops a commit that has not
+/// renamed it yet.
 struct PartFile {
-    commands: mpsc::Sender<Command>,
-    thread: Option<JoinHandle<Result<()>>>,
-}
-
-enum Command {
-    Write(Bytes),
-    Finish,
+    step: Option<JoinHandle<Result<Opened>>>,
+    dropped: Arc<AtomicBool>,
 }
 
 impl PartFile {
     async fn create(target: PathBuf, overwrite: bool) -> Result<Self> {
-        let (commands, inbox) = mpsc::channel(WAITING);
-        let (ready, opened) = tokio::sync::oneshot::channel();
-        let thread = spawn_blocking(move || match Opened::new(target, overwrite) {
-            Ok(part) => {
-                let _ = ready.send(Ok(()));
-                part.run(inbox)
-            }
-            Err(error) => {
-                let _ = ready.send(Err(error));
-                Ok(())
-            }
-        });
-        opened.await.map_err(|e| Error::new(ErrorKind::Io, "the runtime stopped writing a file").caused_by(e))??;
-        Ok(Self { commands, thread: Some(thread) })
+        let dropped = Arc::new(AtomicBool::new(false));
+        let watched = dropped.clone();
+        let mut part = Self { step: Some(spawn_blocking(move || Opened::new(target, overwrite, watched))), dropped };
+        part.work(|_| Ok(())).await?;
+        Ok(part)
     }
 
-    async fn write(&mut self, chunk: Bytes) -> Result<()> {
-        match self.commands.send(Command::Write(chunk)).await {
-            Ok(()) => Ok(()),
-            Err(_) => self.join().await,
-        }
+    /// Waits for the step before, and starts this one.
+    async fn work(&mut self, step: impl FnOnce(&mut Opened) -> Result<()> + Send + 'static) -> Result<()> {
+        let mut open = self.wait().await?;
+        self.step = Some(spawn_blocking(move || {
+            step(&mut open)?;
+            Ok(open)
+        }));
+        Ok(())
     }
 
-    async fn finish(mut self) -> Result<()> {
-        let _ = self.commands.send(Command::Finish).await;
-        self.join().await
+    /// Waits for the last step, and gives the file up: what has not been committed is removed.
+    async fn settled(&mut self) -> Result<()> {
+        self.wait().await.map(drop)
     }
 
-    async fn join(&mut self) -> Result<()> {
-        match self.thread.take() {
-            Some(thread) => thread
-                .await
-                .unwrap_or_else(|e| Err(Error::new(ErrorKind::Io, "the runtime stopped writing a file").caused_by(e))),
-            None => Ok(()),
-        }
+    async fn wait(&mut self) -> Result<Opened> {
+        let stopped = || Error::new(ErrorKind::Io, "the runtime stopped writing a file");
+        let Some(step) = &mut self.step else { return Err(stopped()) };
+        let outcome = step.await;
+        self.step = None;
+        outcome.unwrap_or_else(|cause| Err(stopped().caused_by(cause)))
+    }
+}
+
+impl Drop for PartFile {
+    fn drop(&mut self) {
+        self.dropped.store(true, Ordering::Release);
     }
 }
 
@@ -102,63 +120,41 @@ struct Opened {
     target: PathBuf,
     overwrite: bool,
     keep: bool,
+    /// Nobody waits for the file any more.
+    dropped: Arc<AtomicBool>,
 }
 
 impl Opened {
-    fn new(target: PathBuf, overwrite: bool) -> Result<Self> {
-        let unusable = |why: &str| Error::invalid_input("target", format!("{} {why}", target.display()));
-        let Some(name) = target.file_name() else { return Err(unusable("is not the name of a file")) };
-        if target.is_dir() {
-            return Err(unusable("is a directory"));
-        }
-        if !overwrite && target.exists() {
-            return Err(exists(&target));
-        }
-        let part = target.with_file_name(part_name(name));
-        let file = OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .open(&part)
-            .map_err(|e| unusable("can't be written beside").caused_by(e))?;
-        match file.try_lock() {
-            Ok(()) | Err(TryLockError::Error(_)) => {}
-            Err(TryLockError::WouldBlock) => {
-                let message = format!("another download is writing {}", part.display());
-                return Err(Error::new(ErrorKind::Conflict, message));
-            }
-        }
-        let opened = Self { file, part, target, overwrite, keep: false };
-        opened.file.set_len(0).map_err(|e| opened.failed(e))?;
-        Ok(opened)
-    }
-
-    fn run(mut self, mut inbox: mpsc::Receiver<Command>) -> Result<()> {
-        while let Some(command) = inbox.blocking_recv() {
-            match command {
-                Command::Write(chunk) => self.file.write_all(&chunk).map_err(|e| self.failed(e))?,
-                Command::Finish => return self.commit(),
-            }
-        }
-        Ok(())
+    fn new(target: PathBuf, overwrite: bool, dropped: Arc<AtomicBool>) -> Result<Self> {
+        check_target(&target, overwrite)?;
+        let part = target.with_file_name(part_name(target.file_name().unwrap_or_default()));
+        let file = OpenOptions::new().write(true).create_new(true).open(&part).map_err(|e| {
+            Error::invalid_input("target", format!("{} can't be written beside", target.display())).caused_by(e)
+        })?;
+        Ok(Self { file, part, target, overwrite, keep: false, dropped })
     }
 
     fn commit(&mut self) -> Result<()> {
         self.file.sync_all().map_err(|e| self.failed(e))?;
+        if self.dropped.load(Ordering::Acquire) {
+            return Ok(());
+        }
         if self.overwrite {
             std::fs::rename(&self.part, &self.target).map_err(|e| self.failed(e))?;
         } else {
             // Unlike a rename, a link does not replace what has appeared there meanwhile.
             match std::fs::hard_link(&self.part, &self.target) {
                 Ok(()) => std::fs::remove_file(&self.part).map_err(|e| self.failed(e))?,
-                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Err(exists(&self.target)),
                 Err(_) if self.target.exists() => return Err(exists(&self.target)),
                 // A file system without links.
                 Err(_) => std::fs::rename(&self.part, &self.target).map_err(|e| self.failed(e))?,
             }
         }
         self.keep = true;
-        sync_folder(&self.target);
+        // Makes the rename last through a power cut, where folders can be synced.
+        if let Ok(folder) = File::open(folder_of(&self.target)) {
+            let _ = folder.sync_all();
+        }
         Ok(())
     }
 
@@ -181,11 +177,9 @@ fn part_name(name: &OsStr) -> OsString {
     let mut part = OsString::new();
     if name.len() <= LONGEST {
         part.push(name);
-    } else {
-        let hash = Sha256::digest(name.as_encoded_bytes());
-        part.push(hex(&hash));
+        part.push(".");
     }
-    part.push(".carbonfiles.part");
+    part.push(format!("{:016x}.carbonfiles.part", fastrand::u64(..)));
     part
 }
 
@@ -193,10 +187,6 @@ fn exists(target: &Path) -> Error {
     Error::new(ErrorKind::Conflict, format!("{} exists, and overwriting was not asked for", target.display()))
 }
 
-/// Makes the rename last through a power cut, where folders can be synced.
-fn sync_folder(target: &Path) {
-    let folder = target.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    if let Ok(folder) = File::open(folder) {
-        let _ = folder.sync_all();
-    }
+fn folder_of(target: &Path) -> &Path {
+    target.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }

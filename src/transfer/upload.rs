@@ -82,14 +82,19 @@ impl<'a> UploadBody<'a> {
         self.sent.clear();
         self.turn = None;
         let mut opened = Vec::with_capacity(self.parts.len());
-        let (mut content, mut framing) = (Some(0), self.suffix.len() as u64);
+        let (mut content, mut framing) = (Some(0u64), self.suffix.len() as u64);
         for part in &mut self.parts {
             let (reading, size) = part.source.open().await?;
-            content = content.zip(size).map(|(a, b)| a + b);
+            content = match content.zip(size) {
+                Some((a, b)) => {
+                    Some(a.checked_add(b).ok_or_else(|| Error::invalid_input("size", "it is beyond all bounds"))?)
+                }
+                None => None,
+            };
             framing += part.prefix.len() as u64;
             opened.push(Opened { reading, size, prefix: part.prefix.clone(), expected: part.expected.clone() });
         }
-        let length = content.map(|content| content + framing);
+        let length = content.map(|content| content.saturating_add(framing));
         self.reporter.total = content;
         self.reporter.attempt = attempt;
         self.reporter.report(0, Phase::Sending);

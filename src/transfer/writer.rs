@@ -63,10 +63,17 @@ impl<T> Feeder<T> {
             };
             return Poll::Ready(Err(io::Error::new(io::ErrorKind::BrokenPipe, why)));
         }
-        self.pieces.poll_reserve(cx).map_err(|_| io::ErrorKind::BrokenPipe.into())
+        match self.pieces.poll_reserve(cx) {
+            Poll::Ready(Ok(())) => Poll::Ready(Ok(())),
+            // The upload has stopped reading and is about to say why; it has been polled, so it will wake this task.
+            Poll::Ready(Err(_)) | Poll::Pending => Poll::Pending,
+        }
     }
 
     pub(crate) fn poll_write(&mut self, cx: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
+        if self.ended {
+            return Poll::Ready(Err(io::Error::new(io::ErrorKind::BrokenPipe, "the upload has been completed")));
+        }
         if self.buffer.len() >= CHUNK {
             ready!(self.poll_flush(cx))?;
         }
@@ -84,9 +91,12 @@ impl<T> Feeder<T> {
             ready!(self.poll_room(cx))?;
             let data = std::mem::take(&mut self.buffer).freeze();
             self.pieces.send_item(Piece::Data(data)).map_err(|_| io::Error::from(io::ErrorKind::BrokenPipe))?;
-            self.drive(cx);
         }
-        Poll::Ready(Ok(()))
+        self.drive(cx);
+        match &self.outcome {
+            Some(Err(error)) => Poll::Ready(Err(io::Error::other(error.to_string()))),
+            _ => Poll::Ready(Ok(())),
+        }
     }
 
     /// Says the end, and waits until the server has everything.
