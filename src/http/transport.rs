@@ -61,8 +61,14 @@ impl Transport {
 
     /// The absolute URL of an encoded path (`/api/…`), below the base URL's own path.
     pub(crate) fn url(&self, path: &str) -> Result<Url> {
-        let base = self.0.config.base.as_str().trim_end_matches('/');
-        Url::parse(&format!("{base}{path}")).map_err(|e| Error::invalid_input("path", "it makes no URL").caused_by(e))
+        // Only the path is parsed: the rest has been, when the client was built.
+        let mut url = self.0.config.base.clone();
+        let whole = [url.path().trim_end_matches('/'), path].concat();
+        url.set_path(&whole);
+        if url.path() == whole {
+            return Ok(url);
+        }
+        Err(Error::invalid_input("path", "it is not the path of a URL"))
     }
 
     /// Asks for a retry that no policy of a call bounds, such as going on with a download that makes no headway.
