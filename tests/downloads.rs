@@ -344,3 +344,22 @@ async fn a_limit_that_never_comes_is_no_limit() {
     let download = file.download().timeout(ages).response_timeout(ages).idle_timeout(ages).await.unwrap();
     assert_eq!(download.bytes(3).await.unwrap(), "abc");
 }
+
+#[tokio::test]
+async fn a_download_can_be_passed_on() {
+    let (_server, bucket) = setup().await;
+    let file = bucket.file("x.txt");
+    file.upload("0123456789".as_bytes()).await.unwrap();
+    let whole = file.download().await.unwrap().into_http_response();
+    assert_eq!(whole.status(), 200);
+    for (name, value) in
+        [("content-type", "text/plain; charset=utf-8"), ("content-length", "10"), ("accept-ranges", "bytes")]
+    {
+        assert_eq!(whole.headers()[name], value);
+    }
+    assert_eq!(whole.headers()["etag"], file.head().await.unwrap().etag.unwrap().as_str());
+    let part = file.download().range(2..5).await.unwrap().into_http_response();
+    assert_eq!((part.status().as_u16(), &part.headers()["content-range"]), (206, &"bytes 2-4/10".parse().unwrap()));
+    let chunks: Vec<Bytes> = part.into_body().try_collect().await.unwrap();
+    assert_eq!(chunks.concat(), b"234");
+}

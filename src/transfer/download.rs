@@ -157,6 +157,30 @@ impl<'a> Download<'a> {
         DownloadReader(StreamReader::new(chunks))
     }
 
+    /// The answer as one of your own service: its status (200, or 206 for a range), the headers that describe the content,
+    /// and the body as a stream. Nothing else of the server's answer is passed on.
+    pub fn into_http_response(self) -> http::Response<DownloadStream<'a>> {
+        const PASSED_ON: [header::HeaderName; 8] = [
+            header::CONTENT_TYPE,
+            header::CONTENT_LENGTH,
+            header::CONTENT_RANGE,
+            header::CONTENT_DISPOSITION,
+            header::ETAG,
+            header::LAST_MODIFIED,
+            header::ACCEPT_RANGES,
+            header::CACHE_CONTROL,
+        ];
+        let (status, headers) = (self.body.response.status, self.body.response.headers.clone());
+        let mut response = http::Response::new(self.stream());
+        *response.status_mut() = status;
+        for name in PASSED_ON {
+            if let Some(value) = headers.get(&name) {
+                response.headers_mut().insert(name, value.clone());
+            }
+        }
+        response
+    }
+
     pub(crate) fn into_body(self) -> Body<'a> {
         self.body
     }
