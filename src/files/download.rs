@@ -3,14 +3,13 @@
 use std::fmt;
 use std::marker::PhantomData;
 use std::ops::{Bound, RangeBounds};
-use std::time::Duration;
 
 use http::header;
 
 use super::File;
 use crate::call::Call;
 use crate::error::{Error, ErrorKind, Result};
-use crate::http::{CallOptions, Request, RetryPolicy};
+use crate::http::{CallOptions, Request, call_options};
 use crate::transfer::{Download, DownloadPlan, Reporter, header_value, reports_progress};
 
 impl File {
@@ -125,36 +124,6 @@ impl<'a, O: Outcome<'a>> DownloadFile<'a, O> {
         self.into_future()
     }
 
-    /// Adds a header to this call, or replaces one.
-    pub fn header(mut self, name: &str, value: &str) -> Self {
-        self.options.header(name, value);
-        self
-    }
-
-    /// Limits the whole call, the reading of the body included.
-    pub fn timeout(mut self, limit: Duration) -> Self {
-        self.options.total_timeout = Some(limit);
-        self
-    }
-
-    /// Limits the wait for the head of the answer.
-    pub fn response_timeout(mut self, limit: Duration) -> Self {
-        self.options.response_timeout = Some(limit);
-        self
-    }
-
-    /// Limits how long the body may stand still.
-    pub fn idle_timeout(mut self, limit: Duration) -> Self {
-        self.options.idle_timeout = Some(limit);
-        self
-    }
-
-    /// Replaces the client's retry policy for this call, resuming after a cut included.
-    pub fn retry(mut self, policy: RetryPolicy) -> Self {
-        self.options.retry = Some(policy);
-        self
-    }
-
     async fn run(self) -> Result<O> {
         let mut request = Request::get(self.file.route("/content")?).options(self.options);
         if let Some(etag) = &self.if_none_match {
@@ -175,6 +144,7 @@ impl<'a, O: Outcome<'a>> DownloadFile<'a, O> {
     }
 }
 
+call_options!(['a, O: Outcome<'a>] DownloadFile<'a, O>);
 reports_progress!(['a, O: Outcome<'a>] DownloadFile<'a, O>, reporter);
 
 impl<'a, O: Outcome<'a>> IntoFuture for DownloadFile<'a, O> {

@@ -12,7 +12,7 @@ use crate::auth::Token;
 use crate::buckets::Bucket;
 use crate::error::{Error, ErrorKind, Result};
 use crate::file_path::{FilePath, encode_filename_star};
-use crate::http::{CallOptions, Replay, Request, awaitable};
+use crate::http::{CallOptions, Request, awaitable};
 use crate::models::{UploadResponse, UploadedFile};
 use crate::transfer::{Part, Reporter, Source, UploadBody, reports_progress};
 
@@ -145,9 +145,7 @@ impl Framing {
     pub(super) fn request(&self, bucket: &Bucket) -> Result<Request> {
         let content_type = HeaderValue::try_from(format!("multipart/form-data; boundary={}", self.boundary))
             .map_err(|_| Error::invalid_input("boundary", "it can't be sent in a header"))?;
-        Ok(Request::new(Method::POST, bucket.route("/upload")?)
-            .set_header(header::CONTENT_TYPE, content_type)
-            .replay(Replay::Safe))
+        Ok(Request::new(Method::POST, bucket.route("/upload")?).set_header(header::CONTENT_TYPE, content_type))
     }
 
     pub(super) fn prefix(&self, path: &FilePath, first: bool) -> Bytes {

@@ -78,14 +78,14 @@ macro_rules! awaitable {
             }
         }
 
-        $crate::http::call_options!([$($life)?] $builder);
+        $crate::http::call_options!([$($life)?] $builder<$($life)?>);
     };
 }
 
 /// The option setters of [`awaitable!`] alone.
 macro_rules! call_options {
-    ([$($life:lifetime)?] $builder:ident) => {
-        impl<$($life)?> $builder<$($life)?> {
+    ([$($generics:tt)*] $builder:ty) => {
+        impl<$($generics)*> $builder {
             /// Adds a header to this call, or replaces one. What can't be a header comes out of `.await` as `InvalidInput`.
             pub fn header(mut self, name: &str, value: &str) -> Self {
                 self.options.header(name, value);
