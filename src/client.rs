@@ -2,21 +2,20 @@
 
 use std::future::Future;
 use std::sync::Arc;
-use std::time::Duration;
 
-use http::{HeaderMap, HeaderValue, Method, header};
-use url::Url;
+use http::Method;
 
 use crate::auth::{Credentials, Token};
 use crate::buckets::{Bucket, Buckets};
 use crate::check::Check;
 use crate::dashboard::Dashboard;
-use crate::error::{BoxError, Error, ErrorKind, Result};
+use crate::error::{BoxError, Error, Result};
 use crate::health::GetHealth;
-use crate::http::{Config, RetryPolicy, Timeouts, Transport, parse_header};
+use crate::http::Transport;
 use crate::keys::{Key, Keys};
 use crate::raw::RawRequest;
 use crate::refusal::CarbonFiles;
+use crate::settings::{Settings, client_settings, env_var};
 use crate::short_urls::{ShortUrl, ShortUrls};
 use crate::stats::GetStats;
 use crate::transfer::Turns;
@@ -60,16 +59,10 @@ impl Client {
     /// # Errors
     /// `InvalidInput` where the URL is missing or either of them is not usable.
     pub fn from_env() -> Result<Self> {
-        let url = std::env::var("CARBONFILES_URL").map_err(|_| {
-            Error::invalid_input("CARBONFILES_URL", "the environment variable is not set, or not UTF-8")
-        })?;
-        let builder = Self::builder(url);
-        match std::env::var("CARBONFILES_TOKEN") {
-            Ok(token) if token.is_empty() => builder.build(),
-            Ok(token) => builder.token(token).build(),
-            Err(std::env::VarError::NotPresent) => builder.build(),
-            Err(std::env::VarError::NotUnicode(_)) => Err(Error::invalid_input("CARBONFILES_TOKEN", "it is not UTF-8")),
-        }
+        let url = env_var("CARBONFILES_URL")?
+            .ok_or_else(|| Error::invalid_input("CARBONFILES_URL", "the environment variable is not set"))?;
+        let token = env_var("CARBONFILES_TOKEN")?.filter(|token| !token.is_empty());
+        Self::builder(url).maybe_token(token).build()
     }
 
     /// A client with settings of its own.
@@ -77,11 +70,7 @@ impl Client {
         ClientBuilder {
             url: url.as_ref().to_owned(),
             credentials: Credentials::Anonymous,
-            timeouts: Timeouts::default(),
-            retry: RetryPolicy::default(),
-            headers: Ok(HeaderMap::new()),
-            user_agent: concat!("carbonfiles-rust/", env!("CARGO_PKG_VERSION")).to_owned(),
-            configure: None,
+            settings: Settings::default(),
         }
     }
 
@@ -171,18 +160,12 @@ impl std::fmt::Debug for Client {
     }
 }
 
-type Configure = Box<dyn FnOnce(reqwest::ClientBuilder) -> reqwest::ClientBuilder + Send>;
-
 /// The settings of a [`Client`] to be. What is wrong with them comes out of [`ClientBuilder::build`].
 #[must_use = "a builder does nothing until build() is called"]
 pub struct ClientBuilder {
     url: String,
     credentials: Credentials,
-    timeouts: Timeouts,
-    retry: RetryPolicy,
-    headers: Result<HeaderMap>,
-    user_agent: String,
-    configure: Option<Configure>,
+    settings: Settings,
 }
 
 impl ClientBuilder {
@@ -219,158 +202,23 @@ impl ClientBuilder {
         self
     }
 
-    /// Replaces all time limits.
-    pub fn timeouts(mut self, timeouts: Timeouts) -> Self {
-        self.timeouts = timeouts;
-        self
-    }
-
-    /// Limits the making of a connection. Default 10 s.
-    pub fn connect_timeout(mut self, limit: Duration) -> Self {
-        self.timeouts.connect = limit;
-        self
-    }
-
-    /// Limits the wait for an answer, from the end of the request, slow calls included.
-    /// Default 60 s, and 10 min for calls that make the server work through whole files.
-    pub fn response_timeout(mut self, limit: Duration) -> Self {
-        self.timeouts.response = limit;
-        self.timeouts.slow_response = limit;
-        self
-    }
-
-    /// Limits how long a body may stand still, either way. Default 60 s.
-    pub fn idle_timeout(mut self, limit: Duration) -> Self {
-        self.timeouts.idle = limit;
-        self
-    }
-
-    /// Limits every call as a whole, transfers and retries included. There is no such limit by default.
-    pub fn total_timeout(mut self, limit: Duration) -> Self {
-        self.timeouts.total = Some(limit);
-        self
-    }
-
-    /// Replaces the retry policy.
-    pub fn retry(mut self, policy: RetryPolicy) -> Self {
-        self.retry = policy;
-        self
-    }
-
-    /// Sends a header with every request. It goes to the server's own origin only, and is never shown.
-    pub fn default_header(mut self, name: &str, value: &str) -> Self {
-        if let Ok(headers) = &mut self.headers {
-            match parse_header(name, value) {
-                Ok((name, value)) => drop(headers.insert(name, value)),
-                Err(problem) => self.headers = Err(Error::invalid_input("header", problem)),
-            }
-        }
-        self
-    }
-
-    /// Replaces the `User-Agent`.
-    pub fn user_agent(mut self, user_agent: impl Into<String>) -> Self {
-        self.user_agent = user_agent.into();
-        self
-    }
-
-    /// Changes the HTTP client below: proxies, root certificates, client certificates, resolver, pool.
-    ///
-    /// The crate sets what it relies on afterwards: no redirects, no referer, no decompression, no retries of reqwest's
-    /// own, HTTP/1.1. Don't set reqwest's `timeout` or `read_timeout`: they would end long transfers. A second hook replaces
-    /// the first.
-    ///
-    /// ```no_run
-    /// # fn f() -> Result<(), Box<dyn std::error::Error>> {
-    /// let proxy = reqwest::Proxy::all("http://proxy.example.com:3128")?;
-    /// let client = carbonfiles::Client::builder("https://files.example.com").http(|http| http.proxy(proxy)).build()?;
-    /// # Ok(()) }
-    /// ```
-    pub fn http(
-        mut self,
-        configure: impl FnOnce(reqwest::ClientBuilder) -> reqwest::ClientBuilder + Send + 'static,
-    ) -> Self {
-        self.configure = Some(Box::new(configure));
-        self
-    }
-
     /// Makes the client. Nothing is sent.
     ///
     /// # Errors
     /// `InvalidInput` that names the setting which can't be used.
     pub fn build(self) -> Result<Client> {
-        let base = parse_base(&self.url)?;
-        if let Credentials::Fixed(token) = &self.credentials {
-            token.check()?;
-        }
-        let mut headers = self.headers?;
-        if !headers.contains_key(header::USER_AGENT) {
-            let value = HeaderValue::try_from(self.user_agent)
-                .map_err(|_| Error::invalid_input("user_agent", "it can't be sent in a header"))?;
-            headers.insert(header::USER_AGENT, value);
-        }
-        let http = reqwest::Client::builder().pool_idle_timeout(POOL_IDLE).tcp_keepalive(TCP_KEEPALIVE);
-        #[cfg(any(target_os = "android", target_os = "fuchsia", target_os = "linux"))]
-        let http = http.tcp_user_timeout(self.timeouts.idle);
-        let http = match self.configure {
-            Some(configure) => configure(http),
-            None => http,
-        };
-        let http = http
-            .connect_timeout(self.timeouts.connect)
-            .redirect(reqwest::redirect::Policy::none())
-            .referer(false)
-            .no_gzip()
-            .no_brotli()
-            .no_deflate()
-            .no_zstd()
-            .retry(reqwest::retry::never())
-            .http1_only()
-            .build()
-            .map_err(|e| Error::new(ErrorKind::InvalidInput, "the HTTP client could not be set up").caused_by(e))?;
-        let transport = Transport::new(Config {
-            http,
-            base,
-            credentials: self.credentials,
-            headers,
-            retry: self.retry,
-            timeouts: self.timeouts,
-            dialect: &CarbonFiles,
-        });
+        let transport = self.settings.transport(&self.url, self.credentials, &CarbonFiles)?;
         Ok(Client { transport, turns: Arc::default() })
     }
 }
 
-/// Idle connections are dropped before the server drops them (131 s, wire description section 2).
-const POOL_IDLE: Duration = Duration::from_secs(90);
-/// A peer that has gone without a word is noticed although nothing is being sent.
-const TCP_KEEPALIVE: Duration = Duration::from_secs(30);
-
-fn parse_base(url: &str) -> Result<Url> {
-    let bad = |why: &str| Err(Error::invalid_input("url", why));
-    let Ok(mut base) = Url::parse(url.trim()) else {
-        return bad("it is not an absolute URL such as https://files.example.com");
-    };
-    if !matches!(base.scheme(), "http" | "https") {
-        return bad("it is neither http nor https");
-    }
-    if !base.username().is_empty() || base.password().is_some() {
-        return bad("it holds a user name or password; give the credential as a token");
-    }
-    if base.query().is_some() || base.fragment().is_some() {
-        return bad("a base URL has no query and no fragment");
-    }
-    let path = base.path().trim_end_matches('/').to_owned();
-    base.set_path(&path);
-    Ok(base)
-}
+client_settings!(ClientBuilder);
 
 impl std::fmt::Debug for ClientBuilder {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("ClientBuilder")
             .field("credentials", &self.credentials)
-            .field("timeouts", &self.timeouts)
-            .field("retry", &self.retry)
+            .field("settings", &self.settings)
             .finish_non_exhaustive()
     }
 }
@@ -378,6 +226,7 @@ impl std::fmt::Debug for ClientBuilder {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::error::ErrorKind;
 
     #[test]
     fn base_urls() {

@@ -84,9 +84,31 @@ struct Inner {
     hint: Option<String>,
     status: Option<StatusCode>,
     retry_after: Option<Duration>,
+    details: Details,
     request: Option<RequestContext>,
     fate: Fate,
     source: Option<BoxError>,
+}
+
+/// What a service says about a refusal beside its words; which of it there is depends on the service.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Details {
+    pub(crate) code: Option<String>,
+    pub(crate) max_bytes: Option<u64>,
+    pub(crate) permission: Option<String>,
+    pub(crate) fields: Vec<FieldError>,
+}
+
+/// What a service found wrong with one part of a request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct FieldError {
+    /// Where it is, from the outside in: `["query", "per_page"]`, `["body", "ids", "0"]`.
+    pub location: Vec<String>,
+    /// The service's word for the kind of fault, such as `less_than_equal`.
+    pub code: String,
+    /// What is wrong, in the service's words.
+    pub message: String,
 }
 
 /// The request that an error belongs to.
@@ -119,6 +141,7 @@ impl Error {
             hint: None,
             status: None,
             retry_after: None,
+            details: Details::default(),
             request: None,
             fate: Fate::NeverSent,
             source: None,
@@ -157,6 +180,11 @@ impl Error {
 
     pub(crate) fn with_retry_after(mut self, after: Option<Duration>) -> Self {
         self.0.retry_after = after;
+        self
+    }
+
+    pub(crate) fn with_details(mut self, details: Details) -> Self {
+        self.0.details = details;
         self
     }
 
@@ -203,6 +231,31 @@ impl Error {
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
         self.0.retry_after
+    }
+
+    /// The service's own word for this error, where it has one: `file_storage.too_large`, or `AccessDenied` of an S3. For
+    /// code to match on where the [`kind`](Self::kind) is too coarse.
+    #[must_use]
+    pub fn code(&self) -> Option<&str> {
+        self.0.details.code.as_deref()
+    }
+
+    /// The most bytes that the server would have taken, where it says so.
+    #[must_use]
+    pub fn max_bytes(&self) -> Option<u64> {
+        self.0.details.max_bytes
+    }
+
+    /// The permission that the credential lacks, where the server names it: `file_storage.upload`.
+    #[must_use]
+    pub fn missing_permission(&self) -> Option<&str> {
+        self.0.details.permission.as_deref()
+    }
+
+    /// What is wrong with which part of the request, where the server says so; else empty.
+    #[must_use]
+    pub fn field_errors(&self) -> &[FieldError] {
+        &self.0.details.fields
     }
 
     /// The method of the request.
@@ -322,6 +375,9 @@ impl fmt::Debug for Error {
         }
         if let Some(status) = &inner.status {
             out.field("status", &status.as_u16());
+        }
+        if let Some(code) = self.code() {
+            out.field("code", &code);
         }
         if let Some(request) = &inner.request {
             out.field("request", request);

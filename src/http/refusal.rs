@@ -6,10 +6,13 @@ use http::{HeaderMap, StatusCode};
 
 use super::retry::retry_after;
 use crate::auth::Token;
-use crate::error::{Error, ErrorKind, TimeoutPhase};
+use crate::error::{Details, Error, ErrorKind, FieldError, TimeoutPhase};
 
-/// How a service words its refusals.
+/// How a service words its refusals, and how it treats connections.
 pub(crate) trait Dialect: Send + Sync {
+    /// How long a connection may wait for its next request: less than the service waits before it closes one.
+    fn pool_idle(&self) -> Duration;
+
     /// Reads the body of an error answer. What it leaves out is derived from the status.
     fn decode(&self, status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Decoded;
 }
@@ -20,6 +23,7 @@ pub(crate) struct Decoded {
     pub(crate) kind: Option<ErrorKind>,
     pub(crate) message: Option<String>,
     pub(crate) hint: Option<String>,
+    pub(crate) details: Details,
 }
 
 /// The most that is read of an error's body.
@@ -31,6 +35,9 @@ const EXCERPT: usize = 200;
 
 /// The longest text of a server that is passed on.
 const LONGEST: usize = 500;
+
+/// The most field errors that are passed on.
+const MOST_FIELDS: usize = 50;
 
 /// The error of an answer. Whatever the server says, a `secret` that was sent is not repeated.
 pub(crate) fn refusal(
@@ -45,7 +52,8 @@ pub(crate) fn refusal(
     let message = decoded.message.and_then(words).unwrap_or_else(|| describe(status, body, secret));
     let error = Error::new(decoded.kind.unwrap_or_else(|| kind_of(status)), message)
         .with_status(status)
-        .with_retry_after(retry_after(headers));
+        .with_retry_after(retry_after(headers))
+        .with_details(presentable_details(decoded.details, secret));
     match decoded.hint.and_then(words) {
         Some(hint) => error.with_hint(hint),
         None => error,
@@ -68,6 +76,21 @@ fn presentable(text: &str, longest: usize, secret: Option<&Token>) -> Option<Str
         line.push('…');
     }
     Some(line)
+}
+
+fn presentable_details(details: Details, secret: Option<&Token>) -> Details {
+    let words = |text: String| presentable(&text, LONGEST, secret);
+    let field = |field: FieldError| FieldError {
+        location: field.location.into_iter().filter_map(words).collect(),
+        code: words(field.code).unwrap_or_default(),
+        message: words(field.message).unwrap_or_default(),
+    };
+    Details {
+        code: details.code.and_then(words),
+        max_bytes: details.max_bytes,
+        permission: details.permission.and_then(words),
+        fields: details.fields.into_iter().take(MOST_FIELDS).map(field).collect(),
+    }
 }
 
 fn kind_of(status: StatusCode) -> ErrorKind {

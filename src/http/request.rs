@@ -23,6 +23,9 @@ pub(crate) enum Replay {
 /// Which credential goes with a request.
 #[derive(Debug, Clone)]
 pub(crate) enum Authorization {
+    /// None, whatever the client has.
+    #[allow(dead_code, reason = "for services behind features")]
+    Never,
     /// The client's, if it has one; a guest's upload token stays at home.
     Optional,
     /// The client's. A guest is refused before anything is sent.

@@ -262,6 +262,7 @@ impl Transport {
             }
         }
         let token = match &request.authorization {
+            Authorization::Never => None,
             Authorization::UploadToken(token) => Some(token.clone()),
             _ => config.credentials.token().await?,
         };
@@ -271,7 +272,7 @@ impl Transport {
             return Ok((built, Some(token)));
         }
         match &request.authorization {
-            Authorization::Optional => {}
+            Authorization::Never | Authorization::Optional => {}
             Authorization::Required => {
                 return Err(Error::new(
                     ErrorKind::PermissionDenied,

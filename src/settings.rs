@@ -1,0 +1,208 @@
+//! What a client of any of the services can be told, and how it becomes a transport.
+
+use std::fmt;
+use std::time::Duration;
+
+use http::{HeaderMap, HeaderValue, header};
+use url::Url;
+
+use crate::auth::Credentials;
+use crate::error::{Error, ErrorKind, Result};
+use crate::http::{Config, Dialect, RetryPolicy, Timeouts, Transport, parse_header};
+
+type Configure = Box<dyn FnOnce(reqwest::ClientBuilder) -> reqwest::ClientBuilder + Send>;
+
+/// The settings that every client builder has. What is wrong with them comes out of [`Settings::transport`].
+pub(crate) struct Settings {
+    pub(crate) timeouts: Timeouts,
+    pub(crate) retry: RetryPolicy,
+    pub(crate) user_agent: String,
+    pub(crate) configure: Option<Configure>,
+    headers: Result<HeaderMap>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            timeouts: Timeouts::default(),
+            retry: RetryPolicy::default(),
+            user_agent: concat!("carbonfiles-rust/", env!("CARGO_PKG_VERSION")).to_owned(),
+            configure: None,
+            headers: Ok(HeaderMap::new()),
+        }
+    }
+}
+
+impl Settings {
+    pub(crate) fn default_header(&mut self, name: &str, value: &str) {
+        if let Ok(headers) = &mut self.headers {
+            match parse_header(name, value) {
+                Ok((name, value)) => drop(headers.insert(name, value)),
+                Err(problem) => self.headers = Err(Error::invalid_input("header", problem)),
+            }
+        }
+    }
+
+    /// Makes the transport of a client. Nothing is sent.
+    pub(crate) fn transport(
+        self,
+        url: &str,
+        credentials: Credentials,
+        dialect: &'static dyn Dialect,
+    ) -> Result<Transport> {
+        let base = parse_base(url)?;
+        if let Credentials::Fixed(token) = &credentials {
+            token.check()?;
+        }
+        let mut headers = self.headers?;
+        if !headers.contains_key(header::USER_AGENT) {
+            let value = HeaderValue::try_from(self.user_agent)
+                .map_err(|_| Error::invalid_input("user_agent", "it can't be sent in a header"))?;
+            headers.insert(header::USER_AGENT, value);
+        }
+        let http = reqwest::Client::builder().pool_idle_timeout(dialect.pool_idle()).tcp_keepalive(TCP_KEEPALIVE);
+        #[cfg(any(target_os = "android", target_os = "fuchsia", target_os = "linux"))]
+        let http = http.tcp_user_timeout(self.timeouts.idle);
+        let http = match self.configure {
+            Some(configure) => configure(http),
+            None => http,
+        };
+        let http = http
+            .connect_timeout(self.timeouts.connect)
+            .redirect(reqwest::redirect::Policy::none())
+            .referer(false)
+            .no_gzip()
+            .no_brotli()
+            .no_deflate()
+            .no_zstd()
+            .retry(reqwest::retry::never())
+            .http1_only()
+            .build()
+            .map_err(|e| Error::new(ErrorKind::InvalidInput, "the HTTP client could not be set up").caused_by(e))?;
+        Ok(Transport::new(Config {
+            http,
+            base,
+            credentials,
+            headers,
+            retry: self.retry,
+            timeouts: self.timeouts,
+            dialect,
+        }))
+    }
+}
+
+impl fmt::Debug for Settings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Settings").field("timeouts", &self.timeouts).field("retry", &self.retry).finish_non_exhaustive()
+    }
+}
+
+/// A peer that has gone without a word is noticed although nothing is being sent.
+const TCP_KEEPALIVE: Duration = Duration::from_secs(30);
+
+/// An environment variable; `None` where it is not set.
+pub(crate) fn env_var(name: &'static str) -> Result<Option<String>> {
+    match std::env::var(name) {
+        Ok(value) => Ok(Some(value)),
+        Err(std::env::VarError::NotPresent) => Ok(None),
+        Err(std::env::VarError::NotUnicode(_)) => Err(Error::invalid_input(name, "it is not UTF-8")),
+    }
+}
+
+fn parse_base(url: &str) -> Result<Url> {
+    let bad = |why: &str| Err(Error::invalid_input("url", why));
+    let Ok(mut base) = Url::parse(url.trim()) else {
+        return bad("it is not an absolute URL such as https://files.example.com");
+    };
+    if !matches!(base.scheme(), "http" | "https") {
+        return bad("it is neither http nor https");
+    }
+    if !base.username().is_empty() || base.password().is_some() {
+        return bad("it holds a user name or password; give the credential as a token");
+    }
+    if base.query().is_some() || base.fragment().is_some() {
+        return bad("a base URL has no query and no fragment");
+    }
+    let path = base.path().trim_end_matches('/').to_owned();
+    base.set_path(&path);
+    Ok(base)
+}
+
+/// The setters of a client builder with a field `settings: Settings`.
+macro_rules! client_settings {
+    ($builder:ty) => {
+        impl $builder {
+            /// Replaces all time limits.
+            pub fn timeouts(mut self, timeouts: $crate::Timeouts) -> Self {
+                self.settings.timeouts = timeouts;
+                self
+            }
+
+            /// Limits the making of a connection. Default 10 s.
+            pub fn connect_timeout(mut self, limit: ::std::time::Duration) -> Self {
+                self.settings.timeouts.connect = limit;
+                self
+            }
+
+            /// Limits the wait for an answer, from the end of the request, slow calls included.
+            /// Default 60 s, and 10 min for calls that make the server work through whole files.
+            pub fn response_timeout(mut self, limit: ::std::time::Duration) -> Self {
+                self.settings.timeouts.response = limit;
+                self.settings.timeouts.slow_response = limit;
+                self
+            }
+
+            /// Limits how long a body may stand still, either way. Default 60 s.
+            pub fn idle_timeout(mut self, limit: ::std::time::Duration) -> Self {
+                self.settings.timeouts.idle = limit;
+                self
+            }
+
+            /// Limits every call as a whole, transfers and retries included. There is no such limit by default.
+            pub fn total_timeout(mut self, limit: ::std::time::Duration) -> Self {
+                self.settings.timeouts.total = Some(limit);
+                self
+            }
+
+            /// Replaces the retry policy.
+            pub fn retry(mut self, policy: $crate::RetryPolicy) -> Self {
+                self.settings.retry = policy;
+                self
+            }
+
+            /// Sends a header with every request. It goes to the server's own origin only, and is never shown.
+            pub fn default_header(mut self, name: &str, value: &str) -> Self {
+                self.settings.default_header(name, value);
+                self
+            }
+
+            /// Replaces the `User-Agent`.
+            pub fn user_agent(mut self, user_agent: impl Into<String>) -> Self {
+                self.settings.user_agent = user_agent.into();
+                self
+            }
+
+            /// Changes the HTTP client below: proxies, root certificates, client certificates, resolver, pool.
+            ///
+            /// The crate sets what it relies on afterwards: no redirects, no referer, no decompression, no retries of reqwest's
+            /// own, HTTP/1.1. Don't set reqwest's `timeout` or `read_timeout`: they would end long transfers. A second hook replaces
+            /// the first.
+            ///
+            /// ```no_run
+            /// # fn f() -> Result<(), Box<dyn std::error::Error>> {
+            /// let proxy = reqwest::Proxy::all("http://proxy.example.com:3128")?;
+            /// let client = carbonfiles::Client::builder("https://files.example.com").http(|http| http.proxy(proxy)).build()?;
+            /// # Ok(()) }
+            /// ```
+            pub fn http(
+                mut self,
+                configure: impl FnOnce(reqwest::ClientBuilder) -> reqwest::ClientBuilder + Send + 'static,
+            ) -> Self {
+                self.settings.configure = Some(Box::new(configure));
+                self
+            }
+        }
+    };
+}
+
+pub(crate) use client_settings;
