@@ -68,12 +68,28 @@
 //! by chunk. All of a content is in memory only where that is asked for, by [`Download::bytes`] with its limit, or where
 //! bytes are the source. Listings hold the page that is consumed and the one after it.
 //!
+//! # Traces
+//!
+//! With the feature `tracing`, each request to the server is a span `request`, and each attempt at it a span `attempt`
+//! within, both of level `INFO` and target `carbonfiles`. Their fields have [OpenTelemetry's names][otel]:
+//! `http.request.method`, `url.template`, `url.full` (without secrets), `server.address`, `server.port`,
+//! `http.response.status_code`, `http.request.resend_count`, `error.type`; and `otel.name`, `otel.kind`,
+//! `otel.status_code` for [`tracing-opentelemetry`](https://docs.rs/tracing-opentelemetry). A retry, and a download that
+//! goes on after a cut, is an event of level `WARN` with its cause and delay.
+//!
+//! A call that makes several requests, such as [`Client::check`] or a listing, has as many spans, in whatever span it is
+//! awaited. The spans of a download last until its body has been read or dropped; what asks for the rest after a cut has
+//! spans of its own. No header and no credential is in any of them; names of files are, in `url.full`.
+//!
+//! [otel]: https://opentelemetry.io/docs/specs/semconv/http/http-spans/
+//!
 //! # Features
 //!
 //! | feature | default | |
 //! |---|---|---|
 //! | `rustls` | yes | TLS by rustls, with the platform's certificate store |
 //! | `system-proxy` | yes | takes the proxy from the environment (`HTTPS_PROXY`, `NO_PROXY`, …) or the system |
+//! | `tracing` | no | spans and events, see [Traces](#traces) |
 //!
 //! Without `rustls` only `http://` works, unless your own dependency on reqwest brings another TLS (`native-tls`). A tokio runtime with time and I/O enabled must be running.
 

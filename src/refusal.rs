@@ -32,4 +32,51 @@ impl Dialect for CarbonFiles {
             .then_some(ErrorKind::Unauthenticated);
         Decoded { kind, message: Some(error), hint, ..Decoded::default() }
     }
+
+    fn template(&self, path: &str) -> Option<String> {
+        let segments: Vec<_> = path.split('/').skip(1).collect();
+        Some(match segments[..] {
+            ["healthz"] | ["api", "buckets" | "keys" | "stats"] => path.to_owned(),
+            ["api", "tokens", "dashboard"] | ["api", "tokens", "dashboard", "me"] => path.to_owned(),
+            ["s", _] => "/s/{code}".to_owned(),
+            ["api", "short", _] => "/api/short/{code}".to_owned(),
+            ["api", "keys", _] => "/api/keys/{prefix}".to_owned(),
+            ["api", "keys", _, "usage"] => "/api/keys/{prefix}/usage".to_owned(),
+            ["api", "buckets", _] => "/api/buckets/{id}".to_owned(),
+            ["api", "buckets", _, "upload", "stream"] => "/api/buckets/{id}/upload/stream".to_owned(),
+            ["api", "buckets", _, "files", _, .., verb @ ("content" | "verify")] => {
+                format!("/api/buckets/{{id}}/files/{{path}}/{verb}")
+            }
+            ["api", "buckets", _, "files", _, ..] => "/api/buckets/{id}/files/{path}".to_owned(),
+            ["api", "buckets", _, verb @ ("files" | "ls" | "summary" | "tokens" | "upload" | "zip")] => {
+                format!("/api/buckets/{{id}}/{verb}")
+            }
+            _ => return None,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn templates_hold_nothing_of_a_call() {
+        for (path, template) in [
+            ("/healthz", Some("/healthz")),
+            ("/api/buckets", Some("/api/buckets")),
+            ("/api/buckets/b1", Some("/api/buckets/{id}")),
+            ("/api/buckets/b1/files", Some("/api/buckets/{id}/files")),
+            ("/api/buckets/b1/files/content", Some("/api/buckets/{id}/files/{path}")),
+            ("/api/buckets/b1/files/a/b.txt", Some("/api/buckets/{id}/files/{path}")),
+            ("/api/buckets/b1/files/a/b.txt/content", Some("/api/buckets/{id}/files/{path}/content")),
+            ("/api/buckets/b1/upload/stream", Some("/api/buckets/{id}/upload/stream")),
+            ("/api/keys/cf4_12345678/usage", Some("/api/keys/{prefix}/usage")),
+            ("/s/abcdef", Some("/s/{code}")),
+            ("/something/else", None),
+            ("", None),
+        ] {
+            assert_eq!(CarbonFiles.template(path).as_deref(), template, "{path}");
+        }
+    }
 }

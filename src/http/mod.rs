@@ -12,6 +12,7 @@ mod request;
 mod response;
 mod retry;
 mod timeouts;
+mod trace;
 mod transport;
 mod watchdog;
 
@@ -22,4 +23,5 @@ pub(crate) use request::{Authorization, Receive, Replay, Request};
 pub(crate) use response::Response;
 pub use retry::RetryPolicy;
 pub use timeouts::Timeouts;
+pub(crate) use trace::resuming;
 pub(crate) use transport::{Config, Transport};

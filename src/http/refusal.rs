@@ -15,6 +15,13 @@ pub(crate) trait Dialect: Send + Sync {
 
     /// Reads the body of an error answer. What it leaves out is derived from the status.
     fn decode(&self, status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Decoded;
+
+    /// The path with names in place of what differs from call to call (`/api/buckets/{id}`), for the names of spans;
+    /// `None` where the path is not the service's.
+    #[cfg_attr(not(feature = "tracing"), expect(dead_code, reason = "only spans have names"))]
+    fn template(&self, _path: &str) -> Option<String> {
+        None
+    }
 }
 
 /// What a service said.

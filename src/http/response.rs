@@ -9,6 +9,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 use url::Url;
 
 use super::classify::exchange_error;
+use super::trace::AttemptSpan;
 use crate::error::{Error, ErrorKind, Fate, RequestContext, Result, TimeoutPhase};
 
 /// An answer whose status was expected.
@@ -27,6 +28,8 @@ pub(crate) struct Exchange {
     pub(crate) attempts: u32,
     pub(crate) start: Instant,
     pub(crate) bytes_sent: u64,
+    /// Open until the body has been read or dropped.
+    pub(crate) span: AttemptSpan,
 }
 
 impl Exchange {
@@ -60,7 +63,11 @@ impl Response {
             ResponseBody::Whole(body) => return Ok(Some(std::mem::take(body)).filter(|b| !b.is_empty())),
             ResponseBody::Streamed(response) => chunk(response, self.limits).await,
         };
-        next.map_err(|e| e.with_status(self.status).with_fate(Fate::Unknown).with_request(self.exchange.context()))
+        next.map_err(|error| {
+            let error = error.with_status(self.status).with_fate(Fate::Unknown).with_request(self.exchange.context());
+            self.exchange.span.failed(&error);
+            error
+        })
     }
 
     /// An error about this answer.

@@ -16,6 +16,7 @@ use super::request::{Authorization, Receive, Replay, Request};
 use super::response::{Exchange, ReadLimits, Response, ResponseBody, read_excerpt, read_whole};
 use super::retry::{Budget, RetryPolicy};
 use super::timeouts::Timeouts;
+use super::trace::{AttemptSpan, OperationSpan, retrying};
 use super::watchdog::{Watchdog, later};
 use crate::auth::{Credentials, Token};
 use crate::error::{Error, ErrorKind, Fate, Result, TimeoutPhase};
@@ -48,6 +49,8 @@ struct Call {
     attempts: u32,
     bytes_sent: u64,
     url: Url,
+    /// Of the attempt under way.
+    span: AttemptSpan,
 }
 
 impl Transport {
@@ -91,9 +94,10 @@ impl Transport {
         }
         let start = Instant::now();
         let total = request.options.total_timeout.or(self.0.config.timeouts.total);
-        let mut call = Call { start, deadline: total.map(|t| later(start, t)), attempts: 0, bytes_sent: 0, url };
-        let deadline = call.deadline;
-        let sent = self.attempts(request, body, &mut call);
+        let operation = OperationSpan::start(request, &url, self.0.config.dialect);
+        let deadline = total.map(|t| later(start, t));
+        let mut call = Call { start, deadline, attempts: 0, bytes_sent: 0, url, span: AttemptSpan::none() };
+        let sent = operation.cover(self.attempts(request, body, &mut call));
         let answer = match deadline {
             None => sent.await,
             Some(deadline) => timeout_at(deadline, sent).await.unwrap_or_else(|_| {
@@ -101,10 +105,13 @@ impl Transport {
                     .with_fate(Fate::Unknown))
             }),
         };
-        answer.map_err(|error| match (error.fate(), error.kind()) {
-            // It belongs to an argument or a source: nothing was sent anywhere.
-            (Fate::NeverSent, ErrorKind::InvalidInput) => error,
-            _ => error.with_request(call.exchange(request).context()),
+        answer.map_err(|error| {
+            operation.failed(&error);
+            match (error.fate(), error.kind()) {
+                // It belongs to an argument or a source: nothing was sent anywhere.
+                (Fate::NeverSent, ErrorKind::InvalidInput) => error,
+                _ => error.with_request(call.exchange(request).context()),
+            }
         })
     }
 
@@ -113,7 +120,14 @@ impl Transport {
         let mut may_be_done = false;
         loop {
             call.attempts += 1;
-            let error = match self.attempt(request, body, call).await {
+            let span = AttemptSpan::start(request, &call.url, self.0.config.dialect, call.attempts);
+            call.span = span.clone();
+            let outcome = span.cover(self.attempt(request, body, call)).await;
+            match &outcome {
+                Ok(response) => span.answered(response.status),
+                Err(error) => span.failed(error),
+            }
+            let error = match outcome {
                 Ok(response) => {
                     self.0.budget.give_back();
                     return Ok(response);
@@ -139,6 +153,10 @@ impl Transport {
                 return Err(error);
             }
             body.retrying(delay);
+            retrying(call.attempts, delay, &error);
+            // The waiting is no part of the attempt.
+            call.span = AttemptSpan::none();
+            drop(span);
             sleep(delay).await;
         }
     }
@@ -303,6 +321,7 @@ impl Call {
             attempts: self.attempts,
             start: self.start,
             bytes_sent: self.bytes_sent,
+            span: self.span.clone(),
         }
     }
 }

@@ -17,7 +17,7 @@ use super::hashing::Hasher;
 use super::info::{ContentInfo, ContentRange};
 use super::progress::{Phase, Reporter};
 use crate::error::{Error, ErrorKind, Result, TimeoutPhase};
-use crate::http::{Receive, Request, Response, RetryPolicy, Transport};
+use crate::http::{Receive, Request, Response, RetryPolicy, Transport, resuming};
 
 /// How to ask for a content: once at first, and again for the rest of it after a cut.
 pub(crate) struct DownloadPlan<'a> {
@@ -347,6 +347,7 @@ impl Body<'_> {
         let received = self.received();
         self.plan.reporter.report(received, Phase::Retrying { after: delay });
         self.plan.reporter.attempt += 1;
+        resuming(self.position, delay, &error);
         sleep(delay).await;
 
         let mut request = self
