@@ -54,6 +54,8 @@ pub enum ErrorKind {
     Io,
     /// The server does not do this.
     Unsupported,
+    /// The caller stopped it, by [`Transfer::cancel`](crate::Transfer::cancel).
+    Cancelled,
 }
 
 /// Which limit a [`ErrorKind::Timeout`] hit.

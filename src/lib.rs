@@ -31,6 +31,7 @@
 //! | buckets: create, list, update, archive | [`Client::buckets`], [`Client::bucket`], [`buckets`] |
 //! | uploads | [`Files::upload`], [`File::upload`], [`Source`], [`File::upload_writer`], [`Files::upload_multipart`] |
 //! | downloads | [`File::download_to`], [`File::download`], [`Bucket::zip`] |
+//! | progress bars, `start` and `cancel` | [`Transfer`], [`Progress`], [`ProgressWatch`] |
 //! | changes in place | [`File::append`], [`File::patch`] |
 //! | listings | [`Files::list`], [`Files::list_all`], [`Files::tree`], [`Files::directory`], [`Items`] |
 //! | guests | [`Bucket::upload_tokens`], [`Client::new`] with such a token |
@@ -134,6 +135,9 @@ pub use crate::paging::{Items, Page};
 pub use crate::raw::RawRequest;
 pub use crate::short_urls::{DeleteShortUrl, ResolveShortUrl, ShortUrl, ShortUrlTarget, ShortUrls};
 pub use crate::stats::GetStats;
-pub use crate::transfer::{ContentInfo, Download, DownloadReader, DownloadStream, Downloaded, Phase, Progress, Source};
+pub use crate::transfer::{
+    Canceller, ContentInfo, Download, DownloadReader, DownloadStream, Downloaded, Phase, Progress, ProgressWatch,
+    Source, Transfer,
+};
 pub use crate::upload_tokens::{CreateUploadToken, UploadTokens};
 pub use ::http::{Method, StatusCode};

@@ -8,7 +8,7 @@ use url::Url;
 
 use crate::auth::Credentials;
 use crate::error::{Error, ErrorKind, Result};
-use crate::http::{Config, Dialect, RetryPolicy, Timeouts, Transport, parse_header};
+use crate::http::{Config, Dialect, Limits, RetryPolicy, Timeouts, Transport, parse_header};
 
 type Configure = Box<dyn FnOnce(reqwest::ClientBuilder) -> reqwest::ClientBuilder + Send>;
 
@@ -18,6 +18,8 @@ pub(crate) struct Settings {
     pub(crate) retry: RetryPolicy,
     pub(crate) user_agent: String,
     pub(crate) configure: Option<Configure>,
+    pub(crate) max_transfers: Option<usize>,
+    pub(crate) max_buffered_bytes: Option<u64>,
     headers: Result<HeaderMap>,
 }
 
@@ -28,6 +30,8 @@ impl Default for Settings {
             retry: RetryPolicy::default(),
             user_agent: concat!("carbonfiles-rust/", env!("CARGO_PKG_VERSION")).to_owned(),
             configure: None,
+            max_transfers: None,
+            max_buffered_bytes: None,
             headers: Ok(HeaderMap::new()),
         }
     }
@@ -79,15 +83,12 @@ impl Settings {
             .http1_only()
             .build()
             .map_err(|e| Error::new(ErrorKind::InvalidInput, "the HTTP client could not be set up").caused_by(e))?;
-        Ok(Transport::new(Config {
-            http,
-            base,
-            credentials,
-            headers,
-            retry: self.retry,
-            timeouts: self.timeouts,
-            dialect,
-        }))
+        if self.max_transfers == Some(0) || self.max_buffered_bytes == Some(0) {
+            return Err(Error::invalid_input("limit", "with 0 nothing could ever be transferred"));
+        }
+        let limits = Limits::new(self.max_transfers, self.max_buffered_bytes);
+        let (retry, timeouts) = (self.retry, self.timeouts);
+        Ok(Transport::new(Config { http, base, credentials, headers, retry, timeouts, limits, dialect }))
     }
 }
 
@@ -167,6 +168,28 @@ macro_rules! client_settings {
             /// Replaces the retry policy.
             pub fn retry(mut self, policy: $crate::RetryPolicy) -> Self {
                 self.settings.retry = policy;
+                self
+            }
+
+            /// Limits how many transfers are under way at once: so many uploads, and so many downloads. More wait for their
+            /// turn, in the order in which they came ([`Phase::Queued`](crate::Phase::Queued)). There is no such limit by
+            /// default.
+            ///
+            /// The two ways are counted apart, so that what is downloaded can be uploaded as it comes. A
+            /// [`Download`](crate::Download) counts until it has been read to its end or is dropped, an upload that is
+            /// written to until it is finished: a task that holds one and waits for another, with a limit of 1, waits for
+            /// itself.
+            pub fn max_transfers(mut self, transfers: usize) -> Self {
+                self.settings.max_transfers = Some(transfers);
+                self
+            }
+
+            /// Limits how many bytes all transfers may hold in memory at once, half of it uploads, half of it downloads;
+            /// sources that are in memory already don't count. A transfer reserves at its start what it may need at most:
+            /// an upload 3 MiB, a download 1 MiB, a parallel one more with each part. One that needs more than there is
+            /// goes alone. There is no such limit by default.
+            pub fn max_buffered_bytes(mut self, bytes: u64) -> Self {
+                self.settings.max_buffered_bytes = Some(bytes);
                 self
             }
 

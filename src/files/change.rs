@@ -11,7 +11,7 @@ use crate::auth::Token;
 use crate::error::Result;
 use crate::http::{Authorization, CallOptions, Replay, Request, awaitable};
 use crate::models::FileInfo;
-use crate::transfer::{Part, Reporter, Source, UploadBody, reports_progress};
+use crate::transfer::{Part, Reporter, Source, UploadBody, reports_progress, starts};
 
 const X_APPEND: HeaderName = HeaderName::from_static("x-append");
 
@@ -79,7 +79,7 @@ impl<'a> Change<'a> {
         let request = request.authorization(self.token.map_or(Authorization::Upload, Authorization::UploadToken));
         let part = Part { prefix: Bytes::new(), source: self.source, expected: None };
         let mut body = UploadBody::new(vec![part], Bytes::new(), false, self.reporter, None);
-        let _turn = path_turn(&self.file.bucket, &self.file.checked_path()?, &options).await?;
+        let _turn = path_turn(&self.file.bucket, &self.file.checked_path()?, &options, || body.queued()).await?;
         let info = self.file.client().transport.send_body(&request, &mut body).await?.json()?;
         body.done();
         Ok(info)
@@ -102,6 +102,7 @@ macro_rules! change {
 
         reports_progress!(['a] $builder<'a>, change.reporter);
         awaitable!($builder<'a> => FileInfo);
+        starts!($builder => FileInfo, change.reporter);
 
         impl fmt::Debug for $builder<'_> {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

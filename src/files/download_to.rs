@@ -7,7 +7,7 @@ use super::File;
 use super::download::DownloadFile;
 use crate::error::Result;
 use crate::http::{CallOptions, awaitable};
-use crate::transfer::{Downloaded, check_target, reports_progress, save};
+use crate::transfer::{Downloaded, check_target, reports_progress, save, starts};
 
 impl File {
     /// Downloads the content into a file: written beside the target under a name of its own (`….carbonfiles.part`),
@@ -65,6 +65,7 @@ impl<'a> DownloadFileTo<'a> {
 
 reports_progress!(['a] DownloadFileTo<'a>, download.reporter);
 awaitable!(DownloadFileTo<'a> => Downloaded);
+starts!(DownloadFileTo => Downloaded, download.reporter);
 
 impl fmt::Debug for DownloadFileTo<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

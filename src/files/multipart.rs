@@ -14,7 +14,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::file_path::{FilePath, encode_filename_star};
 use crate::http::{CallOptions, Request, awaitable};
 use crate::models::{UploadResponse, UploadedFile};
-use crate::transfer::{Part, Reporter, Source, UploadBody, reports_progress};
+use crate::transfer::{Part, Phase, Reporter, Source, UploadBody, reports_progress, starts};
 
 impl Files {
     /// Uploads several files in one request: add them with [`file`](UploadMultipart::file).
@@ -90,18 +90,19 @@ impl<'a> UploadMultipart<'a> {
         if let Some((twice, _)) = self.files.iter().find(|(path, _)| !seen.insert(path)) {
             return Err(Error::invalid_input("files", format!("{twice} comes twice")));
         }
+        let mut reporter = self.reporter;
         let framing = Framing::new();
         let request = framing.request(&self.bucket)?;
         // In one order for all, so that no two wait for each other.
         let mut _turns = Vec::with_capacity(self.files.len());
         for path in self.files.iter().map(|(path, _)| path).collect::<BTreeSet<_>>() {
-            _turns.push(path_turn(&self.bucket, path, &self.options).await?);
+            _turns.push(path_turn(&self.bucket, path, &self.options, || reporter.report(0, Phase::Queued)).await?);
         }
         let mut parts = Vec::with_capacity(self.files.len());
         for (at, (path, source)) in self.files.into_iter().enumerate() {
             parts.push(Part { prefix: framing.prefix(&path, at == 0), source, expected: None });
         }
-        let mut body = UploadBody::new(parts, framing.suffix(), self.verify, self.reporter, None);
+        let mut body = UploadBody::new(parts, framing.suffix(), self.verify, reporter, None);
         let request = authorize(request, &self.bucket, self.token).await?.options(self.options);
         let answer = self.bucket.client().transport.send_body(&request, &mut body).await?;
         let uploaded = answer.json::<UploadResponse>()?.uploaded;
@@ -119,6 +120,7 @@ impl<'a> UploadMultipart<'a> {
 
 reports_progress!(['a] UploadMultipart<'a>, reporter);
 awaitable!(UploadMultipart<'a> => Vec<UploadedFile>);
+starts!(UploadMultipart => Vec<UploadedFile>, reporter);
 
 impl fmt::Debug for UploadMultipart<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

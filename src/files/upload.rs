@@ -2,8 +2,11 @@
 
 use std::fmt;
 use std::path::Path;
+use std::pin::pin;
+use std::task::Poll;
 
 use bytes::Bytes;
+use futures::poll;
 use http::{HeaderValue, Method, StatusCode, header};
 
 use super::multipart::Framing;
@@ -14,7 +17,7 @@ use crate::error::{Error, ErrorKind, Fate, Result};
 use crate::file_path::{FilePath, encode_segment};
 use crate::http::{Authorization, CallOptions, Replay, Request, awaitable};
 use crate::models::{FileInfo, UploadResponse, UploadedFile};
-use crate::transfer::{Digest, Part, Reporter, Source, Turn, UploadBody, reports_progress};
+use crate::transfer::{Digest, Part, Reporter, Source, Turn, UploadBody, reports_progress, starts};
 
 impl Files {
     /// Uploads a file from disk. Its name in the bucket is the last part of its path, unless
@@ -112,7 +115,7 @@ impl<'a> Upload<'a> {
         let part = Part { prefix, source: self.source, expected: self.expected };
         let mut body =
             UploadBody::new(vec![part], suffix, self.verify, self.reporter, Some(self.bucket.client().turns.clone()));
-        let _turn = path_turn(&self.bucket, &path, &self.options).await?;
+        let _turn = path_turn(&self.bucket, &path, &self.options, || body.queued()).await?;
         let request = authorize(request, &self.bucket, self.token).await?.options(self.options);
         let answer = send(&self.bucket, &path, &request, &mut body).await?;
         let digest = body.sent().first();
@@ -126,6 +129,7 @@ impl<'a> Upload<'a> {
 
 reports_progress!(['a] Upload<'a>, reporter);
 awaitable!(Upload<'a> => UploadedFile);
+starts!(Upload => UploadedFile, reporter);
 
 impl fmt::Debug for Upload<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -150,11 +154,20 @@ fn route(bucket: &Bucket, path: &FilePath) -> Result<(Request, Bytes, Bytes)> {
 }
 
 /// Uploads and changes of one file go one after another: waits for those before, as long as a call may last.
-pub(super) async fn path_turn(bucket: &Bucket, path: &FilePath, options: &CallOptions) -> Result<Turn> {
+pub(super) async fn path_turn(
+    bucket: &Bucket,
+    path: &FilePath,
+    options: &CallOptions,
+    mut queued: impl FnMut(),
+) -> Result<Turn> {
     let client = bucket.client();
     let timeouts = &client.transport.config().timeouts;
     let patience = options.total_timeout.or(timeouts.total).unwrap_or(timeouts.slow_response);
-    let turn = client.turns.wait(format!("{}/{path}", bucket.id()));
+    let mut turn = pin!(client.turns.wait(format!("{}/{path}", bucket.id())));
+    if let Poll::Ready(turn) = poll!(turn.as_mut()) {
+        return Ok(turn);
+    }
+    queued();
     tokio::time::timeout(patience, turn).await.map_err(|_| {
         Error::new(ErrorKind::Conflict, format!("another upload of this client to {path} is still under way"))
     })

@@ -23,6 +23,14 @@ pub(crate) trait RequestBody: Send {
     /// Starts the body of one attempt (from 1).
     fn open(&mut self, attempt: u32) -> BoxFuture<'_, Result<Outgoing<'_>>>;
 
+    /// How many bytes it holds at most while it is under way, where it counts as a transfer.
+    fn buffers(&self) -> Option<u64> {
+        None
+    }
+
+    /// Hears that it has to wait for its turn.
+    fn queued(&mut self) {}
+
     /// Hears that the attempt failed and the next one starts after `delay`.
     fn retrying(&mut self, _delay: Duration) {}
 }

@@ -5,6 +5,7 @@
 
 pub(crate) mod body;
 mod classify;
+mod limits;
 mod options;
 mod probe;
 mod refusal;
@@ -17,6 +18,7 @@ mod transport;
 mod watchdog;
 
 pub(crate) use body::RequestBody;
+pub(crate) use limits::{Limits, Room, Way};
 pub(crate) use options::{CallOptions, awaitable, call_options, parse_header};
 pub(crate) use refusal::{Decoded, Dialect};
 pub(crate) use request::{Authorization, Receive, Replay, Request};

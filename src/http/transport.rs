@@ -1,15 +1,19 @@
 //! The one function that sends every request.
 
+use std::pin::pin;
 use std::sync::Arc;
+use std::task::Poll;
 
 use bytes::Bytes;
 use futures::future::OptionFuture;
+use futures::poll;
 use http::{HeaderMap, StatusCode, header};
 use tokio::time::{Instant, sleep, timeout_at};
 use url::Url;
 
 use super::body::{Fixed, Gauge, Outgoing, RequestBody};
 use super::classify::{exchange_error, is_write_failure};
+use super::limits::{Limits, Room, Way};
 use super::probe::refusal_of_head;
 use super::refusal::{BODY_LIMIT, BODY_PATIENCE, Dialect, refusal};
 use super::request::{Authorization, Receive, Replay, Request};
@@ -30,6 +34,7 @@ pub(crate) struct Config {
     pub(crate) headers: HeaderMap,
     pub(crate) retry: RetryPolicy,
     pub(crate) timeouts: Timeouts,
+    pub(crate) limits: Limits,
     pub(crate) dialect: &'static dyn Dialect,
 }
 
@@ -79,6 +84,11 @@ impl Transport {
         self.0.budget.take()
     }
 
+    /// Room for a transfer, held as long as it is under way. An upload sent by [`Transport::send_body`] has its own.
+    pub(crate) fn room(&self, way: Way, bytes: u64) -> impl Future<Output = Room> {
+        self.0.config.limits.room(way, bytes)
+    }
+
     /// Sends a request whose body, if any, is in memory.
     pub(crate) async fn send(&self, request: Request) -> Result<Response> {
         let mut body = Fixed(request.body.clone());
@@ -97,7 +107,22 @@ impl Transport {
         let operation = OperationSpan::start(request, &url, self.0.config.dialect);
         let deadline = total.map(|t| later(start, t));
         let mut call = Call { start, deadline, attempts: 0, bytes_sent: 0, url, span: AttemptSpan::none() };
-        let sent = operation.cover(self.attempts(request, body, &mut call));
+        let sent = operation.cover(async {
+            let _room = match body.buffers() {
+                Some(bytes) => {
+                    let mut room = pin!(self.room(Way::Up, bytes));
+                    match poll!(room.as_mut()) {
+                        Poll::Ready(room) => Some(room),
+                        Poll::Pending => {
+                            body.queued();
+                            Some(room.await)
+                        }
+                    }
+                }
+                None => None,
+            };
+            self.attempts(request, body, &mut call).await
+        });
         let answer = match deadline {
             None => sent.await,
             Some(deadline) => timeout_at(deadline, sent).await.unwrap_or_else(|_| {

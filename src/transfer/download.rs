@@ -2,22 +2,23 @@
 
 use std::fmt;
 use std::io;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use futures::Stream;
 use futures::stream::{BoxStream, StreamExt};
+use futures::{Stream, poll};
 use http::{HeaderValue, StatusCode, header};
 use tokio::io::{AsyncBufRead, AsyncRead, ReadBuf};
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 use tokio_util::io::StreamReader;
 
+use super::DOWNLOAD_BUFFERS;
 use super::hashing::Hasher;
 use super::info::{ContentInfo, ContentRange};
 use super::progress::{Phase, Reporter};
 use crate::error::{Error, ErrorKind, Result, TimeoutPhase};
-use crate::http::{Receive, Request, Response, RetryPolicy, Transport, resuming};
+use crate::http::{Receive, Request, Response, RetryPolicy, Room, Transport, Way, resuming};
 
 /// How to ask for a content: once at first, and again for the rest of it after a cut.
 pub(crate) struct DownloadPlan<'a> {
@@ -39,6 +40,7 @@ impl<'a> DownloadPlan<'a> {
             request = request.set_header(header::RANGE, header_value("range", range)?);
         }
         let policy = request.options.retry.clone().unwrap_or_else(|| self.transport.config().retry.clone());
+        let room = self.room(&request).await?;
         let response = self.transport.send(request).await?;
         if response.status == StatusCode::NOT_MODIFIED {
             return Ok(None);
@@ -65,8 +67,28 @@ impl<'a> DownloadPlan<'a> {
             deadline,
             info: info.clone(),
             ended: false,
+            _room: room,
         };
         Ok(Some(Download { info, body }))
+    }
+}
+
+impl DownloadPlan<'_> {
+    /// Waits until the client's limits leave room for it, within the call's own limit.
+    async fn room(&mut self, request: &Request) -> Result<Room> {
+        let transport = self.transport.clone();
+        let mut room = pin!(transport.room(Way::Down, DOWNLOAD_BUFFERS));
+        if let Poll::Ready(room) = poll!(room.as_mut()) {
+            return Ok(room);
+        }
+        self.reporter.report(0, Phase::Queued);
+        match request.options.total_timeout.or(transport.config().timeouts.total) {
+            None => Ok(room.await),
+            Some(limit) => timeout(limit, room).await.map_err(|_| {
+                let message = "the client's other downloads left no room within the call's limit";
+                Error::new(ErrorKind::Timeout(TimeoutPhase::Total), message)
+            }),
+        }
     }
 }
 
@@ -268,6 +290,8 @@ pub(crate) struct Body<'a> {
     /// When the whole call has to be over.
     deadline: Option<Instant>,
     ended: bool,
+    /// Counts among the client's transfers.
+    _room: Room,
 }
 
 impl Body<'_> {

@@ -7,6 +7,7 @@ mod progress;
 mod reading;
 mod source;
 mod to_file;
+mod transfer;
 mod turns;
 mod upload;
 mod writer;
@@ -15,13 +16,19 @@ pub use download::{Download, DownloadReader, DownloadStream};
 pub(crate) use download::{DownloadPlan, header_value};
 pub use info::ContentInfo;
 pub use progress::{Phase, Progress};
-pub(crate) use progress::{Reporter, reports_progress};
+pub(crate) use progress::{Reporter, reports_progress, starts};
 pub use source::Source;
 pub use to_file::Downloaded;
 pub(crate) use to_file::{check_target, save};
+pub use transfer::{Canceller, ProgressWatch, Transfer};
 pub(crate) use turns::{Turn, Turns};
 pub(crate) use upload::{Digest, Part, UploadBody};
 pub(crate) use writer::Feeder;
 
 /// How many bytes are read, hashed and handed on at a time. Measured: at 4 KiB a 1 GiB upload takes 15 times as long.
 pub(crate) const CHUNK: usize = 256 << 10;
+
+/// What an upload holds at most: chunks read ahead, hashed, in the channel and in the transport.
+const UPLOAD_BUFFERS: u64 = 12 * CHUNK as u64;
+/// What a download holds at most: a chunk that is hashed, one that is written, and the transport's.
+const DOWNLOAD_BUFFERS: u64 = 4 * CHUNK as u64;

@@ -1,15 +1,20 @@
 //! How far a transfer is.
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
+use tokio::sync::watch;
 use tokio::time::Instant;
+
+use super::transfer::ProgressWatch;
 
 /// How far a transfer is. A value, made anew for each report.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Progress {
     /// Bytes of content that the current attempt has moved: handed to the transport (upload), or received (download).
-    /// They may still be in a socket's buffer; only [`Phase::Done`] says that the other side has them.
+    /// They may still be in a socket's buffer; only [`Phase::Done`] says that the other side has them. In
+    /// [`Phase::Hashing`] and [`Phase::Spooling`] it counts the bytes that were read.
     pub sent: u64,
     /// Bytes in all, where known.
     pub total: Option<u64>,
@@ -18,9 +23,13 @@ pub struct Progress {
     pub attempt: u32,
     /// What is going on.
     pub phase: Phase,
+    /// Bytes per second over the last five seconds of this attempt; `None` before there is something to measure.
+    pub rate: Option<u64>,
 }
 
 impl Progress {
+    pub(crate) const START: Self = Self { sent: 0, total: None, attempt: 1, phase: Phase::Queued, rate: None };
+
     /// Between 0 and 100, where the total is known. An empty transfer is at 100 when it is done.
     #[must_use]
     pub fn percent(&self) -> Option<f64> {
@@ -29,12 +38,30 @@ impl Progress {
             total => Some(self.sent.min(total) as f64 / total as f64 * 100.0),
         }
     }
+
+    /// How long the rest takes at the present rate, where total and rate are known. What the server does after the last
+    /// byte is not in it.
+    #[must_use]
+    pub fn eta(&self) -> Option<Duration> {
+        let left = self.total?.saturating_sub(self.sent);
+        match (self.phase, self.rate) {
+            (Phase::Done, _) => Some(Duration::ZERO),
+            (Phase::Sending, Some(rate)) if rate > 0 => Duration::try_from_secs_f64(left as f64 / rate as f64).ok(),
+            _ => None,
+        }
+    }
 }
 
 /// What a transfer is doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Phase {
+    /// It waits for its turn: the client's limits are reached, or another call of this client changes the same file.
+    Queued,
+    /// The source is read into a temporary file first, as was asked for.
+    Spooling,
+    /// Bytes that are here already are hashed: the part of an earlier download, or the last bytes of a parallel one.
+    Hashing,
     /// Bytes are moving.
     Sending,
     /// All bytes of an upload are handed over; the server is working.
@@ -50,11 +77,13 @@ pub enum Phase {
 
 type Callback<'a> = Box<dyn FnMut(Progress) + Send + 'a>;
 
-/// Hands reports to a callback, not too often: the first, the last and each change of phase always come.
+/// Hands reports to a callback and a watch, not too often: the first, the last and each change of phase always come.
 pub(crate) struct Reporter<'a> {
     callback: Option<Callback<'a>>,
+    watch: Option<watch::Sender<Progress>>,
     interval: Duration,
     last: Option<(Instant, Progress)>,
+    speed: Speed,
     pub(crate) total: Option<u64>,
     pub(crate) attempt: u32,
 }
@@ -64,7 +93,8 @@ const INTERVAL: Duration = Duration::from_millis(100);
 
 impl Default for Reporter<'_> {
     fn default() -> Self {
-        Self { callback: None, interval: INTERVAL, last: None, total: None, attempt: 1 }
+        let speed = Speed::default();
+        Self { callback: None, watch: None, interval: INTERVAL, last: None, speed, total: None, attempt: 1 }
     }
 }
 
@@ -77,28 +107,72 @@ impl<'a> Reporter<'a> {
         self.interval = interval;
     }
 
+    pub(crate) fn watch(&mut self) -> ProgressWatch {
+        let sender = self.watch.get_or_insert_with(|| watch::Sender::new(Progress::START));
+        ProgressWatch::new(sender.subscribe())
+    }
+
     pub(crate) fn is_used(&self) -> bool {
-        self.callback.is_some()
+        self.callback.is_some() || self.watch.is_some()
     }
 
     pub(crate) fn report(&mut self, sent: u64, phase: Phase) {
-        let Some(callback) = &mut self.callback else { return };
-        let progress = Progress { sent, total: self.total, attempt: self.attempt, phase };
+        if !self.is_used() {
+            return;
+        }
+        let mut progress = Progress { sent, total: self.total, attempt: self.attempt, phase, rate: None };
         let now = Instant::now();
         if let Some((at, last)) = &self.last {
             let news = (last.phase, last.attempt) != (phase, self.attempt);
-            if *last == progress || (!news && now - *at < self.interval) {
+            if (Progress { rate: None, ..*last }) == progress || (!news && now - *at < self.interval) {
                 return;
             }
+            // What was hashed, or sent by an attempt that failed, does not count for the speed of this one.
+            if last.attempt != self.attempt || matches!(last.phase, Phase::Hashing | Phase::Spooling) && news {
+                self.speed = Speed::default();
+            }
         }
+        progress.rate = self.speed.at(now, sent);
         self.last = Some((now, progress));
-        callback(progress);
+        if let Some(callback) = &mut self.callback {
+            callback(progress);
+        }
+        if let Some(watch) = &self.watch {
+            watch.send_replace(progress);
+        }
     }
 
     /// The last report, with all bytes.
     pub(crate) fn done(&mut self, sent: u64) {
         self.total.get_or_insert(sent);
         self.report(sent, Phase::Done);
+    }
+}
+
+/// The rate over a sliding window.
+#[derive(Default)]
+struct Speed(VecDeque<(Instant, u64)>);
+
+impl Speed {
+    const WINDOW: Duration = Duration::from_secs(5);
+    /// So that the window holds a few dozen samples, however often it is asked.
+    const SPACING: Duration = Duration::from_millis(100);
+
+    fn at(&mut self, now: Instant, sent: u64) -> Option<u64> {
+        if self.0.back().is_some_and(|(_, last)| *last > sent) {
+            self.0.clear();
+        }
+        while self.0.get(1).is_some_and(|(at, _)| now - *at >= Self::WINDOW) {
+            self.0.pop_front();
+        }
+        let rate = self.0.front().and_then(|(at, first)| {
+            let seconds = (now - *at).as_secs_f64();
+            (seconds > 0.001).then(|| ((sent - first) as f64 / seconds) as u64)
+        });
+        if self.0.back().is_none_or(|(at, _)| now - *at >= Self::SPACING) {
+            self.0.push_back((now, sent));
+        }
+        rate
     }
 }
 
@@ -124,13 +198,29 @@ macro_rules! reports_progress {
 
 pub(crate) use reports_progress;
 
+/// `.start()` for a builder that reports progress: `starts!(Upload => UploadedFile, reporter)`.
+macro_rules! starts {
+    ($builder:ident => $output:ty, $($field:ident).+) => {
+        impl $builder<'static> {
+            /// Starts it in a task of its own: a future of the result, with a watch of the progress and `cancel()`.
+            /// Dropping it cancels the call. It needs a tokio runtime, and a source that borrows nothing.
+            pub fn start(mut self) -> $crate::Transfer<$output> {
+                let progress = self.$($field).+.watch();
+                $crate::Transfer::spawn(progress, self.send())
+            }
+        }
+    };
+}
+
+pub(crate) use starts;
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn percent_is_bounded() {
-        let progress = |sent, total, phase| Progress { sent, total, attempt: 1, phase }.percent();
+        let progress = |sent, total, phase| Progress { sent, total, phase, ..Progress::START }.percent();
         assert_eq!(progress(5, Some(10), Phase::Sending), Some(50.0));
         assert_eq!(progress(20, Some(10), Phase::Sending), Some(100.0));
         assert_eq!(progress(0, Some(0), Phase::Sending), Some(0.0));
@@ -151,5 +241,32 @@ mod tests {
         drop(reporter);
         let short: Vec<_> = seen.iter().map(|p| (p.sent, p.phase)).collect();
         assert_eq!(short, [(0, Phase::Sending), (1000, Phase::Waiting), (1000, Phase::Done)]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn rate_and_eta_look_at_the_last_seconds() {
+        let mut seen = Vec::new();
+        let mut reporter = Reporter::default();
+        reporter.set_callback(|p| seen.push(p));
+        reporter.total = Some(100_000);
+        reporter.report(50_000, Phase::Sending);
+        // 1,000 B/s for ten seconds, then 100.
+        for second in 1..=10 {
+            tokio::time::advance(Duration::from_secs(1)).await;
+            reporter.report(50_000 + 1000 * second, Phase::Sending);
+        }
+        for second in 1..=10 {
+            tokio::time::advance(Duration::from_secs(1)).await;
+            reporter.report(60_000 + 100 * second, Phase::Sending);
+        }
+        reporter.attempt = 2;
+        reporter.report(0, Phase::Sending);
+        reporter.done(100_000);
+        drop(reporter);
+        assert_eq!((seen[0].rate, seen[0].eta()), (None, None));
+        assert_eq!((seen[10].rate, seen[10].eta()), (Some(1000), Some(Duration::from_secs(40))));
+        assert_eq!((seen[20].rate, seen[20].eta()), (Some(100), Some(Duration::from_secs(390))));
+        assert_eq!((seen[21].rate, seen[21].eta()), (None, None), "a new attempt is measured anew");
+        assert_eq!(seen[22].eta(), Some(Duration::ZERO));
     }
 }

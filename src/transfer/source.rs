@@ -99,6 +99,10 @@ impl<'a> Source<'a> {
         }
     }
 
+    pub(crate) fn is_in_memory(&self) -> bool {
+        matches!(self.kind, Kind::Bytes(_))
+    }
+
     /// Starts reading from the beginning. The size, where known, is that of what will be read.
     pub(crate) async fn open(&mut self) -> Result<(Reading<'a>, Option<u64>)> {
         let (reading, found) = self.open_kind().await?;

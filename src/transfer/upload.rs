@@ -7,6 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures::future::BoxFuture;
 
+use super::UPLOAD_BUFFERS;
 use super::hashing::Hasher;
 use super::progress::{Phase, Reporter};
 use super::reading::Reading;
@@ -65,6 +66,11 @@ impl<'a> UploadBody<'a> {
     /// The last attempt handed over everything, so the server may have it.
     pub(crate) fn was_sent_whole(&self) -> bool {
         self.gauge.has_ended()
+    }
+
+    /// Reports that it waits for its turn.
+    pub(crate) fn queued(&mut self) {
+        self.reporter.report(0, Phase::Queued);
     }
 
     /// Reports that all is done.
@@ -151,6 +157,15 @@ impl RequestBody for UploadBody<'_> {
 
     fn open(&mut self, attempt: u32) -> BoxFuture<'_, Result<Outgoing<'_>>> {
         Box::pin(self.open_attempt(attempt))
+    }
+
+    fn buffers(&self) -> Option<u64> {
+        // What is in memory anyway takes up no more.
+        Some(if self.parts.iter().all(|part| part.source.is_in_memory()) { 0 } else { UPLOAD_BUFFERS })
+    }
+
+    fn queued(&mut self) {
+        self.queued();
     }
 
     fn retrying(&mut self, after: Duration) {
