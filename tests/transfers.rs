@@ -1,0 +1,172 @@
+//! Transfers as an app sees them: watched, cancelled, limited.
+
+mod support;
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
+use carbonfiles::{ErrorKind, Phase, Progress, Source};
+use carbonfiles_testserver::Fault;
+use futures::{StreamExt, stream};
+use support::{admin, bucket, builder, server};
+
+async fn within<T: IntoFuture>(work: T) -> T::Output {
+    support::within(work.into_future()).await
+}
+
+fn pattern(length: usize) -> Vec<u8> {
+    (0..length).map(|i| (i.wrapping_mul(2_654_435_761) >> 11) as u8).collect()
+}
+
+#[tokio::test]
+async fn a_started_transfer_tells_how_far_it_is() {
+    let server = server().await;
+    let bucket = bucket(&admin(&server)).await;
+    let data = pattern(3_000_000);
+    let upload = bucket.file("x.bin").upload(data.clone()).progress_interval(Duration::ZERO).start();
+    let (first, mut watch) = (upload.progress(), upload.progress());
+    let mut seen = Vec::new();
+    within(async {
+        while let Some(progress) = watch.next().await {
+            seen.push(progress);
+        }
+    })
+    .await;
+    assert_eq!(within(upload).await.unwrap().size, 3_000_000);
+    assert_eq!((seen[0].phase, seen[0].sent), (Phase::Queued, 0));
+    let last = seen.last().unwrap();
+    assert_eq!((last.phase, last.sent, last.percent()), (Phase::Done, 3_000_000, Some(100.0)));
+    assert!(seen.iter().all(|p| p.sent <= p.total.unwrap_or(u64::MAX)));
+    assert_eq!(first.current(), *last, "a watch keeps the last when the transfer is gone");
+
+    let folder = tempfile::tempdir().unwrap();
+    let download = bucket.file("x.bin").download_to(folder.path().join("x")).start();
+    let watch = download.progress();
+    within(download).await.unwrap();
+    assert_eq!((watch.current().phase, watch.current().sent), (Phase::Done, 3_000_000));
+    let phases: Vec<Progress> = within(watch.collect()).await;
+    assert_eq!(phases.len(), 1, "a watch that comes late has the last, and its end");
+}
+
+#[tokio::test]
+async fn a_cancelled_transfer_says_so_and_leaves_nothing() {
+    let server = server().await;
+    let bucket = bucket(&admin(&server)).await;
+    let file = bucket.file("x.bin");
+    let held = server.inject(Fault::stall_request_after(1_000_000).on("PUT", "/upload/stream"));
+    let transfer = file.upload(pattern(20_000_000)).start();
+    within(held.fired_at_least(1)).await;
+    assert!(!transfer.is_finished());
+    transfer.canceller().cancel();
+    assert_eq!(within(transfer).await.unwrap_err().kind(), ErrorKind::Cancelled);
+    assert!(file.get_opt().await.unwrap().is_none());
+
+    let held = server.inject(Fault::stall_request_after(1_000_000).on("PUT", "/upload/stream"));
+    let transfer = file.upload(pattern(20_000_000)).start();
+    within(held.fired_at_least(1)).await;
+    let mut watch = transfer.progress();
+    drop(transfer);
+    within(async { while watch.next().await.is_some() {} }).await;
+    assert_ne!(watch.current().phase, Phase::Done);
+    assert!(file.get_opt().await.unwrap().is_none());
+}
+
+#[tokio::test]
+#[should_panic(expected = "the callback's own")]
+async fn a_callback_that_panics_is_not_swallowed() {
+    let server = server().await;
+    let bucket = bucket(&admin(&server)).await;
+    let _ = bucket.file("x").upload(vec![1; 10]).progress(|_| panic!("the callback's own")).start().await;
+}
+
+#[tokio::test]
+async fn a_rate_limited_callback_hears_the_first_and_the_last_of_each_attempt() {
+    let server = server().await;
+    let bucket = bucket(&admin(&server)).await;
+    server.inject(Fault::reset_request_after(1_000_000).on("PUT", "/upload/stream"));
+    let mut seen = Vec::new();
+    let upload = bucket.file("x").upload(pattern(3_000_000)).progress_interval(Duration::from_secs(3600));
+    within(upload.progress(|p| seen.push((p.attempt, p.phase, p.sent)))).await.unwrap();
+    assert_eq!(seen[0], (1, Phase::Sending, 0));
+    assert!(matches!(seen[1], (1, Phase::Retrying { .. }, _)), "{seen:?}");
+    assert_eq!(seen[2], (2, Phase::Sending, 0), "a retry starts from nothing");
+    assert_eq!(seen[seen.len() - 2..], [(2, Phase::Waiting, 3_000_000), (2, Phase::Done, 3_000_000)]);
+    assert_eq!(seen.len(), 5);
+}
+
+#[tokio::test]
+async fn no_more_uploads_than_allowed_are_under_way() {
+    let server = server().await;
+    let client = builder(server.url()).token(server.admin_key()).max_transfers(3).build().unwrap();
+    let bucket = bucket(&client).await;
+    let (now, most, queued) = (AtomicUsize::new(0), AtomicUsize::new(0), AtomicUsize::new(0));
+    let (now, most, queued, bucket) = (&now, &most, &queued, &bucket);
+    let uploads = (0..20).map(|n| async move {
+        let mut chunks = 0;
+        let source = Source::stream(stream::poll_fn(move |cx| {
+            // A source that is read belongs to an upload that is under way.
+            match chunks {
+                0 => {
+                    most.fetch_max(now.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+                }
+                20 => {
+                    now.fetch_sub(1, Ordering::SeqCst);
+                    return std::task::Poll::Ready(None);
+                }
+                _ => {}
+            }
+            chunks += 1;
+            cx.waker().wake_by_ref();
+            std::task::Poll::Ready(Some(Ok::<_, std::io::Error>(Bytes::from(vec![n; 10_000]))))
+        }));
+        let waits = |p: Progress| {
+            queued.fetch_add(usize::from(p.phase == Phase::Queued), Ordering::SeqCst);
+        };
+        bucket.file(format!("{n}")).upload(source).progress(waits).await.map(drop)
+    });
+    let done: Vec<_> = within(stream::iter(uploads).buffer_unordered(20).collect()).await;
+    assert!(done.iter().all(Result::is_ok), "{done:?}");
+    assert!(most.load(Ordering::SeqCst) <= 3, "{most:?}");
+    assert_eq!(queued.load(Ordering::SeqCst), 17);
+}
+
+#[tokio::test]
+async fn limits_do_not_lock_uploads_that_wait_for_each_other() {
+    let server = server().await;
+    let client = builder(server.url()).token(server.admin_key()).max_transfers(2).max_buffered_bytes(1 << 20);
+    let client = client.build().unwrap();
+    let bucket = bucket(&client).await;
+    // Two paths and two contents, each of them many times: turns at paths, turns at contents, and room for two.
+    let uploads = (0..24).map(|n| {
+        let path = format!("{}", n % 2);
+        let chunks = (0..4).map(move |_| Ok::<_, std::io::Error>(vec![(n / 2 % 2) as u8; 100_000]));
+        let file = bucket.file(path);
+        async move { file.upload(Source::stream(stream::iter(chunks))).await.map(drop) }
+    });
+    let done: Vec<_> = within(stream::iter(uploads).buffer_unordered(24).collect()).await;
+    assert!(done.iter().all(Result::is_ok), "{done:?}");
+}
+
+#[tokio::test]
+async fn what_is_downloaded_can_be_uploaded_as_it_comes_whatever_the_limits() {
+    let server = server().await;
+    let client = builder(server.url()).token(server.admin_key()).max_transfers(1).max_buffered_bytes(1);
+    let client = client.build().unwrap();
+    let bucket = bucket(&client).await;
+    bucket.file("a").upload(pattern(5_000_000)).await.unwrap();
+    let download = bucket.file("a").download().await.unwrap();
+    let copy = within(bucket.file("b").upload(Source::stream(download.stream()))).await.unwrap();
+    assert_eq!(copy.size, 5_000_000);
+    // Read to its end or dropped, it makes room for the next.
+    within(bucket.file("b").download()).await.unwrap().bytes(5_000_000).await.unwrap();
+    drop(within(bucket.file("b").download()).await.unwrap());
+    let held = within(bucket.file("b").download()).await.unwrap();
+    let error = bucket.file("b").download().timeout(Duration::from_millis(50)).await.unwrap_err();
+    assert!(error.is_timeout(), "{error}");
+    drop(held);
+    within(bucket.file("b").download()).await.unwrap();
+    for refused in [builder("http://h").max_transfers(0), builder("http://h").max_buffered_bytes(0)] {
+        assert!(refused.build().unwrap_err().is_invalid_input());
+    }
+}
