@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use super::transfer::ProgressWatch;
+use super::started::ProgressWatch;
 
 /// How far a transfer is. A value, made anew for each report.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
