@@ -98,6 +98,8 @@ pub(crate) struct Details {
     pub(crate) code: Option<String>,
     pub(crate) max_bytes: Option<u64>,
     pub(crate) permission: Option<String>,
+    /// The URL was good once: a fresh one would do.
+    pub(crate) expired: bool,
     pub(crate) fields: Vec<FieldError>,
 }
 
@@ -199,6 +201,11 @@ impl Error {
     pub(crate) fn with_kind(mut self, kind: ErrorKind) -> Self {
         self.0.kind = kind;
         self
+    }
+
+    /// It was refused because its presigned URL has expired.
+    pub(crate) fn tells_of_expired_url(&self) -> bool {
+        self.0.details.expired
     }
 
     pub(crate) fn fate(&self) -> Fate {

@@ -109,6 +109,8 @@ mod http;
 pub mod keys;
 mod lent;
 pub mod models;
+#[cfg(any(feature = "tenantbox", feature = "file-storage"))]
+mod object_store;
 mod paging;
 mod raw;
 mod refusal;

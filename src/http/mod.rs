@@ -5,6 +5,8 @@
 
 pub(crate) mod body;
 mod classify;
+#[allow(dead_code, reason = "for services behind features")]
+mod elsewhere;
 mod limits;
 mod options;
 mod probe;
@@ -18,6 +20,8 @@ mod transport;
 mod watchdog;
 
 pub(crate) use body::RequestBody;
+#[cfg(any(feature = "tenantbox", feature = "file-storage"))]
+pub(crate) use elsewhere::Locate;
 pub(crate) use limits::{Limits, Room, Way};
 pub(crate) use options::{CallOptions, awaitable, call_options, parse_header};
 pub(crate) use refusal::{Decoded, Dialect};

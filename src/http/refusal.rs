@@ -24,6 +24,12 @@ pub(crate) trait Dialect: Send + Sync {
     }
 }
 
+impl std::fmt::Debug for dyn Dialect {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Dialect")
+    }
+}
+
 /// What a service said.
 #[derive(Debug, Default)]
 pub(crate) struct Decoded {
@@ -46,21 +52,21 @@ const LONGEST: usize = 500;
 /// The most field errors that are passed on.
 const MOST_FIELDS: usize = 50;
 
-/// The error of an answer. Whatever the server says, a `secret` that was sent is not repeated.
+/// The error of an answer. Whatever the server says, no secret that was sent is repeated.
 pub(crate) fn refusal(
     dialect: &dyn Dialect,
     status: StatusCode,
     headers: &HeaderMap,
     body: &[u8],
-    secret: Option<&Token>,
+    secrets: &[Token],
 ) -> Error {
     let decoded = dialect.decode(status, headers, body);
-    let words = |text: String| presentable(&text, LONGEST, secret);
-    let message = decoded.message.and_then(words).unwrap_or_else(|| describe(status, body, secret));
+    let words = |text: String| presentable(&text, LONGEST, secrets);
+    let message = decoded.message.and_then(words).unwrap_or_else(|| describe(status, body, secrets));
     let error = Error::new(decoded.kind.unwrap_or_else(|| kind_of(status)), message)
         .with_status(status)
         .with_retry_after(retry_after(headers))
-        .with_details(presentable_details(decoded.details, secret));
+        .with_details(presentable_details(decoded.details, secrets));
     match decoded.hint.and_then(words) {
         Some(hint) => error.with_hint(hint),
         None => error,
@@ -68,14 +74,12 @@ pub(crate) fn refusal(
 }
 
 /// A server's text, fit to be passed on: bounded, without control characters or secrets; `None` if nothing is left.
-fn presentable(text: &str, longest: usize, secret: Option<&Token>) -> Option<String> {
+fn presentable(text: &str, longest: usize, secrets: &[Token]) -> Option<String> {
     if text.trim().is_empty() {
         return None;
     }
-    let text = match secret {
-        Some(secret) => text.replace(secret.expose(), "[redacted]"),
-        None => text.to_owned(),
-    };
+    let redact = |text: String, secret: &Token| text.replace(secret.expose(), "[redacted]");
+    let text = secrets.iter().fold(text.to_owned(), redact);
     let clean = |c: char| if c.is_control() && !matches!(c, '\n' | '\t') { char::REPLACEMENT_CHARACTER } else { c };
     let mut line: String = text.chars().map(clean).take(longest + 1).collect();
     if let Some((end, _)) = line.char_indices().nth(longest) {
@@ -85,8 +89,8 @@ fn presentable(text: &str, longest: usize, secret: Option<&Token>) -> Option<Str
     Some(line)
 }
 
-fn presentable_details(details: Details, secret: Option<&Token>) -> Details {
-    let words = |text: String| presentable(&text, LONGEST, secret);
+fn presentable_details(details: Details, secrets: &[Token]) -> Details {
+    let words = |text: String| presentable(&text, LONGEST, secrets);
     let field = |field: FieldError| FieldError {
         location: field.location.into_iter().filter_map(words).collect(),
         code: words(field.code).unwrap_or_default(),
@@ -95,6 +99,7 @@ fn presentable_details(details: Details, secret: Option<&Token>) -> Details {
     Details {
         code: details.code.and_then(words),
         max_bytes: details.max_bytes,
+        expired: details.expired,
         permission: details.permission.and_then(words),
         fields: details.fields.into_iter().take(MOST_FIELDS).map(field).collect(),
     }
@@ -120,7 +125,7 @@ fn kind_of(status: StatusCode) -> ErrorKind {
 }
 
 /// A message for an answer that has none of its own: the status in words, and the beginning of what came instead.
-fn describe(status: StatusCode, body: &[u8], secret: Option<&Token>) -> String {
+fn describe(status: StatusCode, body: &[u8], secrets: &[Token]) -> String {
     let reason = match status {
         StatusCode::PAYLOAD_TOO_LARGE => "the body is larger than the server takes",
         StatusCode::REQUEST_TIMEOUT => "the server gave up waiting for the body",
@@ -129,7 +134,7 @@ fn describe(status: StatusCode, body: &[u8], secret: Option<&Token>) -> String {
     // A secret that the cut goes through would no longer be recognised: so it is cut once more, behind it.
     let text = String::from_utf8_lossy(&body[..body.len().min(64 * EXCERPT)]);
     let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
-    match presentable(&text, EXCERPT, secret) {
+    match presentable(&text, EXCERPT, secrets) {
         Some(excerpt) => format!("{reason}: {excerpt}"),
         None => format!("{reason} (the server gave no reason)"),
     }
@@ -145,7 +150,7 @@ mod tests {
         let bodies: [&[u8]; 5] = [b"", b"\xff\xfe\x00", b"<html>\n<h1>Bad Gateway</h1>", &huge, b"   "];
         for status in [400u16, 404, 413, 500, 502, 599, 302] {
             for body in bodies {
-                let message = describe(StatusCode::from_u16(status).unwrap(), body, None);
+                let message = describe(StatusCode::from_u16(status).unwrap(), body, &[]);
                 assert!(!message.is_empty() && message.chars().count() < 300, "{message}");
                 assert!(!message.contains(['\0', '\n']));
             }
@@ -154,14 +159,14 @@ mod tests {
 
     #[test]
     fn words_of_a_server_are_bounded_clean_and_free_of_secrets() {
-        let token = Token::new("cfu_secret");
-        let said = |text: &str| presentable(text, 20, Some(&token));
+        let tokens = [Token::new("cfu_secret")];
+        let said = |text: &str| presentable(text, 20, &tokens);
         assert_eq!(said("bad cfu_secret!").as_deref(), Some("bad [redacted]!"));
         assert_eq!(said(&"w".repeat(60_000)).unwrap().chars().count(), 21);
         assert_eq!(said("a\x1b[31m\0\nb").as_deref(), Some("a\u{fffd}[31m\u{fffd}\nb"));
         assert_eq!(said(" \n "), None);
         let page = format!("<p>?token=cfu_secret{}", "x".repeat(1000));
-        assert!(!describe(StatusCode::BAD_GATEWAY, page.as_bytes(), Some(&token)).contains("secret"));
+        assert!(!describe(StatusCode::BAD_GATEWAY, page.as_bytes(), &tokens).contains("secret"));
     }
 
     #[test]

@@ -5,7 +5,9 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use serde::Serialize;
 use url::form_urlencoded;
 
+use super::elsewhere::Elsewhere;
 use super::options::CallOptions;
+use super::refusal::Dialect;
 use crate::auth::Token;
 use crate::error::{Error, Result};
 
@@ -69,6 +71,10 @@ pub(crate) struct Request {
     pub(crate) refused_early: bool,
     /// Statuses that are answers, beside 2xx.
     pub(crate) also_expected: &'static [StatusCode],
+    /// Goes there instead of to a path of the API.
+    pub(crate) elsewhere: Option<Elsewhere>,
+    /// Redirections are followed, to a place that words its refusals like this.
+    pub(crate) redirects: Option<&'static dyn Dialect>,
     pub(crate) options: CallOptions,
 }
 
@@ -89,6 +95,8 @@ impl Request {
             lasting_500: false,
             refused_early: false,
             also_expected: &[],
+            elsewhere: None,
+            redirects: None,
             options: CallOptions::default(),
         }
     }

@@ -3,6 +3,7 @@
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures::future::OptionFuture;
@@ -13,6 +14,7 @@ use url::Url;
 
 use super::body::{Fixed, Gauge, Outgoing, RequestBody};
 use super::classify::{exchange_error, is_write_failure};
+use super::elsewhere::Destination;
 use super::limits::{Limits, Room, Way};
 use super::probe::refusal_of_head;
 use super::refusal::{BODY_LIMIT, BODY_PATIENCE, Dialect, refusal};
@@ -53,9 +55,20 @@ struct Call {
     deadline: Option<Instant>,
     attempts: u32,
     bytes_sent: u64,
+    /// That of the API.
     url: Url,
+    /// The one gone to last, as it may be shown.
+    shown: Url,
     /// Of the attempt under way.
     span: AttemptSpan,
+}
+
+/// What an answer is the answer to.
+struct Asked<'a> {
+    request: &'a Request,
+    to: &'a Destination,
+    /// What the answer must not repeat.
+    secrets: Vec<Token>,
 }
 
 impl Transport {
@@ -98,7 +111,10 @@ impl Transport {
     /// Sends a request with a body of its own.
     pub(crate) async fn send_body(&self, request: &Request, body: &mut dyn RequestBody) -> Result<Response> {
         request.options.check()?;
-        let mut url = self.url(&request.path)?;
+        let mut url = match &request.elsewhere {
+            Some(_) => self.0.config.base.clone(),
+            None => self.url(&request.path)?,
+        };
         if !request.query.is_empty() {
             url.set_query(Some(&request.query));
         }
@@ -106,7 +122,8 @@ impl Transport {
         let total = request.options.total_timeout.or(self.0.config.timeouts.total);
         let operation = OperationSpan::start(request, &url, self.0.config.dialect);
         let deadline = total.map(|t| later(start, t));
-        let mut call = Call { start, deadline, attempts: 0, bytes_sent: 0, url, span: AttemptSpan::none() };
+        let (shown, span) = (url.clone(), AttemptSpan::none());
+        let mut call = Call { start, deadline, attempts: 0, bytes_sent: 0, url, shown, span };
         let sent = operation.cover(async {
             let _room = match body.buffers() {
                 Some(bytes) => {
@@ -143,14 +160,17 @@ impl Transport {
     async fn attempts(&self, request: &Request, body: &mut dyn RequestBody, call: &mut Call) -> Result<Response> {
         let policy = request.options.retry.as_ref().unwrap_or(&self.0.config.retry);
         let mut may_be_done = false;
+        let mut expired = None;
         loop {
             call.attempts += 1;
-            let span = AttemptSpan::start(request, &call.url, self.0.config.dialect, call.attempts);
-            call.span = span.clone();
-            let outcome = span.cover(self.attempt(request, body, call)).await;
-            match &outcome {
-                Ok(response) => span.answered(response.status),
-                Err(error) => span.failed(error),
+            let outgoing = body.open(call.attempts).await?;
+            let renewed = expired.is_some();
+            let to = self.destination(request, call, expired.take().as_ref()).await?;
+            let mut outcome = self.attempt(request, &to, outgoing, call).await;
+            if let Ok(answer) = &outcome
+                && let Some(next) = to.redirected(request, answer.status, &answer.headers)
+            {
+                outcome = self.attempt(request, &next?, Outgoing::empty(), call).await;
             }
             let error = match outcome {
                 Ok(response) => {
@@ -162,6 +182,12 @@ impl Transport {
                 }
                 Err(error) => error,
             };
+            // A fresh URL is no retry: it neither waits nor counts. One that expires at once is not asked for again.
+            if error.tells_of_expired_url() && !renewed && body.is_replayable() {
+                body.retrying(Duration::ZERO);
+                expired = Some(to.url);
+                continue;
+            }
             // A gateway that gave up does not know either what the server has done.
             may_be_done |= error.fate() == Fate::Unknown
                 || matches!(error.status(), Some(StatusCode::BAD_GATEWAY | StatusCode::GATEWAY_TIMEOUT));
@@ -181,7 +207,6 @@ impl Transport {
             retrying(call.attempts, delay, &error);
             // The waiting is no part of the attempt.
             call.span = AttemptSpan::none();
-            drop(span);
             sleep(delay).await;
         }
     }
@@ -197,10 +222,44 @@ impl Transport {
         }
     }
 
-    async fn attempt(&self, request: &Request, body: &mut dyn RequestBody, call: &mut Call) -> Result<Response> {
+    async fn destination(&self, request: &Request, call: &Call, expired: Option<&Url>) -> Result<Destination> {
+        match &request.elsewhere {
+            Some(there) => Destination::foreign(there.place.locate(expired).await?, there.dialect),
+            None => Ok(Destination { url: call.url.clone(), foreign: None }),
+        }
+    }
+
+    /// One exchange, in a span of its own.
+    async fn attempt(
+        &self,
+        request: &Request,
+        to: &Destination,
+        outgoing: Outgoing<'_>,
+        call: &mut Call,
+    ) -> Result<Response> {
+        call.shown = to.shown();
+        let dialect = to.foreign.unwrap_or(self.0.config.dialect);
+        let span = AttemptSpan::start(request, &call.shown, dialect, call.attempts);
+        call.span = span.clone();
+        let outcome = span.cover(self.exchange(request, to, outgoing, call)).await;
+        match &outcome {
+            Ok(response) => span.answered(response.status),
+            Err(error) => span.failed(error),
+        }
+        outcome
+    }
+
+    async fn exchange(
+        &self,
+        request: &Request,
+        to: &Destination,
+        outgoing: Outgoing<'_>,
+        call: &mut Call,
+    ) -> Result<Response> {
         let config = &self.0.config;
-        let Outgoing { body, length, feed } = body.open(call.attempts).await?;
-        let (mut built, secret) = self.build(request, call).await?;
+        let Outgoing { body, length, feed } = outgoing;
+        let (mut built, secrets) = self.build(request, to).await?;
+        let asked = Asked { request, to, secrets };
         match length {
             Some(length) if length > 0 || !request.method.is_safe() => {
                 built.headers_mut().insert(header::CONTENT_LENGTH, length.into());
@@ -241,7 +300,7 @@ impl Transport {
         call.bytes_sent = gauge.as_ref().map_or(length.unwrap_or(0), |g| g.taken());
         let limits = ReadLimits { idle: watchdog.idle, deadline: call.deadline };
         match answer? {
-            Ok(answer) => self.receive(request, answer, gauge.as_deref(), secret.as_ref(), limits, call).await,
+            Ok(answer) => self.receive(&asked, answer, gauge.as_deref(), limits, call).await,
             Err(cause) => {
                 // What broke after all was written broke while the answer was awaited: no refusal was overlooked.
                 let overlooked = is_write_failure(&cause) || gauge.is_some_and(|gauge| !gauge.has_ended());
@@ -249,15 +308,13 @@ impl Transport {
                 // `run` is kept until here: a feed that is dropped fails the body, and the answer with it.
                 drop(run);
                 // Never a head that is a whole request: asking with it would store an empty file.
-                let asked = length.unwrap_or(call.bytes_sent);
-                let unclear = overlooked && asked > 0 && error.fate() == Fate::Unknown;
+                let announced = length.unwrap_or(call.bytes_sent);
+                let unclear = overlooked && announced > 0 && error.fate() == Fate::Unknown;
                 let Some(retained) = retained.filter(|_| unclear) else {
                     return Err(error);
                 };
-                match refusal_of_head(&config.http, retained, asked).await {
-                    Some(answer) => {
-                        self.receive(request, answer, None, secret.as_ref(), limits, call).await.and(Err(error))
-                    }
+                match refusal_of_head(&config.http, retained, announced).await {
+                    Some(answer) => self.receive(&asked, answer, None, limits, call).await.and(Err(error)),
                     None => Err(error),
                 }
             }
@@ -266,17 +323,17 @@ impl Transport {
 
     async fn receive(
         &self,
-        request: &Request,
+        asked: &Asked<'_>,
         mut answer: reqwest::Response,
         gauge: Option<&Gauge>,
-        secret: Option<&Token>,
         limits: ReadLimits,
         call: &Call,
     ) -> Result<Response> {
         let (status, headers) = (answer.status(), std::mem::take(answer.headers_mut()));
-        if !request.expects(status) {
+        let Asked { request, to, secrets } = asked;
+        if !request.expects(status) && !to.redirects(request, status) {
             let excerpt = read_excerpt(&mut answer, BODY_LIMIT, BODY_PATIENCE).await;
-            return Err(refusal(self.0.config.dialect, status, &headers, &excerpt, secret));
+            return Err(refusal(to.foreign.unwrap_or(self.0.config.dialect), status, &headers, &excerpt, secrets));
         }
         if gauge.is_some_and(|gauge| !gauge.has_ended()) {
             return Err(Error::new(ErrorKind::Decode, "the server accepted the upload before it had read all of it")
@@ -293,11 +350,16 @@ impl Transport {
         Ok(Response { status, headers, body, exchange: call.exchange(request), limits })
     }
 
-    /// The head of one attempt, authorized; and with what.
-    async fn build(&self, request: &Request, call: &Call) -> Result<(reqwest::Request, Option<Token>)> {
+    /// The head of one attempt, authorized; and what is secret in it.
+    async fn build(&self, request: &Request, to: &Destination) -> Result<(reqwest::Request, Vec<Token>)> {
         let config = &self.0.config;
-        let mut built = reqwest::Request::new(request.method.clone(), call.url.clone());
+        let mut built = reqwest::Request::new(request.method.clone(), to.url.clone());
         let headers = built.headers_mut();
+        if to.foreign.is_some() {
+            headers.extend(request.headers.clone());
+            headers.extend(config.headers.get(header::USER_AGENT).map(|agent| (header::USER_AGENT, agent.clone())));
+            return Ok((built, to.secrets()));
+        }
         // The call's own come last: a user's content type must not replace the boundary of a multipart body.
         for given in [&config.headers, &request.options.headers, &request.headers] {
             for (name, value) in given {
@@ -309,10 +371,10 @@ impl Transport {
             Authorization::UploadToken(token) => Some(token.clone()),
             _ => config.credentials.token().await?,
         };
-        let Some(token) = token else { return Ok((built, None)) };
+        let Some(token) = token else { return Ok((built, Vec::new())) };
         if !token.is_upload_token() && !matches!(request.authorization, Authorization::UploadToken(_)) {
             built.headers_mut().insert(header::AUTHORIZATION, token.bearer()?);
-            return Ok((built, Some(token)));
+            return Ok((built, vec![token]));
         }
         match &request.authorization {
             Authorization::Never | Authorization::Optional => {}
@@ -334,7 +396,7 @@ impl Transport {
                 built.url_mut().query_pairs_mut().append_pair("token", token.expose());
             }
         }
-        Ok((built, Some(token)))
+        Ok((built, vec![token]))
     }
 }
 
@@ -342,7 +404,7 @@ impl Call {
     fn exchange(&self, request: &Request) -> Exchange {
         Exchange {
             method: request.method.clone(),
-            url: self.url.clone(),
+            url: self.shown.clone(),
             attempts: self.attempts,
             start: self.start,
             bytes_sent: self.bytes_sent,
