@@ -1,9 +1,11 @@
 //! Downloads, as a user would make them, on the test server.
 
+mod support;
+
 use std::time::Duration;
 
 use bytes::Bytes;
-use carbonfiles::{Bucket, Client, ErrorKind, Phase, RetryPolicy};
+use carbonfiles::{Bucket, ErrorKind, Phase, RetryPolicy};
 use carbonfiles_testserver::{Fault, TestServer};
 use futures::TryStreamExt;
 use tokio::io::AsyncReadExt;
@@ -11,9 +13,8 @@ use tokio::io::AsyncReadExt;
 const CONTENT: &str = "/content";
 
 async fn setup() -> (TestServer, Bucket) {
-    let server = TestServer::start().await.expect("the test server starts");
-    let policy = RetryPolicy::default().base_delay(Duration::from_millis(1));
-    let client = Client::builder(server.url()).token(server.admin_key()).retry(policy).build().unwrap();
+    let server = support::server().await;
+    let client = support::admin(&server);
     let bucket = client.buckets().create("downloads").await.unwrap();
     (server, client.bucket(&bucket.id))
 }

@@ -1,16 +1,18 @@
 //! Listings, as a user would read them, while nobody and while somebody else writes.
 
+mod support;
+
 use std::collections::HashSet;
 
+use carbonfiles::Bucket;
 use carbonfiles::files::TreeEntry;
 use carbonfiles::models::{FileSort, Order};
-use carbonfiles::{Bucket, Client};
 use carbonfiles_testserver::TestServer;
 use futures::{StreamExt, TryStreamExt, stream};
 
 async fn setup() -> (TestServer, Bucket) {
-    let server = TestServer::start().await.expect("the test server starts");
-    let client = Client::new(server.url(), server.admin_key()).unwrap();
+    let server = support::server().await;
+    let client = support::admin(&server);
     let bucket = client.buckets().create("listings").await.unwrap();
     (server, client.bucket(&bucket.id))
 }

@@ -1,5 +1,7 @@
 //! The code of README.md, run: each of its Rust blocks stands here between `// snippet` and `// end`, word for word.
 
+mod support;
+
 use std::error::Error;
 use std::path::Path;
 use std::process::Stdio;
@@ -20,7 +22,7 @@ struct Place {
 impl Place {
     async fn new() -> Result<Self, Box<dyn Error>> {
         folder();
-        let server = TestServer::start().await?;
+        let server = support::server().await;
         let client = Client::new(server.url(), server.admin_key())?;
         let bucket = client.bucket(client.buckets().create("readme").await?.id);
         Ok(Self { _server: server, client, bucket })

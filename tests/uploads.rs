@@ -1,5 +1,7 @@
 //! Uploads, as a user would make them, on the test server.
 
+mod support;
+
 use std::path::Path;
 use std::sync::Mutex;
 
@@ -7,16 +9,8 @@ use bytes::Bytes;
 use carbonfiles::{Bucket, Client, ErrorKind, Phase, Progress, RetryPolicy, Source};
 use carbonfiles_testserver::{Fault, TestServer};
 use futures::{StreamExt, TryStreamExt, stream};
+use support::{admin, server};
 use tokio::io::AsyncWriteExt;
-
-async fn server() -> TestServer {
-    TestServer::start().await.expect("the test server starts")
-}
-
-fn admin(server: &TestServer) -> Client {
-    let policy = RetryPolicy::default().base_delay(std::time::Duration::from_millis(1));
-    Client::builder(server.url()).token(server.admin_key()).retry(policy).build().unwrap()
-}
 
 async fn bucket(client: &Client) -> Bucket {
     let bucket = client.buckets().create("uploads").await.unwrap();

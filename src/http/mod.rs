@@ -14,6 +14,7 @@ mod refusal;
 mod request;
 mod response;
 mod retry;
+mod secrets;
 mod timeouts;
 mod trace;
 mod transport;

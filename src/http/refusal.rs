@@ -5,7 +5,7 @@ use std::time::Duration;
 use http::{HeaderMap, StatusCode};
 
 use super::retry::retry_after;
-use crate::auth::Token;
+use super::secrets::Secrets;
 use crate::error::{Details, Error, ErrorKind, FieldError, TimeoutPhase};
 
 /// How a service words its refusals, and how it treats connections.
@@ -52,13 +52,13 @@ const LONGEST: usize = 500;
 /// The most field errors that are passed on.
 const MOST_FIELDS: usize = 50;
 
-/// The error of an answer. Whatever the server says, no secret that was sent is repeated.
+/// The error of an answer. Whatever the server says, the `secrets` that were sent are not repeated.
 pub(crate) fn refusal(
     dialect: &dyn Dialect,
     status: StatusCode,
     headers: &HeaderMap,
     body: &[u8],
-    secrets: &[Token],
+    secrets: &Secrets,
 ) -> Error {
     let decoded = dialect.decode(status, headers, body);
     let words = |text: String| presentable(&text, LONGEST, secrets);
@@ -74,12 +74,11 @@ pub(crate) fn refusal(
 }
 
 /// A server's text, fit to be passed on: bounded, without control characters or secrets; `None` if nothing is left.
-fn presentable(text: &str, longest: usize, secrets: &[Token]) -> Option<String> {
+fn presentable(text: &str, longest: usize, secrets: &Secrets) -> Option<String> {
     if text.trim().is_empty() {
         return None;
     }
-    let redact = |text: String, secret: &Token| text.replace(secret.expose(), "[redacted]");
-    let text = secrets.iter().fold(text.to_owned(), redact);
+    let text = secrets.cut(text);
     let clean = |c: char| if c.is_control() && !matches!(c, '\n' | '\t') { char::REPLACEMENT_CHARACTER } else { c };
     let mut line: String = text.chars().map(clean).take(longest + 1).collect();
     if let Some((end, _)) = line.char_indices().nth(longest) {
@@ -89,7 +88,7 @@ fn presentable(text: &str, longest: usize, secrets: &[Token]) -> Option<String> 
     Some(line)
 }
 
-fn presentable_details(details: Details, secrets: &[Token]) -> Details {
+fn presentable_details(details: Details, secrets: &Secrets) -> Details {
     let words = |text: String| presentable(&text, LONGEST, secrets);
     let field = |field: FieldError| FieldError {
         location: field.location.into_iter().filter_map(words).collect(),
@@ -125,7 +124,7 @@ fn kind_of(status: StatusCode) -> ErrorKind {
 }
 
 /// A message for an answer that has none of its own: the status in words, and the beginning of what came instead.
-fn describe(status: StatusCode, body: &[u8], secrets: &[Token]) -> String {
+fn describe(status: StatusCode, body: &[u8], secrets: &Secrets) -> String {
     let reason = match status {
         StatusCode::PAYLOAD_TOO_LARGE => "the body is larger than the server takes",
         StatusCode::REQUEST_TIMEOUT => "the server gave up waiting for the body",
@@ -143,6 +142,7 @@ fn describe(status: StatusCode, body: &[u8], secrets: &[Token]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use url::Url;
 
     #[test]
     fn every_body_gives_a_bounded_message() {
@@ -150,7 +150,7 @@ mod tests {
         let bodies: [&[u8]; 5] = [b"", b"\xff\xfe\x00", b"<html>\n<h1>Bad Gateway</h1>", &huge, b"   "];
         for status in [400u16, 404, 413, 500, 502, 599, 302] {
             for body in bodies {
-                let message = describe(StatusCode::from_u16(status).unwrap(), body, &[]);
+                let message = describe(StatusCode::from_u16(status).unwrap(), body, &Secrets::default());
                 assert!(!message.is_empty() && message.chars().count() < 300, "{message}");
                 assert!(!message.contains(['\0', '\n']));
             }
@@ -159,14 +159,15 @@ mod tests {
 
     #[test]
     fn words_of_a_server_are_bounded_clean_and_free_of_secrets() {
-        let tokens = [Token::new("cfu_secret")];
-        let said = |text: &str| presentable(text, 20, &tokens);
+        let url = Url::parse("http://h/?token=cfu_secret").unwrap();
+        let secrets = Secrets::of(&[], &url, []);
+        let said = |text: &str| presentable(text, 20, &secrets);
         assert_eq!(said("bad cfu_secret!").as_deref(), Some("bad [redacted]!"));
         assert_eq!(said(&"w".repeat(60_000)).unwrap().chars().count(), 21);
         assert_eq!(said("a\x1b[31m\0\nb").as_deref(), Some("a\u{fffd}[31m\u{fffd}\nb"));
         assert_eq!(said(" \n "), None);
         let page = format!("<p>?token=cfu_secret{}", "x".repeat(1000));
-        assert!(!describe(StatusCode::BAD_GATEWAY, page.as_bytes(), &tokens).contains("secret"));
+        assert!(!describe(StatusCode::BAD_GATEWAY, page.as_bytes(), &secrets).contains("secret"));
     }
 
     #[test]

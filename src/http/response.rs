@@ -9,6 +9,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 use url::Url;
 
 use super::classify::exchange_error;
+use super::secrets::redact;
 use super::trace::AttemptSpan;
 use crate::error::{Error, ErrorKind, Fate, RequestContext, Result, TimeoutPhase};
 
@@ -65,7 +66,7 @@ impl Response {
         };
         next.map_err(|error| {
             let error = error.with_status(self.status).with_fate(Fate::Unknown).with_request(self.exchange.context());
-            self.exchange.span.failed(&error);
+            self.exchange.span.broke(&error);
             error
         })
     }
@@ -145,38 +146,4 @@ pub(crate) async fn read_excerpt(response: &mut reqwest::Response, limit: usize,
     })
     .await;
     excerpt.freeze()
-}
-
-/// The URL for messages: without the values of parameters that are, or may be, secrets.
-pub(crate) fn redact(url: &Url) -> String {
-    let mut clean = url.clone();
-    // A URL with a user part is refused when the client is built; this is the second line.
-    let _ = clean.set_username("");
-    let _ = clean.set_password(None);
-    let is_secret = |name: &str| {
-        let name = name.to_ascii_lowercase();
-        name.contains("token") || name.contains("sig") || name.contains("credential") || name.contains("key")
-    };
-    if url.query_pairs().any(|(name, _)| is_secret(&name)) {
-        let kept: Vec<_> = url
-            .query_pairs()
-            .map(|(name, value)| if is_secret(&name) { (name, "REDACTED".into()) } else { (name, value) })
-            .collect();
-        clean.query_pairs_mut().clear().extend_pairs(kept);
-    }
-    clean.into()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn urls_lose_their_secrets() {
-        let url = Url::parse("http://u:p@h/a?filename=x%20y&token=cfu_1&X-Amz-Signature=2&Access_Token=3").unwrap();
-        let text = redact(&url);
-        assert!(!text.contains("cfu_1") && !text.contains("=2") && !text.contains("=3") && !text.contains("u:p"));
-        assert!(text.contains("filename=x+y") && text.contains("token=REDACTED"), "{text}");
-        assert_eq!(redact(&Url::parse("http://h/a?filename=x%20y").unwrap()), "http://h/a?filename=x%20y");
-    }
 }

@@ -22,7 +22,7 @@ mod on {
     use crate::error::Error;
     use crate::http::refusal::Dialect;
     use crate::http::request::Request;
-    use crate::http::response::redact;
+    use crate::http::secrets::redact;
 
     /// All that is done for one request: its attempts, and the waiting between them.
     pub(crate) struct OperationSpan(Span);
@@ -95,6 +95,11 @@ mod on {
             if let Some(status) = error.status() {
                 self.answered(status);
             }
+            self.broke(error);
+        }
+
+        /// It failed after it was answered.
+        pub(crate) fn broke(&self, error: &Error) {
             record_failure(&self.0, error);
         }
     }
@@ -189,6 +194,8 @@ mod off {
         pub(crate) fn answered(&self, _: StatusCode) {}
 
         pub(crate) fn failed(&self, _: &Error) {}
+
+        pub(crate) fn broke(&self, _: &Error) {}
     }
 
     pub(crate) fn retrying(_: u32, _: Duration, _: &Error) {}

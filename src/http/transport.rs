@@ -21,6 +21,7 @@ use super::refusal::{BODY_LIMIT, BODY_PATIENCE, Dialect, refusal};
 use super::request::{Authorization, Receive, Replay, Request};
 use super::response::{Exchange, ReadLimits, Response, ResponseBody, read_excerpt, read_whole};
 use super::retry::{Budget, RetryPolicy};
+use super::secrets::Secrets;
 use super::timeouts::Timeouts;
 use super::trace::{AttemptSpan, OperationSpan, retrying};
 use super::watchdog::{Watchdog, later};
@@ -333,7 +334,9 @@ impl Transport {
         let Asked { request, to, secrets } = asked;
         if !request.expects(status) && !to.redirects(request, status) {
             let excerpt = read_excerpt(&mut answer, BODY_LIMIT, BODY_PATIENCE).await;
-            return Err(refusal(to.foreign.unwrap_or(self.0.config.dialect), status, &headers, &excerpt, secrets));
+            let sent = [&self.0.config.headers, &request.options.headers, &request.headers];
+            let secrets = Secrets::of(secrets, &call.url, sent);
+            return Err(refusal(to.foreign.unwrap_or(self.0.config.dialect), status, &headers, &excerpt, &secrets));
         }
         if gauge.is_some_and(|gauge| !gauge.has_ended()) {
             return Err(Error::new(ErrorKind::Decode, "the server accepted the upload before it had read all of it")

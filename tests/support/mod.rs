@@ -3,6 +3,8 @@
 // Each binary uses a part of it.
 #![allow(dead_code)]
 
+pub(crate) mod secrets;
+
 use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -23,7 +25,10 @@ pub(crate) async fn within<T>(work: impl Future<Output = T>) -> T {
 }
 
 pub(crate) async fn server() -> TestServer {
-    TestServer::start().await.expect("the test server starts")
+    secrets::watch();
+    let server = TestServer::start().await.expect("the test server starts");
+    secrets::keep(server.admin_key());
+    server
 }
 
 /// Retries as usual, almost without waiting.
@@ -33,6 +38,7 @@ pub(crate) fn quick() -> RetryPolicy {
 
 /// A client of a server on this machine: whatever proxy the environment names is not for it.
 pub(crate) fn builder(url: &str) -> ClientBuilder {
+    secrets::watch();
     Client::builder(url).retry(quick()).http(reqwest::ClientBuilder::no_proxy)
 }
 

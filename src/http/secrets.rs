@@ -1,0 +1,100 @@
+//! What a request carries that must not be repeated, and how URLs and texts lose it.
+
+use http::HeaderMap;
+use url::{Url, form_urlencoded};
+
+use crate::auth::Token;
+
+const CUT: &str = "[redacted]";
+/// A shorter value is no secret, and cutting it out would garble what a server says.
+const SHORTEST: usize = 8;
+
+/// The credentials of one request, in the forms in which a server or a proxy may repeat them.
+#[derive(Debug, Default)]
+pub(crate) struct Secrets(Vec<String>);
+
+impl Secrets {
+    pub(crate) fn of<'a>(tokens: &[Token], url: &Url, headers: impl IntoIterator<Item = &'a HeaderMap>) -> Self {
+        let mut secrets: Vec<String> = tokens.iter().map(|token| token.expose().to_owned()).collect();
+        let mut add = |value: &str| {
+            if value.len() >= SHORTEST {
+                secrets.push(value.to_owned());
+            }
+        };
+        for (_, value) in url.query_pairs().filter(|(name, _)| is_secret(name)) {
+            add(&value);
+            add(&form_urlencoded::byte_serialize(value.as_bytes()).collect::<String>());
+        }
+        for value in headers.into_iter().flat_map(HeaderMap::values).filter(|value| value.is_sensitive()) {
+            add(&String::from_utf8_lossy(value.as_bytes()));
+        }
+        // One may be the beginning of another.
+        secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
+        Self(secrets)
+    }
+
+    /// A text without them.
+    pub(crate) fn cut(&self, text: &str) -> String {
+        self.0.iter().fold(text.to_owned(), |text, secret| text.replace(secret, CUT))
+    }
+}
+
+/// The URL for messages: without the values of parameters that are, or may be, secrets.
+pub(crate) fn redact(url: &Url) -> String {
+    let mut clean = url.clone();
+    // A URL with a user part is refused when the client is built; this is the second line.
+    let _ = clean.set_username("");
+    let _ = clean.set_password(None);
+    if url.query_pairs().any(|(name, _)| is_secret(&name)) {
+        let kept: Vec<_> = url
+            .query_pairs()
+            .map(|(name, value)| if is_secret(&name) { (name, "REDACTED".into()) } else { (name, value) })
+            .collect();
+        clean.query_pairs_mut().clear().extend_pairs(kept);
+    }
+    clean.into()
+}
+
+fn is_secret(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    ["token", "sig", "credential", "key"].iter().any(|part| name.contains(part))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http::HeaderValue;
+
+    #[test]
+    fn urls_lose_their_secrets() {
+        let url = Url::parse("http://u:p@h/a?filename=x%20y&token=cfu_1&X-Amz-Signature=2&Access_Token=3").unwrap();
+        let text = redact(&url);
+        assert!(!text.contains("cfu_1") && !text.contains("=2") && !text.contains("=3") && !text.contains("u:p"));
+        assert!(text.contains("filename=x+y") && text.contains("token=REDACTED"), "{text}");
+        assert_eq!(redact(&Url::parse("http://h/a?filename=x%20y").unwrap()), "http://h/a?filename=x%20y");
+    }
+
+    #[test]
+    fn texts_lose_what_the_request_carried() {
+        let mut headers = HeaderMap::new();
+        for (name, value, sensitive) in
+            [("x-key", "from a header", true), ("x-id", "42", true), ("accept", "application/json", false)]
+        {
+            let mut value = HeaderValue::from_static(value);
+            value.set_sensitive(sensitive);
+            headers.insert(name, value);
+        }
+        let url = Url::parse("http://h/?api_key=from+a%2Fquery&page=12345678").unwrap();
+        let secrets = Secrets::of(&[Token::new("cfu_1")], &url, [&headers]);
+        let said = "cfu_1, from a header, from+a%2Fquery, from a/query, 42, application/json, 12345678";
+        let cut = "[redacted], [redacted], [redacted], [redacted], 42, application/json, 12345678";
+        assert_eq!(secrets.cut(said), cut);
+        assert_eq!(Secrets::default().cut(said), said);
+    }
+
+    #[test]
+    fn the_longer_of_two_that_start_alike_goes_first() {
+        let url = Url::parse("http://h/?token=cfu_12345678").unwrap();
+        assert_eq!(Secrets::of(&[Token::new("cfu_1")], &url, []).cut("a cfu_12345678"), "a [redacted]");
+    }
+}

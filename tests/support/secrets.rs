@@ -1,0 +1,123 @@
+//! Every test binary that uses `support` runs under a subscriber that sees all there is, of this crate and of those below,
+//! `log` included, and ends the process at the first credential that it is shown.
+
+use std::collections::BTreeSet;
+use std::fmt::{self, Write as _};
+use std::io::Write as _;
+use std::sync::{Mutex, Once, PoisonError, RwLock};
+
+use tracing::field::{Field, Visit};
+use tracing::span::{Attributes, Id, Record};
+use tracing::{Event, Subscriber};
+use tracing_log::NormalizeEvent;
+use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
+
+/// What else must never be shown: credentials without a form of their own.
+static SECRETS: RwLock<Vec<String>> = RwLock::new(Vec::new());
+/// Whose events and spans have come.
+static TARGETS: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
+
+/// Starts the watch, once for the process.
+pub(crate) fn watch() {
+    static STARTED: Once = Once::new();
+    STARTED.call_once(|| {
+        // `log` is bridged by hand: what the subscriber wants is all of it.
+        tracing_log::LogTracer::init().expect("nobody else logs");
+        let watch = tracing_subscriber::registry().with(Watch);
+        tracing::subscriber::set_global_default(watch).expect("nobody else traces");
+    });
+}
+
+/// Adds a credential that has none of the known forms.
+pub(crate) fn keep(secret: impl Into<String>) {
+    let (secret, mut secrets) = (secret.into(), SECRETS.write().unwrap_or_else(PoisonError::into_inner));
+    if !secrets.contains(&secret) {
+        secrets.push(secret);
+    }
+}
+
+/// The targets that have been heard of.
+pub(crate) fn targets() -> BTreeSet<String> {
+    TARGETS.lock().unwrap_or_else(PoisonError::into_inner).clone()
+}
+
+/// The credential that a text shows, if it shows one.
+pub(crate) fn shown(text: &str) -> Option<String> {
+    let kept = SECRETS.read().unwrap_or_else(PoisonError::into_inner);
+    let kept = kept.iter().find(|secret| text.contains(secret.as_str())).cloned();
+    kept.or_else(|| of_known_form(text).map(str::to_owned))
+}
+
+fn of_known_form(text: &str) -> Option<&str> {
+    let lower = text.to_ascii_lowercase();
+    // What follows these is a credential, unless it says that it was taken out.
+    for start in ["token=", "bearer "] {
+        for (at, _) in lower.match_indices(start) {
+            let value: &str = text.get(at + start.len()..).unwrap_or_default();
+            let end = value.find(|c: char| !c.is_ascii_graphic() || "&\"'<>".contains(c)).unwrap_or(value.len());
+            if !value[..end].is_empty() && !value.starts_with("REDACTED") && !value.starts_with("[redacted]") {
+                return text.get(at..at + start.len() + end);
+            }
+        }
+    }
+    // The random part of a key, of an upload token, and the start of a JWT.
+    for (start, digits) in [("cf4_", 41), ("cfu_", 48)] {
+        for (at, _) in lower.match_indices(start) {
+            let rest = &lower[at + start.len()..];
+            let length = rest.find(|c: char| !c.is_ascii_hexdigit() && c != '_').unwrap_or(rest.len());
+            if length >= digits {
+                return text.get(at..at + start.len() + length);
+            }
+        }
+    }
+    text.find("eyJ").and_then(|at| text.get(at..at + 20)).filter(|jwt| jwt.bytes().all(|b| b.is_ascii_alphanumeric()))
+}
+
+struct Watch;
+
+impl<S: Subscriber> Layer<S> for Watch {
+    fn on_new_span(&self, attributes: &Attributes<'_>, _: &Id, _: Context<'_, S>) {
+        let mut text = Text(attributes.metadata().name().to_owned());
+        attributes.record(&mut text);
+        look(attributes.metadata().target(), &text.0);
+    }
+
+    fn on_record(&self, _: &Id, values: &Record<'_>, _: Context<'_, S>) {
+        let mut text = Text(String::new());
+        values.record(&mut text);
+        look("a span", &text.0);
+    }
+
+    fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
+        let mut text = Text(String::new());
+        event.record(&mut text);
+        let bridged = event.normalized_metadata();
+        look(bridged.as_ref().unwrap_or_else(|| event.metadata()).target(), &text.0);
+    }
+}
+
+fn look(target: &str, text: &str) {
+    {
+        let mut targets = TARGETS.lock().unwrap_or_else(PoisonError::into_inner);
+        if !targets.contains(target) {
+            targets.insert(target.to_owned());
+        }
+    }
+    if let Some(secret) = shown(text) {
+        // Most of it comes from tasks whose panics nobody hears, and what is printed is kept until a test has ended.
+        let _ = writeln!(std::io::stderr(), "\n{target} shows the credential {secret:?} in a log: {text}");
+        std::process::abort();
+    }
+}
+
+struct Text(String);
+
+impl Visit for Text {
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        let _ = write!(self.0, " {}={value:?}", field.name());
+    }
+
+    fn record_str(&mut self, field: &Field, value: &str) {
+        let _ = write!(self.0, " {}={value}", field.name());
+    }
+}
