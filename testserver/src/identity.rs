@@ -89,6 +89,11 @@ impl Shared {
         if token.starts_with("cf4_") { self.key_holder(token, now) } else { Caller::Nobody }
     }
 
+    /// Whether a token is the admin key or a good dashboard token.
+    pub(crate) fn is_admin(&self, token: &str) -> bool {
+        self.caller(token) == Caller::Admin
+    }
+
     fn key_holder(&self, key: &str, now: DateTime<Utc>) -> Caller {
         let mut state = self.state();
         if let Some(caller) = state.caches.keys.get(key).and_then(|cached| cached.at(now)) {

@@ -26,6 +26,7 @@ mod defects;
 mod dotnet_date;
 mod fault;
 mod http;
+mod hub;
 mod identity;
 mod ids;
 mod jwt;
@@ -39,6 +40,7 @@ mod state;
 pub use clock::Clock;
 pub use defects::Defects;
 pub use fault::{Fault, FaultHandle};
+pub use hub::{Framing, Group, Hub, HubConnection, HubTimes, SeenRecord};
 pub use seen::SeenRequest;
 pub use server::{Builder, StartError, TestServer};
 

@@ -16,6 +16,7 @@ use crate::defects::Defects;
 use crate::fault::{Fault, FaultHandle};
 use crate::http::connection::{self, Stage};
 use crate::http::cors::Origins;
+use crate::hub::{Hub, HubTimes};
 use crate::seen::SeenRequest;
 use crate::shared::{Config, Shared};
 
@@ -48,6 +49,7 @@ impl Default for Builder {
                 commit_time: Duration::from_millis(2),
                 defects: Defects::default(),
                 origins: Origins::Any,
+                hub_times: HubTimes::default(),
             },
             address: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
             memory_limit: 64 << 20,
@@ -97,6 +99,12 @@ impl Builder {
     /// they race. 2 milliseconds, as the real server, unless told otherwise.
     pub fn commit_time(mut self, time: Duration) -> Self {
         self.config.commit_time = time;
+        self
+    }
+
+    /// How long the hub waits for what; as the real server, unless told otherwise.
+    pub fn hub_times(mut self, times: HubTimes) -> Self {
+        self.config.hub_times = times;
         self
     }
 
@@ -242,6 +250,12 @@ impl TestServer {
         self.shared.connections.load(Ordering::SeqCst)
     }
 
+    /// The hub of live events.
+    #[must_use]
+    pub fn hub(&self) -> &Hub {
+        &self.shared.hub
+    }
+
     /// Lets something go wrong.
     pub fn inject(&self, fault: Fault) -> FaultHandle {
         self.shared.script.add(fault)
@@ -307,7 +321,8 @@ impl TestServer {
         }
     }
 
-    /// Stops at once and starts again on the same address, with what was stored; only the caches are empty.
+    /// Stops at once, if it has not been stopped, and starts again on the same address, with what was stored; only the
+    /// caches are empty, and nobody is subscribed to anything.
     ///
     /// # Errors
     ///
@@ -315,6 +330,7 @@ impl TestServer {
     pub async fn restart(&self) -> Result<(), StartError> {
         self.shutdown().await;
         self.shared.state().caches = Default::default();
+        self.shared.hub.restart();
         *self.shared.started.lock().unwrap_or_else(PoisonError::into_inner) = self.shared.now();
         let running = Running::on(self.address, &self.shared).await?;
         *self.running.lock().unwrap_or_else(PoisonError::into_inner) = Some(running);

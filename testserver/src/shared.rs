@@ -12,6 +12,7 @@ use crate::defects::Defects;
 use crate::fault::Script;
 use crate::http::body::BodyRules;
 use crate::http::cors::Origins;
+use crate::hub::{Hub, HubTimes};
 use crate::seen::SeenLog;
 use crate::state::State;
 
@@ -26,6 +27,7 @@ pub(crate) struct Config {
     pub(crate) commit_time: Duration,
     pub(crate) defects: Defects,
     pub(crate) origins: Origins,
+    pub(crate) hub_times: HubTimes,
 }
 
 /// Everything but the sockets.
@@ -34,7 +36,8 @@ pub(crate) struct Shared {
     pub(crate) clock: Clock,
     pub(crate) vault: Arc<Vault>,
     pub(crate) seen: SeenLog,
-    pub(crate) script: Script,
+    pub(crate) script: Arc<Script>,
+    pub(crate) hub: Hub,
     pub(crate) connections: AtomicU64,
     pub(crate) started: Mutex<DateTime<Utc>>,
     /// Uploads under way.
@@ -55,12 +58,15 @@ impl Shared {
     pub(crate) fn new(config: Config, clock: Clock, vault: Arc<Vault>) -> Arc<Self> {
         let started = clock.now();
         let state = State::new(config.defects);
+        let script = Arc::<Script>::default();
+        let hub = Hub::new(config.hub_times, Arc::clone(&script));
         Arc::new(Self {
             config,
             clock,
             vault,
             seen: SeenLog::default(),
-            script: Script::default(),
+            script,
+            hub,
             connections: AtomicU64::new(0),
             started: Mutex::new(started),
             uploads: AtomicUsize::new(0),

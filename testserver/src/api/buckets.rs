@@ -13,6 +13,7 @@ use crate::http::binding;
 use crate::http::exchange::Exchange;
 use crate::http::refusal::Refusal;
 use crate::http::reply::{self, Reply};
+use crate::hub::event::{Changes, Event};
 use crate::identity::Caller;
 use crate::stamp;
 use crate::state::State;
@@ -41,8 +42,7 @@ pub(super) async fn create(exchange: &mut Exchange) -> Result<Reply, Refusal> {
         Caller::Key { prefix, .. } => Some(prefix.clone()),
         Caller::Admin | Caller::Nobody => None,
     };
-    let mut state = exchange.shared.state();
-    let row = state.next_row();
+    let row = exchange.shared.state().next_row();
     let owner = caller.owner().to_owned();
     let expires_at = expiry.moment();
     let bucket = Bucket::new(row, NewBucket { name, owner, owner_prefix, description, created_at, expires_at });
@@ -52,7 +52,8 @@ pub(super) async fn create(exchange: &mut Exchange) -> Result<Reply, Refusal> {
         ..BucketView::read_back(&bucket)
     };
     let location = HeaderValue::try_from(format!("/api/buckets/{}", bucket.id));
-    state.insert_bucket(bucket);
+    exchange.shared.state().insert_bucket(bucket);
+    exchange.shared.hub.publish(Event::bucket_created(&view)).await;
     let mut reply = reply::json(StatusCode::CREATED, &view);
     if let Ok(location) = location {
         reply.headers_mut().insert(LOCATION, location);
@@ -148,31 +149,43 @@ pub(super) async fn update(exchange: &mut Exchange, id: &str) -> Result<Reply, R
         return Err(Refusal::invalid("At least one field is required"));
     }
     let now = exchange.shared.now();
-    let mut state = exchange.shared.state();
-    let bucket = changeable(&mut state, id, &caller, now)?;
-    let expiry = expires_in.map(|text| expiry::parse(&text, now)).transpose()?;
-    if let Some(name) = name {
-        bucket.name = name;
-    }
-    if description.is_some() {
-        bucket.description = description;
-    }
-    if let Some(expiry) = expiry {
-        bucket.expires_at = expiry.moment();
-    }
-    let mut view = BucketView::read_back(bucket);
-    if let Some(expiry) = expiry {
-        view.expires_at = expiry.stamp();
-    }
-    state.caches.forget_details(id);
+    let (view, changes) = {
+        let mut state = exchange.shared.state();
+        let bucket = changeable(&mut state, id, &caller, now)?;
+        let expiry = expires_in.map(|text| expiry::parse(&text, now)).transpose()?;
+        let changes = Changes {
+            name: name.clone(),
+            description: description.clone(),
+            expires_at: expiry.and_then(Expiry::stamp),
+        };
+        if let Some(name) = name {
+            bucket.name = name;
+        }
+        if description.is_some() {
+            bucket.description = description;
+        }
+        if let Some(expiry) = expiry {
+            bucket.expires_at = expiry.moment();
+        }
+        let mut view = BucketView::read_back(bucket);
+        if let Some(expiry) = expiry {
+            view.expires_at = expiry.stamp();
+        }
+        state.caches.forget_details(id);
+        (view, changes)
+    };
+    exchange.shared.hub.publish(Event::bucket_updated(id, &changes)).await;
     Ok(reply::json(StatusCode::OK, &view))
 }
 
 /// `DELETE /api/buckets/{id}`, with everything in it.
-pub(super) fn delete(exchange: &Exchange, id: &str) -> Result<Reply, Refusal> {
+pub(super) async fn delete(exchange: &Exchange, id: &str) -> Result<Reply, Refusal> {
     let caller = exchange.authenticated()?;
-    let mut state = exchange.shared.state();
-    changeable(&mut state, id, &caller, exchange.shared.now())?;
-    state.remove_bucket(id);
+    {
+        let mut state = exchange.shared.state();
+        changeable(&mut state, id, &caller, exchange.shared.now())?;
+        state.remove_bucket(id);
+    }
+    exchange.shared.hub.publish(Event::bucket_deleted(id)).await;
     Ok(reply::empty(StatusCode::NO_CONTENT))
 }

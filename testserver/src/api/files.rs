@@ -7,6 +7,7 @@ use crate::content::hex;
 use crate::http::exchange::Exchange;
 use crate::http::refusal::Refusal;
 use crate::http::reply::{self, Reply};
+use crate::hub::event::Event;
 use crate::state::bucket::{File, FileView};
 
 const NO_BUCKET: Refusal = Refusal::NotFound("Bucket not found");
@@ -46,15 +47,18 @@ pub(super) async fn verify(exchange: &Exchange, id: &str, path: &str) -> Result<
 }
 
 /// `DELETE …/files/{path}`. The path is taken whole; somebody else's file is not found.
-pub(super) fn delete(exchange: &Exchange, id: &str, path: &str) -> Result<Reply, Refusal> {
+pub(super) async fn delete(exchange: &Exchange, id: &str, path: &str) -> Result<Reply, Refusal> {
     let now = exchange.shared.now();
     exchange.shared.state().living_bucket(id, now).ok_or(NO_BUCKET)?;
     let caller = exchange.authenticated()?;
-    let mut state = exchange.shared.state();
-    let bucket = state.living_bucket(id, now).ok_or(NO_BUCKET)?;
-    if !caller.owns(bucket) {
-        return Err(NO_FILE);
+    {
+        let mut state = exchange.shared.state();
+        let bucket = state.living_bucket(id, now).ok_or(NO_BUCKET)?;
+        if !caller.owns(bucket) {
+            return Err(NO_FILE);
+        }
+        state.remove_file(id, path).ok_or(NO_FILE)?;
     }
-    state.remove_file(id, path).ok_or(NO_FILE)?;
+    exchange.shared.hub.publish(Event::file_deleted(id, path)).await;
     Ok(reply::empty(StatusCode::NO_CONTENT))
 }

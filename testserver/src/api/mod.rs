@@ -27,11 +27,17 @@ use hyper::{Method, StatusCode};
 use crate::http::exchange::Exchange;
 use crate::http::refusal::Refusal;
 use crate::http::reply::{self, Reply};
+use crate::hub::{negotiate, upgrade};
 use route::Route;
 
 /// Finds the handler of a request and runs it.
 pub(crate) async fn handle(exchange: &mut Exchange, path: &str) -> Result<Reply, Refusal> {
     let route = Route::of(path).ok_or(Refusal::Nothing)?;
+    match route {
+        Route::Hub => return Ok(upgrade::answer(exchange)),
+        Route::Negotiate => return Ok(negotiate::answer(exchange)),
+        _ => {}
+    }
     let method = exchange.head.method.clone();
     if !route.allowed().split(", ").any(|allowed| allowed == method.as_str()) {
         let mut refused = reply::empty(StatusCode::METHOD_NOT_ALLOWED);
@@ -40,6 +46,7 @@ pub(crate) async fn handle(exchange: &mut Exchange, path: &str) -> Result<Reply,
     }
     let get = method == Method::GET;
     match route {
+        Route::Hub | Route::Negotiate => Err(Refusal::Nothing),
         Route::Healthz => Ok(healthz::get(exchange)),
         Route::Short(code) => short::resolve(exchange, &code),
         Route::ShortCode(code) => short::delete(exchange, &code),
@@ -54,7 +61,7 @@ pub(crate) async fn handle(exchange: &mut Exchange, path: &str) -> Result<Reply,
         Route::Buckets => buckets::create(exchange).await,
         Route::Bucket(id) if get => buckets::get(exchange, &id),
         Route::Bucket(id) if method == Method::PATCH => buckets::update(exchange, &id).await,
-        Route::Bucket(id) => buckets::delete(exchange, &id),
+        Route::Bucket(id) => buckets::delete(exchange, &id).await,
         Route::Summary(id) => summary::get(exchange, &id),
         Route::Archive(id) => archive::get(exchange, &id),
         Route::Tokens(id) => tokens::create(exchange, &id).await,
@@ -67,7 +74,7 @@ pub(crate) async fn handle(exchange: &mut Exchange, path: &str) -> Result<Reply,
         },
         // A file path is missing, which the binding notices before anyone is authenticated.
         Route::Files(_) => Err(Refusal::Binding),
-        Route::File(id, path) if method == Method::DELETE => files::delete(exchange, &id, &path),
+        Route::File(id, path) if method == Method::DELETE => files::delete(exchange, &id, &path).await,
         Route::File(id, path) => match (route::operation(&path), method == Method::PATCH) {
             (route::Operation::Content(path), true) => patch::patch(exchange, &id, path).await,
             (_, true) => Err(Refusal::Nothing),

@@ -4,6 +4,8 @@
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Route {
     Healthz,
+    Hub,
+    Negotiate,
     Short(String),
     ShortCode(String),
     Keys,
@@ -43,6 +45,8 @@ impl Route {
         let parameter = |at: usize| segments[at].to_owned();
         Some(match words[..] {
             ["healthz"] => Self::Healthz,
+            ["hub", "files"] => Self::Hub,
+            ["hub", "files", "negotiate"] => Self::Negotiate,
             ["s", _] => Self::Short(parameter(1)),
             ["api", "short", _] => Self::ShortCode(parameter(2)),
             ["api", "keys"] => Self::Keys,
@@ -78,6 +82,8 @@ impl Route {
     /// The methods, as `Allow` lists them.
     pub(super) fn allowed(&self) -> &'static str {
         match self {
+            // These two say no themselves, without an `Allow`.
+            Self::Hub | Self::Negotiate => "",
             Self::Healthz
             | Self::Short(_)
             | Self::KeyUsage(_)
@@ -129,7 +135,9 @@ mod tests {
             ("/api//buckets", None),
             ("/api/buckets//files", None),
             ("/api/buckets//", None),
-            ("/hub/files", None),
+            ("/Hub/files/", Some(Route::Hub)),
+            ("/hub/files/negotiate", Some(Route::Negotiate)),
+            ("/hub/nope/negotiate", None),
             ("/", None),
         ] {
             assert_eq!(Route::of(path), route, "{path}");

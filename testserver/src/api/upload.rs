@@ -12,7 +12,10 @@ use crate::http::multipart::{self, Multipart};
 use crate::http::refusal::Refusal;
 use crate::http::reply::{self, Reply};
 use crate::http::target::escape_segment;
+use crate::hub::event::Event;
+use crate::shared::Shared;
 use crate::state::bucket::FileView;
+use crate::state::upload::Stored;
 
 #[derive(Serialize)]
 struct Uploaded {
@@ -47,18 +50,25 @@ pub(super) async fn stream(exchange: &mut Exchange, id: &str) -> Result<Reply, R
     let (hash, blob) = take_in(exchange).await?;
     exchange.shared.state().has_read(&mut arrival);
     exchange.shared.commit_time().await;
-    let view = {
+    let stored = {
         let mut state = exchange.shared.state();
-        let view = state.commit(&arrival, hash, blob, exchange.shared.now())?;
+        let stored = state.commit(&arrival, hash, blob, exchange.shared.now())?;
         if let Some(token) = token {
             state.charge_token(&token, 1);
         }
-        view
+        stored
     };
+    let view = announced(&exchange.shared, id, stored).await;
     let location = location(id, &path, exchange.shared.defects().unsendable_location)?;
     let mut reply = reply::json(StatusCode::CREATED, &Uploaded { uploaded: vec![view] });
     reply.headers_mut().insert(LOCATION, location);
     Ok(reply)
+}
+
+/// Tells the hub of a file that was stored.
+async fn announced(shared: &Shared, id: &str, stored: Stored) -> FileView {
+    shared.hub.publish(Event::stored(id, &stored.view, stored.new)).await;
+    stored.view
 }
 
 /// The path as it is, not percent-encoded: what no header can carry is a 500, though the file is stored.
@@ -102,7 +112,8 @@ pub(super) async fn multipart(exchange: &mut Exchange, id: &str) -> Result<Reply
         let (hash, blob) = writer.finish().await.map_err(|_| Refusal::Unhandled)?;
         shared.state().has_read(&mut arrival);
         shared.commit_time().await;
-        uploaded.push(shared.state().commit(&arrival, hash, blob, shared.now())?);
+        let stored = shared.state().commit(&arrival, hash, blob, shared.now())?;
+        uploaded.push(announced(&shared, id, stored).await);
     }
     if let Some(token) = token {
         exchange.shared.state().charge_token(&token, uploaded.len());

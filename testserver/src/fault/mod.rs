@@ -4,6 +4,7 @@ mod handle;
 mod meddling;
 
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use bytes::Bytes;
 
@@ -13,7 +14,7 @@ pub(crate) use meddling::ReplyMeddling;
 
 /// Something that goes wrong, to be given to [`TestServer::inject`](crate::TestServer::inject).
 ///
-/// A fault strikes once, on any request, unless told otherwise:
+/// A fault strikes once, on any request (or event, or invocation), unless told otherwise:
 ///
 /// ```
 /// use carbonfiles_testserver::Fault;
@@ -23,7 +24,7 @@ pub(crate) use meddling::ReplyMeddling;
 /// # let _ = (busy, half);
 /// ```
 ///
-/// Of several faults that match a request, the one injected first strikes.
+/// Of several faults that match, the one injected first strikes.
 #[derive(Clone, Debug)]
 pub struct Fault {
     pub(crate) action: Action,
@@ -49,6 +50,39 @@ pub(crate) enum Action {
     CorruptResponse,
     ReplaceBody(Bytes),
     TruncateBody(usize),
+    LoseEvent,
+    DuplicateEvent(usize),
+    DelayEvent(Duration),
+    HoldEvent,
+    OvertakeEvent(u64),
+    FailCall(String),
+    LoseCompletion,
+    ResetCall,
+}
+
+/// What a fault can strike.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Subject {
+    /// A request, by its method and target.
+    Request,
+    /// An event of the hub, by its name and record.
+    Event,
+    /// An invocation of a method of the hub, or its handshake, by its name and record.
+    Call,
+}
+
+impl Action {
+    fn subject(&self) -> Subject {
+        match self {
+            Self::LoseEvent
+            | Self::DuplicateEvent(_)
+            | Self::DelayEvent(_)
+            | Self::HoldEvent
+            | Self::OvertakeEvent(_) => Subject::Event,
+            Self::FailCall(_) | Self::LoseCompletion | Self::ResetCall => Subject::Call,
+            _ => Subject::Request,
+        }
+    }
 }
 
 impl Fault {
@@ -134,6 +168,55 @@ impl Fault {
         Self::of(Action::TruncateBody(bytes))
     }
 
+    /// Loses an event of the hub: nobody gets it. Of events, [`on`](Self::on) takes the name and a part of the record.
+    #[must_use]
+    pub fn lose_event() -> Self {
+        Self::of(Action::LoseEvent)
+    }
+
+    /// Sends an event so many times more, all in a row.
+    #[must_use]
+    pub fn duplicate_event(copies: usize) -> Self {
+        Self::of(Action::DuplicateEvent(copies))
+    }
+
+    /// Sends an event later; the request that caused it is answered meanwhile.
+    #[must_use]
+    pub fn delay_event(by: Duration) -> Self {
+        Self::of(Action::DelayEvent(by))
+    }
+
+    /// Keeps an event back until [`FaultHandle::release`].
+    #[must_use]
+    pub fn hold_event() -> Self {
+        Self::of(Action::HoldEvent)
+    }
+
+    /// Sends an event right after the next `events`: out of order.
+    #[must_use]
+    pub fn overtake_event(events: u64) -> Self {
+        Self::of(Action::OvertakeEvent(events.max(1)))
+    }
+
+    /// Answers an invocation with this error, without carrying it out. Of invocations, [`on`](Self::on) takes the name of
+    /// the method and a part of the record; the handshake's name is `handshake`, and it is refused.
+    #[must_use]
+    pub fn fail_call(error: impl Into<String>) -> Self {
+        Self::of(Action::FailCall(error.into()))
+    }
+
+    /// Carries an invocation out (or shakes hands) and never answers.
+    #[must_use]
+    pub fn lose_completion() -> Self {
+        Self::of(Action::LoseCompletion)
+    }
+
+    /// Resets the connection when an invocation (or the handshake) has come.
+    #[must_use]
+    pub fn reset_call() -> Self {
+        Self::of(Action::ResetCall)
+    }
+
     /// The body of a [`status`](Self::status) fault. Without a `content-type` header it is `text/plain`.
     #[must_use]
     pub fn body(mut self, text: impl Into<Bytes>) -> Self {
@@ -190,8 +273,10 @@ impl Fault {
         self
     }
 
-    fn matches(&self, method: &str, target: &str) -> bool {
-        self.method.as_deref().is_none_or(|wanted| wanted.eq_ignore_ascii_case(method)) && target.contains(&self.target)
+    fn matches(&self, subject: Subject, method: &str, target: &str) -> bool {
+        self.action.subject() == subject
+            && self.method.as_deref().is_none_or(|wanted| wanted.eq_ignore_ascii_case(method))
+            && target.contains(&self.target)
     }
 }
 
@@ -219,12 +304,12 @@ impl Script {
         self.lines.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 
-    /// The fault that strikes this request, if one does.
-    pub(crate) fn strike(&self, method: &str, target: &str) -> Option<Firing> {
+    /// The fault that strikes this, if one does.
+    pub(crate) fn strike(&self, subject: Subject, method: &str, target: &str) -> Option<Firing> {
         let mut lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
         let mut struck = None;
         for (at, line) in lines.iter_mut().enumerate() {
-            if !line.fault.matches(method, target) {
+            if !line.fault.matches(subject, method, target) {
                 continue;
             }
             if line.fault.skip > 0 {
@@ -252,7 +337,7 @@ mod tests {
     use super::*;
 
     fn strikes(script: &Script, method: &str, target: &str) -> bool {
-        script.strike(method, target).is_some()
+        script.strike(Subject::Request, method, target).is_some()
     }
 
     #[test]
@@ -279,7 +364,7 @@ mod tests {
         let script = Script::default();
         script.add(Fault::status(503));
         script.add(Fault::status(504));
-        let status = |script: &Script| match script.strike("GET", "/").as_ref().map(Firing::action) {
+        let status = |script: &Script| match script.strike(Subject::Request, "GET", "/").as_ref().map(Firing::action) {
             Some(Action::Status { status, .. }) => *status,
             _ => 0,
         };

@@ -14,6 +14,7 @@ use tokio::task::JoinSet;
 use super::exchange;
 use super::link::{Link, Wire};
 use super::unsent;
+use crate::hub::session;
 use crate::shared::Shared;
 
 /// What running connections are told.
@@ -64,8 +65,11 @@ async fn serve(stream: TcpStream, id: u64, shared: Arc<Shared>, mut stage: watch
     let link = Arc::new(Link::new(id));
     let wire = TokioIo::new(Wire::new(stream, Arc::clone(&link)));
     let service = service_fn(|request| exchange::answer(Arc::clone(&shared), Arc::clone(&link), request));
-    let connection =
-        http1::Builder::new().max_buf_size(BUFFER).title_case_headers(true).serve_connection(wire, service);
+    let connection = http1::Builder::new()
+        .max_buf_size(BUFFER)
+        .title_case_headers(true)
+        .serve_connection(wire, service)
+        .with_upgrades();
     let mut connection = std::pin::pin!(connection);
     loop {
         tokio::select! {
@@ -85,7 +89,10 @@ async fn serve(stream: TcpStream, id: u64, shared: Arc<Shared>, mut stage: watch
             },
             () = link.idle_for(KEEP_ALIVE) => return,
             // A connection that broke is the peer's business.
-            _ = connection.as_mut() => return,
+            _ = connection.as_mut() => break,
         }
+    }
+    if let Some(entrance) = link.successor() {
+        session::run(entrance, &link, stage).await;
     }
 }

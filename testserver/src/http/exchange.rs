@@ -17,7 +17,7 @@ use super::reply::{self, Reply};
 use super::reply_body::ReplyBody;
 use super::target;
 use crate::api;
-use crate::fault::{Action, Firing};
+use crate::fault::{Action, Firing, Subject};
 use crate::shared::Shared;
 
 /// Kestrel's limits of a request head.
@@ -28,6 +28,7 @@ const HEADER_COUNT: usize = 100;
 /// A request on its way through a handler.
 pub(crate) struct Exchange {
     pub(crate) shared: Arc<Shared>,
+    pub(crate) link: Arc<Link>,
     pub(crate) head: Parts,
     pub(crate) query: Query,
     pub(crate) body: RequestBody,
@@ -50,10 +51,10 @@ pub(crate) async fn answer(
     let (head, incoming) = request.into_parts();
     let sighting = shared.seen.add(&head, link.id());
     let target = head.uri.path_and_query().map_or("", |target| target.as_str()).to_owned();
-    let firing = shared.script.strike(head.method.as_str(), &target);
+    let firing = shared.script.strike(Subject::Request, head.method.as_str(), &target);
     let body =
         RequestBody::new(incoming, Arc::clone(&link), Arc::clone(&sighting), firing.clone(), shared.body_rules());
-    let mut exchange = Exchange { shared, query: Query::parse(head.uri.query()), head, body };
+    let mut exchange = Exchange { shared, link: Arc::clone(&link), query: Query::parse(head.uri.query()), head, body };
 
     let scripted = match &firing {
         Some(firing) => struck_before(firing, &mut exchange, &link).await,

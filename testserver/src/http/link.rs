@@ -2,16 +2,19 @@
 
 use std::io;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use bytes::{Buf as _, Bytes};
 use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::sync::{Notify, watch};
 use tokio::time::timeout;
+
+use crate::hub::upgrade::Entrance;
 
 /// How a connection ends before its time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,6 +35,8 @@ pub(crate) struct Link {
     to_be_sent: AtomicBool,
     notify: Notify,
     activity: watch::Sender<Activity>,
+    /// What the connection is to become after the answer that is under way.
+    successor: Mutex<Option<Entrance>>,
 }
 
 /// What goes on on a connection.
@@ -74,11 +79,22 @@ impl Link {
             to_be_sent: AtomicBool::new(false),
             notify: Notify::new(),
             activity: watch::Sender::new(Activity::default()),
+            successor: Mutex::new(None),
         }
     }
 
     pub(crate) fn id(&self) -> u64 {
         self.id
+    }
+
+    /// After this answer the connection is the hub's.
+    pub(crate) fn hand_over(&self, entrance: Entrance) {
+        *self.successor.lock().unwrap_or_else(PoisonError::into_inner) = Some(entrance);
+    }
+
+    /// Whose the connection is now, if it is not for HTTP any more.
+    pub(crate) fn successor(&self) -> Option<Entrance> {
+        self.successor.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
     /// A request has come.
@@ -141,17 +157,30 @@ impl Link {
 pub(crate) struct Wire {
     stream: TcpStream,
     link: Arc<Link>,
+    /// Read already, and to be read again.
+    unread: Bytes,
 }
 
 impl Wire {
     pub(crate) fn new(stream: TcpStream, link: Arc<Link>) -> Self {
-        Self { stream, link }
+        Self { stream, link, unread: Bytes::new() }
+    }
+
+    /// Gives back what was read of it too early.
+    pub(crate) fn put_back(&mut self, bytes: Bytes) {
+        self.unread = bytes;
     }
 }
 
 impl AsyncRead for Wire {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(cx, buf)
+        if self.unread.is_empty() {
+            return Pin::new(&mut self.stream).poll_read(cx, buf);
+        }
+        let length = self.unread.len().min(buf.remaining());
+        buf.put_slice(&self.unread[..length]);
+        self.unread.advance(length);
+        Poll::Ready(Ok(()))
     }
 }
 

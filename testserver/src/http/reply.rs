@@ -33,6 +33,14 @@ pub(crate) fn json(status: StatusCode, resource: &impl Serialize) -> Reply {
     chunked_json(status, resource, Escaping::Relaxed)
 }
 
+/// JSON as resources are written, without an answer around it.
+pub(crate) fn relaxed_json(value: &impl Serialize) -> Vec<u8> {
+    let mut written = Vec::new();
+    // Only maps with keys that are no text fail, and there are none.
+    let _ = value.serialize(&mut Serializer::with_formatter(&mut written, Escaping::Relaxed));
+    written
+}
+
 /// `{"error","hint"?}`, in which everything outside a safe ASCII set is escaped.
 pub(crate) fn error(status: StatusCode, error: &str, hint: Option<&str>) -> Reply {
     #[derive(Serialize)]

@@ -19,6 +19,13 @@ pub(crate) struct Arrival {
     read: u64,
 }
 
+/// A file as it was stored.
+pub(crate) struct Stored {
+    pub(crate) view: FileView,
+    /// Whether there was none of this path.
+    pub(crate) new: bool,
+}
+
 impl State {
     pub(crate) fn arrive(&mut self, bucket_id: &str, path: String) -> Arrival {
         let row = self.next_row();
@@ -37,7 +44,7 @@ impl State {
         hash: Hash,
         blob: Blob,
         now: DateTime<Utc>,
-    ) -> Result<FileView, Refusal> {
+    ) -> Result<Stored, Refusal> {
         let row = self.next_row();
         let Some(bucket) = self.buckets.get(&arrival.bucket_id) else {
             // The bucket was deleted meanwhile: a foreign key violation.
@@ -73,7 +80,7 @@ impl State {
             bucket.last_used_at = Some(now);
         }
         self.caches.forget_details(&arrival.bucket_id);
-        Ok(view)
+        Ok(Stored { view, new: old.is_none() })
     }
 
     /// The UNIQUE violations of the real server, made certain: who commits second to a new path, or second with
