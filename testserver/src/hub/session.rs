@@ -18,7 +18,7 @@ use super::outbox::Item;
 use super::protocol::{self, Call, Malformed, Said, Splitter};
 use super::upgrade::Entrance;
 use super::{HubTimes, SeenRecord, writer};
-use crate::fault::{Action, Subject};
+use crate::fault::{Action, Firing, Subject};
 use crate::http::connection::Stage;
 use crate::http::link::{Cut, Link, Wire};
 use crate::http::reply::relaxed_json;
@@ -189,8 +189,8 @@ impl<'a> Conversation<'a> {
 
     fn handshake(&mut self, record: &[u8], text: &str) {
         let struck = self.shared.script.strike(Subject::Call, "handshake", text);
-        struck.iter().for_each(|firing| firing.fire());
-        match (struck.as_ref().map(|firing| firing.action()), protocol::handshake(record)) {
+        struck.iter().for_each(Firing::fire);
+        match (struck.as_ref().map(Firing::action), protocol::handshake(record)) {
             (Some(Action::ResetCall), _) => self.member.cut_now(Cut::Reset),
             (Some(Action::FailCall(error)), _) => self.refuse_handshake(error),
             (Some(Action::LoseCompletion), _) => self.phase = Phase::Open,
@@ -243,12 +243,12 @@ impl<'a> Conversation<'a> {
 
     fn call(&self, call: &Call, text: &str) {
         let struck = self.shared.script.strike(Subject::Call, &call.target, text);
-        struck.iter().for_each(|firing| firing.fire());
+        struck.iter().for_each(Firing::fire);
         let carry_out = || {
             let is_admin = || self.member.token.as_deref().is_some_and(|token| self.shared.is_admin(token));
             carry_out(&self.shared.hub, self.member.number, call, is_admin)
         };
-        let done = match struck.as_ref().map(|firing| firing.action()) {
+        let done = match struck.as_ref().map(Firing::action) {
             Some(Action::ResetCall) => return self.member.cut_now(Cut::Reset),
             Some(Action::FailCall(error)) => Err(error.clone()),
             Some(Action::LoseCompletion) => {
