@@ -30,6 +30,7 @@
 //! | credentials, limits, retries, proxies | [`Client::builder`], [`Client::from_env`], [`Client::check`] |
 //! | buckets: create, list, update, archive | [`Client::buckets`], [`Client::bucket`], [`buckets`] |
 //! | uploads | [`Files::upload`], [`File::upload`], [`Source`], [`File::upload_writer`], [`Files::upload_multipart`] |
+//! | many files | [`Files::upload_many`], [`Files::upload_dir`], [`Files::download_dir`], [`files::Batch`] |
 //! | downloads | [`File::download_to`], [`File::download`], [`Bucket::zip`] |
 //! | progress bars, `start` and `cancel` | [`Transfer`], [`Progress`], [`ProgressWatch`] |
 //! | changes in place | [`File::append`], [`File::patch`] |
@@ -108,6 +109,7 @@ mod health;
 mod http;
 pub mod keys;
 mod lent;
+mod local;
 pub mod models;
 #[cfg(any(feature = "tenantbox", feature = "file-storage"))]
 mod object_store;
@@ -133,6 +135,7 @@ pub use crate::files::{File, Files, TreeEntry};
 pub use crate::health::GetHealth;
 pub use crate::http::{RetryPolicy, Timeouts};
 pub use crate::keys::{Key, Keys};
+pub use crate::local::Symlinks;
 pub use crate::paging::{Items, Page};
 pub use crate::raw::RawRequest;
 pub use crate::short_urls::{DeleteShortUrl, ResolveShortUrl, ShortUrl, ShortUrlTarget, ShortUrls};

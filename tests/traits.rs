@@ -9,9 +9,9 @@ use carbonfiles::buckets::{
     UpdateBucket,
 };
 use carbonfiles::files::{
-    Append, DeleteFile, DownloadFile, DownloadFileTo, GetFile, GetFileOpt, HeadFile, ListAllFiles, ListDirectory,
-    ListFiles, ListStable, ListTree, ListTreeEntries, Patch, TreeEntry, Upload, UploadMultipart, UploadWriter,
-    VerifyFile,
+    Append, BatchProgress, BatchStream, DeleteFile, DownloadDir, DownloadFile, DownloadFileTo, GetFile, GetFileOpt,
+    HeadFile, ListAllFiles, ListDirectory, ListFiles, ListStable, ListTree, ListTreeEntries, Patch, TreeEntry, Upload,
+    UploadDir, UploadMany, UploadMultipart, UploadWriter, VerifyFile,
 };
 use carbonfiles::keys::{CreateKey, GetKeyUsage, ListAllKeys, ListKeys, RevokeKey};
 use carbonfiles::models::{
@@ -84,6 +84,11 @@ const _: () = {
     builder::<DeleteShortUrl>();
     builder::<RawRequest>();
     transfer::<Upload<'static>>();
+    transfer::<UploadMany<'static>>();
+    transfer::<UploadDir<'static>>();
+    transfer::<DownloadDir<'static>>();
+    stream::<BatchStream<'static, UploadedFile>>();
+    value::<BatchProgress>();
     transfer::<UploadMultipart<'static>>();
     transfer::<Append<'static>>();
     transfer::<Patch<'static>>();

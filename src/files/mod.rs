@@ -9,6 +9,7 @@ mod get;
 mod head;
 mod links;
 mod list;
+mod many;
 mod multipart;
 mod stable;
 mod tree;
@@ -26,6 +27,10 @@ pub use download_to::DownloadFileTo;
 pub use get::{GetFile, GetFileOpt};
 pub use head::HeadFile;
 pub use list::{ListAllFiles, ListFiles};
+pub use many::{
+    Batch, BatchFile, BatchProgress, BatchStream, DownloadDir, FileOutcome, OnFailure, Skipped, UploadDir, UploadItem,
+    UploadMany,
+};
 pub use multipart::UploadMultipart;
 pub use stable::ListStable;
 pub use tree::{ListTree, ListTreeEntries, TreeEntry};

@@ -53,12 +53,18 @@ pub(crate) fn parse_header(name: &str, value: &str) -> Result<(HeaderName, Heade
 
 /// Makes a builder awaitable: `IntoFuture`, `.send()`, and the options that every call has.
 ///
-/// The builder has a field `options: CallOptions` and a method `async fn run(self) -> Result<Output>`.
+/// The builder has a field `options: CallOptions` and a method `async fn run(self) -> Result<Output>`. With `@many`, which
+/// is for what makes many calls, it has no options.
 macro_rules! awaitable {
     ($builder:ident => $output:ty) => {
         $crate::http::awaitable!(@impl [] $builder, 'static, $output);
+        $crate::http::call_options!([] $builder);
     };
     ($builder:ident<$life:lifetime> => $output:ty) => {
+        $crate::http::awaitable!(@impl [$life] $builder, $life, $output);
+        $crate::http::call_options!([$life] $builder<$life>);
+    };
+    (@many $builder:ident<$life:lifetime> => $output:ty) => {
         $crate::http::awaitable!(@impl [$life] $builder, $life, $output);
     };
     (@impl [$($life:lifetime)?] $builder:ident, $bound:lifetime, $output:ty) => {
@@ -77,8 +83,6 @@ macro_rules! awaitable {
                 ::std::future::IntoFuture::into_future(self)
             }
         }
-
-        $crate::http::call_options!([$($life)?] $builder<$($life)?>);
     };
 }
 

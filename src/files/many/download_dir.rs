@@ -1,0 +1,181 @@
+//! Downloads into a folder.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use futures::TryStreamExt;
+
+use super::batch::Batch;
+use super::progress::Track;
+use super::run::{BatchStream, Job, NotNow, Settings, Totals, many_setters, run};
+use crate::error::{Error, ErrorKind, Result};
+use crate::files::{DownloadFileTo, Files};
+use crate::http::awaitable;
+use crate::local::{Names, Selection, check_parents, folder_prefix, local_path, selection_setters};
+use crate::models::FileInfo;
+use crate::transfer::Downloaded;
+
+impl Files {
+    /// Downloads all files of a folder of the bucket (`""` for all of it) into a local folder, several at once, each as
+    /// [`download_to`](crate::File::download_to) does. The folder is made where it is missing; what is there and not in the
+    /// bucket stays.
+    ///
+    /// Nothing is written outside the folder: a name that would lead there, that no local file can have, or that is both a
+    /// file and a folder, is reported as failed, and so is one whose way leads through a symbolic link. Names that differ
+    /// only in letter case or Unicode form are reported too, unless [`case_sensitive`](DownloadDir::case_sensitive) is set.
+    ///
+    /// ```no_run
+    /// # async fn f(files: carbonfiles::Files) -> carbonfiles::Result<()> {
+    /// let done = files.download_dir("docs/v2", "site").await?.into_result()?;
+    /// println!("{} files", done.len());
+    /// # Ok(()) }
+    /// ```
+    pub fn download_dir<'a>(&self, prefix: impl Into<String>, folder: impl AsRef<Path>) -> DownloadDir<'a> {
+        DownloadDir {
+            files: self.clone(),
+            folder: folder.as_ref().to_owned(),
+            prefix: prefix.into(),
+            selection: Selection::default(),
+            case_sensitive: false,
+            each: Box::new(|download| download),
+            settings: Settings::default(),
+        }
+    }
+}
+
+pub(crate) type EachDownload<'a> = Box<dyn FnMut(DownloadFileTo<'a>) -> DownloadFileTo<'a> + Send + 'a>;
+
+/// Downloads into a folder. Made by [`Files::download_dir`].
+///
+/// Dropping it gives up what is under way: each target is what it was, or complete.
+#[must_use = "nothing is sent until it is awaited"]
+pub struct DownloadDir<'a> {
+    files: Files,
+    folder: PathBuf,
+    prefix: String,
+    selection: Selection,
+    case_sensitive: bool,
+    each: EachDownload<'a>,
+    settings: Settings<'a>,
+}
+
+impl<'a> DownloadDir<'a> {
+    /// Says that the local file system keeps names apart which differ only in letter case or Unicode form, so that they
+    /// need not be reported. It is not taken for granted, for those of Windows and macOS do not.
+    pub fn case_sensitive(mut self, case_sensitive: bool) -> Self {
+        self.case_sensitive = case_sensitive;
+        self
+    }
+
+    /// Changes each download before it is sent: overwriting, headers, limits, retries. Progress is that of the whole: use
+    /// [`file_progress`](Self::file_progress) for single files.
+    pub fn each(mut self, configure: impl FnMut(DownloadFileTo<'a>) -> DownloadFileTo<'a> + Send + 'a) -> Self {
+        self.each = Box::new(configure);
+        self
+    }
+
+    /// The outcomes as a stream, each as soon as it is known. The bucket is listed first.
+    ///
+    /// # Errors
+    /// Those of the listing, and `InvalidInput` for a prefix that can't be one, a bad glob, or a concurrency of 0.
+    pub async fn stream(self) -> Result<BatchStream<'a, Downloaded>> {
+        self.settings.check()?;
+        self.selection.check()?;
+        let prefix = folder_prefix(&self.prefix)?;
+        let mut found = Vec::new();
+        let mut listing = self.files.list_all().stable().prefix(&prefix).items();
+        while let Some(file) = listing.try_next().await? {
+            if self.selection.means(&file.path[prefix.len()..]) {
+                found.push(file);
+            }
+        }
+        let jobs = jobs(found, prefix.len(), &self.folder, self.case_sensitive);
+        let totals = Totals::of(&jobs);
+        Ok(run(jobs.into_iter(), totals, self.settings, downloading(self.files, self.folder, self.each)))
+    }
+
+    async fn run(self) -> Result<Batch<Downloaded>> {
+        Ok(self.stream().await?.collect_batch().await)
+    }
+}
+
+fn jobs(found: Vec<FileInfo>, skip: usize, root: &Path, case_sensitive: bool) -> Vec<Job<Download>> {
+    let mut names = Names::new(case_sensitive);
+    found.iter().for_each(|file| names.add(&file.path[skip..]));
+    let place = |name| match names.clash(name) {
+        Some(clash) => Err(clashes(clash)),
+        None => local_path(root, name),
+    };
+    let mut jobs: Vec<_> = found
+        .iter()
+        .map(|file| {
+            let place = place(&file.path[skip..]);
+            Job {
+                path: file.path.clone(),
+                local: place.as_ref().ok().cloned(),
+                size: Some(file.size),
+                work: place.map(|target| Download { path: file.path.clone(), target }).map_err(NotNow::Failed),
+            }
+        })
+        .collect();
+    // First what fails anyway: if that ends it, nothing has been written.
+    jobs.sort_by_key(|job| job.work.is_ok());
+    jobs
+}
+
+fn clashes(clash: String) -> Error {
+    Error::new(ErrorKind::Conflict, clash).with_hint(
+        "Where the file system keeps names apart that differ in case or Unicode form, say so by case_sensitive(true)",
+    )
+}
+
+/// One of many downloads.
+pub(crate) struct Download {
+    pub(crate) path: String,
+    pub(crate) target: PathBuf,
+}
+
+/// How one of many is downloaded.
+pub(crate) fn downloading<'a>(
+    files: Files,
+    root: PathBuf,
+    mut each: EachDownload<'a>,
+) -> impl FnMut(Download, Option<Track<'a>>) -> crate::Call<'a, Downloaded> + Send + 'a {
+    move |Download { path, target }, track| {
+        let call = each(files.file(path).download_to(&target));
+        let call = match track {
+            Some(mut track) => call.progress(move |progress| track.report(progress)),
+            None => call,
+        };
+        let root = root.clone();
+        crate::Call::new(async move {
+            make_folder(root, target).await?;
+            call.await
+        })
+    }
+}
+
+/// Makes the folder of a target, as far as it leads through real folders only.
+async fn make_folder(root: PathBuf, target: PathBuf) -> Result<()> {
+    let made = tokio::task::spawn_blocking(move || {
+        let folder = target.parent().unwrap_or(&root);
+        check_parents(&root, &target).and_then(|()| std::fs::create_dir_all(folder)).map_err(|cause| {
+            Error::io(format!("{} can't be written below {}", target.display(), root.display()), cause)
+        })
+    });
+    made.await.unwrap_or_else(|cause| Err(Error::new(ErrorKind::Io, "the runtime stopped").caused_by(cause)))
+}
+
+selection_setters!(['a] DownloadDir<'a>, selection);
+many_setters!(DownloadDir, settings);
+awaitable!(@many DownloadDir<'a> => Batch<Downloaded>);
+
+impl fmt::Debug for DownloadDir<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DownloadDir")
+            .field("prefix", &self.prefix)
+            .field("folder", &self.folder)
+            .field("selection", &self.selection)
+            .finish_non_exhaustive()
+    }
+}

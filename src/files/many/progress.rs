@@ -1,0 +1,238 @@
+//! One progress for many files.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::transfer::{Phase, Progress};
+
+/// How far many files are, together. A value, made anew for each report.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct BatchProgress {
+    /// Files that are done.
+    pub files: u64,
+    /// Files that have failed.
+    pub failed: u64,
+    /// Files in all, failed ones included, where known: not before the end of an iterator has been seen.
+    pub files_total: Option<u64>,
+    /// Bytes of the files done, and of the current attempts of those under way. It goes back where a file is tried again,
+    /// or fails: what failed is in neither number of bytes.
+    pub bytes: u64,
+    /// Bytes in all, where known; never less than `bytes`. A file that turns out longer or shorter than expected changes it.
+    pub bytes_total: Option<u64>,
+    /// It is over: the last report.
+    pub finished: bool,
+}
+
+impl BatchProgress {
+    /// Between 0 and 100, by bytes, where their total is known.
+    #[must_use]
+    pub fn percent(&self) -> Option<f64> {
+        match self.bytes_total? {
+            0 => Some(if self.finished { 100.0 } else { 0.0 }),
+            total => Some(self.bytes as f64 / total as f64 * 100.0),
+        }
+    }
+}
+
+pub(super) type OnBatch<'a> = Box<dyn FnMut(BatchProgress) + Send + 'a>;
+pub(super) type OnFile<'a> = Box<dyn FnMut(&str, Progress) + Send + 'a>;
+
+/// The sums over all files, and who is told.
+pub(crate) struct Tally<'a>(Arc<Mutex<Sums<'a>>>);
+
+struct Sums<'a> {
+    on_batch: Option<OnBatch<'a>>,
+    on_file: Option<OnFile<'a>>,
+    interval: Duration,
+    last: Option<Instant>,
+    files: u64,
+    failed: u64,
+    files_total: Option<u64>,
+    bytes: u64,
+    bytes_total: u64,
+    /// All files are known, so that the totals can be.
+    complete: bool,
+    /// Files whose length nobody knows yet.
+    unsized_files: u64,
+}
+
+impl<'a> Tally<'a> {
+    pub(super) fn new(on_batch: Option<OnBatch<'a>>, on_file: Option<OnFile<'a>>, interval: Duration) -> Self {
+        Self(Arc::new(Mutex::new(Sums {
+            on_batch,
+            on_file,
+            interval,
+            last: None,
+            files: 0,
+            failed: 0,
+            files_total: None,
+            bytes: 0,
+            bytes_total: 0,
+            complete: false,
+            unsized_files: 0,
+        })))
+    }
+
+    fn sums(&self) -> MutexGuard<'_, Sums<'a>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn is_used(&self) -> bool {
+        let sums = self.sums();
+        sums.on_batch.is_some() || sums.on_file.is_some()
+    }
+
+    /// All files are known beforehand; the first report.
+    pub(super) fn expect(&self, files: Option<u64>, bytes: Option<u64>) {
+        let mut sums = self.sums();
+        sums.files_total = files;
+        if let Some(bytes) = bytes {
+            (sums.bytes_total, sums.complete) = (bytes, true);
+        }
+        sums.report(true, false);
+    }
+
+    /// No more files come than these.
+    pub(super) fn all_known(&self, files: u64) {
+        let mut sums = self.sums();
+        (sums.files_total, sums.complete) = (Some(files), true);
+    }
+
+    /// A file that begins. `expected` is in the total already, if everything was known beforehand.
+    pub(super) fn begin(&self, path: &str, expected: Option<u64>) -> Track<'a> {
+        let mut sums = self.sums();
+        match (expected, sums.complete) {
+            (Some(_), true) => {}
+            (Some(expected), false) => sums.bytes_total += expected,
+            (None, _) => sums.unsized_files += 1,
+        }
+        Track { tally: Self(self.0.clone()), path: path.to_owned(), sent: 0, total: expected, done: false }
+    }
+
+    /// A file has ended, one way or the other.
+    pub(super) fn ended(&self, done: bool) {
+        let mut sums = self.sums();
+        if done {
+            sums.files += 1;
+        } else {
+            sums.failed += 1;
+        }
+        sums.report(false, false);
+    }
+
+    /// The last report.
+    pub(super) fn finish(&self) {
+        self.sums().report(true, true);
+    }
+}
+
+impl Sums<'_> {
+    fn report(&mut self, force: bool, finished: bool) {
+        let Some(on_batch) = &mut self.on_batch else { return };
+        let now = Instant::now();
+        if !force && self.last.is_some_and(|last| now - last < self.interval) {
+            return;
+        }
+        self.last = Some(now);
+        let known = self.complete && self.unsized_files == 0;
+        on_batch(BatchProgress {
+            files: self.files,
+            failed: self.failed,
+            files_total: self.files_total,
+            bytes: self.bytes,
+            bytes_total: known.then_some(self.bytes_total),
+            finished,
+        });
+    }
+}
+
+/// One file's part of the sums. Dropped before it is done, it takes its part out again.
+pub(crate) struct Track<'a> {
+    tally: Tally<'a>,
+    path: String,
+    sent: u64,
+    total: Option<u64>,
+    done: bool,
+}
+
+impl Track<'_> {
+    pub(crate) fn report(&mut self, progress: Progress) {
+        let mut sums = self.tally.sums();
+        if let Some(on_file) = &mut sums.on_file {
+            on_file(&self.path, progress);
+        }
+        if progress.total.is_some() && progress.total != self.total {
+            match self.total {
+                Some(expected) => sums.bytes_total -= expected,
+                None => sums.unsized_files -= 1,
+            }
+            sums.bytes_total += progress.total.unwrap_or(0);
+            self.total = progress.total;
+        }
+        let sent = progress.total.map_or(progress.sent, |total| progress.sent.min(total));
+        sums.bytes = sums.bytes - self.sent + sent;
+        (self.sent, self.done) = (sent, progress.phase == Phase::Done);
+        sums.report(false, false);
+    }
+}
+
+impl Drop for Track<'_> {
+    fn drop(&mut self) {
+        if !self.done {
+            let mut sums = self.tally.sums();
+            sums.bytes -= self.sent;
+            match self.total {
+                Some(expected) => sums.bytes_total -= expected,
+                None => sums.unsized_files -= 1,
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_sum_stays_within_the_total() {
+        let mut seen = Vec::new();
+        let tally = Tally::new(Some(Box::new(|p| seen.push(p))), None, Duration::ZERO);
+        tally.expect(Some(3), Some(30));
+        let progress = |sent, total, phase| Progress { sent, total: Some(total), attempt: 1, phase };
+        let (mut grown, mut failing, mut good) =
+            (tally.begin("a", Some(10)), tally.begin("b", Some(10)), tally.begin("c", Some(10)));
+        grown.report(progress(25, 25, Phase::Sending));
+        failing.report(progress(9, 10, Phase::Sending));
+        good.report(progress(10, 10, Phase::Done));
+        grown.report(progress(25, 25, Phase::Done));
+        drop((failing, grown, good));
+        tally.ended(true);
+        tally.ended(true);
+        tally.ended(false);
+        tally.finish();
+        drop(tally);
+        assert!(seen.iter().all(|p| p.bytes <= p.bytes_total.unwrap()), "{seen:?}");
+        let (first, last) = (seen[0], seen[seen.len() - 1]);
+        assert_eq!((first.bytes, first.bytes_total, first.finished), (0, Some(30), false));
+        assert_eq!((last.files, last.failed, last.bytes, last.bytes_total), (2, 1, 35, Some(35)));
+        assert!(last.finished && last.percent() == Some(100.0));
+    }
+
+    #[test]
+    fn an_unknown_length_leaves_the_total_open() {
+        let mut seen = Vec::new();
+        let tally = Tally::new(Some(Box::new(|p| seen.push(p))), None, Duration::ZERO);
+        tally.expect(None, None);
+        let mut track = tally.begin("a", None);
+        tally.all_known(1);
+        track.report(Progress { sent: 5, total: None, attempt: 1, phase: Phase::Sending });
+        track.report(Progress { sent: 7, total: Some(7), attempt: 1, phase: Phase::Done });
+        drop(track);
+        tally.finish();
+        drop(tally);
+        assert_eq!(seen.iter().map(|p| p.bytes_total).collect::<Vec<_>>(), [None, None, Some(7), Some(7)]);
+    }
+}

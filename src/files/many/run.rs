@@ -1,0 +1,350 @@
+//! Works off many files: a bounded number at a time, each started late, in the task that awaits.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::future::Future;
+use std::path::PathBuf;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use futures::future::BoxFuture;
+use futures::stream::{BoxStream, FuturesUnordered, Stream, StreamExt};
+
+use super::batch::{Batch, BatchFile, FileOutcome, Skipped};
+use super::progress::{OnBatch, OnFile, Tally, Track};
+use crate::error::{Error, Result};
+
+/// What happens when one of many files fails.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum OnFailure {
+    /// No more are started, and those under way are given up.
+    #[default]
+    Stop,
+    /// The others go on.
+    GoOn,
+}
+
+/// How many files are under way at once, unless told otherwise.
+pub(crate) const CONCURRENCY: usize = 8;
+
+/// What every builder of a batch can be told.
+pub(crate) struct Settings<'a> {
+    pub(crate) concurrency: usize,
+    pub(crate) on_failure: OnFailure,
+    pub(crate) cancel: Option<BoxFuture<'a, ()>>,
+    pub(crate) on_batch: Option<OnBatch<'a>>,
+    pub(crate) on_file: Option<OnFile<'a>>,
+    pub(crate) interval: Duration,
+}
+
+impl Default for Settings<'_> {
+    fn default() -> Self {
+        Self {
+            concurrency: CONCURRENCY,
+            on_failure: OnFailure::default(),
+            cancel: None,
+            on_batch: None,
+            on_file: None,
+            interval: Duration::from_millis(100),
+        }
+    }
+}
+
+impl Settings<'_> {
+    pub(crate) fn check(&self) -> Result<()> {
+        match self.concurrency {
+            0 => Err(Error::invalid_input("concurrency", "at least one file has to be under way")),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// The setters of a builder whose [`Settings`] are in a field.
+macro_rules! many_setters {
+    ($builder:ident, $($field:ident).+) => {
+        impl<'a> $builder<'a> {
+            /// How many files are under way at once; 8 by default. A file is opened only when its turn comes. Each holds a few
+            /// chunks of 256 KiB at most, and no more than its own length.
+            pub fn concurrency(mut self, files: usize) -> Self {
+                self.$($field).+.concurrency = files;
+                self
+            }
+
+            /// What happens when a file fails: [`OnFailure::Stop`] by default.
+            pub fn on_failure(mut self, policy: $crate::files::OnFailure) -> Self {
+                self.$($field).+.on_failure = policy;
+                self
+            }
+
+            /// Ends it when this future does, whatever its output: `ctrl_c()`, a receiver, a token's `cancelled()`. What is
+            /// under way is given up then, and the outcome says of each file what was done.
+            pub fn cancel_when(mut self, signal: impl ::std::future::Future<Output: Send> + Send + 'a) -> Self {
+                self.$($field).+.cancel = Some(Box::pin(async move { drop(signal.await) }));
+                self
+            }
+
+            /// Is told how far all of it is: at the start, at most ten times a second, and at the end. It runs in the task
+            /// that awaits the call, so it may borrow, and should be quick.
+            pub fn progress(mut self, report: impl FnMut($crate::files::BatchProgress) + Send + 'a) -> Self {
+                self.$($field).+.on_batch = Some(Box::new(report));
+                self
+            }
+
+            /// Is told of each file how far it is, with its path in the bucket.
+            pub fn file_progress(mut self, report: impl FnMut(&str, $crate::Progress) + Send + 'a) -> Self {
+                self.$($field).+.on_file = Some(Box::new(report));
+                self
+            }
+
+            /// The least time between two reports of the whole; 100 ms by default.
+            pub fn progress_interval(mut self, interval: ::std::time::Duration) -> Self {
+                self.$($field).+.interval = interval;
+                self
+            }
+        }
+    };
+}
+
+pub(crate) use many_setters;
+
+/// One file to work off.
+pub(crate) struct Job<J> {
+    pub(crate) path: String,
+    pub(crate) local: Option<PathBuf>,
+    pub(crate) size: Option<u64>,
+    /// What to do, or why not.
+    pub(crate) work: Result<J, NotNow>,
+}
+
+/// Why there is nothing to do for a file.
+pub(crate) enum NotNow {
+    Skipped(Skipped),
+    Failed(Error),
+}
+
+/// What is known of all jobs before the first.
+pub(crate) struct Totals {
+    /// They are a list: those which never begin can be told, and the bytes of all are known.
+    listed: bool,
+    files: Option<u64>,
+    bytes: Option<u64>,
+}
+
+impl Totals {
+    /// Of a list; what there is nothing to do for has no bytes.
+    pub(crate) fn of<J>(jobs: &[Job<J>]) -> Self {
+        let files = jobs.iter().filter(|job| !matches!(job.work, Err(NotNow::Skipped(_)))).count() as u64;
+        let bytes = jobs.iter().filter(|job| job.work.is_ok()).map(|job| job.size).sum();
+        Self { listed: true, files: Some(files), bytes }
+    }
+
+    /// Of an iterator that is taken from step by step.
+    pub(crate) fn files(files: Option<usize>) -> Self {
+        Self { listed: false, files: files.map(|files| files as u64), bytes: None }
+    }
+}
+
+/// Starts working jobs off. Nothing happens before the stream is polled.
+pub(crate) fn run<'a, J, T, W>(
+    jobs: impl Iterator<Item = Job<J>> + Send + 'a,
+    totals: Totals,
+    settings: Settings<'a>,
+    work: impl FnMut(J, Option<Track<'a>>) -> W + Send + 'a,
+) -> BatchStream<'a, T>
+where
+    J: Send + 'a,
+    T: Send + 'a,
+    W: Future<Output = Result<T>> + Send + 'a,
+{
+    let tally = Tally::new(settings.on_batch, settings.on_file, settings.interval);
+    let stopped = Arc::new(AtomicBool::new(false));
+    tally.expect(totals.files, totals.bytes);
+    let run = Run {
+        jobs,
+        work,
+        listed: totals.listed,
+        tally,
+        concurrency: settings.concurrency,
+        on_failure: settings.on_failure,
+        cancel: settings.cancel.unwrap_or_else(|| Box::pin(std::future::pending())),
+        under_way: FuturesUnordered::new(),
+        known: BTreeMap::new(),
+        started: 0,
+        phase: RunPhase::Going,
+        stopped: stopped.clone(),
+    };
+    BatchStream {
+        files: futures::stream::unfold(run, |mut run| async move { run.next().await.map(|file| (file, run)) }).boxed(),
+        stopped,
+    }
+}
+
+struct Run<'a, I, F, T> {
+    jobs: I,
+    work: F,
+    /// The jobs are a list, so that those which never begin can be told.
+    listed: bool,
+    tally: Tally<'a>,
+    concurrency: usize,
+    on_failure: OnFailure,
+    cancel: BoxFuture<'a, ()>,
+    under_way: FuturesUnordered<BoxFuture<'a, (usize, Result<T>)>>,
+    /// The names of those under way.
+    known: BTreeMap<usize, (String, Option<PathBuf>)>,
+    started: usize,
+    phase: RunPhase,
+    stopped: Arc<AtomicBool>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum RunPhase {
+    Going,
+    /// Nothing more begins.
+    Drained,
+    Stopped,
+    Over,
+}
+
+impl<'a, J, T, I, F, W> Run<'a, I, F, T>
+where
+    J: 'a,
+    T: 'a,
+    I: Iterator<Item = Job<J>>,
+    F: FnMut(J, Option<Track<'a>>) -> W,
+    W: Future<Output = Result<T>> + Send + 'a,
+{
+    async fn next(&mut self) -> Option<BatchFile<T>> {
+        loop {
+            match self.phase {
+                RunPhase::Over => return None,
+                RunPhase::Stopped => return self.given_up(),
+                RunPhase::Going if self.under_way.len() < self.concurrency => {
+                    if let Some(file) = self.start() {
+                        return Some(file);
+                    }
+                    continue;
+                }
+                RunPhase::Drained if self.under_way.is_empty() => {
+                    self.phase = RunPhase::Over;
+                    self.tally.finish();
+                    return None;
+                }
+                RunPhase::Going | RunPhase::Drained => {}
+            }
+            tokio::select! {
+                biased;
+                () = &mut self.cancel => self.stop(),
+                ended = self.under_way.next() => if let Some((index, result)) = ended {
+                    self.tally.ended(result.is_ok());
+                    let (path, local) = self.known.remove(&index).unwrap_or_default();
+                    return Some(self.file(index, path, local, result));
+                },
+            }
+        }
+    }
+
+    /// Starts the next job, or tells why there is nothing to do for it.
+    fn start(&mut self) -> Option<BatchFile<T>> {
+        let Some(job) = self.jobs.next() else {
+            self.phase = RunPhase::Drained;
+            if !self.listed {
+                self.tally.all_known(self.started as u64);
+            }
+            return None;
+        };
+        let index = self.started;
+        self.started += 1;
+        match job.work {
+            Ok(work) => {
+                let track = self.tally.is_used().then(|| self.tally.begin(&job.path, job.size));
+                let work = (self.work)(work, track);
+                self.under_way.push(Box::pin(async move { (index, work.await) }));
+                self.known.insert(index, (job.path, job.local));
+                None
+            }
+            Err(NotNow::Failed(error)) => {
+                self.tally.ended(false);
+                Some(self.file(index, job.path, job.local, Err(error)))
+            }
+            Err(NotNow::Skipped(why)) => {
+                Some(BatchFile { path: job.path, local: job.local, outcome: FileOutcome::Skipped(why), index })
+            }
+        }
+    }
+
+    fn file(&mut self, index: usize, path: String, local: Option<PathBuf>, result: Result<T>) -> BatchFile<T> {
+        let outcome = match result {
+            Ok(done) => FileOutcome::Done(done),
+            Err(error) => {
+                if self.on_failure == OnFailure::Stop {
+                    self.stop();
+                }
+                FileOutcome::Failed(error)
+            }
+        };
+        BatchFile { path, local, outcome, index }
+    }
+
+    fn stop(&mut self) {
+        self.under_way.clear();
+        self.stopped.store(true, Ordering::Relaxed);
+        self.phase = RunPhase::Stopped;
+    }
+
+    /// After a stop: those that were under way, and then those of a list that never began.
+    fn given_up(&mut self) -> Option<BatchFile<T>> {
+        if let Some((index, (path, local))) = self.known.pop_first() {
+            return Some(BatchFile { path, local, outcome: FileOutcome::Skipped(Skipped::Cancelled), index });
+        }
+        if self.listed
+            && let Some(job) = self.jobs.next()
+        {
+            let index = self.started;
+            self.started += 1;
+            let outcome = match job.work {
+                Ok(_) => FileOutcome::Skipped(Skipped::NotStarted),
+                Err(NotNow::Skipped(why)) => FileOutcome::Skipped(why),
+                Err(NotNow::Failed(error)) => FileOutcome::Failed(error),
+            };
+            return Some(BatchFile { path: job.path, local: job.local, outcome, index });
+        }
+        self.phase = RunPhase::Over;
+        self.tally.finish();
+        None
+    }
+}
+
+/// Files as they end, in the order in which they do. Dropping it gives up what is under way; what is done stays done.
+#[must_use = "a stream does nothing unless it is polled"]
+pub struct BatchStream<'a, T> {
+    files: BoxStream<'a, BatchFile<T>>,
+    stopped: Arc<AtomicBool>,
+}
+
+impl<'a, T> BatchStream<'a, T> {
+    pub(crate) async fn collect_batch(mut self) -> Batch<T> {
+        let mut files = Vec::new();
+        while let Some(file) = self.next().await {
+            files.push(file);
+        }
+        Batch::new(files, self.stopped.load(Ordering::Relaxed))
+    }
+}
+
+impl<T> Stream for BatchStream<'_, T> {
+    type Item = BatchFile<T>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.files.poll_next_unpin(cx)
+    }
+}
+
+impl<T> fmt::Debug for BatchStream<'_, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("BatchStream").finish_non_exhaustive()
+    }
+}

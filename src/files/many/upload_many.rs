@@ -1,0 +1,147 @@
+//! Uploads of many sources.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use super::batch::Batch;
+use super::run::{BatchStream, Job, NotNow, Settings, Totals, many_setters, run};
+use crate::error::Result;
+use crate::file_path::FilePath;
+use crate::files::{Files, Upload};
+use crate::http::awaitable;
+use crate::models::UploadedFile;
+use crate::transfer::Source;
+
+impl Files {
+    /// Uploads many files, several at once. An item is a path in the bucket with a [`Source`], or a local path, which is
+    /// then stored under its own name. The iterator is taken from only as places become free, and paths are opened only
+    /// then.
+    ///
+    /// ```no_run
+    /// # async fn f(files: carbonfiles::Files) -> carbonfiles::Result<()> {
+    /// let notes = (0..1000).map(|n| (format!("notes/{n}.txt"), format!("note {n}").into_bytes()));
+    /// let stored = files.upload_many(notes).await?.into_result()?;
+    /// assert_eq!(stored.len(), 1000);
+    /// # Ok(()) }
+    /// ```
+    pub fn upload_many<'a, I>(&self, items: I) -> UploadMany<'a>
+    where
+        I: IntoIterator<Item: Into<UploadItem<'a>> + 'a, IntoIter: Send + 'a>,
+    {
+        UploadMany {
+            files: self.clone(),
+            items: Box::new(items.into_iter().map(Into::into)),
+            each: Box::new(|upload| upload),
+            settings: Settings::default(),
+        }
+    }
+}
+
+/// One file of an [`upload_many`](Files::upload_many).
+#[derive(Debug)]
+pub struct UploadItem<'a> {
+    name: String,
+    path: Result<FilePath>,
+    local: Option<PathBuf>,
+    source: Source<'a>,
+}
+
+impl<'a> UploadItem<'a> {
+    /// What to store under a path in the bucket. A path that can't be one makes this file fail.
+    pub fn new(path: impl AsRef<str>, source: impl Into<Source<'a>>) -> Self {
+        let name = path.as_ref();
+        Self { name: name.to_owned(), path: FilePath::try_from(name), local: None, source: source.into() }
+    }
+}
+
+impl<'a, P: AsRef<str>, S: Into<Source<'a>>> From<(P, S)> for UploadItem<'a> {
+    fn from((path, source): (P, S)) -> Self {
+        Self::new(path, source)
+    }
+}
+
+/// Under the last part of its path.
+impl From<PathBuf> for UploadItem<'_> {
+    fn from(local: PathBuf) -> Self {
+        let path = FilePath::from_local_name(&local);
+        let name = path.as_ref().map_or_else(|_| local.display().to_string(), ToString::to_string);
+        Self { name, path, source: local.clone().into(), local: Some(local) }
+    }
+}
+
+/// Under the last part of its path.
+impl From<&Path> for UploadItem<'_> {
+    fn from(local: &Path) -> Self {
+        local.to_owned().into()
+    }
+}
+
+pub(super) type Each<'a> = Box<dyn FnMut(Upload<'a>) -> Upload<'a> + Send + 'a>;
+
+/// Uploads many files. Made by [`Files::upload_many`].
+///
+/// Files of one path, and the ends of files of equal content, go one after another, for the server can't take them
+/// together. Dropping it gives up what is under way: nothing of that becomes visible.
+#[must_use = "nothing is sent until it is awaited"]
+pub struct UploadMany<'a> {
+    files: Files,
+    items: Box<dyn Iterator<Item = UploadItem<'a>> + Send + 'a>,
+    each: Each<'a>,
+    settings: Settings<'a>,
+}
+
+impl<'a> UploadMany<'a> {
+    /// Changes each upload before it is sent: token, headers, limits, retries. Progress is that of the whole: use
+    /// [`file_progress`](Self::file_progress) for single files.
+    pub fn each(mut self, configure: impl FnMut(Upload<'a>) -> Upload<'a> + Send + 'a) -> Self {
+        self.each = Box::new(configure);
+        self
+    }
+
+    /// The outcomes as a stream, each as soon as it is known.
+    ///
+    /// # Errors
+    /// `InvalidInput` for a concurrency of 0.
+    pub fn stream(self) -> Result<BatchStream<'a, UploadedFile>> {
+        self.settings.check()?;
+        let totals = match self.items.size_hint() {
+            (least, Some(most)) if least == most => Totals::files(Some(most)),
+            _ => Totals::files(None),
+        };
+        let jobs = self.items.map(|item| Job {
+            path: item.name,
+            local: item.local,
+            size: None,
+            work: item.path.map(|path| (path, item.source)).map_err(NotNow::Failed),
+        });
+        Ok(run(jobs, totals, self.settings, uploading(self.files, self.each)))
+    }
+
+    async fn run(self) -> Result<Batch<UploadedFile>> {
+        Ok(self.stream()?.collect_batch().await)
+    }
+}
+
+/// How one of many is uploaded.
+pub(crate) fn uploading<'a>(
+    files: Files,
+    mut each: Each<'a>,
+) -> impl FnMut((FilePath, Source<'a>), Option<super::progress::Track<'a>>) -> crate::Call<'a, UploadedFile> + Send + 'a
+{
+    move |(path, source), track| {
+        let upload = each(files.file(path).upload(source));
+        match track {
+            Some(mut track) => upload.progress(move |progress| track.report(progress)).send(),
+            None => upload.send(),
+        }
+    }
+}
+
+many_setters!(UploadMany, settings);
+awaitable!(@many UploadMany<'a> => Batch<UploadedFile>);
+
+impl fmt::Debug for UploadMany<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("UploadMany").field("files", &self.files).finish_non_exhaustive()
+    }
+}

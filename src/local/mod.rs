@@ -1,0 +1,26 @@
+//! Folders of the local file system beside the flat names of a bucket: which files there are, and which names fit.
+
+mod names;
+mod selection;
+mod walk;
+
+pub(crate) use names::{Names, check_parents, local_path};
+pub use selection::Symlinks;
+pub(crate) use selection::{Selection, selection_setters};
+pub(crate) use walk::{Odd, Walked, Why, walk};
+
+use crate::error::{Error, Result};
+
+/// The folder of a bucket that a local folder stands for: empty, or its path with a slash at the end.
+///
+/// One slash at the end is allowed, as users write it.
+pub(crate) fn folder_prefix(prefix: &str) -> Result<String> {
+    let folder = prefix.strip_suffix('/').unwrap_or(prefix);
+    if folder.is_empty() {
+        return Ok(String::new());
+    }
+    match crate::FilePath::try_from(folder) {
+        Ok(path) => Ok(format!("{path}/")),
+        Err(error) => Err(Error::invalid_input("prefix", error.message())),
+    }
+}

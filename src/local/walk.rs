@@ -1,0 +1,260 @@
+//! The files below a folder.
+
+use std::fs::Metadata;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::SystemTime;
+
+use tokio::task::spawn_blocking;
+use walkdir::{DirEntry, WalkDir};
+
+use super::{Selection, Symlinks};
+use crate::error::{Error, ErrorKind, Result};
+
+/// What is below a folder.
+#[derive(Debug, Default)]
+pub(crate) struct Walked {
+    /// In the order of their names.
+    pub(crate) files: Vec<LocalFile>,
+    /// What is no file that can be taken.
+    pub(crate) odd: Vec<Odd>,
+}
+
+/// A file below a folder.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct LocalFile {
+    /// Its path below the folder, with `/` between segments.
+    pub(crate) name: String,
+    pub(crate) path: PathBuf,
+    pub(crate) stamp: Stamp,
+}
+
+/// By what a file that has changed is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Stamp {
+    pub(crate) size: u64,
+    pub(crate) modified: Option<SystemTime>,
+    /// Nanoseconds of the inode's change time; `None` where there is none.
+    pub(crate) changed: Option<i128>,
+}
+
+impl Stamp {
+    pub(crate) fn of(metadata: &Metadata) -> Self {
+        Self { size: metadata.len(), modified: metadata.modified().ok(), changed: changed(metadata) }
+    }
+}
+
+#[cfg(unix)]
+fn changed(metadata: &Metadata) -> Option<i128> {
+    use std::os::unix::fs::MetadataExt;
+    Some(i128::from(metadata.ctime()) * 1_000_000_000 + i128::from(metadata.ctime_nsec()))
+}
+
+#[cfg(not(unix))]
+fn changed(_: &Metadata) -> Option<i128> {
+    None
+}
+
+/// Something below a folder that can't be taken.
+#[derive(Debug)]
+pub(crate) struct Odd {
+    /// As well as it can be written.
+    pub(crate) name: String,
+    pub(crate) path: PathBuf,
+    pub(crate) why: Why,
+}
+
+#[derive(Debug)]
+pub(crate) enum Why {
+    Symlink,
+    NotAFile,
+    Failed(Error),
+}
+
+/// Finds the files below `root` that are selected.
+///
+/// # Errors
+/// `InvalidInput` where `root` is no folder that can be read. What is wrong further down is told beside the files.
+pub(crate) async fn walk(root: PathBuf, selection: Selection) -> Result<Walked> {
+    struct Stop(Arc<AtomicBool>);
+    impl Drop for Stop {
+        fn drop(&mut self) {
+            self.0.store(true, Ordering::Relaxed);
+        }
+    }
+    selection.check()?;
+    let stop = Stop(Arc::default());
+    let stopped = stop.0.clone();
+    spawn_blocking(move || Walk { root, selection, stopped, found: Walked::default() }.run())
+        .await
+        .unwrap_or_else(|cause| Err(Error::new(ErrorKind::Io, "the runtime stopped reading a folder").caused_by(cause)))
+}
+
+struct Walk {
+    root: PathBuf,
+    selection: Selection,
+    stopped: Arc<AtomicBool>,
+    found: Walked,
+}
+
+impl Walk {
+    fn run(mut self) -> Result<Walked> {
+        let shown = self.root.display();
+        let unusable = |cause| Error::invalid_input("folder", format!("{shown} can't be read")).caused_by(cause);
+        // Also tells a folder that is there but must not be read.
+        std::fs::read_dir(&self.root).map_err(unusable)?;
+        let real_root = self.root.canonicalize().map_err(unusable)?;
+        let follow = self.selection.symlinks == Symlinks::Follow;
+        let mut entries = WalkDir::new(&self.root).min_depth(1).follow_links(follow).sort_by_file_name().into_iter();
+        while let Some(entry) = entries.next() {
+            if self.stopped.load(Ordering::Relaxed) {
+                break;
+            }
+            match entry {
+                Ok(entry) => {
+                    let is_folder = entry.file_type().is_dir();
+                    if !self.take(entry, &real_root) && is_folder {
+                        entries.skip_current_dir();
+                    }
+                }
+                Err(error) => self.failed(error),
+            }
+        }
+        Ok(self.found)
+    }
+
+    /// Takes an entry in; `false` for a folder that is not to be entered.
+    fn take(&mut self, entry: DirEntry, real_root: &Path) -> bool {
+        let (kind, link) = (entry.file_type(), entry.path_is_symlink());
+        let path = entry.path();
+        let (name, exact) = self.name(path);
+        let wanted = if kind.is_dir() { self.selection.enters(&name) } else { self.selection.takes(&name) };
+        if !wanted {
+            return false;
+        }
+        let path = path.to_owned();
+        let why = if !exact {
+            Why::Failed(Error::invalid_input("name", format!("the name of {} is not UTF-8", path.display())))
+        } else if link && self.selection.symlinks == Symlinks::Skip {
+            Why::Symlink
+        } else if link && self.selection.symlinks == Symlinks::Refuse {
+            Why::Failed(Error::invalid_input("folder", format!("{} is a symbolic link", path.display())))
+        } else if link && !path.canonicalize().is_ok_and(|real| real.starts_with(real_root)) {
+            let message = format!("{} is a symbolic link that leads out of the folder", path.display());
+            Why::Failed(Error::invalid_input("folder", message))
+        } else if kind.is_dir() {
+            return true;
+        } else if !kind.is_file() {
+            Why::NotAFile
+        } else {
+            match entry.metadata() {
+                Ok(metadata) => {
+                    self.found.files.push(LocalFile { name, path, stamp: Stamp::of(&metadata) });
+                    return true;
+                }
+                Err(error) => Why::Failed(unreadable(&path, error)),
+            }
+        };
+        self.found.odd.push(Odd { name, path, why });
+        false
+    }
+
+    /// The path below the root; `false` where it can't be written exactly.
+    fn name(&self, path: &Path) -> (String, bool) {
+        let below = path.strip_prefix(&self.root).unwrap_or(path);
+        let (mut name, mut exact) = (String::new(), true);
+        for segment in below {
+            if !name.is_empty() {
+                name.push('/');
+            }
+            let segment = segment.to_string_lossy();
+            exact &= matches!(segment, std::borrow::Cow::Borrowed(_));
+            name.push_str(&segment);
+        }
+        (name, exact)
+    }
+
+    fn failed(&mut self, error: walkdir::Error) {
+        let path = error.path().unwrap_or(&self.root).to_owned();
+        let (name, _) = self.name(&path);
+        // What it is can't be known, so it counts if it would as either.
+        if self.selection.enters(&name) {
+            self.found.odd.push(Odd { name, why: Why::Failed(unreadable(&path, error)), path });
+        }
+    }
+}
+
+fn unreadable(path: &Path, cause: walkdir::Error) -> Error {
+    Error::invalid_input("folder", format!("{} can't be read", path.display())).caused_by(cause)
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+    use std::fs;
+    use std::os::unix::fs::symlink;
+
+    fn names(walked: &Walked) -> Vec<&str> {
+        walked.files.iter().map(|file| file.name.as_str()).collect()
+    }
+
+    #[tokio::test]
+    async fn files_are_found_in_order_and_excluded_folders_are_not_entered() {
+        let root = tempfile::tempdir().unwrap();
+        for folder in ["b/deep", "target/x", ".git"] {
+            fs::create_dir_all(root.path().join(folder)).unwrap();
+        }
+        for file in ["z", "b/deep/ü %+#?", "b/a", "target/x/y", ".git/config", "a"] {
+            fs::write(root.path().join(file), file).unwrap();
+        }
+        let mut selection = Selection::default();
+        selection.exclude("target");
+        let walked = walk(root.path().into(), selection.clone()).await.unwrap();
+        assert_eq!(names(&walked), [".git/config", "a", "b/a", "b/deep/ü %+#?", "z"]);
+        assert_eq!(walked.files[1].stamp.size, 1);
+        selection.hidden = false;
+        assert_eq!(names(&walk(root.path().into(), selection).await.unwrap()).len(), 4);
+        for bad in [root.path().join("a"), root.path().join("missing")] {
+            assert!(walk(bad, Selection::default()).await.unwrap_err().is_invalid_input());
+        }
+    }
+
+    #[tokio::test]
+    async fn links_are_skipped_followed_inside_or_refused() {
+        let (root, outside) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        fs::write(outside.path().join("secret"), "x").unwrap();
+        fs::create_dir(root.path().join("dir")).unwrap();
+        fs::write(root.path().join("dir/file"), "x").unwrap();
+        symlink("dir/file", root.path().join("to-file")).unwrap();
+        symlink("dir", root.path().join("to-dir")).unwrap();
+        symlink("..", root.path().join("dir/loop")).unwrap();
+        symlink("nowhere", root.path().join("dangling")).unwrap();
+        symlink(outside.path(), root.path().join("out-dir")).unwrap();
+        symlink(outside.path().join("secret"), root.path().join("out-file")).unwrap();
+        let walk = async |symlinks| {
+            let mut selection = Selection::default();
+            selection.symlinks = symlinks;
+            let walked = walk(root.path().into(), selection).await.unwrap();
+            let failed = walked.odd.iter().filter(|odd| matches!(odd.why, Why::Failed(_))).count();
+            let names = walked.files.iter().map(|file| file.name.clone()).collect::<Vec<_>>();
+            (names, walked.odd.len(), failed)
+        };
+        assert_eq!(walk(Symlinks::Skip).await, (vec!["dir/file".into()], 6, 0));
+        assert_eq!(walk(Symlinks::Refuse).await, (vec!["dir/file".into()], 6, 6));
+        let (names, odd, failed) = walk(Symlinks::Follow).await;
+        assert_eq!(names, ["dir/file", "to-dir/file", "to-file"]);
+        // dangling, both outs, and the loop on either way to it.
+        assert_eq!((odd, failed), (5, 5));
+    }
+
+    #[tokio::test]
+    async fn what_can_not_be_named_is_told() {
+        use std::os::unix::ffi::OsStrExt;
+        let root = tempfile::tempdir().unwrap();
+        fs::write(root.path().join(std::ffi::OsStr::from_bytes(b"bad\xff")), "x").unwrap();
+        let walked = walk(root.path().into(), Selection::default()).await.unwrap();
+        assert!(walked.files.is_empty());
+        assert!(matches!(&walked.odd[0].why, Why::Failed(error) if error.is_invalid_input()));
+    }
+}

@@ -1,0 +1,396 @@
+//! Many files at once, as a user would move them, on the test server.
+
+mod support;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use carbonfiles::files::{BatchProgress, FileOutcome, OnFailure, Skipped};
+use carbonfiles::models::FileInfo;
+use carbonfiles::{Bucket, Client, ErrorKind, RetryPolicy, Source, Symlinks};
+use carbonfiles_testserver::Fault;
+use futures::{StreamExt, TryStreamExt};
+use support::{Answer, RawServer, admin, answer, bucket, builder, server, within};
+
+fn pattern(length: usize, seed: usize) -> Vec<u8> {
+    (0..length).map(|i| ((i + seed).wrapping_mul(2_654_435_761) >> 11) as u8).collect()
+}
+
+/// A folder with names of all sorts, empty files and equal ones.
+fn tree(root: &Path) -> BTreeMap<String, Vec<u8>> {
+    let mut files = BTreeMap::new();
+    for (name, content) in [
+        ("a.txt", pattern(10, 0)),
+        ("empty", vec![]),
+        ("deep/er/empty", vec![]),
+        ("deep/er/same", pattern(10, 0)),
+        ("deep/ü %+#?.bin", pattern(300_000, 1)),
+        (".hidden/x", pattern(5, 2)),
+        ("naïve/日本.txt", pattern(700_000, 3)),
+        ("content", pattern(3, 4)),
+    ] {
+        let path = root.join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, &content).unwrap();
+        files.insert(name.to_owned(), content);
+    }
+    files
+}
+
+async fn stored(bucket: &Bucket) -> Vec<FileInfo> {
+    bucket.files().list_all().stable().items().try_collect().await.unwrap()
+}
+
+fn read(root: &Path) -> BTreeMap<String, Vec<u8>> {
+    fn add(root: &Path, folder: &Path, files: &mut BTreeMap<String, Vec<u8>>) {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                add(root, &path, files);
+            } else {
+                let name = path.strip_prefix(root).unwrap().to_str().unwrap().to_owned();
+                files.insert(name, fs::read(path).unwrap());
+            }
+        }
+    }
+    let mut files = BTreeMap::new();
+    add(root, root, &mut files);
+    files
+}
+
+#[tokio::test]
+async fn a_folder_goes_up_and_comes_down_again() {
+    let server = server().await;
+    let bucket = bucket(&admin(&server)).await;
+    let (from, to) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let files = tree(from.path());
+    let batch = bucket.files().upload_dir(from.path()).prefix("in/v1/").await.unwrap();
+    assert!(!batch.stopped);
+    assert_eq!(batch.done().count(), files.len());
+    assert!(batch.files.iter().all(|file| file.local.as_deref().is_some_and(Path::is_file)));
+    assert_eq!(batch.into_result().unwrap().len(), files.len());
+    assert!(stored(&bucket).await.iter().all(|file| file.path.starts_with("in/v1/")));
+    bucket.file("in/v10/other").upload("x".as_bytes()).await.unwrap();
+
+    let target = to.path().join("new/folder");
+    let batch = bucket.files().download_dir("in/v1", &target).await.unwrap();
+    assert!(batch.into_result().unwrap().iter().all(|done| done.verified_sha256.is_some()));
+    assert_eq!(read(&target), files);
+    // Again, over what is there; and all of the bucket.
+    let again = bucket.files().download_dir("in/v1", &target).await.unwrap();
+    assert_eq!(again.into_result().unwrap().len(), files.len());
+    let all = bucket.files().download_dir("", to.path().join("all")).await.unwrap();
+    assert_eq!(all.into_result().unwrap().len(), files.len() + 1);
+}
+
+#[tokio::test]
+async fn what_is_selected_and_nothing_else() {
+    let server = server().await;
+    let bucket = bucket(&admin(&server)).await;
+    let (from, to) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    tree(from.path());
+    let upload = bucket.files().upload_dir(from.path()).hidden(false).exclude("deep/er").filter(|path| path != "empty");
+    assert_eq!(upload.await.unwrap().into_result().unwrap().len(), 4);
+    let download = bucket.files().download_dir("", to.path()).include("**/*.txt");
+    assert_eq!(download.await.unwrap().into_result().unwrap().len(), 2);
+    let bad = bucket.files().upload_dir(from.path()).include("***").await.unwrap_err();
+    assert!(bad.is_invalid_input() && bad.to_string().contains("***"), "{bad}");
+}
+
+#[tokio::test]
+async fn bad_arguments_are_refused_before_anything_is_sent() {
+    let server = server().await;
+    let bucket = bucket(&admin(&server)).await;
+    let folder = tempfile::tempdir().unwrap();
+    server.clear_requests();
+    let files = bucket.files();
+    for error in [
+        files.upload_dir(folder.path().join("missing")).await.unwrap_err(),
+        files.upload_dir(folder.path()).prefix("../x").await.unwrap_err(),
+        files.upload_dir(folder.path()).prefix("/x").await.unwrap_err(),
+        files.upload_dir(folder.path()).concurrency(0).await.unwrap_err(),
+        files.download_dir("a//b", folder.path()).await.unwrap_err(),
+        files.download_dir("", folder.path()).concurrency(0).await.unwrap_err(),
+        files.upload_many([("x", vec![])]).concurrency(0).await.unwrap_err(),
+    ] {
+        assert!(error.is_invalid_input(), "{error}");
+    }
+    assert!(server.requests().is_empty());
+    assert!(files.upload_dir(folder.path()).await.unwrap().into_result().unwrap().is_empty());
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn links_and_names_that_can_not_be_are_told_before_anything_is_sent() {
+    use std::os::unix::fs::symlink;
+    let server = server().await;
+    let bucket = bucket(&admin(&server)).await;
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("good"), "x").unwrap();
+    fs::write(folder.path().join("back\\slash"), "x").unwrap();
+    symlink("good", folder.path().join("link")).unwrap();
+    server.clear_requests();
+    let batch = bucket.files().upload_dir(folder.path()).await.unwrap();
+    assert!(batch.stopped && server.requests().is_empty());
+    let failed: Vec<_> = batch.failed().map(|(path, error)| (path, error.kind())).collect();
+    assert_eq!(failed, [("back\\slash", ErrorKind::InvalidInput)]);
+    assert_eq!(batch.skipped().collect::<Vec<_>>(), [("link", Skipped::Symlink), ("good", Skipped::NotStarted)]);
+    assert!(batch.into_result().unwrap_err().is_invalid_input());
+
+    let upload = bucket.files().upload_dir(folder.path()).on_failure(OnFailure::GoOn).symlinks(Symlinks::Follow);
+    let batch = upload.await.unwrap();
+    assert_eq!((batch.done().count(), batch.failed().count(), batch.skipped().count()), (2, 1, 0));
+}
+
+/// A bucket whose listing has just these names, and whose contents are all `x`.
+async fn listing(names: &[&str]) -> RawServer {
+    let sha = "2d711642b726b04401627ca9fbac32f5c8530fb1903cc4db02258717921a4881";
+    let files: Vec<_> = names
+        .iter()
+        .map(|path| {
+            serde_json::json!({"path": path, "name": "n", "size": 1, "mime_type": "a/b", "sha256": sha,
+                "created_at": "2026-01-01T00:00:00", "updated_at": "2026-01-01T00:00:00"})
+        })
+        .collect();
+    let page = serde_json::json!({"delimiter": "//", "directories": [], "files": files, "total_files": names.len(),
+        "total_directories": 0});
+    let page = serde_json::to_vec(&page).unwrap();
+    RawServer::start(move |head| {
+        Answer::Bytes(if head.target.contains("/content") {
+            answer(200, &format!("ETag: \"{sha}\"\r\n"), b"x")
+        } else {
+            answer(200, "Content-Type: application/json\r\n", &page)
+        })
+    })
+    .await
+}
+
+#[tokio::test]
+async fn nothing_is_written_outside_the_folder() {
+    let long = "n".repeat(300);
+    let names =
+        ["good", "../evil", "/tmp/evil", "a/../../evil", "..", "a//b", "nul\0", "", &long, "dir", "dir/x", "ok/good"];
+    let server = listing(&names).await;
+    let around = tempfile::tempdir().unwrap();
+    let folder = around.path().join("folder");
+    let client = builder(&server.url).build().unwrap();
+    let stops = client.bucket("b").files().download_dir("", &folder).concurrency(1).await.unwrap();
+    assert!(stops.stopped && stops.done().count() == 0 && !folder.exists());
+    let batch = client.bucket("b").files().download_dir("", &folder).on_failure(OnFailure::GoOn).await.unwrap();
+    assert_eq!(batch.done().map(|(path, _)| path).collect::<Vec<_>>(), ["good", "ok/good"]);
+    assert_eq!(batch.failed().count(), 10);
+    assert_eq!(read(around.path()).keys().collect::<Vec<_>>(), ["folder/good", "folder/ok/good"]);
+}
+
+#[tokio::test]
+async fn names_that_some_file_systems_take_for_one_are_told() {
+    let server = listing(&["A.txt", "a.txt", "\u{e9}", "e\u{301}", "Dir/x", "dir/y", "z"]).await;
+    let folder = tempfile::tempdir().unwrap();
+    let client = builder(&server.url).build().unwrap();
+    let download = || client.bucket("b").files().download_dir("", folder.path()).on_failure(OnFailure::GoOn);
+    let batch = download().await.unwrap();
+    assert_eq!(batch.done().map(|(path, _)| path).collect::<Vec<_>>(), ["z"]);
+    assert!(batch.failed().all(|(_, error)| error.kind() == ErrorKind::Conflict));
+    if cfg!(target_os = "linux") {
+        assert_eq!(download().case_sensitive(true).await.unwrap().into_result().unwrap().len(), 7);
+    }
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn a_link_in_the_folder_does_not_lead_out_of_it() {
+    let server = listing(&["link/x", "deep/link/x"]).await;
+    let (folder, outside) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    fs::create_dir(folder.path().join("deep")).unwrap();
+    for link in ["link", "deep/link"] {
+        std::os::unix::fs::symlink(outside.path(), folder.path().join(link)).unwrap();
+    }
+    let client = builder(&server.url).build().unwrap();
+    let batch = client.bucket("b").files().download_dir("", folder.path()).on_failure(OnFailure::GoOn).await.unwrap();
+    assert_eq!(batch.failed().map(|(_, error)| error.kind()).collect::<Vec<_>>(), [ErrorKind::Io; 2]);
+    assert!(read(outside.path()).is_empty());
+}
+
+#[tokio::test]
+async fn sources_of_all_kinds_each_with_its_own_outcome() {
+    let server = server().await;
+    let bucket = bucket(&admin(&server)).await;
+    let disk = tempfile::tempdir().unwrap();
+    let path = disk.path().join("from-disk.bin");
+    fs::write(&path, pattern(100_000, 7)).unwrap();
+    let items: Vec<(&str, Source<'_>)> = vec![
+        ("bytes", pattern(1000, 1).into()),
+        ("path", path.as_path().into()),
+        ("../bad", vec![].into()),
+        ("reader", Source::reader(std::io::Cursor::new(pattern(2000, 2)))),
+        ("missing", disk.path().join("missing").into()),
+    ];
+    let batch = bucket.files().upload_many(items).on_failure(OnFailure::GoOn).await.unwrap();
+    let kinds: Vec<_> = batch
+        .files
+        .iter()
+        .map(|file| match &file.outcome {
+            FileOutcome::Done(done) => (file.path.as_str(), Some(done.size)),
+            FileOutcome::Failed(error) if error.is_invalid_input() => (file.path.as_str(), None),
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    assert_eq!(
+        kinds,
+        [("bytes", Some(1000)), ("path", Some(100_000)), ("../bad", None), ("reader", Some(2000)), ("missing", None)]
+    );
+    let named = bucket.files().upload_many([path]).await.unwrap().into_result().unwrap();
+    assert_eq!(named[0].path, "from-disk.bin");
+}
+
+#[tokio::test]
+async fn one_path_twice_is_stored_twice_in_order() {
+    let server = server().await;
+    let bucket = bucket(&admin(&server)).await;
+    let items = (0..20).map(|n| ("same", format!("{n}").into_bytes()));
+    assert_eq!(bucket.files().upload_many(items).await.unwrap().into_result().unwrap().len(), 20);
+    let content = bucket.file("same").download().await.unwrap().bytes(10).await.unwrap();
+    assert_eq!(content, "19");
+}
+
+/// The server answers 500 to uploads of equal bytes that end together. Here they would: those whose end comes by itself, as
+/// that of a reader does, are not over before the next begins.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_thousand_files_of_which_300_are_equal_twenty_times() {
+    let server = server().await;
+    let client = builder(server.url()).token(server.admin_key()).retry(RetryPolicy::never()).build().unwrap();
+    for round in 0..20 {
+        let bucket = bucket(&client).await;
+        let items = (0..1000).map(|n| {
+            let content = if n % 10 >= 7 { format!("equal {round}") } else { format!("{round} {n}") };
+            let content = std::io::Cursor::new(content.into_bytes());
+            let source = if n % 4 == 0 { content.into_inner().into() } else { Source::reader(content) };
+            (format!("{}/{n}", n % 7), source)
+        });
+        server.clear_requests();
+        let stored = bucket.files().upload_many(items).concurrency(32).await.unwrap().into_result().unwrap();
+        assert_eq!(stored.len(), 1000);
+        assert_eq!(stored.iter().filter(|file| !file.deduplicated).count(), 701);
+        assert!(server.requests().iter().all(|request| request.status == Some(201)));
+    }
+}
+
+#[tokio::test]
+async fn a_failure_stops_the_rest_or_does_not() {
+    let server = server().await;
+    let client = builder(server.url()).token(server.admin_key()).retry(RetryPolicy::never()).build().unwrap();
+    let bucket = bucket(&client).await;
+    let items = || (0..20).map(|n| (format!("{n:02}"), pattern(100, n)));
+    server.inject(Fault::status(507).on("PUT", "filename=05"));
+    let batch = bucket.files().upload_many(items()).concurrency(1).await.unwrap();
+    assert!(batch.stopped);
+    assert_eq!((batch.done().count(), batch.files.len()), (5, 6));
+    assert_eq!(batch.into_result().unwrap_err().kind(), ErrorKind::QuotaExceeded);
+
+    server.inject(Fault::status(507).on("PUT", "filename=05"));
+    let batch = bucket.files().upload_many(items()).on_failure(OnFailure::GoOn).await.unwrap();
+    assert!(!batch.stopped);
+    assert_eq!((batch.done().count(), batch.failed().count()), (19, 1));
+}
+
+#[tokio::test]
+async fn a_signal_ends_it_and_the_outcome_says_what_was_done() {
+    let server = server().await;
+    let bucket = bucket(&admin(&server)).await;
+    let folder = tempfile::tempdir().unwrap();
+    for n in 0..30 {
+        fs::write(folder.path().join(format!("{n:02}")), pattern(10, n)).unwrap();
+    }
+    let held = server.inject(Fault::stall_request_after(1).on("PUT", "upload/stream").skip(10).forever());
+    let signal = held.clone();
+    let upload = bucket.files().upload_dir(folder.path()).concurrency(5);
+    let batch = within(upload.cancel_when(async move { signal.fired_at_least(5).await }).send()).await.unwrap();
+    assert_eq!(held.fired(), 5, "no more than five at once");
+    let count = |wanted| batch.skipped().filter(|(_, why)| *why == wanted).count();
+    assert_eq!((batch.done().count(), count(Skipped::Cancelled), count(Skipped::NotStarted)), (10, 5, 15));
+    assert!(batch.stopped && batch.files.len() == 30);
+    assert_eq!(stored(&bucket).await.len(), 10);
+    assert_eq!(batch.into_result().unwrap_err().kind(), ErrorKind::Interrupted);
+}
+
+#[tokio::test]
+async fn dropping_it_leaves_nothing_half() {
+    let server = server().await;
+    let bucket = bucket(&admin(&server)).await;
+    for n in 0..10 {
+        bucket.file(format!("{n}")).upload(pattern(100_000, n)).await.unwrap();
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let held = server.inject(Fault::stall_response_after(50_000).on("GET", "/content").skip(4).forever());
+    let download = tokio::spawn(bucket.files().download_dir("", folder.path()).concurrency(3).send());
+    within(held.fired_at_least(3)).await;
+    download.abort();
+    assert!(download.await.unwrap_err().is_cancelled());
+    for (name, content) in read(folder.path()) {
+        assert!(name.contains(".part") || content == pattern(100_000, name.parse().unwrap()), "{name}");
+    }
+}
+
+#[tokio::test]
+async fn one_progress_for_all_of_it() {
+    let server = server().await;
+    let bucket = bucket(&admin(&server)).await;
+    let from = tempfile::tempdir().unwrap();
+    let files = tree(from.path());
+    let bytes = files.values().map(Vec::len).sum::<usize>() as u64;
+    // One is tried again, and one fails.
+    server.inject(Fault::reset_request_after(100_000).on("PUT", "a.txt"));
+    server.inject(Fault::status(503).on("PUT", "filename=empty"));
+    server.inject(Fault::status(507).on("PUT", "filename=content"));
+    let (mut seen, mut names) = (Vec::<BatchProgress>::new(), BTreeMap::new());
+    let upload = bucket.files().upload_dir(from.path()).on_failure(OnFailure::GoOn).progress_interval(Duration::ZERO);
+    let upload =
+        upload.progress(|p| seen.push(p)).file_progress(|path, _| *names.entry(path.to_owned()).or_insert(0) += 1);
+    let batch = upload.await.unwrap();
+    assert_eq!(batch.failed().count(), 1);
+    assert_eq!(names.len(), files.len());
+    assert!(seen.iter().all(|p| p.bytes <= p.bytes_total.unwrap() && p.files_total == Some(8)), "{seen:?}");
+    let (first, last) = (seen[0], seen[seen.len() - 1]);
+    assert_eq!((first.files, first.bytes, first.bytes_total), (0, 0, Some(bytes)));
+    assert_eq!((last.files, last.failed, last.bytes, last.bytes_total), (7, 1, bytes - 3, Some(bytes - 3)));
+    assert!(last.finished && seen.iter().filter(|p| p.finished).count() == 1);
+
+    let mut reports = 0;
+    let down = bucket.files().download_dir("", from.path().join("down")).progress_interval(Duration::from_secs(3600));
+    let done = down.progress(|_| reports += 1).await.unwrap().into_result().unwrap();
+    assert_eq!((done.len(), reports), (7, 2), "only the first and the last");
+}
+
+#[tokio::test]
+async fn outcomes_come_one_by_one() {
+    let server = server().await;
+    let bucket = bucket(&admin(&server)).await;
+    let held = server.inject(Fault::stall_headers().on("PUT", "slow"));
+    let items = [("slow", vec![1]), ("a", vec![2]), ("b", vec![3])];
+    let mut outcomes = bucket.files().upload_many(items).stream().unwrap();
+    let mut order = Vec::new();
+    while let Some(file) = within(outcomes.next()).await {
+        order.push(file.path);
+        if order.len() == 2 {
+            held.release();
+        }
+    }
+    assert_eq!(order, ["a", "b", "slow"]);
+}
+
+#[tokio::test]
+async fn a_borrowed_source_and_a_borrowed_callback() {
+    let server = server().await;
+    let client: Client = admin(&server);
+    let bucket = bucket(&client).await;
+    let text = pattern(500, 1);
+    let mut bytes = 0;
+    let items = vec![("a", Source::reader(&text[..])), ("b", Source::reader(&text[..250]))];
+    let upload = bucket.files().upload_many(items).progress(|p| bytes = p.bytes);
+    assert_eq!(upload.await.unwrap().done().count(), 2);
+    assert_eq!(bytes, 750);
+    let paths: Vec<PathBuf> = Vec::new();
+    assert!(bucket.files().upload_many(paths).await.unwrap().files.is_empty());
+}
