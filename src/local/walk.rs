@@ -114,7 +114,7 @@ impl Walk {
             match entry {
                 Ok(entry) => {
                     let is_folder = entry.file_type().is_dir();
-                    if !self.take(entry, &real_root) && is_folder {
+                    if !self.take(&entry, &real_root) && is_folder {
                         entries.skip_current_dir();
                     }
                 }
@@ -125,7 +125,7 @@ impl Walk {
     }
 
     /// Takes an entry in; `false` for a folder that is not to be entered.
-    fn take(&mut self, entry: DirEntry, real_root: &Path) -> bool {
+    fn take(&mut self, entry: &DirEntry, real_root: &Path) -> bool {
         let (kind, link) = (entry.file_type(), entry.path_is_symlink());
         let path = entry.path();
         let (name, exact) = self.name(path);

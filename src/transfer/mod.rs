@@ -16,7 +16,7 @@ pub use download::{Download, DownloadReader, DownloadStream};
 pub(crate) use download::{DownloadPlan, header_value};
 pub use info::ContentInfo;
 pub use progress::{Phase, Progress};
-pub(crate) use progress::{Reporter, reports_progress, starts};
+pub(crate) use progress::{Reporter, Speed, reports_progress, starts};
 pub use source::Source;
 pub use started::{Canceller, ProgressWatch, Transfer};
 pub use to_file::Downloaded;

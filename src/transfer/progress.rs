@@ -151,14 +151,14 @@ impl<'a> Reporter<'a> {
 
 /// The rate over a sliding window.
 #[derive(Default)]
-struct Speed(VecDeque<(Instant, u64)>);
+pub(crate) struct Speed(VecDeque<(Instant, u64)>);
 
 impl Speed {
     const WINDOW: Duration = Duration::from_secs(5);
     /// So that the window holds a few dozen samples, however often it is asked.
     const SPACING: Duration = Duration::from_millis(100);
 
-    fn at(&mut self, now: Instant, sent: u64) -> Option<u64> {
+    pub(crate) fn at(&mut self, now: Instant, sent: u64) -> Option<u64> {
         if self.0.back().is_some_and(|(_, last)| *last > sent) {
             self.0.clear();
         }

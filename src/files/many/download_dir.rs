@@ -89,7 +89,7 @@ impl<'a> DownloadDir<'a> {
                 found.push(file);
             }
         }
-        let jobs = jobs(found, prefix.len(), &self.folder, self.case_sensitive);
+        let jobs = jobs(&found, prefix.len(), &self.folder, self.case_sensitive);
         let totals = Totals::of(&jobs);
         Ok(run(jobs.into_iter(), totals, self.settings, downloading(self.files, self.folder, self.each)))
     }
@@ -99,7 +99,7 @@ impl<'a> DownloadDir<'a> {
     }
 }
 
-fn jobs(found: Vec<FileInfo>, skip: usize, root: &Path, case_sensitive: bool) -> Vec<Job<Download>> {
+fn jobs(found: &[FileInfo], skip: usize, root: &Path, case_sensitive: bool) -> Vec<Job<Download>> {
     let mut names = Names::new(case_sensitive);
     found.iter().for_each(|file| names.add(&file.path[skip..]));
     let place = |name| match names.clash(name) {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::transfer::{Phase, Progress};
+use crate::transfer::{Phase, Progress, Speed};
 
 /// How far many files are, together. A value, made anew for each report.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,6 +22,8 @@ pub struct BatchProgress {
     pub bytes: u64,
     /// Bytes in all, where known; never less than `bytes`. A file that turns out longer or shorter than expected changes it.
     pub bytes_total: Option<u64>,
+    /// Bytes per second over the last five seconds; `None` before there is something to measure.
+    pub rate: Option<u64>,
     /// It is over: the last report.
     pub finished: bool,
 }
@@ -33,6 +35,17 @@ impl BatchProgress {
         match self.bytes_total? {
             0 => Some(if self.finished { 100.0 } else { 0.0 }),
             total => Some(self.bytes as f64 / total as f64 * 100.0),
+        }
+    }
+
+    /// How long the rest takes at the present rate, where total and rate are known.
+    #[must_use]
+    pub fn eta(&self) -> Option<Duration> {
+        let left = self.bytes_total?.saturating_sub(self.bytes);
+        match self.rate {
+            _ if self.finished => Some(Duration::ZERO),
+            Some(rate) if rate > 0 => Duration::try_from_secs_f64(left as f64 / rate as f64).ok(),
+            _ => None,
         }
     }
 }
@@ -48,6 +61,7 @@ struct Sums<'a> {
     on_file: Option<OnFile<'a>>,
     interval: Duration,
     last: Option<Instant>,
+    speed: Speed,
     files: u64,
     failed: u64,
     files_total: Option<u64>,
@@ -66,6 +80,7 @@ impl<'a> Tally<'a> {
             on_file,
             interval,
             last: None,
+            speed: Speed::default(),
             files: 0,
             failed: 0,
             files_total: None,
@@ -144,6 +159,7 @@ impl Sums<'_> {
             files_total: self.files_total,
             bytes: self.bytes,
             bytes_total: known.then_some(self.bytes_total),
+            rate: self.speed.at(now, self.bytes),
             finished,
         });
     }
@@ -172,7 +188,12 @@ impl Track<'_> {
             sums.bytes_total += progress.total.unwrap_or(0);
             self.total = progress.total;
         }
-        let sent = progress.total.map_or(progress.sent, |total| progress.sent.min(total));
+        let sent = match progress.phase {
+            // What is read there has not moved.
+            Phase::Queued | Phase::Spooling | Phase::Hashing => self.sent,
+            _ => progress.sent,
+        };
+        let sent = sent.min(progress.total.unwrap_or(u64::MAX));
         sums.bytes = sums.bytes - self.sent + sent;
         (self.sent, self.done) = (sent, progress.phase == Phase::Done);
         sums.report(false, false);
@@ -201,7 +222,7 @@ mod tests {
         let mut seen = Vec::new();
         let tally = Tally::new(Some(Box::new(|p| seen.push(p))), None, Duration::ZERO);
         tally.expect(Some(3), Some(30));
-        let progress = |sent, total, phase| Progress { sent, total: Some(total), attempt: 1, phase };
+        let progress = |sent, total, phase| Progress { sent, total: Some(total), phase, ..Progress::START };
         let (mut grown, mut failing, mut good) =
             (tally.begin("a", Some(10)), tally.begin("b", Some(10)), tally.begin("c", Some(10)));
         grown.report(progress(25, 25, Phase::Sending));
@@ -228,8 +249,8 @@ mod tests {
         tally.expect(None, None);
         let mut track = tally.begin("a", None);
         tally.all_known(1);
-        track.report(Progress { sent: 5, total: None, attempt: 1, phase: Phase::Sending });
-        track.report(Progress { sent: 7, total: Some(7), attempt: 1, phase: Phase::Done });
+        track.report(Progress { sent: 5, phase: Phase::Sending, ..Progress::START });
+        track.report(Progress { sent: 7, total: Some(7), phase: Phase::Done, ..Progress::START });
         drop(track);
         tally.finish();
         drop(tally);

@@ -127,6 +127,7 @@ pub(crate) enum NotNow {
 }
 
 /// What is known of all jobs before the first.
+#[derive(Clone, Copy)]
 pub(crate) struct Totals {
     /// They are a list: those which never begin can be told, and the bytes of all are known.
     listed: bool,
