@@ -1,6 +1,8 @@
 //! What is sent again, how often and when: counted on the server's side.
 
 mod support;
+#[path = "retries/table.rs"]
+mod table;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};

@@ -39,7 +39,15 @@ pub(crate) fn quick() -> RetryPolicy {
 /// A client of a server on this machine: whatever proxy the environment names is not for it.
 pub(crate) fn builder(url: &str) -> ClientBuilder {
     secrets::watch();
-    Client::builder(url).retry(quick()).http(reqwest::ClientBuilder::no_proxy)
+    Client::builder(url).retry(quick()).http(local)
+}
+
+/// For servers on this machine: no proxy, and none of the system's certificates, which take long to read.
+pub(crate) fn local(http: reqwest::ClientBuilder) -> reqwest::ClientBuilder {
+    let http = http.no_proxy();
+    #[cfg(feature = "rustls")]
+    let http = http.tls_certs_only([]);
+    http
 }
 
 pub(crate) fn client(server: &TestServer, token: impl Into<Token>) -> Client {
