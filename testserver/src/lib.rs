@@ -31,6 +31,7 @@ mod identity;
 mod ids;
 mod jwt;
 mod mime;
+mod running;
 mod seen;
 mod server;
 mod shared;
@@ -41,8 +42,9 @@ pub use clock::Clock;
 pub use defects::Defects;
 pub use fault::{Fault, FaultHandle};
 pub use hub::{Framing, Group, Hub, HubConnection, HubTimes, SeenRecord};
+pub use running::StartError;
 pub use seen::SeenRequest;
-pub use server::{Builder, StartError, TestServer};
+pub use server::{Builder, TestServer};
 
 /// The code in the README runs too.
 #[cfg(doctest)]

@@ -6,27 +6,16 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use tokio::net::TcpListener;
-use tokio::sync::watch;
-use tokio::task::JoinHandle;
-
 use crate::clock::Clock;
 use crate::content::{BlobWriter, Vault};
 use crate::defects::Defects;
 use crate::fault::{Fault, FaultHandle};
-use crate::http::connection::{self, Stage};
+use crate::http::connection::Stage;
 use crate::http::cors::Origins;
 use crate::hub::{Hub, HubTimes};
+use crate::running::{Running, StartError};
 use crate::seen::SeenRequest;
 use crate::shared::{Config, Shared};
-
-/// A server that could not be started.
-#[derive(Debug, thiserror::Error)]
-#[error("cannot listen on {address}")]
-pub struct StartError {
-    address: SocketAddr,
-    source: std::io::Error,
-}
 
 /// How a server is to be; made by [`TestServer::builder`].
 #[derive(Clone, Debug)]
@@ -157,30 +146,6 @@ pub struct TestServer {
 impl std::fmt::Debug for TestServer {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         formatter.debug_struct("TestServer").field("url", &self.url).finish_non_exhaustive()
-    }
-}
-
-/// The part of a server that a restart replaces.
-struct Running {
-    address: SocketAddr,
-    stage: watch::Sender<Stage>,
-    accepting: JoinHandle<()>,
-}
-
-impl Running {
-    async fn on(address: SocketAddr, shared: &Arc<Shared>) -> Result<Self, StartError> {
-        let failed = |source| StartError { address, source };
-        let listener = TcpListener::bind(address).await.map_err(failed)?;
-        let address = listener.local_addr().map_err(failed)?;
-        let (stage, told) = watch::channel(Stage::Running);
-        let accepting = tokio::spawn(connection::accept(listener, Arc::clone(shared), told));
-        Ok(Self { address, stage, accepting })
-    }
-
-    async fn stop(self, stage: Stage) {
-        self.stage.send_replace(stage);
-        // It ends by itself once all connections have.
-        let _ = self.accepting.await;
     }
 }
 

@@ -10,7 +10,6 @@ use crate::clock::Clock;
 use crate::content::Vault;
 use crate::defects::Defects;
 use crate::fault::Script;
-use crate::http::body::BodyRules;
 use crate::http::cors::Origins;
 use crate::hub::{Hub, HubTimes};
 use crate::seen::SeenLog;
@@ -98,10 +97,5 @@ impl Shared {
 
     pub(crate) fn defects(&self) -> Defects {
         self.config.defects
-    }
-
-    pub(crate) fn body_rules(&self) -> BodyRules {
-        let grace = self.defects().slow_body_timeout.then_some(self.config.slow_body_grace);
-        BodyRules { limit: self.config.max_upload_size, grace }
     }
 }

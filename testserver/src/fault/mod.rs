@@ -37,7 +37,7 @@ pub struct Fault {
 /// What a fault does.
 #[derive(Clone, Debug)]
 pub(crate) enum Action {
-    Status { status: u16, headers: Vec<(String, String)>, body: Bytes, early: bool },
+    Status { status: u16, headers: Vec<(String, String)>, body: Bytes, after: Option<u64> },
     Reset,
     ResetRequestAfter(u64),
     StallRequestAfter(u64),
@@ -90,10 +90,11 @@ impl Fault {
         Self { action, method: None, target: String::new(), skip: 0, times: Some(1) }
     }
 
-    /// Answers with this status; no handler runs. The request body is read first, unless [`early`](Self::early).
+    /// Answers with this status; no handler runs. The request body is read first, unless [`early`](Self::early)
+    /// or [`after`](Self::after).
     #[must_use]
     pub fn status(status: u16) -> Self {
-        Self::of(Action::Status { status, headers: Vec::new(), body: Bytes::new(), early: false })
+        Self::of(Action::Status { status, headers: Vec::new(), body: Bytes::new(), after: None })
     }
 
     /// Resets the connection (TCP RST) as soon as the request head is there.
@@ -237,9 +238,15 @@ impl Fault {
 
     /// A [`status`](Self::status) fault that answers before it reads the request body.
     #[must_use]
-    pub fn early(mut self) -> Self {
-        if let Action::Status { early, .. } = &mut self.action {
-            *early = true;
+    pub fn early(self) -> Self {
+        self.after(0)
+    }
+
+    /// A [`status`](Self::status) fault that answers in the middle of the request body, once so many bytes were read.
+    #[must_use]
+    pub fn after(mut self, bytes: u64) -> Self {
+        if let Action::Status { after, .. } = &mut self.action {
+            *after = Some(bytes);
         }
         self
     }

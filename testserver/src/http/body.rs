@@ -79,6 +79,11 @@ impl RequestBody {
         self.declared != Some(0)
     }
 
+    /// How much of it has been read so far.
+    pub(crate) fn bytes_read(&self) -> u64 {
+        self.read
+    }
+
     /// The next piece; `None` at the end.
     pub(crate) async fn chunk(&mut self) -> Result<Option<Bytes>, Refusal> {
         let chunk = self.read_chunk().await;

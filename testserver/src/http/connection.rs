@@ -13,9 +13,9 @@ use tokio::task::JoinSet;
 
 use super::exchange;
 use super::link::{Link, Wire};
+use super::site::Site;
 use super::unsent;
 use crate::hub::session;
-use crate::shared::Shared;
 
 /// What running connections are told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,7 +34,7 @@ const BUFFER: usize = 1 << 20;
 const KEEP_ALIVE: Duration = Duration::from_secs(130);
 
 /// Accepts connections until told to stop; then waits for those that may finish.
-pub(crate) async fn accept(listener: TcpListener, shared: Arc<Shared>, mut stage: watch::Receiver<Stage>) {
+pub(crate) async fn accept<S: Site>(listener: TcpListener, site: Arc<S>, mut stage: watch::Receiver<Stage>) {
     let mut open = JoinSet::new();
     loop {
         tokio::select! {
@@ -47,8 +47,8 @@ pub(crate) async fn accept(listener: TcpListener, shared: Arc<Shared>, mut stage
             accepted = listener.accept() => {
                 // An error here is a connection that died in the queue; the next one may be fine.
                 if let Ok((stream, _)) = accepted {
-                    let id = shared.connections.fetch_add(1, Ordering::SeqCst) + 1;
-                    open.spawn(serve(stream, id, Arc::clone(&shared), stage.clone()));
+                    let id = site.connections().fetch_add(1, Ordering::SeqCst) + 1;
+                    open.spawn(serve(stream, id, Arc::clone(&site), stage.clone()));
                 }
             }
             Some(_) = open.join_next(), if !open.is_empty() => {}
@@ -58,13 +58,13 @@ pub(crate) async fn accept(listener: TcpListener, shared: Arc<Shared>, mut stage
     while open.join_next().await.is_some() {}
 }
 
-async fn serve(stream: TcpStream, id: u64, shared: Arc<Shared>, mut stage: watch::Receiver<Stage>) {
+async fn serve<S: Site>(stream: TcpStream, id: u64, site: Arc<S>, mut stage: watch::Receiver<Stage>) {
     // Small answers must not wait for the peer's acknowledgement.
     let _ = stream.set_nodelay(true);
     let addresses = stream.local_addr().ok().zip(stream.peer_addr().ok());
     let link = Arc::new(Link::new(id));
     let wire = TokioIo::new(Wire::new(stream, Arc::clone(&link)));
-    let service = service_fn(|request| exchange::answer(Arc::clone(&shared), Arc::clone(&link), request));
+    let service = service_fn(|request| exchange::answer(Arc::clone(&site), Arc::clone(&link), request));
     let connection = http1::Builder::new()
         .max_buf_size(BUFFER)
         .title_case_headers(true)

@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 use hyper::body::Incoming;
 use hyper::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, DATE, HOST, HeaderName, HeaderValue, SERVER};
@@ -9,15 +10,17 @@ use hyper::http::request::Parts;
 use hyper::{Method, Request, Response, StatusCode, Version};
 use tokio::sync::oneshot;
 
-use super::body::RequestBody;
+use super::body::{BodyRules, RequestBody};
 use super::link::{Cut, Link};
 use super::query::Query;
 use super::refusal::{Refusal, closing};
 use super::reply::{self, Reply};
 use super::reply_body::ReplyBody;
+use super::site::{Asked, Site};
 use super::target;
 use crate::api;
-use crate::fault::{Action, Firing, Subject};
+use crate::fault::{Action, Firing, Script, Subject};
+use crate::seen::SeenLog;
 use crate::shared::Shared;
 
 /// Kestrel's limits of a request head.
@@ -41,37 +44,84 @@ impl Exchange {
     }
 }
 
-/// Answers one request.
-pub(crate) async fn answer(
-    shared: Arc<Shared>,
+/// Answers one request, with whatever a fault does to it.
+pub(crate) async fn answer<S: Site>(
+    site: Arc<S>,
     link: Arc<Link>,
     request: Request<Incoming>,
 ) -> Result<Response<ReplyBody>, Infallible> {
     let busy = link.begin();
     let (head, incoming) = request.into_parts();
-    let sighting = shared.seen.add(&head, link.id());
+    let sighting = site.seen().add(&head, link.id());
     let target = head.uri.path_and_query().map_or("", |target| target.as_str()).to_owned();
-    let firing = shared.script.strike(Subject::Request, head.method.as_str(), &target);
-    let body =
-        RequestBody::new(incoming, Arc::clone(&link), Arc::clone(&sighting), firing.clone(), shared.body_rules());
-    let mut exchange = Exchange { shared, link: Arc::clone(&link), query: Query::parse(head.uri.query()), head, body };
+    let firing = site.script().strike(Subject::Request, head.method.as_str(), &target);
+    let body = RequestBody::new(incoming, Arc::clone(&link), Arc::clone(&sighting), firing.clone(), site.body_rules());
+    let mut asked = Asked { link: Arc::clone(&link), head, body };
 
     let scripted = match &firing {
-        Some(firing) => struck_before(firing, &mut exchange, &link).await,
+        Some(firing) => struck_before(firing, &mut asked.body, &link).await,
         None => None,
     };
-    let reply = match scripted {
-        Some(reply) => reply,
-        None => exchange.run().await,
+    let (reply, asked) = match scripted {
+        Some(reply) => (reply, asked),
+        None => Arc::clone(&site).answer(asked).await,
     };
-    let mut reply = exchange.finish(reply);
+    let mut reply = site.finish(&asked.head, reply);
     if let Some(firing) = firing {
         reply = struck_after(firing, reply, &link).await;
     }
     sighting.answered(reply.status().as_u16());
     let (signal, handed_over) = oneshot::channel();
-    exchange.body.drain(handed_over);
+    asked.body.drain(handed_over);
     Ok(reply.map(|body| body.signalling(signal, busy)))
+}
+
+impl Site for Shared {
+    fn seen(&self) -> &SeenLog {
+        &self.seen
+    }
+
+    fn script(&self) -> &Script {
+        &self.script
+    }
+
+    fn connections(&self) -> &AtomicU64 {
+        &self.connections
+    }
+
+    fn body_rules(&self) -> BodyRules {
+        let grace = self.defects().slow_body_timeout.then_some(self.config.slow_body_grace);
+        BodyRules { limit: self.config.max_upload_size, grace }
+    }
+
+    async fn answer(self: Arc<Self>, asked: Asked) -> (Reply, Asked) {
+        let Asked { link, head, body } = asked;
+        let mut exchange = Exchange { shared: self, link, query: Query::parse(head.uri.query()), head, body };
+        let reply = exchange.run().await;
+        let Exchange { link, head, body, .. } = exchange;
+        (reply, Asked { link, head, body })
+    }
+
+    /// The headers every answer has, and what HEAD and HTTP/1.0 change.
+    fn finish(&self, head: &Parts, mut reply: Reply) -> Reply {
+        let headers = reply.headers_mut();
+        headers.insert(SERVER, reply::text("Kestrel"));
+        let now = std::time::SystemTime::from(self.now());
+        if let Ok(date) = HeaderValue::try_from(httpdate::fmt_http_date(now)) {
+            headers.insert(DATE, date);
+        }
+        if head.version < Version::HTTP_11 {
+            headers.insert(CONNECTION, reply::text("close"));
+        }
+        if head.method == Method::HEAD {
+            // A length that says nothing but "no body" is only sent where the answer is a file's.
+            if !headers.contains_key(hyper::header::ETAG) {
+                headers.remove(CONTENT_LENGTH);
+            }
+            *reply.body_mut() = ReplyBody::empty();
+        }
+        reply
+    }
 }
 
 impl Exchange {
@@ -112,39 +162,18 @@ impl Exchange {
         }
         target::routed_path(head.uri.path()).map_err(|_| StatusCode::BAD_REQUEST)
     }
-
-    /// The headers every answer has, and what HEAD and HTTP/1.0 change.
-    fn finish(&self, mut reply: Reply) -> Reply {
-        let headers = reply.headers_mut();
-        headers.insert(SERVER, reply::text("Kestrel"));
-        let now = std::time::SystemTime::from(self.shared.now());
-        if let Ok(date) = HeaderValue::try_from(httpdate::fmt_http_date(now)) {
-            headers.insert(DATE, date);
-        }
-        if self.head.version < Version::HTTP_11 {
-            headers.insert(CONNECTION, reply::text("close"));
-        }
-        if self.head.method == Method::HEAD {
-            // A length that says nothing but "no body" is only sent where the answer is a file's.
-            if !headers.contains_key(hyper::header::ETAG) {
-                headers.remove(CONTENT_LENGTH);
-            }
-            *reply.body_mut() = ReplyBody::empty();
-        }
-        reply
-    }
 }
 
 /// What a fault does before the handler runs: an answer of its own, or the end of the connection.
-async fn struck_before(firing: &Firing, exchange: &mut Exchange, link: &Link) -> Option<Reply> {
+async fn struck_before(firing: &Firing, request: &mut RequestBody, link: &Link) -> Option<Reply> {
     match firing.action() {
         Action::Reset => {
             firing.fire();
             link.cut_and_vanish(Cut::Reset).await
         }
-        Action::Status { status, headers, body, early } => {
-            if !early {
-                while let Ok(Some(_)) = exchange.body.chunk().await {}
+        Action::Status { status, headers, body, after } => {
+            while after.is_none_or(|after| request.bytes_read() < after) && matches!(request.chunk().await, Ok(Some(_)))
+            {
             }
             firing.fire();
             let mut reply = Response::new(ReplyBody::whole(body.clone()));

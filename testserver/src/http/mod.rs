@@ -13,5 +13,6 @@ pub(crate) mod query;
 pub(crate) mod refusal;
 pub(crate) mod reply;
 pub(crate) mod reply_body;
+pub(crate) mod site;
 pub(crate) mod target;
 pub(crate) mod unsent;
