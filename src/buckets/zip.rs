@@ -9,7 +9,7 @@ use super::Bucket;
 use crate::error::{Error, Result};
 use crate::http::{CallOptions, Request, awaitable};
 use crate::transfer::{
-    ContentInfo, Download, DownloadPlan, Downloaded, Reporter, check_target, reports_progress, save,
+    ContentInfo, Download, DownloadPlan, Downloaded, Reporter, Saving, check_target, reports_progress, save,
 };
 
 impl Bucket {
@@ -43,18 +43,21 @@ impl<'a> DownloadZip<'a> {
     /// Those of the call, and `Io` or `InvalidInput` for the target.
     pub async fn to_file(self, target: impl AsRef<Path>) -> Result<Downloaded> {
         check_target(target.as_ref(), true)?;
-        save(self.run().await?, target.as_ref(), true).await
+        save(self.plan()?, target.as_ref(), &Saving::default()).await.map_err(explain)
     }
 
-    async fn run(self) -> Result<Download<'a>> {
-        let plan = DownloadPlan {
+    fn plan(self) -> Result<DownloadPlan<'a>> {
+        Ok(DownloadPlan {
             transport: self.bucket.client.transport.clone(),
             request: request(Method::GET, &self.bucket, self.options)?,
             range: None,
             verify: false,
             reporter: self.reporter,
-        };
-        match plan.start().await.map_err(explain)? {
+        })
+    }
+
+    async fn run(self) -> Result<Download<'a>> {
+        match self.plan()?.start().await.map_err(explain)? {
             Some(download) => Ok(download),
             None => Err(Error::new(crate::ErrorKind::Decode, "the server said 'not modified' without being asked")),
         }

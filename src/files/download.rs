@@ -30,6 +30,7 @@ impl File {
             if_match: None,
             reporter: Reporter::default(),
             verify: true,
+            parallel: 1,
             options: CallOptions::default(),
             outcome: PhantomData,
         }
@@ -45,6 +46,7 @@ pub struct DownloadFile<'a, O = Download<'a>> {
     if_match: Option<String>,
     pub(super) reporter: Reporter<'a>,
     verify: bool,
+    parallel: usize,
     pub(super) options: CallOptions,
     outcome: PhantomData<fn() -> O>,
 }
@@ -84,6 +86,7 @@ impl<'a> DownloadFile<'a> {
             if_match: self.if_match,
             reporter: self.reporter,
             verify: self.verify,
+            parallel: self.parallel,
             options: self.options,
             outcome: PhantomData,
         }
@@ -124,7 +127,21 @@ impl<'a, O: Outcome<'a>> DownloadFile<'a, O> {
         self.into_future()
     }
 
+    /// Fetches so many ranges of it at once, over as many connections: for links where one connection does not fill the
+    /// line. They come out in order; those ahead of what is read wait in memory, 2 MiB each. Every range is of the same
+    /// ETag, else it is `ContentChanged`; a server without ranges sends it as one stream, and so does a call that asks for a
+    /// range itself. Each counts as one of the client's [transfers](crate::ClientBuilder::max_transfers). Default 1.
+    pub fn parallel(mut self, ranges: usize) -> Self {
+        self.parallel = ranges;
+        self
+    }
+
     async fn run(self) -> Result<O> {
+        let parallel = self.parallel;
+        O::of(self.plan()?.start_parallel(parallel).await?)
+    }
+
+    pub(super) fn plan(self) -> Result<DownloadPlan<'a>> {
         let mut request = Request::get(self.file.route("/content")?).options(self.options);
         if let Some(etag) = &self.if_none_match {
             // Never with If-Modified-Since: this server lets that override a tag that does not match (surprise 27).
@@ -133,14 +150,13 @@ impl<'a, O: Outcome<'a>> DownloadFile<'a, O> {
         if let Some(etag) = &self.if_match {
             request = request.set_header(header::IF_MATCH, header_value("etag", etag)?);
         }
-        let plan = DownloadPlan {
+        Ok(DownloadPlan {
             transport: self.file.client().transport.clone(),
             request,
             range: self.range?,
             verify: self.verify,
             reporter: self.reporter,
-        };
-        O::of(plan.start().await?)
+        })
     }
 }
 

@@ -7,14 +7,25 @@ use super::File;
 use super::download::DownloadFile;
 use crate::error::Result;
 use crate::http::{CallOptions, awaitable};
-use crate::transfer::{Downloaded, check_target, reports_progress, save, starts};
+use crate::transfer::{Downloaded, Saving, check_target, reports_progress, save, starts};
 
 impl File {
-    /// Downloads the content into a file: written beside the target under a name of its own (`….carbonfiles.part`),
-    /// continued after a cut, checked against the server's SHA-256, synced, and renamed. Until then an existing target stays
-    /// as it is. A target that can't be written is refused before anything is sent.
+    /// Downloads the content into a file: written beside the target, checked against the server's SHA-256, synced, and
+    /// renamed. Until then an existing target stays as it is: it is what it was, or the whole content, never in between. A
+    /// target that can't be written is refused before anything is sent.
     ///
-    /// Dropping the call removes the `.part` file, unless it is just being renamed.
+    /// After a cut it goes on where it was. So does a later call to the same target, also of another process, after this one
+    /// failed, was cancelled or was killed: the bytes so far are in `<target>.<digits>.carbonfiles.part`, and a record beside
+    /// it (`….json`) says which content they belong to; they are hashed again ([`Phase::Hashing`](crate::Phase::Hashing)) and the rest is
+    /// asked for, if the server still has that content, else it starts over. Parts below 1 MiB are not kept. What is not
+    /// wanted any more is removed by [`discard_partial`](crate::files::discard_partial); with
+    /// [`resume(false)`](DownloadFileTo::resume) nothing is left.
+    ///
+    /// Of two downloads to one target at once, the second writes into a part of its own, and the last to be whole stays.
+    ///
+    /// # Errors
+    /// `ContentChanged` where the content is replaced while it is being read, unless
+    /// [`restart_if_changed`](DownloadFileTo::restart_if_changed); `IntegrityMismatch`; `Io` for the target.
     ///
     /// ```no_run
     /// # async fn f(file: carbonfiles::File) -> carbonfiles::Result<()> {
@@ -26,7 +37,7 @@ impl File {
         DownloadFileTo {
             download: self.download(),
             target: target.as_ref().to_owned(),
-            overwrite: true,
+            saving: Saving::default(),
             options: CallOptions::default(),
         }
     }
@@ -37,14 +48,14 @@ impl File {
 pub struct DownloadFileTo<'a> {
     download: DownloadFile<'a>,
     target: PathBuf,
-    overwrite: bool,
+    saving: Saving,
     options: CallOptions,
 }
 
 impl<'a> DownloadFileTo<'a> {
     /// Whether an existing target is replaced. It is, by default; else it is a `Conflict`.
     pub fn overwrite(mut self, overwrite: bool) -> Self {
-        self.overwrite = overwrite;
+        self.saving.overwrite = overwrite;
         self
     }
 
@@ -54,12 +65,40 @@ impl<'a> DownloadFileTo<'a> {
         self
     }
 
+    /// Whether it goes on with what an earlier call has left, and leaves what a later one can go on with. It does, by
+    /// default.
+    pub fn resume(mut self, resume: bool) -> Self {
+        self.saving.resume = resume;
+        self
+    }
+
+    /// Starts over when the content is replaced while it is being read, instead of failing with `ContentChanged`: up to
+    /// five times.
+    pub fn restart_if_changed(mut self, restart: bool) -> Self {
+        self.saving.restart_if_changed = restart;
+        self
+    }
+
+    /// Gives the target the time of the content's last change (`Last-Modified`, to the second) instead of now.
+    pub fn keep_modified(mut self, keep: bool) -> Self {
+        self.saving.keep_modified = keep;
+        self
+    }
+
+    /// Fetches so many ranges at once, over as many connections, each written to its place as it comes, and hashed in
+    /// order behind them: for links where one connection does not fill the line. Every range is of the same ETag; a server
+    /// without ranges sends it as one stream. Each counts as one of the client's
+    /// [transfers](crate::ClientBuilder::max_transfers). Default 1.
+    pub fn parallel(mut self, ranges: usize) -> Self {
+        self.saving.parallel = ranges;
+        self
+    }
+
     async fn run(mut self) -> Result<Downloaded> {
         self.download.file.checked_path()?;
-        check_target(&self.target, self.overwrite)?;
+        check_target(&self.target, self.saving.overwrite)?;
         self.download.options = self.options;
-        let download = self.download.await?;
-        save(download, &self.target, self.overwrite).await
+        save(self.download.plan()?, &self.target, &self.saving).await
     }
 }
 

@@ -38,6 +38,8 @@ pub use upload::Upload;
 pub use upload_writer::UploadWriter;
 pub use verify::VerifyFile;
 
+pub use crate::transfer::discard_partial;
+
 use crate::buckets::Bucket;
 use crate::client::Client;
 use crate::error::Result;

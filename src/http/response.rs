@@ -23,6 +23,7 @@ pub(crate) struct Response {
 }
 
 /// Which request an answer belongs to; put into words only where there is an error to tell.
+#[derive(Clone)]
 pub(crate) struct Exchange {
     pub(crate) method: Method,
     pub(crate) url: Url,
@@ -69,6 +70,12 @@ impl Response {
             self.exchange.span.broke(&error);
             error
         })
+    }
+
+    /// The same answer without its body.
+    pub(crate) fn head(&self) -> Self {
+        let (body, exchange) = (ResponseBody::Whole(Bytes::new()), self.exchange.clone());
+        Self { status: self.status, headers: self.headers.clone(), body, exchange, limits: self.limits }
     }
 
     /// An error about this answer.

@@ -10,12 +10,13 @@ use futures::stream::{BoxStream, StreamExt};
 use futures::{Stream, poll};
 use http::{HeaderValue, StatusCode, header};
 use tokio::io::{AsyncBufRead, AsyncRead, ReadBuf};
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tokio_util::io::StreamReader;
 
 use super::DOWNLOAD_BUFFERS;
 use super::hashing::Hasher;
 use super::info::{ContentInfo, ContentRange};
+use super::parallel::Ranges;
 use super::progress::{Phase, Reporter};
 use crate::error::{Error, ErrorKind, Result, TimeoutPhase};
 use crate::http::{Receive, Request, Response, RetryPolicy, Room, Transport, Way, resuming};
@@ -35,42 +36,132 @@ pub(crate) struct DownloadPlan<'a> {
 impl<'a> DownloadPlan<'a> {
     /// Asks for the content. `None` for a 304.
     pub(crate) async fn start(mut self) -> Result<Option<Download<'a>>> {
-        let mut request = self.request.clone().receive(Receive::Head).also_expect(&[StatusCode::NOT_MODIFIED]);
-        if let Some(range) = &self.range {
-            request = request.set_header(header::RANGE, header_value("range", range)?);
-        }
-        let policy = request.options.retry.clone().unwrap_or_else(|| self.transport.config().retry.clone());
-        let room = self.room(&request).await?;
-        let response = self.transport.send(request).await?;
+        let range = self.range.clone();
+        let (response, room) = self.ask(range.as_deref(), None).await?;
         if response.status == StatusCode::NOT_MODIFIED {
             return Ok(None);
         }
-        let info = ContentInfo::of(response.status, &response.headers);
-        if let Some(problem) = misfit(self.range.as_deref(), &response) {
+        if let Some(problem) = misfit(range.as_deref(), &response) {
             return Err(problem);
         }
+        Ok(Some(Download::of(self.receive(response, room))))
+    }
+
+    /// Asks for the rest of a content, and for all of it where the server has another one by now, or no ranges.
+    pub(super) async fn begin(&mut self, from: Option<Resumed>) -> Result<Body<'a>> {
+        if let Some(from) = from {
+            let range = format!("bytes={}-", from.at);
+            match self.ask(Some(&range), Some(&from.etag)).await {
+                Ok((response, room)) => {
+                    let part = ContentInfo::of(response.status, &response.headers);
+                    let rest = response.status == StatusCode::PARTIAL_CONTENT
+                        && part.etag.as_ref() == Some(&from.etag)
+                        && (part.start, part.total) == (from.at, Some(from.length))
+                        && part.length == Some(from.length - from.at);
+                    if rest {
+                        return Ok(self.lend().receive_rest(response, room, from));
+                    }
+                    if response.status == StatusCode::OK {
+                        return Ok(self.lend().receive(response, room));
+                    }
+                }
+                Err(error) if error.kind() == ErrorKind::RangeNotSatisfiable => {}
+                Err(error) => return Err(error),
+            }
+        }
+        let (response, room) = self.ask(None, None).await?;
+        match misfit(None, &response) {
+            Some(problem) => Err(problem),
+            None => Ok(self.lend().receive(response, room)),
+        }
+    }
+
+    /// For a body, which gives the reporter back at its end.
+    fn lend(&mut self) -> Self {
+        let (transport, request, range) = (self.transport.clone(), self.request.clone(), self.range.clone());
+        Self { transport, request, range, verify: self.verify, reporter: std::mem::take(&mut self.reporter) }
+    }
+
+    async fn ask(&mut self, range: Option<&str>, if_range: Option<&str>) -> Result<(Response, Room)> {
+        let mut request = self.request.clone().receive(Receive::Head).also_expect(&[StatusCode::NOT_MODIFIED]);
+        if let Some(range) = range {
+            request = request.set_header(header::RANGE, header_value("range", range)?);
+        }
+        if let Some(etag) = if_range {
+            request = request.set_header(header::IF_RANGE, header_value("etag", etag)?);
+        }
+        let room = self.room(&request).await?;
+        Ok((self.transport.send(request).await?, room))
+    }
+
+    fn receive(self, response: Response, room: Room) -> Body<'a> {
+        let info = ContentInfo::of(response.status, &response.headers);
         let whole = info.start == 0 && info.length == info.total;
         let hasher = (self.verify && whole && info.sha256().is_some()).then(Hasher::new);
-        self.reporter.total = info.length;
-        self.reporter.report(0, Phase::Sending);
-        let deadline = response.limits.deadline;
-        let body = Body {
-            position: info.start,
-            end: info.length.map(|length| info.start.saturating_add(length)),
-            start: info.start,
-            plan: self,
-            response,
-            hasher,
-            policy,
-            failures: 0,
-            mark: info.start,
-            deadline,
-            info: info.clone(),
-            ended: false,
-            _room: room,
-        };
-        Ok(Some(Download { info, body }))
+        let start = info.start;
+        self.body(response, info, start, hasher, Some(room))
     }
+
+    fn receive_rest(self, response: Response, room: Room, from: Resumed) -> Body<'a> {
+        let mut info = ContentInfo::of(response.status, &response.headers);
+        (info.start, info.length) = (0, info.total);
+        let hasher = from.hasher.filter(|_| info.sha256().is_some());
+        self.body(response, info, from.at, hasher, Some(room))
+    }
+
+    /// By several ranges at once.
+    pub(super) fn ranged(self, ranges: Ranges, at_once: usize) -> Download<'a> {
+        let (head, info) = (ranges.head(), ranges.info.clone());
+        let hasher = (self.verify && info.sha256().is_some()).then(Hasher::new);
+        let mut body = self.body(head, info, 0, hasher, None);
+        body.window = Some(ranges.into_stream(at_once));
+        Download::of(body)
+    }
+
+    fn body(
+        mut self,
+        response: Response,
+        info: ContentInfo,
+        position: u64,
+        hasher: Option<Hasher>,
+        room: Option<Room>,
+    ) -> Body<'a> {
+        self.reporter.total = info.length;
+        self.reporter.report(position - info.start, Phase::Sending);
+        let retry = &self.request.options.retry;
+        Body {
+            start: info.start,
+            position,
+            end: info.length.map(|length| info.start.saturating_add(length)),
+            policy: retry.clone().unwrap_or_else(|| self.transport.config().retry.clone()),
+            plan: self,
+            deadline: response.limits.deadline,
+            response,
+            window: None,
+            hasher,
+            failures: 0,
+            mark: position,
+            info,
+            ended: false,
+            done_later: false,
+            _room: room,
+        }
+    }
+
+    /// What an earlier download has to be of, so that this one can go on with it: the URL, without its parameters.
+    pub(super) fn source(&self) -> Result<String> {
+        self.transport.url(&self.request.path).map(Into::into)
+    }
+}
+
+/// The beginning of a content, which is here already.
+pub(super) struct Resumed {
+    pub(super) etag: String,
+    pub(super) length: u64,
+    /// So many bytes are here, and some are to come.
+    pub(super) at: u64,
+    /// Has seen these bytes.
+    pub(super) hasher: Option<Hasher>,
 }
 
 impl DownloadPlan<'_> {
@@ -203,6 +294,10 @@ impl<'a> Download<'a> {
         response
     }
 
+    fn of(body: Body<'a>) -> Self {
+        Self { info: body.info.clone(), body }
+    }
+
     pub(crate) fn into_body(self) -> Body<'a> {
         self.body
     }
@@ -276,6 +371,8 @@ pub(crate) struct Body<'a> {
     plan: DownloadPlan<'a>,
     info: ContentInfo,
     response: Response,
+    /// Where it comes by several ranges at once, in order.
+    window: Option<BoxStream<'static, Result<Bytes>>>,
     start: u64,
     /// The next byte, counted from the start of the whole content.
     position: u64,
@@ -290,13 +387,29 @@ pub(crate) struct Body<'a> {
     /// When the whole call has to be over.
     deadline: Option<Instant>,
     ended: bool,
+    done_later: bool,
     /// Counts among the client's transfers.
-    _room: Room,
+    _room: Option<Room>,
 }
 
-impl Body<'_> {
+impl<'a> Body<'a> {
     pub(crate) async fn next(&mut self) -> Result<Option<Bytes>> {
         while !self.ended {
+            if let Some(window) = &mut self.window {
+                let next = match self.deadline {
+                    None => window.next().await,
+                    Some(deadline) => timeout_at(deadline, window.next()).await.unwrap_or_else(|_| {
+                        let kind = ErrorKind::Timeout(TimeoutPhase::Total);
+                        Some(Err(Error::new(kind, "the call took longer than its limit")))
+                    }),
+                };
+                match next {
+                    Some(Ok(chunk)) => return self.took(chunk).await.map(Some),
+                    Some(Err(error)) => self.give_up(error)?,
+                    None => return self.finish().await.map(|()| None),
+                }
+                continue;
+            }
             match self.response.chunk().await {
                 Ok(Some(chunk)) => return self.took(chunk).await.map(Some),
                 Ok(None) if self.end.is_none_or(|end| end == self.position) => {
@@ -310,6 +423,11 @@ impl Body<'_> {
             }
         }
         Ok(None)
+    }
+
+    /// Gives back what it reports to, for another try.
+    pub(super) fn into_reporter(self) -> Reporter<'a> {
+        self.plan.reporter
     }
 
     /// The SHA-256 that was checked, once the end has been reached.
@@ -347,9 +465,34 @@ impl Body<'_> {
                 return Err(self.broken(ErrorKind::IntegrityMismatch, &message));
             }
         }
+        if !self.done_later {
+            self.done();
+        }
+        Ok(())
+    }
+
+    /// Reports that all is done.
+    pub(super) fn done(&mut self) {
         let received = self.received();
         self.plan.reporter.done(received);
-        Ok(())
+    }
+
+    /// The end of the bytes is not the end of what is done with them: who asked says when that is.
+    pub(super) fn done_later(&mut self) {
+        self.done_later = true;
+    }
+
+    pub(super) fn info(&self) -> &ContentInfo {
+        &self.info
+    }
+
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        self.deadline
+    }
+
+    /// The head of the answer alone.
+    pub(super) fn head(&self) -> Response {
+        self.response.head()
     }
 
     /// Asks for the rest after a cut, or gives the error back where that can't be.

@@ -1,11 +1,16 @@
 //! SHA-256 beside the transfer.
 
 use std::fmt::Write;
+use std::fs::File;
+use std::io;
+use std::sync::Arc;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use sha2::{Digest as _, Sha256};
 use tokio::task::{JoinHandle, spawn_blocking};
 
+use super::CHUNK;
+use super::reading::read_at;
 use crate::error::{Error, ErrorKind, Result};
 
 /// Hashes what passes: here while it is little, in short jobs on the runtime's blocking threads when it is much.
@@ -69,7 +74,28 @@ impl Hasher {
     }
 }
 
-fn hex(bytes: &[u8]) -> String {
+/// Hashes some more of a file, from one place towards another; gives where it came to.
+pub(super) async fn hash_file(hasher: &mut Hasher, file: &Arc<File>, from: u64, to: u64) -> Result<u64> {
+    let (file, want) = (file.clone(), (to - from).min(CHUNK as u64) as usize);
+    let read = spawn_blocking(move || {
+        let mut chunk = BytesMut::zeroed(want);
+        let read = read_at(&file, &mut chunk, from)?;
+        chunk.truncate(read);
+        Ok(chunk.freeze())
+    });
+    let read: io::Result<Bytes> =
+        read.await.map_err(|e| Error::new(ErrorKind::Io, "the runtime stopped reading a file").caused_by(e))?;
+    match read {
+        Ok(chunk) if chunk.is_empty() => Err(Error::new(ErrorKind::IntegrityMismatch, "the part became shorter")),
+        Ok(chunk) => {
+            hasher.update(&chunk).await;
+            Ok(from + chunk.len() as u64)
+        }
+        Err(cause) => Err(Error::io("the part could not be read", cause)),
+    }
+}
+
+pub(super) fn hex(bytes: &[u8]) -> String {
     bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut out, byte| {
         let _ = write!(out, "{byte:02x}");
         out

@@ -1,15 +1,20 @@
 //! A download into a file: written beside the target, synced, and renamed onto it when it is whole.
 
-use std::ffi::{OsStr, OsString};
-use std::fs::{File, OpenOptions};
-use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use tokio::task::{JoinHandle, spawn_blocking};
+use tokio::time::sleep;
 
-use super::download::Download;
+use super::download::{DownloadPlan, Resumed};
+use super::hashing::{Hasher, hash_file};
+use super::info::ContentInfo;
+use super::parallel::{Ranges, save_ranges};
+use super::part::{Lock, Part, Record, Saving, Taken, WORTH_KEEPING, check_target};
+use super::progress::Phase;
 use crate::error::{Error, ErrorKind, Result};
 
 /// A file that was downloaded.
@@ -20,173 +25,277 @@ pub struct Downloaded {
     pub path: PathBuf,
     /// How many bytes it has.
     pub size: u64,
+    /// How many of them an earlier download had left, so that they did not have to come again.
+    pub resumed: u64,
     /// The SHA-256 that it was checked against; `None` where the server gave none or checking was switched off.
     pub verified_sha256: Option<String>,
     /// The entity tag, with its quotes.
     pub etag: Option<String>,
 }
 
-/// Refuses a target that can't be written, before anything is asked for.
-pub(crate) fn check_target(target: &Path, overwrite: bool) -> Result<()> {
-    let unusable = |why: &str| Err(Error::invalid_input("target", format!("{} {why}", target.display())));
-    if target.file_name().is_none() {
-        return unusable("is not the name of a file");
+/// How often a download begins again because the content was replaced under it, where that is asked for.
+const RESTARTS: u32 = 5;
+
+/// Downloads to `target`, which is what it was, or complete: never in between.
+pub(crate) async fn save(plan: DownloadPlan<'_>, target: &Path, how: &Saving) -> Result<Downloaded> {
+    check_target(target, how.overwrite)?;
+    let source = plan.source()?;
+    let mut part = PartFile::find(target, how).await;
+    let mut from = part.resumable(&source).await?;
+    let (mut plan, mut restarts) = (plan, 0);
+    loop {
+        let resumed = from.is_some();
+        let error = match attempt(&mut plan, from.take(), &source, &mut part, target, how).await {
+            Ok(done) => return Ok(done),
+            Err(error) => error,
+        };
+        restarts += 1;
+        let again = match error.kind() {
+            ErrorKind::ContentChanged => how.restart_if_changed && restarts <= RESTARTS,
+            // Perhaps the bytes of the earlier download were the wrong ones.
+            ErrorKind::IntegrityMismatch => resumed,
+            _ => false,
+        };
+        if !again {
+            let wrong = matches!(error.kind(), ErrorKind::ContentChanged | ErrorKind::IntegrityMismatch);
+            // So that nothing changes any more when the error has arrived.
+            part.settle(wrong).await;
+            return Err(error);
+        }
+        plan.reporter.attempt += 1;
+        plan.reporter.report(0, Phase::Retrying { after: Duration::ZERO });
     }
-    if target.is_dir() {
-        return unusable("is a directory");
-    }
-    if !folder_of(target).is_dir() {
-        return unusable("is in a folder that does not exist");
-    }
-    if !overwrite && target.exists() { Err(exists(target)) } else { Ok(()) }
 }
 
-/// Writes a download to `target`. The target is what it was, or complete: never in between.
-pub(crate) async fn save(download: Download<'_>, target: &Path, overwrite: bool) -> Result<Downloaded> {
-    let mut part = PartFile::create(target.to_owned(), overwrite).await?;
-    let etag = download.info().etag.clone();
-    let mut body = download.into_body();
-    let written = async {
-        while let Some(chunk) = body.next().await? {
-            part.work(move |open| open.file.write_all(&chunk).map_err(|e| open.failed(e))).await?;
+async fn attempt(
+    plan: &mut DownloadPlan<'_>,
+    from: Option<Found>,
+    source: &str,
+    part: &mut PartFile,
+    target: &Path,
+    how: &Saving,
+) -> Result<Downloaded> {
+    let ranges = match how.parallel {
+        0 | 1 => None,
+        _ => {
+            let from = from.as_ref().map(|found| (found.etag.as_str(), found.at));
+            Ranges::begin(plan.transport.clone(), plan.request.clone(), from, Ranges::TO_FILE).await?
         }
-        part.work(Opened::commit).await?;
-        part.settled().await
+    };
+    if let Some(ranges) = ranges {
+        let info = ranges.info.clone();
+        part.begin(how.record(source, &info), ranges.at > 0).await?;
+        let resumed = ranges.at;
+        let verified_sha256 = save_ranges(plan, ranges, part, how.parallel).await?;
+        let size = info.length.unwrap_or(0);
+        part.commit(how.modified(&info)).await?;
+        plan.reporter.done(size);
+        return Ok(Downloaded { path: target.into(), size, resumed, verified_sha256, etag: info.etag });
+    }
+    let from = match from {
+        None => None,
+        Some(found) => {
+            let hasher = match plan.verify {
+                false => None,
+                true => {
+                    let mut hasher = Hasher::new();
+                    plan.reporter.total = Some(found.length);
+                    let mut hashed = 0;
+                    while hashed < found.at {
+                        plan.reporter.report(hashed, Phase::Hashing);
+                        hashed = hash_file(&mut hasher, &found.file, hashed, found.at).await?;
+                    }
+                    plan.reporter.report(hashed, Phase::Hashing);
+                    Some(hasher)
+                }
+            };
+            Some(Resumed { etag: found.etag, length: found.length, at: found.at, hasher })
+        }
+    };
+    let mut body = plan.begin(from).await?;
+    body.done_later();
+    let (info, resumed) = (body.info().clone(), body.received());
+    let written = async {
+        part.begin(how.record(source, &info), resumed > 0).await?;
+        while let Some(chunk) = body.next().await? {
+            part.step(move |part| part.append(&chunk)).await?;
+        }
+        part.commit(how.modified(&info)).await?;
+        body.done();
+        let verified_sha256 = body.verified_sha256().map(str::to_owned);
+        Ok(Downloaded { path: target.into(), size: body.received(), resumed, verified_sha256, etag: info.etag.clone() })
     }
     .await;
-    match written {
-        Ok(()) => {
-            let verified_sha256 = body.verified_sha256().map(str::to_owned);
-            Ok(Downloaded { path: target.to_owned(), size: body.received(), verified_sha256, etag })
-        }
-        Err(error) => {
-            // So that nothing is left when the error arrives.
-            let _ = part.settled().await;
-            Err(error)
-        }
+    plan.reporter = body.into_reporter();
+    written
+}
+
+impl Saving {
+    /// What to note of a content, so that its part can be found and gone on with; `None` where it can't be.
+    fn record(&self, source: &str, info: &ContentInfo) -> Option<Record> {
+        let (etag, length) = (info.strong_etag()?, info.length?);
+        (self.resume && length >= WORTH_KEEPING).then(|| Record::new(source, etag, length, self.parallel > 1))
+    }
+
+    fn modified(&self, info: &ContentInfo) -> Option<DateTime<Utc>> {
+        info.last_modified.filter(|_| self.keep_modified)
     }
 }
 
-/// A file beside the target. Each step is a short job on the runtime's blocking threads, one after another; the next
-/// chunk arrives while the last is written. Dropping it before the end removes the file, and stops a commit that has not
-/// renamed it yet.
-struct PartFile {
-    step: Option<JoinHandle<Result<Opened>>>,
+/// What an earlier download of the same content left.
+struct Found {
+    etag: String,
+    length: u64,
+    at: u64,
+    file: Arc<std::fs::File>,
+}
+
+/// A part file. Each step is a short job on the runtime's blocking threads, one after another; the next chunk arrives
+/// while the last is written. Dropping it stops a commit that has not renamed it yet.
+pub(super) struct PartFile {
+    target: PathBuf,
+    overwrite: bool,
+    /// Others may find it again.
+    lasting: bool,
+    step: Step,
     dropped: Arc<AtomicBool>,
 }
 
+enum Step {
+    None,
+    Part(Box<Part>),
+    Job(JoinHandle<Result<Box<Part>>>),
+}
+
 impl PartFile {
-    async fn create(target: PathBuf, overwrite: bool) -> Result<Self> {
+    /// How long a lock is waited for: the last write of a download that was just cancelled may still hold it.
+    const TRIES: u32 = 30;
+    const BETWEEN: Duration = Duration::from_millis(10);
+
+    /// Finds what an earlier download to the same target left, if anything is to be left.
+    async fn find(target: &Path, how: &Saving) -> Self {
         let dropped = Arc::new(AtomicBool::new(false));
-        let watched = dropped.clone();
-        let mut part = Self { step: Some(spawn_blocking(move || Opened::new(target, overwrite, watched))), dropped };
-        part.work(|_| Ok(())).await?;
-        Ok(part)
+        let target = target.to_owned();
+        let mut part = Self { target, overwrite: how.overwrite, lasting: how.resume, step: Step::None, dropped };
+        for _ in 0..Self::TRIES {
+            if !part.lasting {
+                break;
+            }
+            let (target, overwrite, dropped) = (part.target.clone(), part.overwrite, part.dropped.clone());
+            let found = spawn_blocking(move || match Lock::find(&target)? {
+                Taken::Ours(lock) => Part::reopen(lock, &target, overwrite, dropped).map(|part| Ok(Box::new(part))),
+                taken => Some(Err(taken)),
+            });
+            match found.await.ok().flatten() {
+                None => return part,
+                Some(Ok(found)) => {
+                    part.step = Step::Part(found);
+                    return part;
+                }
+                Some(Err(Taken::Busy)) => sleep(Self::BETWEEN).await,
+                Some(Err(_)) => part.lasting = false,
+            }
+        }
+        // Another download is at it: this one writes into a part of its own.
+        part.lasting = false;
+        part
+    }
+
+    async fn resumable(&mut self, source: &str) -> Result<Option<Found>> {
+        let Step::Part(part) = &self.step else { return Ok(None) };
+        let Some(record) = part.record().filter(|record| record.source == source) else { return Ok(None) };
+        // At least one byte is asked for, so that the server says whether it still has this content.
+        let at = part.written.min(record.length.saturating_sub(1));
+        let found = Found { etag: record.etag.clone(), length: record.length, at, file: part.file.clone() };
+        Ok((at > 0).then_some(found))
+    }
+
+    /// Makes the part ready for what comes: `goes_on` where it left off, else from the beginning.
+    async fn begin(&mut self, record: Option<Record>, goes_on: bool) -> Result<()> {
+        let sparse = record.as_ref().is_some_and(|record| record.sparse);
+        match self.part().await? {
+            Some(mut part) => {
+                self.run(move || {
+                    if goes_on {
+                        part.go_on(sparse)?
+                    } else {
+                        part.restart(record)?
+                    }
+                    Ok(part)
+                });
+            }
+            None => {
+                let (target, overwrite, dropped) = (self.target.clone(), self.overwrite, self.dropped.clone());
+                let record = record.filter(|_| self.lasting);
+                self.run(move || Part::create(&target, overwrite, record, dropped).map(Box::new));
+            }
+        }
+        self.part_mut().await.map(drop)
     }
 
     /// Waits for the step before, and starts this one.
-    async fn work(&mut self, step: impl FnOnce(&mut Opened) -> Result<()> + Send + 'static) -> Result<()> {
-        let mut open = self.wait().await?;
-        self.step = Some(spawn_blocking(move || {
-            step(&mut open)?;
-            Ok(open)
-        }));
+    pub(super) async fn step(&mut self, step: impl FnOnce(&mut Part) -> Result<()> + Send + 'static) -> Result<()> {
+        let Some(mut part) = self.part().await? else { return Err(stopped()) };
+        self.run(move || {
+            step(&mut part)?;
+            Ok(part)
+        });
         Ok(())
     }
 
-    /// Waits for the last step, and gives the file up: what has not been committed is removed.
-    async fn settled(&mut self) -> Result<()> {
-        self.wait().await.map(drop)
+    async fn commit(&mut self, modified: Option<DateTime<Utc>>) -> Result<()> {
+        self.step(move |part| part.commit(modified)).await?;
+        self.part().await.map(drop)
     }
 
-    async fn wait(&mut self) -> Result<Opened> {
-        let stopped = || Error::new(ErrorKind::Io, "the runtime stopped writing a file");
-        let Some(step) = &mut self.step else { return Err(stopped()) };
-        let outcome = step.await;
-        self.step = None;
-        outcome.unwrap_or_else(|cause| Err(stopped().caused_by(cause)))
+    /// Waits for the last step, and gives the file up, to be kept or removed.
+    async fn settle(&mut self, condemned: bool) {
+        if let Ok(Some(mut part)) = self.part().await {
+            if condemned {
+                part.condemn();
+            }
+            // Removing a large file can take a while.
+            let _ = spawn_blocking(move || drop(part)).await;
+        }
     }
+
+    fn run(&mut self, job: impl FnOnce() -> Result<Box<Part>> + Send + 'static) {
+        self.step = Step::Job(spawn_blocking(job));
+    }
+
+    /// The part, when the step before is done.
+    pub(super) async fn part_mut(&mut self) -> Result<&mut Part> {
+        match self.part().await? {
+            Some(part) => self.step = Step::Part(part),
+            None => return Err(stopped()),
+        }
+        match &mut self.step {
+            Step::Part(part) => Ok(part),
+            _ => Err(stopped()),
+        }
+    }
+
+    async fn part(&mut self) -> Result<Option<Box<Part>>> {
+        // Kept in place while it runs, for this may be dropped and called again.
+        let done = match &mut self.step {
+            Step::Job(job) => Some(job.await),
+            _ => None,
+        };
+        match (done, std::mem::replace(&mut self.step, Step::None)) {
+            (Some(Ok(done)), _) => done.map(Some),
+            (Some(Err(cause)), _) => Err(stopped().caused_by(cause)),
+            (None, Step::Part(part)) => Ok(Some(part)),
+            (None, _) => Ok(None),
+        }
+    }
+}
+
+fn stopped() -> Error {
+    Error::new(ErrorKind::Io, "the runtime stopped writing a file")
 }
 
 impl Drop for PartFile {
     fn drop(&mut self) {
         self.dropped.store(true, Ordering::Release);
     }
-}
-
-struct Opened {
-    file: File,
-    part: PathBuf,
-    target: PathBuf,
-    overwrite: bool,
-    keep: bool,
-    /// Nobody waits for the file any more.
-    dropped: Arc<AtomicBool>,
-}
-
-impl Opened {
-    fn new(target: PathBuf, overwrite: bool, dropped: Arc<AtomicBool>) -> Result<Self> {
-        check_target(&target, overwrite)?;
-        let part = target.with_file_name(part_name(target.file_name().unwrap_or_default()));
-        let file = OpenOptions::new().write(true).create_new(true).open(&part).map_err(|e| {
-            Error::invalid_input("target", format!("{} can't be written beside", target.display())).caused_by(e)
-        })?;
-        Ok(Self { file, part, target, overwrite, keep: false, dropped })
-    }
-
-    fn commit(&mut self) -> Result<()> {
-        self.file.sync_all().map_err(|e| self.failed(e))?;
-        if self.dropped.load(Ordering::Acquire) {
-            return Ok(());
-        }
-        if self.overwrite {
-            std::fs::rename(&self.part, &self.target).map_err(|e| self.failed(e))?;
-        } else {
-            // Unlike a rename, a link does not replace what has appeared there meanwhile.
-            match std::fs::hard_link(&self.part, &self.target) {
-                Ok(()) => std::fs::remove_file(&self.part).map_err(|e| self.failed(e))?,
-                Err(_) if self.target.exists() => return Err(exists(&self.target)),
-                // A file system without links.
-                Err(_) => std::fs::rename(&self.part, &self.target).map_err(|e| self.failed(e))?,
-            }
-        }
-        self.keep = true;
-        // Makes the rename last through a power cut, where folders can be synced.
-        if let Ok(folder) = File::open(folder_of(&self.target)) {
-            let _ = folder.sync_all();
-        }
-        Ok(())
-    }
-
-    fn failed(&self, cause: io::Error) -> Error {
-        Error::io(format!("{} could not be written: {}", self.target.display(), cause.kind()), cause)
-    }
-}
-
-impl Drop for Opened {
-    fn drop(&mut self) {
-        if !self.keep {
-            let _ = std::fs::remove_file(&self.part);
-        }
-    }
-}
-
-/// A name beside the target that nobody else uses, and that is not too long for a file system where the target's is not.
-fn part_name(name: &OsStr) -> OsString {
-    const LONGEST: usize = 200;
-    let mut part = OsString::new();
-    if name.len() <= LONGEST {
-        part.push(name);
-        part.push(".");
-    }
-    part.push(format!("{:016x}.carbonfiles.part", fastrand::u64(..)));
-    part
-}
-
-fn exists(target: &Path) -> Error {
-    Error::new(ErrorKind::Conflict, format!("{} exists, and overwriting was not asked for", target.display()))
-}
-
-fn folder_of(target: &Path) -> &Path {
-    target.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }

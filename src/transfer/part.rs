@@ -1,0 +1,452 @@
+//! The file beside a target that a download is written into, and how a later download finds it again.
+//!
+//! `photo.jpg` gets `photo.jpg.<16 hex digits>.carbonfiles.part`, the digits being made from the name, and beside it
+//! `….carbonfiles.part.json`, which says what the bytes are the beginning of. Whoever holds the lock of that second file
+//! owns both; anybody else writes into a part with random digits, which is removed at the end. A part without a record of
+//! its own is not ours, and left alone.
+
+use std::ffi::{OsStr, OsString};
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
+
+use super::hashing::hex;
+use super::reading::read_at;
+use crate::error::{Error, ErrorKind, Result};
+
+/// Smaller parts are not kept: to start over is as quick.
+pub(super) const WORTH_KEEPING: u64 = 1 << 20;
+
+/// What the bytes of a part are the beginning of.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Record {
+    /// Which version of this record it is.
+    carbonfiles_part: u32,
+    /// The URL, without what may be a secret.
+    pub(super) source: String,
+    pub(super) etag: String,
+    pub(super) length: u64,
+    /// So many bytes are there, without gaps, and on the disk where no hash would tell.
+    pub(super) written: u64,
+    /// Bytes behind `written` may be there too, with gaps, so the length of the file says nothing.
+    pub(super) sparse: bool,
+}
+
+impl Record {
+    pub(super) fn new(source: &str, etag: &str, length: u64, sparse: bool) -> Self {
+        Self { carbonfiles_part: 1, source: source.into(), etag: etag.into(), length, written: 0, sparse }
+    }
+}
+
+/// The record's file, locked: it is ours as long as this exists.
+#[derive(Debug)]
+pub(super) struct Lock {
+    file: File,
+    path: PathBuf,
+}
+
+/// What [`Lock::take`] found.
+pub(super) enum Taken {
+    Ours(Lock),
+    /// Another download has it.
+    Busy,
+    /// It is something else, or can't be locked here.
+    Unusable,
+}
+
+impl Lock {
+    /// Takes what an earlier download left; `None` where it left nothing.
+    pub(super) fn find(target: &Path) -> Option<Taken> {
+        let path = record_path(target);
+        let file = OpenOptions::new().read(true).write(true).open(&path).ok()?;
+        Some(Self::take(file, path))
+    }
+
+    /// Makes the record of a first download.
+    fn create(target: &Path) -> Option<Self> {
+        let path = record_path(target);
+        let file = OpenOptions::new().read(true).write(true).create_new(true).open(&path).ok()?;
+        match Self::take(file, path) {
+            Taken::Ours(lock) => Some(lock),
+            Taken::Busy | Taken::Unusable => None,
+        }
+    }
+
+    fn take(file: File, path: PathBuf) -> Taken {
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(std::fs::TryLockError::WouldBlock) => return Taken::Busy,
+            Err(std::fs::TryLockError::Error(_)) => return Taken::Unusable,
+        }
+        let lock = Self { file, path };
+        // It may have been removed, and even made anew by another, between the opening and the locking.
+        if !lock.is_in_place() {
+            return Taken::Busy;
+        }
+        // Not a record, and not one that a crash left empty: then it is not ours to write into.
+        if lock.record().is_none() && !lock.is_blank() { Taken::Unusable } else { Taken::Ours(lock) }
+    }
+
+    #[cfg(unix)]
+    fn is_in_place(&self) -> bool {
+        use std::os::unix::fs::MetadataExt;
+        let identity = |metadata: std::fs::Metadata| (metadata.dev(), metadata.ino());
+        let ours = self.file.metadata().map(identity).ok();
+        ours.is_some() && ours == std::fs::metadata(&self.path).map(identity).ok()
+    }
+
+    #[cfg(not(unix))]
+    fn is_in_place(&self) -> bool {
+        self.path.exists()
+    }
+
+    fn content(&self) -> Option<Vec<u8>> {
+        const LONGEST: usize = 64 << 10;
+        let mut content = vec![0; LONGEST];
+        let read = read_at(&self.file, &mut content, 0).ok()?;
+        content.truncate(read);
+        Some(content)
+    }
+
+    fn is_blank(&self) -> bool {
+        self.content().is_some_and(|content| content.iter().all(|byte| *byte == 0))
+    }
+
+    pub(super) fn record(&self) -> Option<Record> {
+        let record: Record = serde_json::from_slice(&self.content()?).ok()?;
+        (record.carbonfiles_part == 1).then_some(record)
+    }
+
+    fn note(&self, record: &Record) -> io::Result<()> {
+        let mut line = serde_json::to_vec(record)?;
+        // Padded, so that one write replaces it: a process that is killed leaves the one or the other.
+        let before = self.file.metadata()?.len() as usize;
+        line.resize(line.len().max(before.saturating_sub(1)), b' ');
+        line.push(b'\n');
+        write_all_at(&self.file, &line, 0)
+    }
+}
+
+/// How a target is written.
+#[derive(Debug, Clone)]
+pub(crate) struct Saving {
+    /// An existing target is replaced.
+    pub(crate) overwrite: bool,
+    /// A part is kept for a later download, and one that was kept is gone on with.
+    pub(crate) resume: bool,
+    /// The target gets the time of the remote's last change.
+    pub(crate) keep_modified: bool,
+    /// A content that is replaced meanwhile is fetched from its beginning.
+    pub(crate) restart_if_changed: bool,
+    /// How many ranges are fetched at once.
+    pub(crate) parallel: usize,
+}
+
+impl Default for Saving {
+    fn default() -> Self {
+        Self { overwrite: true, resume: true, keep_modified: false, restart_if_changed: false, parallel: 1 }
+    }
+}
+
+/// A part file that is being written. Dropping it before it is committed keeps or removes it.
+#[derive(Debug)]
+pub(super) struct Part {
+    pub(super) file: Arc<File>,
+    path: PathBuf,
+    target: PathBuf,
+    overwrite: bool,
+    kept: Option<(Arc<Lock>, Record)>,
+    /// So many bytes are there, without gaps.
+    pub(super) written: u64,
+    /// Nobody waits for the target any more.
+    dropped: Arc<AtomicBool>,
+    condemned: bool,
+    committed: bool,
+}
+
+impl Part {
+    /// What an earlier download left. A record without a part is removed.
+    pub(super) fn reopen(lock: Lock, target: &Path, overwrite: bool, dropped: Arc<AtomicBool>) -> Option<Self> {
+        let path = part_path(target);
+        let file = OpenOptions::new().read(true).write(true).open(&path).ok();
+        let file = file.and_then(|file| file.metadata().ok().filter(|m| m.is_file()).map(|m| (file, m)));
+        let Some((record, (file, metadata))) = lock.record().zip(file) else {
+            let _ = std::fs::remove_file(&lock.path);
+            return None;
+        };
+        let there = metadata.len().min(record.length);
+        let hashed = is_sha256(&record.etag);
+        let written = if record.sparse || !hashed { record.written.min(there) } else { there };
+        Some(Self {
+            file: Arc::new(file),
+            path,
+            target: target.into(),
+            overwrite,
+            kept: Some((Arc::new(lock), record)),
+            written,
+            dropped,
+            condemned: false,
+            committed: false,
+        })
+    }
+
+    /// A new one: to be found again where there is a record for it, else with a name of its own.
+    pub(super) fn create(
+        target: &Path,
+        overwrite: bool,
+        record: Option<Record>,
+        dropped: Arc<AtomicBool>,
+    ) -> Result<Self> {
+        check_target(target, overwrite)?;
+        let open = |path: &Path| OpenOptions::new().read(true).write(true).create_new(true).open(path);
+        let unwritable = |cause| {
+            Error::invalid_input("target", format!("{} can't be written beside", target.display())).caused_by(cause)
+        };
+        let kept = record.and_then(|record| Some((record, Lock::create(target)?)));
+        let kept = kept.filter(|(record, lock)| lock.note(record).is_ok());
+        let found_again = kept.and_then(|(record, lock)| match open(&part_path(target)) {
+            Ok(file) => Some((file, part_path(target), Some((Arc::new(lock), record)))),
+            // A part that the record did not speak of: somebody's own.
+            Err(_) => {
+                let _ = std::fs::remove_file(&lock.path);
+                None
+            }
+        });
+        let (file, path, kept) = match found_again {
+            Some(found) => found,
+            None => {
+                let path = random_path(target);
+                (open(&path).map_err(unwritable)?, path, None)
+            }
+        };
+        Ok(Self {
+            file: Arc::new(file),
+            path,
+            target: target.into(),
+            overwrite,
+            kept,
+            written: 0,
+            dropped,
+            condemned: false,
+            committed: false,
+        })
+    }
+
+    pub(super) fn record(&self) -> Option<&Record> {
+        self.kept.as_ref().map(|(_, record)| record)
+    }
+
+    /// Held by writes that are on their way, so that nobody else takes the part before they are over.
+    pub(super) fn lock(&self) -> Option<Arc<Lock>> {
+        self.kept.as_ref().map(|(lock, _)| lock.clone())
+    }
+
+    /// Goes on where it was, with or without gaps behind that.
+    pub(super) fn go_on(&mut self, sparse: bool) -> Result<()> {
+        if let Some((_, record)) = &mut self.kept
+            && record.sparse != sparse
+        {
+            record.sparse = sparse;
+            self.file.set_len(self.written).map_err(|e| self.failed(e))?;
+            self.note()?;
+        }
+        Ok(())
+    }
+
+    /// Forgets what is there; from now on it is the beginning of another content.
+    pub(super) fn restart(&mut self, record: Option<Record>) -> Result<()> {
+        self.written = 0;
+        self.file.set_len(0).map_err(|e| self.failed(e))?;
+        match (&mut self.kept, record) {
+            (Some((lock, old)), Some(new)) => {
+                lock.note(&new).map_err(|e| Error::io("a download's record could not be written", e))?;
+                *old = new;
+            }
+            // It can't be found again by what is not known of it.
+            (Some(_), None) => self.condemned = true,
+            (None, _) => {}
+        }
+        Ok(())
+    }
+
+    pub(super) fn append(&mut self, data: &[u8]) -> Result<()> {
+        write_all_at(&self.file, data, self.written).map_err(|e| self.failed(e))?;
+        self.written += data.len() as u64;
+        let unnoted = self.record().filter(|record| !is_sha256(&record.etag)).map(|record| record.written);
+        if unnoted.is_some_and(|noted| self.written - noted >= NOTE_EVERY) { self.note() } else { Ok(()) }
+    }
+
+    /// Everything before this is there.
+    pub(super) fn reached(&mut self, written: u64) -> Result<()> {
+        self.written = written;
+        self.note()
+    }
+
+    /// Makes the record say how much is there. What no hash would check has to be on the disk first: after a crash of
+    /// the system a file may have the length, but not the bytes.
+    fn note(&mut self) -> Result<()> {
+        let Some((lock, record)) = &mut self.kept else { return Ok(()) };
+        let unhashed = !is_sha256(&record.etag);
+        record.written = self.written;
+        let noted = if unhashed { self.file.sync_data() } else { Ok(()) }.and_then(|()| lock.note(record));
+        noted.map_err(|e| self.failed(e))
+    }
+
+    /// Syncs it and makes it the target, unless nobody waits for that any more.
+    pub(super) fn commit(&mut self, modified: Option<DateTime<Utc>>) -> Result<()> {
+        if let Some(modified) = modified {
+            self.file.set_modified(modified.into()).map_err(|e| self.failed(e))?;
+        }
+        self.file.sync_all().map_err(|e| self.failed(e))?;
+        if self.dropped.load(Ordering::Acquire) {
+            return Ok(());
+        }
+        if self.overwrite {
+            std::fs::rename(&self.path, &self.target).map_err(|e| self.failed(e))?;
+        } else {
+            // Unlike a rename, a link does not replace what has appeared there meanwhile.
+            match std::fs::hard_link(&self.path, &self.target) {
+                Ok(()) => std::fs::remove_file(&self.path).map_err(|e| self.failed(e))?,
+                Err(_) if self.target.exists() => return Err(exists(&self.target)),
+                // A file system without links.
+                Err(_) => std::fs::rename(&self.path, &self.target).map_err(|e| self.failed(e))?,
+            }
+        }
+        self.committed = true;
+        if let Some((lock, _)) = &self.kept {
+            let _ = std::fs::remove_file(&lock.path);
+        }
+        // Makes the rename last through a power cut, where folders can be synced.
+        if let Ok(folder) = File::open(folder_of(&self.target)) {
+            let _ = folder.sync_all();
+        }
+        Ok(())
+    }
+
+    /// Not to be kept: what is there is wrong.
+    pub(super) fn condemn(&mut self) {
+        self.condemned = true;
+    }
+
+    fn failed(&self, cause: io::Error) -> Error {
+        Error::io(format!("{} could not be written: {}", self.target.display(), cause.kind()), cause)
+    }
+}
+
+/// How many bytes without a hash go by before they are made to last.
+const NOTE_EVERY: u64 = 16 << 20;
+
+impl Drop for Part {
+    fn drop(&mut self) {
+        if self.committed {
+            return;
+        }
+        let keep = !self.condemned && self.written >= WORTH_KEEPING && self.kept.is_some();
+        if keep && self.note().is_ok() {
+            return;
+        }
+        let _ = std::fs::remove_file(&self.path);
+        if let Some((lock, _)) = &self.kept {
+            let _ = std::fs::remove_file(&lock.path);
+        }
+    }
+}
+
+/// Removes what an unfinished download to `target` has left to be gone on with: its part and the record beside it. What
+/// a download is still writing stays. Tells whether there was something.
+///
+/// # Errors
+/// Those of the file system.
+pub fn discard_partial(target: impl AsRef<Path>) -> io::Result<bool> {
+    let target = target.as_ref();
+    let Some(Taken::Ours(lock)) = Lock::find(target) else { return Ok(false) };
+    match std::fs::remove_file(part_path(target)) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    std::fs::remove_file(&lock.path)?;
+    Ok(true)
+}
+
+/// Refuses a target that can't be written, before anything is asked for.
+pub(crate) fn check_target(target: &Path, overwrite: bool) -> Result<()> {
+    let unusable = |why: &str| Err(Error::invalid_input("target", format!("{} {why}", target.display())));
+    if target.file_name().is_none() {
+        return unusable("is not the name of a file");
+    }
+    if target.is_dir() {
+        return unusable("is a directory");
+    }
+    if !folder_of(target).is_dir() {
+        return unusable("is in a folder that does not exist");
+    }
+    if !overwrite && target.exists() { Err(exists(target)) } else { Ok(()) }
+}
+
+fn exists(target: &Path) -> Error {
+    Error::new(ErrorKind::Conflict, format!("{} exists, and overwriting was not asked for", target.display()))
+}
+
+fn folder_of(target: &Path) -> &Path {
+    target.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+/// Does the ETag tell whether the bytes are right?
+pub(super) fn is_sha256(etag: &str) -> bool {
+    let tag = etag.trim_matches('"');
+    tag.len() == 64 && tag.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
+}
+
+fn part_path(target: &Path) -> PathBuf {
+    let name = target.file_name().unwrap_or_default();
+    let digest = Sha256::digest(name.as_encoded_bytes());
+    target.with_file_name(part_name(name, &hex(&digest[..8]), ""))
+}
+
+fn record_path(target: &Path) -> PathBuf {
+    let mut path = part_path(target).into_os_string();
+    path.push(".json");
+    path.into()
+}
+
+fn random_path(target: &Path) -> PathBuf {
+    let name = target.file_name().unwrap_or_default();
+    // Marked as what it is, so that nobody takes it for one that can be gone on with.
+    target.with_file_name(part_name(name, &format!("{:016x}", fastrand::u64(..)), "-once"))
+}
+
+/// A name beside the target that is not too long for a file system where the target's is not.
+fn part_name(name: &OsStr, digits: &str, mark: &str) -> OsString {
+    const LONGEST: usize = 200;
+    let mut part = OsString::new();
+    if name.len() <= LONGEST {
+        part.push(name);
+        part.push(".");
+    }
+    part.push(format!("{digits}{mark}.carbonfiles.part"));
+    part
+}
+
+#[cfg(unix)]
+pub(super) fn write_all_at(file: &File, data: &[u8], position: u64) -> io::Result<()> {
+    std::os::unix::fs::FileExt::write_all_at(file, data, position)
+}
+
+#[cfg(windows)]
+pub(super) fn write_all_at(file: &File, mut data: &[u8], mut position: u64) -> io::Result<()> {
+    while !data.is_empty() {
+        match std::os::windows::fs::FileExt::seek_write(file, data, position) {
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(written) => (data, position) = (&data[written..], position + written as u64),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
