@@ -61,7 +61,8 @@
 //! # Cancelling
 //!
 //! Dropping a future, a stream or a writer cancels what it does. An upload that is dropped before its end leaves nothing
-//! visible on the server, and a file that was there stays; a dropped [`File::download_to`] leaves the target as it was.
+//! visible on the server, and a file that was there stays; a dropped [`File::download_to`] leaves the target as it was, and
+//! a part that a later one goes on with.
 //! For other calls that change something, whether the server has done it is then unknown.
 //!
 //! # Memory

@@ -170,3 +170,18 @@ async fn what_is_downloaded_can_be_uploaded_as_it_comes_whatever_the_limits() {
         assert!(refused.build().unwrap_err().is_invalid_input());
     }
 }
+
+#[tokio::test]
+async fn a_transfer_that_stands_still_has_told_how_far_it_came() {
+    let server = server().await;
+    let bucket = bucket(&admin(&server)).await;
+    let file = bucket.file("x.bin");
+    file.upload(pattern(3_000_000)).await.unwrap();
+    let held = server.inject(Fault::stall_response_after(1_500_000).on("GET", "/content"));
+    let folder = tempfile::tempdir().unwrap();
+    let transfer = file.download_to(folder.path().join("x")).start();
+    let mut watch = transfer.progress();
+    within(async { while watch.next().await.unwrap().sent < 1_500_000 {} }).await;
+    held.release();
+    within(transfer).await.unwrap();
+}

@@ -397,7 +397,7 @@ impl<'a> Body<'a> {
         while !self.ended {
             if let Some(window) = &mut self.window {
                 let next = match self.deadline {
-                    None => window.next().await,
+                    None => self.plan.reporter.beside(window.next()).await,
                     Some(deadline) => timeout_at(deadline, window.next()).await.unwrap_or_else(|_| {
                         let kind = ErrorKind::Timeout(TimeoutPhase::Total);
                         Some(Err(Error::new(kind, "the call took longer than its limit")))
@@ -410,7 +410,7 @@ impl<'a> Body<'a> {
                 }
                 continue;
             }
-            match self.response.chunk().await {
+            match self.plan.reporter.beside(self.response.chunk()).await {
                 Ok(Some(chunk)) => return self.took(chunk).await.map(Some),
                 Ok(None) if self.end.is_none_or(|end| end == self.position) => {
                     return self.finish().await.map(|()| None);

@@ -188,7 +188,7 @@ pub(super) async fn save_ranges(
         tokio::select! {
             biased;
             done = &mut both => break done?.1,
-            () = moved.changed.notified() => {
+            () = plan.reporter.beside(moved.changed.notified()) => {
                 let count = moved.count.load(Ordering::Relaxed);
                 let phase = if count == end { Phase::Hashing } else { Phase::Sending };
                 plan.reporter.report(count, phase);

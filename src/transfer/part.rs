@@ -175,7 +175,7 @@ impl Part {
     pub(super) fn reopen(lock: Lock, target: &Path, overwrite: bool, dropped: Arc<AtomicBool>) -> Option<Self> {
         let path = part_path(target);
         let file = OpenOptions::new().read(true).write(true).open(&path).ok();
-        let file = file.and_then(|file| file.metadata().ok().filter(|m| m.is_file()).map(|m| (file, m)));
+        let file = file.and_then(|file| file.metadata().ok().filter(std::fs::Metadata::is_file).map(|m| (file, m)));
         let Some((record, (file, metadata))) = lock.record().zip(file) else {
             let _ = std::fs::remove_file(&lock.path);
             return None;
@@ -247,16 +247,14 @@ impl Part {
         self.kept.as_ref().map(|(lock, _)| lock.clone())
     }
 
-    /// Goes on where it was, with or without gaps behind that.
-    pub(super) fn go_on(&mut self, sparse: bool) -> Result<()> {
-        if let Some((_, record)) = &mut self.kept
-            && record.sparse != sparse
-        {
+    /// Goes on at this place, with or without gaps behind it.
+    pub(super) fn go_on(&mut self, at: u64, sparse: bool) -> Result<()> {
+        self.file.set_len(at).map_err(|e| self.failed(e))?;
+        self.written = at;
+        if let Some((_, record)) = &mut self.kept {
             record.sparse = sparse;
-            self.file.set_len(self.written).map_err(|e| self.failed(e))?;
-            self.note()?;
         }
-        Ok(())
+        self.note()
     }
 
     /// Forgets what is there; from now on it is the beginning of another content.

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use tokio::sync::watch;
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep_until};
 
 use super::started::ProgressWatch;
 
@@ -83,6 +83,8 @@ pub(crate) struct Reporter<'a> {
     watch: Option<watch::Sender<Progress>>,
     interval: Duration,
     last: Option<(Instant, Progress)>,
+    /// What came too soon after the last report.
+    held_back: Option<(u64, Phase)>,
     speed: Speed,
     pub(crate) total: Option<u64>,
     pub(crate) attempt: u32,
@@ -94,7 +96,16 @@ const INTERVAL: Duration = Duration::from_millis(100);
 impl Default for Reporter<'_> {
     fn default() -> Self {
         let speed = Speed::default();
-        Self { callback: None, watch: None, interval: INTERVAL, last: None, speed, total: None, attempt: 1 }
+        Self {
+            callback: None,
+            watch: None,
+            interval: INTERVAL,
+            last: None,
+            held_back: None,
+            speed,
+            total: None,
+            attempt: 1,
+        }
     }
 }
 
@@ -120,11 +131,16 @@ impl<'a> Reporter<'a> {
         if !self.is_used() {
             return;
         }
+        self.held_back = None;
         let mut progress = Progress { sent, total: self.total, attempt: self.attempt, phase, rate: None };
         let now = Instant::now();
         if let Some((at, last)) = &self.last {
             let news = (last.phase, last.attempt) != (phase, self.attempt);
-            if (Progress { rate: None, ..*last }) == progress || (!news && now - *at < self.interval) {
+            if (Progress { rate: None, ..*last }) == progress {
+                return;
+            }
+            if !news && now - *at < self.interval {
+                self.held_back = Some((sent, phase));
                 return;
             }
             // What was hashed, or sent by an attempt that failed, does not count for the speed of this one.
@@ -140,6 +156,21 @@ impl<'a> Reporter<'a> {
         if let Some(watch) = &self.watch {
             watch.send_replace(progress);
         }
+    }
+
+    /// Does some work of the transfer; should it stand still, what was held back is reported when its time has come.
+    pub(crate) async fn beside<T>(&mut self, work: impl Future<Output = T>) -> T {
+        let mut work = std::pin::pin!(work);
+        if let Some(((sent, phase), (last, _))) = self.held_back.zip(self.last)
+            && let Some(due) = last.checked_add(self.interval)
+        {
+            tokio::select! {
+                biased;
+                done = &mut work => return done,
+                () = sleep_until(due) => self.report(sent, phase),
+            }
+        }
+        work.await
     }
 
     /// The last report, with all bytes.

@@ -41,7 +41,7 @@ pub(crate) async fn save(plan: DownloadPlan<'_>, target: &Path, how: &Saving) ->
     check_target(target, how.overwrite)?;
     let source = plan.source()?;
     let mut part = PartFile::find(target, how).await;
-    let mut from = part.resumable(&source).await?;
+    let mut from = part.resumable(&source);
     let (mut plan, mut restarts) = (plan, 0);
     loop {
         let resumed = from.is_some();
@@ -84,7 +84,7 @@ async fn attempt(
     };
     if let Some(ranges) = ranges {
         let info = ranges.info.clone();
-        part.begin(how.record(source, &info), ranges.at > 0).await?;
+        part.begin(how.record(source, &info), ranges.at).await?;
         let resumed = ranges.at;
         let verified_sha256 = save_ranges(plan, ranges, part, how.parallel).await?;
         let size = info.length.unwrap_or(0);
@@ -116,7 +116,7 @@ async fn attempt(
     body.done_later();
     let (info, resumed) = (body.info().clone(), body.received());
     let written = async {
-        part.begin(how.record(source, &info), resumed > 0).await?;
+        part.begin(how.record(source, &info), resumed).await?;
         while let Some(chunk) = body.next().await? {
             part.step(move |part| part.append(&chunk)).await?;
         }
@@ -201,25 +201,24 @@ impl PartFile {
         part
     }
 
-    async fn resumable(&mut self, source: &str) -> Result<Option<Found>> {
-        let Step::Part(part) = &self.step else { return Ok(None) };
-        let Some(record) = part.record().filter(|record| record.source == source) else { return Ok(None) };
+    fn resumable(&self, source: &str) -> Option<Found> {
+        let Step::Part(part) = &self.step else { return None };
+        let record = part.record().filter(|record| record.source == source)?;
         // At least one byte is asked for, so that the server says whether it still has this content.
         let at = part.written.min(record.length.saturating_sub(1));
         let found = Found { etag: record.etag.clone(), length: record.length, at, file: part.file.clone() };
-        Ok((at > 0).then_some(found))
+        (at > 0).then_some(found)
     }
 
-    /// Makes the part ready for what comes: `goes_on` where it left off, else from the beginning.
-    async fn begin(&mut self, record: Option<Record>, goes_on: bool) -> Result<()> {
+    /// Makes the part ready for what comes from this place on; at 0, for another content.
+    async fn begin(&mut self, record: Option<Record>, at: u64) -> Result<()> {
         let sparse = record.as_ref().is_some_and(|record| record.sparse);
         match self.part().await? {
             Some(mut part) => {
                 self.run(move || {
-                    if goes_on {
-                        part.go_on(sparse)?
-                    } else {
-                        part.restart(record)?
+                    match at {
+                        0 => part.restart(record)?,
+                        at => part.go_on(at, sparse)?,
                     }
                     Ok(part)
                 });

@@ -135,13 +135,13 @@ impl<'a> UploadBody<'a> {
                     tokio::select! {
                         biased;
                         done = &mut fed => break done?,
-                        () = watched.changed.notified() => reporter.report(marks.content(watched.taken()), Phase::Sending),
+                        () = reporter.beside(watched.changed.notified()) => reporter.report(marks.content(watched.taken()), Phase::Sending),
                     }
                 }
             }
             while !watched.has_ended() {
                 reporter.report(marks.content(watched.taken()), Phase::Sending);
-                watched.changed.notified().await;
+                reporter.beside(watched.changed.notified()).await;
             }
             reporter.report(marks.content(watched.taken()), Phase::Waiting);
             Ok(())

@@ -1,0 +1,340 @@
+//! Downloads that go on where an earlier one ended, and downloads by several ranges at once.
+
+mod support;
+
+use std::path::{Path, PathBuf};
+
+use carbonfiles::files::discard_partial;
+use carbonfiles::{Bucket, ErrorKind, File, Phase, RetryPolicy};
+use carbonfiles_testserver::{Fault, SeenRequest, TestServer};
+use futures::{StreamExt, TryStreamExt};
+use support::{Answer, RawServer, admin, answer, bucket, builder, server};
+
+const CONTENT: &str = "/content";
+const MIB: usize = 1 << 20;
+
+async fn within<T: IntoFuture>(work: T) -> T::Output {
+    support::within(work.into_future()).await
+}
+
+fn pattern(length: usize) -> Vec<u8> {
+    (0..length).map(|i| (i.wrapping_mul(2_654_435_761) >> 11) as u8).collect()
+}
+
+fn gets(server: &TestServer) -> Vec<SeenRequest> {
+    server.requests().into_iter().filter(|r| r.method == "GET" && r.path.ends_with(CONTENT)).collect()
+}
+
+/// The names in a folder, without the target's.
+fn beside(target: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(target.parent().unwrap()).unwrap();
+    let mut names: Vec<_> = entries.map(|entry| entry.unwrap().path()).filter(|path| path != target).collect();
+    names.sort();
+    names
+}
+
+struct Scene {
+    server: TestServer,
+    bucket: Bucket,
+    file: File,
+    data: Vec<u8>,
+    _folder: tempfile::TempDir,
+    target: PathBuf,
+}
+
+impl Scene {
+    async fn new(length: usize) -> Self {
+        let server = server().await;
+        let bucket = bucket(&admin(&server)).await;
+        let (file, data) = (bucket.file("docs/ü %+#?.bin"), pattern(length));
+        file.upload(data.clone()).await.unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let target = folder.path().join("ü %+#?.bin");
+        Self { server, bucket, file, data, _folder: folder, target }
+    }
+
+    /// A download that ends after so many bytes.
+    async fn interrupted(&self, after: u64) {
+        let cut = self.server.inject(Fault::close_response_after(after).on("GET", CONTENT));
+        let error = self.file.download_to(&self.target).retry(RetryPolicy::never()).await.unwrap_err();
+        assert_eq!((error.kind(), cut.fired()), (ErrorKind::Interrupted, 1), "{error:?}");
+        assert!(!self.target.exists());
+        self.server.clear_requests();
+    }
+
+    fn assert_whole(&self) {
+        assert!(std::fs::read(&self.target).unwrap() == self.data);
+        assert!(beside(&self.target).is_empty());
+    }
+}
+
+#[tokio::test]
+async fn a_later_download_goes_on_where_an_earlier_one_was_cut() {
+    let scene = Scene::new(5 * MIB).await;
+    scene.interrupted(3 * MIB as u64).await;
+    assert_eq!(beside(&scene.target).len(), 2, "a part and its record");
+    let mut phases = Vec::new();
+    let done = scene.file.download_to(&scene.target).progress(|p| phases.push((p.phase, p.sent))).await.unwrap();
+    assert_eq!((done.resumed, done.size), (3 * MIB as u64, 5 * MIB as u64));
+    assert!(
+        done.verified_sha256.is_some() && done.verified_sha256.as_deref() == scene.file.head().await.unwrap().sha256()
+    );
+    scene.assert_whole();
+    let asked = &gets(&scene.server)[0];
+    assert_eq!((asked.header("range"), asked.header("if-range")), (Some("bytes=3145728-"), done.etag.as_deref()));
+    assert_eq!(phases[0], (Phase::Hashing, 0));
+    assert!(phases.contains(&(Phase::Sending, 3 * MIB as u64)), "{phases:?}");
+    assert_eq!(phases.last(), Some(&(Phase::Done, 5 * MIB as u64)));
+}
+
+#[tokio::test]
+async fn a_part_that_has_all_bytes_is_only_checked() {
+    let scene = Scene::new(2 * MIB).await;
+    scene.interrupted(2 * MIB as u64 - 1).await;
+    let part = beside(&scene.target)[0].clone();
+    std::fs::write(&part, &scene.data).unwrap();
+    let done = scene.file.download_to(&scene.target).await.unwrap();
+    assert_eq!(done.resumed, 2 * MIB as u64 - 1, "one byte is asked for, so that the server says what it has");
+    scene.assert_whole();
+}
+
+#[tokio::test]
+async fn little_is_not_kept_and_nothing_where_that_is_asked_for() {
+    let scene = Scene::new(5 * MIB).await;
+    let cut = || scene.server.inject(Fault::close_response_after(1000).on("GET", CONTENT));
+    cut();
+    scene.file.download_to(&scene.target).retry(RetryPolicy::never()).await.unwrap_err();
+    assert!(beside(&scene.target).is_empty());
+    scene.server.inject(Fault::close_response_after(3 * MIB as u64).on("GET", CONTENT));
+    scene.file.download_to(&scene.target).resume(false).retry(RetryPolicy::never()).await.unwrap_err();
+    assert!(beside(&scene.target).is_empty());
+
+    // And what is there is not touched by who does not want it.
+    scene.interrupted(3 * MIB as u64).await;
+    assert_eq!(scene.file.download_to(&scene.target).resume(false).await.unwrap().resumed, 0);
+    assert_eq!(beside(&scene.target).len(), 2);
+    assert!(discard_partial(&scene.target).unwrap());
+    assert!(!discard_partial(&scene.target).unwrap());
+    scene.assert_whole();
+}
+
+#[tokio::test]
+async fn another_content_is_fetched_from_its_beginning() {
+    let mut scene = Scene::new(5 * MIB).await;
+    for length in [5 * MIB, 2 * MIB, 1000, 0] {
+        scene.interrupted(scene.data.len() as u64 * 3 / 5).await;
+        scene.data = vec![length as u8 ^ 7; length];
+        scene.file.upload(scene.data.clone()).await.unwrap();
+        let done = scene.file.download_to(&scene.target).await.unwrap();
+        assert_eq!((done.resumed, done.size), (0, length as u64));
+        scene.assert_whole();
+        std::fs::remove_file(&scene.target).unwrap();
+        scene.data = pattern(5 * MIB);
+        scene.file.upload(scene.data.clone()).await.unwrap();
+    }
+    // Another file, into the same target.
+    scene.interrupted(3 * MIB as u64).await;
+    let other = scene.bucket.file("other.bin");
+    other.upload(scene.data.clone()).await.unwrap();
+    let done = other.download_to(&scene.target).await.unwrap();
+    assert_eq!(done.resumed, 0, "its bytes are the same, but that is not known beforehand");
+    scene.assert_whole();
+}
+
+#[tokio::test]
+async fn a_part_that_went_bad_is_noticed_and_fetched_anew() {
+    for parallel in [1, 3] {
+        let scene = Scene::new(5 * MIB).await;
+        scene.interrupted(3 * MIB as u64).await;
+        let part = beside(&scene.target)[0].clone();
+        let mut bytes = std::fs::read(&part).unwrap();
+        bytes[1000] ^= 1;
+        std::fs::write(&part, bytes).unwrap();
+        let done = scene.file.download_to(&scene.target).parallel(parallel).await.unwrap();
+        assert_eq!(done.resumed, 0);
+        scene.assert_whole();
+    }
+}
+
+#[tokio::test]
+async fn records_that_make_no_sense_and_files_of_others_are_left_alone() {
+    let scene = Scene::new(5 * MIB).await;
+    scene.interrupted(3 * MIB as u64).await;
+    let [part, record] = &beside(&scene.target)[..] else { panic!("a part and its record") };
+
+    // The record is lost: then the part is somebody's own.
+    std::fs::remove_file(record).unwrap();
+    std::fs::write(part, "mine").unwrap();
+    assert_eq!(scene.file.download_to(&scene.target).await.unwrap().resumed, 0);
+    assert_eq!(std::fs::read(part).unwrap(), b"mine");
+    assert_eq!(beside(&scene.target).len(), 1);
+
+    // A record that is none is not written over.
+    std::fs::write(record, "not a record").unwrap();
+    assert_eq!(scene.file.download_to(&scene.target).await.unwrap().resumed, 0);
+    assert_eq!(
+        (std::fs::read(part).unwrap(), std::fs::read(record).unwrap()),
+        (b"mine".into(), b"not a record".into())
+    );
+    assert!(!discard_partial(&scene.target).unwrap());
+
+    // One that a crash left empty is.
+    std::fs::write(record, "").unwrap();
+    std::fs::remove_file(part).unwrap();
+    assert_eq!(scene.file.download_to(&scene.target).await.unwrap().resumed, 0);
+    scene.assert_whole();
+}
+
+#[tokio::test]
+async fn two_downloads_to_one_target_keep_out_of_each_others_way() {
+    let scene = Scene::new(5 * MIB).await;
+    let held = scene.server.inject(Fault::stall_response_after(2 * MIB as u64).on("GET", CONTENT));
+    let first = scene.file.download_to(&scene.target).start();
+    within(held.fired_at_least(1)).await;
+    while beside(&scene.target).len() < 2 {
+        tokio::task::yield_now().await;
+    }
+    let second = within(scene.file.download_to(&scene.target)).await.unwrap();
+    assert_eq!(second.resumed, 0);
+    assert!(std::fs::read(&scene.target).unwrap() == scene.data);
+    assert_eq!(beside(&scene.target).len(), 2, "those of the first");
+    assert!(!discard_partial(&scene.target).unwrap(), "the first is at it");
+    held.release();
+    within(first).await.unwrap();
+    scene.assert_whole();
+}
+
+#[tokio::test]
+async fn a_cancelled_download_can_be_gone_on_with_at_once() {
+    let scene = Scene::new(20 * MIB).await;
+    let held = scene.server.inject(Fault::stall_response_after(12 * MIB as u64).on("GET", CONTENT));
+    let transfer = scene.file.download_to(&scene.target).start();
+    let mut watch = transfer.progress();
+    within(held.fired_at_least(1)).await;
+    within(async { while watch.next().await.unwrap().sent < 4 * MIB as u64 {} }).await;
+    transfer.cancel();
+    assert_eq!(within(transfer).await.unwrap_err().kind(), ErrorKind::Cancelled);
+    let done = within(scene.file.download_to(&scene.target)).await.unwrap();
+    assert!(done.resumed >= 2 * MIB as u64, "{done:?}");
+    scene.assert_whole();
+}
+
+#[tokio::test]
+async fn content_that_is_replaced_is_an_error_or_begun_again() {
+    for (parallel, restart) in [(1, false), (1, true), (3, false), (3, true)] {
+        let mut scene = Scene::new(9 * MIB).await;
+        std::fs::write(&scene.target, "old").unwrap();
+        if parallel == 1 {
+            scene.server.inject(Fault::close_response_after(2 * MIB as u64).on("GET", CONTENT));
+        }
+        // While it waits to ask for the rest, the content is replaced.
+        let busy = Fault::status(503).header("retry-after", "2").on("GET", CONTENT).skip(u64::from(parallel > 1));
+        let busy = scene.server.inject(busy);
+        let call = scene.file.download_to(&scene.target).parallel(parallel).restart_if_changed(restart).start();
+        within(busy.fired_at_least(1)).await;
+        let new = vec![7; 5 * MIB];
+        scene.file.upload(new.clone()).await.unwrap();
+        match within(call).await {
+            Ok(done) => {
+                assert!(restart, "{done:?}");
+                assert_eq!(done.size, 5 * MIB as u64);
+                scene.data = new;
+                scene.assert_whole();
+            }
+            Err(error) => {
+                assert!(!restart, "{error:?}");
+                assert_eq!(error.kind(), ErrorKind::ContentChanged, "{error:?}");
+                assert_eq!(std::fs::read(&scene.target).unwrap(), b"old");
+                assert!(beside(&scene.target).is_empty());
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_time_of_the_last_change_is_kept_where_asked_for() {
+    let scene = Scene::new(1000).await;
+    let modified = scene.file.head().await.unwrap().last_modified.unwrap();
+    scene.file.download_to(&scene.target).keep_modified(true).await.unwrap();
+    let found = std::fs::metadata(&scene.target).unwrap().modified().unwrap();
+    assert_eq!(chrono::DateTime::<chrono::Utc>::from(found), modified);
+}
+
+#[tokio::test]
+async fn several_ranges_at_once_make_the_same_whole() {
+    for length in [0, 1, 1000, 2 * MIB, 4 * MIB, 4 * MIB + 1, 21 * MIB + 12345] {
+        let scene = Scene::new(length).await;
+        scene.server.clear_requests();
+        let mut last = None;
+        let to_file = scene.file.download_to(&scene.target).parallel(4).progress(|p| last = Some(p));
+        let done = within(to_file).await.unwrap();
+        assert_eq!((done.size, done.resumed), (length as u64, 0));
+        assert!(length == 0 || done.verified_sha256.is_some());
+        let last = last.unwrap();
+        assert_eq!((last.phase, last.sent, last.total), (Phase::Done, length as u64, Some(length as u64)));
+        scene.assert_whole();
+        let asked = gets(&scene.server);
+        assert_eq!(asked.len(), if length == 0 { 2 } else { length.div_ceil(4 * MIB) }, "{length}");
+        assert!(asked.iter().skip(1).all(|r| length == 0 || r.header("if-match") == done.etag.as_deref()));
+
+        let download = within(scene.file.download().parallel(3)).await.unwrap();
+        assert_eq!((download.info().start, download.info().length), (0, Some(length as u64)));
+        let answer = download.into_http_response();
+        assert_eq!(answer.status(), 200);
+        assert_eq!(answer.headers()["content-length"], length.to_string().as_str());
+        assert!(!answer.headers().contains_key("content-range"));
+        let chunks: Vec<_> = within(answer.into_body().try_collect::<Vec<_>>()).await.unwrap();
+        assert!(chunks.concat() == scene.data);
+    }
+}
+
+#[tokio::test]
+async fn ranges_survive_cuts_and_report_no_more_than_there_is() {
+    let scene = Scene::new(20 * MIB).await;
+    let cuts = scene.server.inject(Fault::reset_response_after(MIB as u64).on("GET", CONTENT).skip(1).times(3));
+    let mut most = 0;
+    let done = within(scene.file.download_to(&scene.target).parallel(4).progress(|p| most = most.max(p.sent))).await;
+    assert_eq!((done.unwrap().size, most, cuts.fired()), (20 * MIB as u64, 20 * MIB as u64, 3));
+    scene.assert_whole();
+    scene.server.inject(Fault::corrupt_response().on("GET", CONTENT).skip(2));
+    let error = within(scene.file.download_to(scene.target.with_extension("2")).parallel(4)).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::IntegrityMismatch);
+    scene.assert_whole();
+    let plain = scene.file.download().parallel(4).range(5..1000).await.unwrap();
+    assert_eq!(plain.bytes(MIB).await.unwrap(), scene.data[5..1000]);
+}
+
+#[tokio::test]
+async fn one_stream_goes_on_with_ranges_and_ranges_with_one_stream() {
+    let scene = Scene::new(20 * MIB).await;
+    scene.interrupted(9 * MIB as u64).await;
+    // The ranges after the first are refused.
+    let refused = scene.server.inject(Fault::status(404).on("GET", CONTENT).skip(2).forever());
+    let ranged = scene.file.download_to(&scene.target).parallel(2);
+    within(ranged).await.unwrap_err();
+    assert!(refused.fired() > 0);
+    scene.server.clear_faults();
+    assert!(beside(&scene.target).is_empty(), "a content that has gone is not kept");
+
+    scene.interrupted(9 * MIB as u64).await;
+    let broken = scene.server.inject(Fault::status(403).on("GET", CONTENT).skip(2).forever());
+    within(scene.file.download_to(&scene.target).parallel(2)).await.unwrap_err();
+    assert!(broken.fired() > 0);
+    scene.server.clear_faults();
+    let done = within(scene.file.download_to(&scene.target)).await.unwrap();
+    assert!(done.resumed >= 13 * MIB as u64 && done.resumed.is_multiple_of(MIB as u64), "{done:?}");
+    scene.assert_whole();
+}
+
+#[tokio::test]
+async fn a_server_without_ranges_sends_one_stream() {
+    let data = pattern(5 * MIB);
+    let sent = data.clone();
+    let raw = RawServer::start(move |_| Answer::Bytes(answer(200, "ETag: \"v1\"\r\n", &sent))).await;
+    let client = builder(&raw.url).build().unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let file = client.bucket("b").file("x");
+    let done = within(file.download_to(folder.path().join("x")).parallel(4)).await.unwrap();
+    assert_eq!((done.size, done.verified_sha256), (5 * MIB as u64, None));
+    assert!(within(file.download().parallel(4)).await.unwrap().bytes(5 * MIB).await.unwrap() == data);
+}
