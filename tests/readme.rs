@@ -455,16 +455,7 @@ async fn errors() -> Outcome {
 
 #[test]
 fn every_block_of_the_readme_is_run_here() {
-    let readme = include_str!("../README.md");
-    let shown: Vec<&str> =
-        readme.split("```rust\n").skip(1).filter_map(|rest| Some(rest.split_once("```")?.0)).collect();
-    let run = snippets(include_str!("readme.rs"));
-    assert!(!shown.is_empty());
-    assert_eq!(shown.len(), run.len(), "blocks of README.md, and snippets here");
-    for (shown, (name, run)) in shown.iter().zip(&run) {
-        assert_eq!(shown, run, "the snippet {name} of tests/readme.rs is not what README.md shows in its place");
-    }
-    assert_eq!(readme.matches("```").count() % 2, 0, "a block that does not end");
+    support::snippets::assert_all_run(include_str!("../README.md"), include_str!("readme.rs"));
 }
 
 #[test]
@@ -474,20 +465,4 @@ fn links_of_the_readme_lead_somewhere() {
     for target in targets.filter(|target| !target.starts_with("http")) {
         assert!(root.join(target).exists(), "README.md links to {target}, which is not there");
     }
-}
-
-/// The names and texts of the snippets of a source, without the indentation that they have there.
-fn snippets(source: &str) -> Vec<(&str, String)> {
-    let mut snippets = Vec::new();
-    let mut lines = source.lines();
-    while let Some(line) = lines.next() {
-        let Some((indent, name)) = line.split_once("// snippet: ").filter(|(indent, _)| indent.trim().is_empty())
-        else {
-            continue;
-        };
-        let inside = lines.by_ref().take_while(|line| line.trim() != "// end");
-        let text = inside.map(|line| format!("{}\n", line.strip_prefix(indent).unwrap_or(line))).collect();
-        snippets.push((name, text));
-    }
-    snippets
 }

@@ -4,6 +4,7 @@
 #![allow(dead_code)]
 
 pub(crate) mod secrets;
+pub(crate) mod snippets;
 
 use std::future::Future;
 use std::sync::Arc;
