@@ -31,6 +31,7 @@
 //! | buckets: create, list, update, archive | [`Client::buckets`], [`Client::bucket`], [`buckets`] |
 //! | uploads | [`Files::upload`], [`File::upload`], [`Source`], [`File::upload_writer`], [`Files::upload_multipart`] |
 //! | many files | [`Files::upload_many`], [`Files::upload_dir`], [`Files::download_dir`], [`files::Batch`] |
+//! | folders made equal | [`Files::sync_up`], [`Files::sync_down`], [`sync::SyncPlan`] |
 //! | downloads | [`File::download_to`], [`File::download`], [`Bucket::zip`] |
 //! | progress bars, `start` and `cancel` | [`Transfer`], [`Progress`], [`ProgressWatch`] |
 //! | changes in place | [`File::append`], [`File::patch`] |
@@ -120,6 +121,7 @@ mod refusal;
 mod settings;
 mod short_urls;
 mod stats;
+pub mod sync;
 mod transfer;
 mod upload_tokens;
 

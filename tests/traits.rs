@@ -19,6 +19,7 @@ use carbonfiles::models::{
     Health, HealthStatus, KeyInfo, KeySort, KeyUsage, NewDashboardToken, NewKey, NewUploadToken, Order, OwnerStats,
     Secret, Stats, TreePage, UploadedFile, Verification,
 };
+use carbonfiles::sync::{SyncAction, SyncDown, SyncPlan, SyncUp};
 use carbonfiles::{
     Access, Bucket, Buckets, Call, Check, Client, ClientBuilder, ContentInfo, CreateDashboardToken, CreateUploadToken,
     Dashboard, DeleteShortUrl, Download, DownloadReader, DownloadStream, Downloaded, Error, ErrorKind, Expiry, File,
@@ -87,6 +88,10 @@ const _: () = {
     transfer::<UploadMany<'static>>();
     transfer::<UploadDir<'static>>();
     transfer::<DownloadDir<'static>>();
+    transfer::<SyncUp<'static>>();
+    transfer::<SyncDown<'static>>();
+    model::<SyncPlan>();
+    model::<SyncAction>();
     stream::<BatchStream<'static, UploadedFile>>();
     value::<BatchProgress>();
     transfer::<UploadMultipart<'static>>();

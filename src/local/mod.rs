@@ -7,7 +7,7 @@ mod walk;
 pub(crate) use names::{Names, check_parents, local_path};
 pub use selection::Symlinks;
 pub(crate) use selection::{Selection, selection_setters};
-pub(crate) use walk::{Odd, Walked, Why, walk};
+pub(crate) use walk::{LocalFile, Odd, Stamp, Walked, Why, walk};
 
 use crate::error::{Error, Result};
 

@@ -16,6 +16,7 @@ mod writer;
 
 pub use download::{Download, DownloadReader, DownloadStream};
 pub(crate) use download::{DownloadPlan, header_value};
+pub(crate) use hashing::Hasher;
 pub use info::ContentInfo;
 pub use part::discard_partial;
 pub(crate) use part::{Saving, check_target};

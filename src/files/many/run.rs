@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use futures::future::BoxFuture;
+use futures::future::{BoxFuture, FutureExt, Shared};
 use futures::stream::{BoxStream, FuturesUnordered, Stream, StreamExt};
 
 use super::batch::{Batch, BatchFile, FileOutcome, Skipped};
@@ -35,7 +35,7 @@ pub(crate) const CONCURRENCY: usize = 8;
 pub(crate) struct Settings<'a> {
     pub(crate) concurrency: usize,
     pub(crate) on_failure: OnFailure,
-    pub(crate) cancel: Option<BoxFuture<'a, ()>>,
+    pub(crate) cancel: Option<Shared<BoxFuture<'a, ()>>>,
     pub(crate) on_batch: Option<OnBatch<'a>>,
     pub(crate) on_file: Option<OnFile<'a>>,
     pub(crate) interval: Duration,
@@ -54,7 +54,18 @@ impl Default for Settings<'_> {
     }
 }
 
-impl Settings<'_> {
+/// A signal that ends a batch, and the one after it.
+pub(crate) fn signal<'a>(signal: impl Future<Output: Send> + Send + 'a) -> Shared<BoxFuture<'a, ()>> {
+    async move { drop(signal.await) }.boxed().shared()
+}
+
+impl<'a> Settings<'a> {
+    /// The same for a batch that comes after, whose progress is nobody's concern.
+    pub(crate) fn without_progress(&self) -> Settings<'a> {
+        let Self { concurrency, on_failure, cancel, .. } = self;
+        Settings { concurrency: *concurrency, on_failure: *on_failure, cancel: cancel.clone(), ..Settings::default() }
+    }
+
     pub(crate) fn check(&self) -> Result<()> {
         match self.concurrency {
             0 => Err(Error::invalid_input("concurrency", "at least one file has to be under way")),
@@ -83,7 +94,7 @@ macro_rules! many_setters {
             /// Ends it when this future does, whatever its output: `ctrl_c()`, a receiver, a token's `cancelled()`. What is
             /// under way is given up then, and the outcome says of each file what was done.
             pub fn cancel_when(mut self, signal: impl ::std::future::Future<Output: Send> + Send + 'a) -> Self {
-                self.$($field).+.cancel = Some(Box::pin(async move { drop(signal.await) }));
+                self.$($field).+.cancel = Some($crate::files::signal(signal));
                 self
             }
 
@@ -143,6 +154,11 @@ impl Totals {
         Self { listed: true, files: Some(files), bytes }
     }
 
+    /// Of a list whose files have no bytes.
+    pub(crate) fn listed() -> Self {
+        Self { listed: true, files: None, bytes: None }
+    }
+
     /// Of an iterator that is taken from step by step.
     pub(crate) fn files(files: Option<usize>) -> Self {
         Self { listed: false, files: files.map(|files| files as u64), bytes: None }
@@ -171,7 +187,7 @@ where
         tally,
         concurrency: settings.concurrency,
         on_failure: settings.on_failure,
-        cancel: settings.cancel.unwrap_or_else(|| Box::pin(std::future::pending())),
+        cancel: settings.cancel.unwrap_or_else(|| std::future::pending().boxed().shared()),
         under_way: FuturesUnordered::new(),
         known: BTreeMap::new(),
         started: 0,
@@ -192,7 +208,7 @@ struct Run<'a, I, F, T> {
     tally: Tally<'a>,
     concurrency: usize,
     on_failure: OnFailure,
-    cancel: BoxFuture<'a, ()>,
+    cancel: Shared<BoxFuture<'a, ()>>,
     under_way: FuturesUnordered<BoxFuture<'a, (usize, Result<T>)>>,
     /// The names of those under way.
     known: BTreeMap<usize, (String, Option<PathBuf>)>,

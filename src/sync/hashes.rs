@@ -1,0 +1,181 @@
+//! The SHA-256 of local files, remembered by name, size and times.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::local::{LocalFile, Stamp};
+use crate::transfer::{Hasher, Source};
+
+/// Hashes of the files of one folder, kept in a file if the user names one.
+pub(super) struct Hashes {
+    file: Option<PathBuf>,
+    known: Known,
+    /// Before the folder was looked at.
+    started: SystemTime,
+    changed: bool,
+}
+
+#[derive(Debug, Serialize, Deserialize, PartialEq)]
+struct Known {
+    version: u32,
+    /// The folder that the names are below.
+    root: PathBuf,
+    files: BTreeMap<String, Entry>,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize, PartialEq)]
+struct Entry {
+    size: u64,
+    /// Nanoseconds since 1970.
+    modified: i128,
+    changed: Option<i128>,
+    sha256: String,
+}
+
+const VERSION: u32 = 1;
+
+/// The coarsest time stamp of a common file system (FAT): a file that was written less than this before it was hashed may
+/// be written again without its time changing.
+const GRAIN: Duration = Duration::from_secs(2);
+
+impl Hashes {
+    /// What is remembered of a folder. What can't be read, or is of another folder, is forgotten.
+    pub(super) async fn open(file: Option<PathBuf>, root: &Path) -> Self {
+        let started = SystemTime::now();
+        let root = std::path::absolute(root).unwrap_or_else(|_| root.to_owned());
+        let read = match &file {
+            Some(file) => tokio::fs::read(file).await.ok(),
+            None => None,
+        };
+        let known = read
+            .and_then(|json| serde_json::from_slice::<Known>(&json).ok())
+            .filter(|known| known.version == VERSION && known.root == root)
+            .unwrap_or_else(|| Known { version: VERSION, root, files: BTreeMap::new() });
+        Self { file, known, started, changed: false }
+    }
+
+    pub(super) fn known(&self, file: &LocalFile) -> Option<&str> {
+        let entry = self.known.files.get(&file.name)?;
+        let same = (entry.size, Some(entry.modified), entry.changed)
+            == (file.stamp.size, file.stamp.modified.map(nanoseconds), file.stamp.changed);
+        same.then_some(entry.sha256.as_str())
+    }
+
+    /// Remembers a hash, unless the file may yet change without its times telling.
+    pub(super) fn learn(&mut self, name: &str, stamp: &Stamp, sha256: &str) {
+        let Some(modified) = stamp.modified.map(nanoseconds) else { return };
+        let settled = nanoseconds(self.started) - GRAIN.as_nanos() as i128;
+        if self.file.is_none() || modified >= settled || stamp.changed.is_some_and(|changed| changed >= settled) {
+            return;
+        }
+        let entry = Entry { size: stamp.size, modified, changed: stamp.changed, sha256: sha256.to_owned() };
+        if self.known.files.get(name) != Some(&entry) {
+            self.known.files.insert(name.to_owned(), entry);
+            self.changed = true;
+        }
+    }
+
+    /// Forgets files that are gone.
+    pub(super) fn retain(&mut self, is_there: impl Fn(&str) -> bool) {
+        let before = self.known.files.len();
+        self.known.files.retain(|name, _| is_there(name));
+        self.changed |= before != self.known.files.len();
+    }
+
+    /// Writes what has changed: the file is the old one or the new one, never half of one.
+    pub(super) async fn save(&mut self) -> Result<()> {
+        let Some(file) = self.file.clone().filter(|_| self.changed) else { return Ok(()) };
+        let json = serde_json::to_vec(&self.known)
+            .map_err(|cause| Error::new(ErrorKind::Io, "the hashes can't be written down").caused_by(cause))?;
+        let shown = file.display().to_string();
+        let written = tokio::task::spawn_blocking(move || replace(&file, &json)).await;
+        self.changed = false;
+        written
+            .unwrap_or_else(|cause| Err(io::Error::other(cause)))
+            .map_err(|cause| Error::io(format!("{shown} can't be written"), cause))
+    }
+}
+
+fn replace(file: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut name = file.file_name().unwrap_or_default().to_owned();
+    name.push(format!(".{:016x}.tmp", fastrand::u64(..)));
+    let beside = file.with_file_name(name);
+    let replaced = std::fs::write(&beside, bytes).and_then(|()| std::fs::rename(&beside, file));
+    if replaced.is_err() {
+        let _ = std::fs::remove_file(&beside);
+    }
+    replaced
+}
+
+fn nanoseconds(time: SystemTime) -> i128 {
+    match time.duration_since(SystemTime::UNIX_EPOCH) {
+        Ok(after) => after.as_nanos() as i128,
+        Err(before) => -(before.duration().as_nanos() as i128),
+    }
+}
+
+/// Reads a file through.
+pub(super) async fn sha256_of(path: &Path) -> Result<String> {
+    let (mut reading, _) = Source::from(path).open().await?;
+    let mut hasher = Hasher::new();
+    while let Some(chunk) = reading.next().await? {
+        hasher.update(&chunk).await;
+    }
+    hasher.finish().await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn file(name: &str, age: Duration) -> LocalFile {
+        let stamp = Stamp { size: 5, modified: Some(SystemTime::now() - age), changed: None };
+        LocalFile { name: name.into(), path: name.into(), stamp }
+    }
+
+    #[tokio::test]
+    async fn hashes_are_remembered_across_runs() {
+        let folder = tempfile::tempdir().unwrap();
+        let cache = folder.path().join("hashes.json");
+        let old = file("old", Duration::from_secs(60));
+        let mut hashes = Hashes::open(Some(cache.clone()), folder.path()).await;
+        assert_eq!(hashes.known(&old), None);
+        hashes.learn("old", &old.stamp, "abc");
+        hashes.save().await.unwrap();
+
+        let again = Hashes::open(Some(cache.clone()), folder.path()).await;
+        assert_eq!(again.known(&old), Some("abc"));
+        for change in [
+            |stamp: &mut Stamp| stamp.size = 6,
+            |stamp: &mut Stamp| stamp.modified = stamp.modified.map(|at| at + Duration::from_nanos(1)),
+            |stamp: &mut Stamp| stamp.changed = Some(1),
+        ] {
+            let mut other = old.clone();
+            change(&mut other.stamp);
+            assert_eq!(again.known(&other), None);
+        }
+        assert_eq!(Hashes::open(Some(cache.clone()), &folder.path().join("other")).await.known(&old), None);
+        std::fs::write(&cache, "{ garbled").unwrap();
+        assert_eq!(Hashes::open(Some(cache), folder.path()).await.known(&old), None);
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1, "nothing is left beside it");
+    }
+
+    #[tokio::test]
+    async fn a_file_that_was_just_written_is_not_trusted() {
+        let mut hashes = Hashes::open(Some("unused".into()), Path::new("/")).await;
+        for age in [Duration::ZERO, Duration::from_millis(1900)] {
+            let young = file("young", age);
+            hashes.learn("young", &young.stamp, "abc");
+            assert_eq!(hashes.known(&young), None);
+        }
+        let mut moved = file("moved", Duration::from_secs(60));
+        moved.stamp.changed = Some(nanoseconds(SystemTime::now()));
+        hashes.learn("moved", &moved.stamp, "abc");
+        assert_eq!(hashes.known(&moved), None, "its time was set back");
+    }
+}

@@ -1,0 +1,14 @@
+//! A local folder and a folder of a bucket, made equal by content: only what differs is sent.
+
+mod compare;
+mod hashes;
+mod outcome;
+mod plan;
+mod settings;
+mod sync_down;
+mod sync_up;
+
+pub use outcome::SyncOutcome;
+pub use plan::{Direction, SyncAction, SyncPlan};
+pub use sync_down::SyncDown;
+pub use sync_up::SyncUp;

@@ -1,0 +1,55 @@
+//! What became of a sync.
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::files::{Batch, FileOutcome};
+
+use super::plan::{SyncAction, SyncPlan};
+
+/// What became of a sync: what was copied, deleted, left and reported.
+#[derive(Debug)]
+#[must_use = "files may have failed or been reported: look at it, or use into_result()"]
+#[non_exhaustive]
+pub struct SyncOutcome<T> {
+    /// The files to copy, and what became of each.
+    pub copied: Batch<T>,
+    /// The files to delete on the other side, and what became of each. They come last, and not after a failure.
+    pub deleted: Batch<()>,
+    /// Files that were the same on both sides.
+    pub unchanged: u64,
+    /// Files on the other side only that were left, by their path below both folders.
+    pub kept: Vec<String>,
+    /// What could not be decided, by its path below both folders, and why.
+    pub reported: Vec<(String, String)>,
+}
+
+impl<T> SyncOutcome<T> {
+    pub(super) fn new(plan: SyncPlan, copied: Batch<T>, deleted: Batch<()>) -> Self {
+        let (mut kept, mut reported) = (Vec::new(), Vec::new());
+        for action in plan.actions {
+            match action {
+                SyncAction::Keep { path } => kept.push(path),
+                SyncAction::Report { path, reason } => reported.push((path, reason)),
+                SyncAction::Copy { .. } | SyncAction::Delete { .. } => {}
+            }
+        }
+        Self { copied, deleted, unchanged: plan.unchanged, kept, reported }
+    }
+
+    /// How many files were copied and deleted, if all was done and nothing had to be reported.
+    ///
+    /// # Errors
+    /// That of the first file that failed, `Conflict` for the first that was reported, or `Interrupted` where the sync was
+    /// ended by a signal.
+    pub fn into_result(self) -> Result<(usize, usize)> {
+        let copied = self.copied.into_result()?.len();
+        let untouched = self.deleted.files.iter().any(|file| matches!(file.outcome, FileOutcome::Skipped(_)));
+        let deleted = self.deleted.into_result()?.len();
+        if let Some((path, reason)) = self.reported.into_iter().next() {
+            return Err(Error::new(ErrorKind::Conflict, format!("{path:?} was left as it is: {reason}")));
+        }
+        if untouched {
+            return Err(Error::new(ErrorKind::Interrupted, "not all extra files were deleted"));
+        }
+        Ok((copied, deleted))
+    }
+}

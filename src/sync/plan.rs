@@ -1,0 +1,103 @@
+//! What a sync is going to do, as data.
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, Result};
+
+/// Which side is made like the other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Direction {
+    /// The bucket is made like the local folder.
+    Up,
+    /// The local folder is made like the bucket.
+    Down,
+}
+
+/// What a sync is going to do. It can be looked at, written down, shortened, and carried out later.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct SyncPlan {
+    /// Which side is made like the other.
+    pub direction: Direction,
+    /// The folder of the bucket; empty, or with a slash at the end.
+    pub prefix: String,
+    /// In the order of their paths.
+    pub actions: Vec<SyncAction>,
+    /// Files that are the same on both sides.
+    pub unchanged: u64,
+}
+
+/// One thing that a sync does, or leaves. Paths are those below both folders, with `/` between segments.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "action", rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum SyncAction {
+    /// The file is copied to the other side.
+    Copy {
+        /// The path below both folders.
+        path: String,
+        /// Bytes.
+        size: u64,
+        /// Another content is there, and replaced.
+        replaces: bool,
+    },
+    /// The file is on the other side only, and is deleted there.
+    Delete {
+        /// The path below both folders.
+        path: String,
+    },
+    /// The file is on the other side only, and stays, since deleting was not asked for.
+    Keep {
+        /// The path below both folders.
+        path: String,
+    },
+    /// What is to be done can't be told, so nothing is.
+    Report {
+        /// The path below both folders.
+        path: String,
+        /// Why: a name that the other side can't hold or tell from another, a link, something that can't be read.
+        reason: String,
+    },
+}
+
+impl SyncAction {
+    /// The path below both folders.
+    #[must_use]
+    pub fn path(&self) -> &str {
+        match self {
+            Self::Copy { path, .. } | Self::Delete { path } | Self::Keep { path } | Self::Report { path, .. } => path,
+        }
+    }
+}
+
+impl SyncPlan {
+    /// Both sides are equal, and nothing had to be reported.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.actions.is_empty()
+    }
+
+    /// Bytes to copy.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        self.actions.iter().map(|action| if let SyncAction::Copy { size, .. } = action { *size } else { 0 }).sum()
+    }
+
+    pub(super) fn nothing(direction: Direction) -> Self {
+        Self { direction, prefix: String::new(), actions: Vec::new(), unchanged: 0 }
+    }
+
+    /// Refuses a plan that was made for something else, or that deletes where that is not allowed.
+    pub(super) fn check(&self, direction: Direction, prefix: &str, delete_extra: bool) -> Result<()> {
+        let bad = |why: &str| Err(Error::invalid_input("plan", why));
+        if self.direction != direction || self.prefix != prefix {
+            return bad("it was made for another direction or another folder of the bucket");
+        }
+        if !delete_extra && self.actions.iter().any(|action| matches!(action, SyncAction::Delete { .. })) {
+            return bad("it deletes files, and delete_extra(true) was not said");
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,264 @@
+//! What both directions have in common: the two folders, and how they are looked at.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::path::{Path, PathBuf};
+
+use futures::{StreamExt, TryStreamExt, stream};
+
+use super::compare::{Comparison, Side};
+use super::hashes::{Hashes, sha256_of};
+use super::plan::{Direction, SyncPlan};
+use crate::error::{Error, Result};
+use crate::files::{Files, Settings};
+use crate::local::{LocalFile, Selection, Walked, Why, folder_prefix, walk};
+use crate::models::FileInfo;
+
+/// The settings of a sync, whichever way it goes.
+pub(super) struct SyncSettings<'a> {
+    pub(super) scope: Scope,
+    pub(super) plan: Option<SyncPlan>,
+    pub(super) batch: Settings<'a>,
+}
+
+/// The two folders, and what is looked at in them.
+pub(super) struct Scope {
+    pub(super) files: Files,
+    pub(super) folder: PathBuf,
+    pub(super) prefix: String,
+    pub(super) selection: Selection,
+    pub(super) delete_extra: bool,
+    pub(super) case_sensitive: bool,
+    pub(super) cache: Option<PathBuf>,
+}
+
+impl SyncSettings<'_> {
+    pub(super) fn new(files: Files, folder: &Path) -> Self {
+        let scope = Scope {
+            files,
+            folder: folder.to_owned(),
+            prefix: String::new(),
+            selection: Selection::default(),
+            delete_extra: false,
+            case_sensitive: false,
+            cache: None,
+        };
+        Self { scope, plan: None, batch: Settings::default() }
+    }
+
+    /// Looks at both sides, without changing either.
+    pub(super) async fn look(self, direction: Direction) -> Result<Looked> {
+        self.batch.check()?;
+        self.scope.look(direction, self.batch.concurrency).await
+    }
+
+    /// The plan to carry out: the one that was given, or one that is made now.
+    pub(super) async fn take_plan(&mut self, direction: Direction) -> Result<(SyncPlan, Option<Looked>)> {
+        self.batch.check()?;
+        let (plan, scope, concurrency) = (self.plan.take(), &self.scope, self.batch.concurrency);
+        match plan {
+            Some(plan) => {
+                plan.check(direction, &folder_prefix(&scope.prefix)?, scope.delete_extra)?;
+                Ok((plan, None))
+            }
+            None => {
+                let mut looked = scope.look(direction, concurrency).await?;
+                let plan = std::mem::replace(&mut looked.plan, SyncPlan::nothing(direction));
+                Ok((plan, Some(looked)))
+            }
+        }
+    }
+}
+
+impl Scope {
+    async fn look(&self, direction: Direction, concurrency: usize) -> Result<Looked> {
+        self.selection.check()?;
+        let prefix = folder_prefix(&self.prefix)?;
+        let mut hashes = Hashes::open(self.cache.clone(), &self.folder).await;
+        let local = self.local(direction).await?;
+        let remote = self.remote(&prefix).await?;
+        let mut odd: BTreeMap<String, String> = BTreeMap::new();
+        for found in local.odd {
+            odd.insert(
+                found.name,
+                match found.why {
+                    Why::Symlink => "it is a symbolic link".to_owned(),
+                    Why::NotAFile => "it is neither a file nor a folder".to_owned(),
+                    Why::Failed(error) => error.to_string(),
+                },
+            );
+        }
+        let equal = equal(&local.files, &remote, &mut hashes, &mut odd, concurrency).await;
+        let sizes = local.files.iter().map(|file| (file.name.clone(), file.stamp.size)).collect::<Side>();
+        hashes.retain(|name| sizes.contains_key(name));
+        hashes.save().await?;
+        let plan = Comparison {
+            direction,
+            prefix: prefix.clone(),
+            local: &sizes,
+            remote: &remote.iter().map(|(name, file)| (name.clone(), file.size)).collect(),
+            equal,
+            odd,
+            unfit: &|name| {
+                match direction {
+                    Direction::Up => crate::FilePath::try_from(name).err(),
+                    Direction::Down => crate::local::local_path(&self.folder, name).err(),
+                }
+                .map(|error| error.message().to_owned())
+            },
+            delete_extra: self.delete_extra,
+            case_sensitive: self.case_sensitive,
+        }
+        .plan();
+        let stamps = local.files.into_iter().map(|file| (file.name, file.stamp)).collect();
+        Ok(Looked { plan, hashes, stamps })
+    }
+
+    async fn local(&self, direction: Direction) -> Result<Walked> {
+        let mut selection = self.selection.clone();
+        // The hashes of a folder are no part of it.
+        let below = |cache: &PathBuf| {
+            let (cache, folder) = (std::path::absolute(cache).ok()?, std::path::absolute(&self.folder).ok()?);
+            cache.strip_prefix(folder).ok()?.to_str().map(|name| name.replace(std::path::MAIN_SEPARATOR, "/"))
+        };
+        if let Some(cache) = self.cache.as_ref().and_then(below) {
+            selection.filter(move |name| name != cache);
+        }
+        // A folder that is to be filled need not be there yet; an upload's must be, or all would look deleted.
+        if direction == Direction::Down && !self.folder.exists() {
+            return Ok(Walked::default());
+        }
+        walk(self.folder.clone(), selection).await
+    }
+
+    async fn remote(&self, prefix: &str) -> Result<BTreeMap<String, FileInfo>> {
+        let mut found = BTreeMap::new();
+        let mut listing = self.files.list_all().stable().prefix(prefix).items();
+        while let Some(file) = listing.try_next().await? {
+            let name = file.path[prefix.len()..].to_owned();
+            if self.selection.means(&name) {
+                found.insert(name, file);
+            }
+        }
+        Ok(found)
+    }
+}
+
+/// The names of both sides that have the same content. Only files of equal length are read.
+async fn equal(
+    local: &[LocalFile],
+    remote: &BTreeMap<String, FileInfo>,
+    hashes: &mut Hashes,
+    odd: &mut BTreeMap<String, String>,
+    concurrency: usize,
+) -> HashSet<String> {
+    let alike = local.iter().filter_map(|file| {
+        let twin = remote.get(&file.name).filter(|twin| twin.size == file.stamp.size)?;
+        Some((file, twin.sha256.as_deref()?))
+    });
+    let (mut equal, mut unknown) = (HashSet::new(), Vec::new());
+    for (file, theirs) in alike {
+        match hashes.known(file) {
+            Some(ours) if ours == theirs => drop(equal.insert(file.name.clone())),
+            Some(_) => {}
+            None => unknown.push((file, theirs)),
+        }
+    }
+    let hash = |(file, theirs): (&LocalFile, &str)| {
+        let (file, theirs) = (file.clone(), theirs.to_owned());
+        async move { (sha256_of(&file.path).await, file, theirs) }
+    };
+    let mut hashed = stream::iter(unknown).map(hash).buffer_unordered(concurrency);
+    while let Some((ours, file, theirs)) = hashed.next().await {
+        match ours {
+            Ok(ours) => {
+                hashes.learn(&file.name, &file.stamp, &ours);
+                if ours == theirs {
+                    equal.insert(file.name);
+                }
+            }
+            Err(error) => drop(odd.insert(file.name, error.to_string())),
+        }
+    }
+    equal
+}
+
+/// Both sides, seen.
+pub(super) struct Looked {
+    pub(super) plan: SyncPlan,
+    pub(super) hashes: Hashes,
+    pub(super) stamps: HashMap<String, crate::local::Stamp>,
+}
+
+/// Refuses a local file that lies, by a link, outside the folder.
+pub(super) fn check_inside(root: &Path, path: &Path) -> Result<()> {
+    let real = |path: &Path| path.canonicalize().ok();
+    match (real(root), real(path)) {
+        (Some(root), Some(path)) if path.starts_with(&root) => Ok(()),
+        _ => Err(Error::invalid_input("plan", format!("{} is not in {}", path.display(), root.display()))),
+    }
+}
+
+/// The setters of both directions.
+macro_rules! sync_setters {
+    ($builder:ident) => {
+        impl<'a> $builder<'a> {
+            /// The folder of the bucket, such as `docs/v2`; all of the bucket by default. Nothing outside is looked at.
+            pub fn prefix(mut self, prefix: impl Into<String>) -> Self {
+                self.settings.scope.prefix = prefix.into();
+                self
+            }
+
+            /// Whether files that only the written side has are deleted there. They are not, by default. They come last,
+            /// and stay if anything failed before. What the filters leave out is never deleted.
+            pub fn delete_extra(mut self, delete: bool) -> Self {
+                self.settings.scope.delete_extra = delete;
+                self
+            }
+
+            /// Says that names which differ only in letter case or Unicode form are different files on this side too, so that
+            /// they need not be reported. It is not taken for granted, for on Windows and macOS they are not.
+            pub fn case_sensitive(mut self, case_sensitive: bool) -> Self {
+                self.settings.scope.case_sensitive = case_sensitive;
+                self
+            }
+
+            /// Remembers the hashes of local files in this file (JSON), by name, size and times, so that the next sync need
+            /// not read them again. Without it each sync reads the files whose length is that of their twin. A file that was
+            /// written less than 2 s before is not remembered: it could change again without its time changing.
+            pub fn hash_cache(mut self, file: impl AsRef<::std::path::Path>) -> Self {
+                self.settings.scope.cache = Some(file.as_ref().to_owned());
+                self
+            }
+
+            /// What is done with symbolic links in the local folder: by default they are reported, and nothing is done to
+            /// what has their name in the bucket.
+            pub fn symlinks(mut self, symlinks: $crate::Symlinks) -> Self {
+                self.settings.scope.selection.symlinks = symlinks;
+                self
+            }
+
+            /// Carries out a plan that was made before, instead of making one. It must be for this direction and prefix, and
+            /// its deletions need [`delete_extra`](Self::delete_extra) here too. What leads outside the folders fails.
+            pub fn apply(mut self, plan: $crate::sync::SyncPlan) -> Self {
+                self.settings.plan = Some(plan);
+                self
+            }
+        }
+
+        $crate::local::selection_setters!(['a] $builder<'a>, settings.scope.selection);
+        $crate::files::many_setters!($builder, settings.batch);
+
+        impl ::std::fmt::Debug for $builder<'_> {
+            fn fmt(&self, f: &mut ::std::fmt::Formatter<'_>) -> ::std::fmt::Result {
+                f.debug_struct(stringify!($builder))
+                    .field("folder", &self.settings.scope.folder)
+                    .field("prefix", &self.settings.scope.prefix)
+                    .field("selection", &self.settings.scope.selection)
+                    .field("delete_extra", &self.settings.scope.delete_extra)
+                    .finish_non_exhaustive()
+            }
+        }
+    };
+}
+
+pub(super) use sync_setters;

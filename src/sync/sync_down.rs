@@ -1,0 +1,125 @@
+//! The local folder is made like the bucket.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::outcome::SyncOutcome;
+use super::plan::{Direction, SyncAction, SyncPlan};
+use super::settings::{Scope, SyncSettings, sync_setters};
+use crate::error::{Error, Result};
+use crate::files::{Batch, Download, DownloadFileTo, Files, Job, NotNow, Totals, downloading, run};
+use crate::http::awaitable;
+use crate::local::{check_parents, local_path};
+use crate::transfer::Downloaded;
+
+impl Files {
+    /// Makes a local folder like one of the bucket: downloads what is new or has another SHA-256, each file as
+    /// [`download_to`](crate::File::download_to) does, and nothing else. The folder is made where it is missing. What only the
+    /// folder has stays, unless [`delete_extra`](SyncDown::delete_extra) is said.
+    ///
+    /// Names that can't be decided on are reported instead: those that no local file can have or that lead outside, local
+    /// links, names that differ only in letter case or Unicode form, and files that would have to be folders.
+    ///
+    /// ```no_run
+    /// # async fn f(files: carbonfiles::Files) -> carbonfiles::Result<()> {
+    /// let done = files.sync_down("site").prefix("v2").delete_extra(true).await?;
+    /// for (path, reason) in &done.reported {
+    ///     eprintln!("{path}: {reason}");
+    /// }
+    /// let (downloaded, deleted) = done.into_result()?;
+    /// # Ok(()) }
+    /// ```
+    pub fn sync_down<'a>(&self, folder: impl AsRef<Path>) -> SyncDown<'a> {
+        SyncDown { settings: SyncSettings::new(self.clone(), folder.as_ref()), each: Box::new(|download| download) }
+    }
+}
+
+/// Makes a folder like a bucket. Made by [`Files::sync_down`].
+///
+/// Dropping it gives up what is under way: each local file is the old one or the new one.
+#[must_use = "nothing is sent until it is awaited"]
+pub struct SyncDown<'a> {
+    settings: SyncSettings<'a>,
+    each: Box<dyn FnMut(DownloadFileTo<'a>) -> DownloadFileTo<'a> + Send + 'a>,
+}
+
+impl<'a> SyncDown<'a> {
+    /// Changes each download before it is sent: headers, limits, retries.
+    pub fn each(mut self, configure: impl FnMut(DownloadFileTo<'a>) -> DownloadFileTo<'a> + Send + 'a) -> Self {
+        self.each = Box::new(configure);
+        self
+    }
+
+    /// What it would do. The bucket is listed and local files are read; nothing is changed.
+    ///
+    /// # Errors
+    /// Those of the listing, and `InvalidInput` for a folder that can't be read, a prefix that can't be one, or a bad glob.
+    pub async fn plan(self) -> Result<SyncPlan> {
+        Ok(self.settings.look(Direction::Down).await?.plan)
+    }
+
+    async fn run(mut self) -> Result<SyncOutcome<Downloaded>> {
+        let (plan, _) = self.settings.take_plan(Direction::Down).await?;
+        let SyncSettings { scope: Scope { files, folder, .. }, batch, .. } = self.settings;
+        let rest = batch.without_progress();
+        let jobs: Vec<_> = plan.actions.iter().filter_map(|action| download(action, &plan.prefix, &folder)).collect();
+        let (totals, work) = (Totals::of(&jobs), downloading(files, folder.clone(), self.each));
+        let copied = run(jobs.into_iter(), totals, batch, work).collect_batch().await;
+        let extras = plan.actions.iter().filter_map(|action| deletion(action, &plan.prefix, &folder));
+        let deleted = if copied.stopped || copied.failed().next().is_some() {
+            Batch::not_started(extras)
+        } else {
+            let jobs: Vec<_> = extras.collect();
+            let delete = move |path: PathBuf, _| {
+                let root = folder.clone();
+                async move {
+                    let shown = path.display().to_string();
+                    tokio::task::spawn_blocking(move || remove(&root, &path))
+                        .await
+                        .unwrap_or_else(|cause| Err(io::Error::other(cause)))
+                        .map_err(|cause| Error::io(format!("{shown} can't be deleted"), cause))
+                }
+            };
+            run(jobs.into_iter(), Totals::listed(), rest, delete).collect_batch().await
+        };
+        Ok(SyncOutcome::new(plan, copied, deleted))
+    }
+}
+
+fn download(action: &SyncAction, prefix: &str, folder: &Path) -> Option<Job<Download>> {
+    let SyncAction::Copy { path: name, size, .. } = action else { return None };
+    let path = format!("{prefix}{name}");
+    let target = local_path(folder, name);
+    let local = target.as_ref().ok().cloned();
+    let work = target.map(|target| Download { path: path.clone(), target }).map_err(NotNow::Failed);
+    Some(Job { path, local, size: Some(*size), work })
+}
+
+fn deletion(action: &SyncAction, prefix: &str, folder: &Path) -> Option<Job<PathBuf>> {
+    let SyncAction::Delete { path: name } = action else { return None };
+    let target = local_path(folder, name);
+    let local = target.as_ref().ok().cloned();
+    Some(Job { path: format!("{prefix}{name}"), local, size: None, work: target.map_err(NotNow::Failed) })
+}
+
+/// Deletes a file, and the folders that it leaves empty.
+fn remove(root: &Path, path: &Path) -> io::Result<()> {
+    check_parents(root, path)?;
+    match std::fs::symlink_metadata(path) {
+        Ok(found) if found.is_file() => std::fs::remove_file(path)?,
+        Ok(_) => return Err(io::Error::other("it is no longer a file")),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(error),
+    }
+    let mut folder = path.parent();
+    while let Some(empty) = folder.filter(|folder| *folder != root && folder.starts_with(root)) {
+        if std::fs::remove_dir(empty).is_err() {
+            break;
+        }
+        folder = empty.parent();
+    }
+    Ok(())
+}
+
+sync_setters!(SyncDown);
+awaitable!(@many SyncDown<'a> => SyncOutcome<Downloaded>);

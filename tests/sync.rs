@@ -1,0 +1,269 @@
+//! Folders made equal, as a user would, on the test server.
+
+mod support;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
+use carbonfiles::sync::{SyncAction, SyncPlan};
+use carbonfiles::{Bucket, ErrorKind};
+use carbonfiles_testserver::{Fault, TestServer};
+use futures::TryStreamExt;
+use support::{admin, bucket, server};
+
+type Tree = BTreeMap<String, String>;
+
+fn tree(files: &[(&str, &str)]) -> Tree {
+    files.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned())).collect()
+}
+
+fn write(root: &Path, files: &Tree) {
+    for (name, text) in files {
+        let path = root.join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    }
+}
+
+fn read(root: &Path) -> Tree {
+    fn add(root: &Path, folder: &Path, files: &mut Tree) {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                add(root, &path, files);
+            } else {
+                let name = path.strip_prefix(root).unwrap().to_str().unwrap().to_owned();
+                files.insert(name, fs::read_to_string(path).unwrap());
+            }
+        }
+    }
+    let mut files = Tree::new();
+    add(root, root, &mut files);
+    files
+}
+
+async fn stored(bucket: &Bucket) -> Tree {
+    let paths: Vec<_> =
+        bucket.files().list_all().stable().items().map_ok(|file| file.path).try_collect().await.unwrap();
+    let mut files = Tree::new();
+    for path in paths {
+        let content = bucket.file(&path).download().await.unwrap().bytes(1 << 20).await.unwrap();
+        files.insert(path, String::from_utf8(content.to_vec()).unwrap());
+    }
+    files
+}
+
+async fn fill(bucket: &Bucket, files: &Tree) {
+    let items = files.iter().map(|(name, text)| (name.clone(), text.clone().into_bytes()));
+    bucket.files().upload_many(items).await.unwrap().into_result().unwrap();
+}
+
+/// Requests that change something.
+fn changes(server: &TestServer) -> usize {
+    server.requests().iter().filter(|request| !matches!(request.method.as_str(), "GET" | "HEAD")).count()
+}
+
+fn lines(plan: &SyncPlan) -> Vec<String> {
+    let line = |action: &SyncAction| match action {
+        SyncAction::Copy { path, replaces: true, .. } => format!("={path}"),
+        SyncAction::Copy { path, .. } => format!("+{path}"),
+        SyncAction::Delete { path } => format!("-{path}"),
+        SyncAction::Keep { path } => format!("~{path}"),
+        SyncAction::Report { path, .. } => format!("?{path}"),
+        other => panic!("{other:?}"),
+    };
+    plan.actions.iter().map(line).collect()
+}
+
+#[tokio::test]
+async fn up_sends_what_differs_and_nothing_twice() {
+    let server = server().await;
+    let bucket = bucket(&admin(&server)).await;
+    let folder = tempfile::tempdir().unwrap();
+    let mut files = tree(&[("a", "1"), ("deep/ü %+#?", "2"), ("same size", "3"), ("empty", ""), (".hidden", "4")]);
+    write(folder.path(), &files);
+    let sync = || bucket.files().sync_up(folder.path()).prefix("v1");
+    fill(&bucket, &tree(&[("v1/extra", "x"), ("v10/other", "y"), ("top", "z")])).await;
+
+    server.clear_requests();
+    let plan = sync().plan().await.unwrap();
+    assert_eq!(lines(&plan), ["+.hidden", "+a", "+deep/ü %+#?", "+empty", "~extra", "+same size"]);
+    assert_eq!((plan.bytes(), changes(&server)), (4, 0), "a plan changes nothing");
+
+    let done = sync().await.unwrap();
+    assert_eq!(
+        (done.copied.done().count(), done.unchanged, done.kept.as_slice()),
+        (5, 0, ["extra".to_owned()].as_slice())
+    );
+    server.clear_requests();
+    let again = sync().await.unwrap();
+    assert_eq!((again.copied.files.len(), again.unchanged, changes(&server)), (0, 5, 0));
+
+    files.insert("same size".into(), "5".into());
+    files.insert("a".into(), "longer".into());
+    files.remove("empty");
+    write(folder.path(), &files);
+    fs::remove_file(folder.path().join("empty")).unwrap();
+    let done = sync().delete_extra(true).await.unwrap();
+    assert_eq!(done.deleted.done().map(|(path, ())| path).collect::<Vec<_>>(), ["v1/empty", "v1/extra"]);
+    assert_eq!(done.into_result().unwrap(), (2, 2));
+    let mut expected: Tree = files.iter().map(|(name, text)| (format!("v1/{name}"), text.clone())).collect();
+    expected.extend(tree(&[("v10/other", "y"), ("top", "z")]));
+    assert_eq!(stored(&bucket).await, expected);
+}
+
+#[tokio::test]
+async fn down_fetches_what_differs_and_nothing_twice() {
+    let server = server().await;
+    let bucket = bucket(&admin(&server)).await;
+    let around = tempfile::tempdir().unwrap();
+    let folder = around.path().join("new");
+    let files = tree(&[("a", "1"), ("deep/ü %+#?", "2"), ("empty", "")]);
+    fill(&bucket, &files).await;
+    let sync = || bucket.files().sync_down(&folder);
+    assert_eq!(sync().plan().await.unwrap().actions.len(), 3);
+    assert!(!folder.exists(), "a plan changes nothing");
+    assert_eq!(sync().await.unwrap().into_result().unwrap(), (3, 0));
+    server.clear_requests();
+    assert_eq!(sync().await.unwrap().unchanged, 3);
+    assert!(!server.requests().iter().any(|request| request.path.ends_with("/content")));
+
+    write(&folder, &tree(&[("a", "2"), ("extra/deep/x", "x"), ("extra/kept.log", "k"), ("deep/y", "y")]));
+    write(around.path(), &tree(&[("outside", "o")]));
+    let done = sync().delete_extra(true).exclude("**/*.log").await.unwrap();
+    assert_eq!(done.into_result().unwrap(), (1, 2));
+    let mut expected = files.clone();
+    expected.insert("extra/kept.log".into(), "k".into());
+    assert_eq!(read(&folder), expected);
+    assert!(!folder.join("extra/deep").exists() && around.path().join("outside").exists());
+}
+
+#[tokio::test]
+async fn a_plan_is_data_and_can_be_carried_out_later() {
+    let server = server().await;
+    let bucket = bucket(&admin(&server)).await;
+    let folder = tempfile::tempdir().unwrap();
+    write(folder.path(), &tree(&[("a", "1"), ("b", "2")]));
+    fill(&bucket, &tree(&[("c", "3"), ("d", "4")])).await;
+    let sync = || bucket.files().sync_up(folder.path());
+    let plan = sync().delete_extra(true).plan().await.unwrap();
+    let json = serde_json::to_string(&plan).unwrap();
+    assert!(json.contains(r#"{"action":"copy","path":"a","size":1,"replaces":false}"#), "{json}");
+    let mut plan: SyncPlan = serde_json::from_str(&json).unwrap();
+    plan.actions.retain(|action| !matches!(action.path(), "b" | "d"));
+
+    assert!(sync().apply(plan.clone()).await.unwrap_err().is_invalid_input(), "it deletes, and nobody said so");
+    assert!(sync().delete_extra(true).prefix("x").apply(plan.clone()).await.unwrap_err().is_invalid_input());
+    let down = bucket.files().sync_down(folder.path()).delete_extra(true);
+    assert!(down.apply(plan.clone()).await.unwrap_err().is_invalid_input());
+    assert_eq!(sync().delete_extra(true).apply(plan).await.unwrap().into_result().unwrap(), (1, 1));
+    assert_eq!(stored(&bucket).await, tree(&[("a", "1"), ("d", "4")]));
+}
+
+#[tokio::test]
+async fn a_plan_that_leads_outside_does_not() {
+    let server = server().await;
+    let bucket = bucket(&admin(&server)).await;
+    let around = tempfile::tempdir().unwrap();
+    let folder = around.path().join("in");
+    write(&folder, &tree(&[("x", "x")]));
+    write(around.path(), &tree(&[("secret", "s")]));
+    let hostile = |direction: &str, actions: &str| -> SyncPlan {
+        let json = format!(r#"{{"direction":"{direction}","prefix":"","actions":[{actions}],"unchanged":0}}"#);
+        serde_json::from_str(&json).unwrap()
+    };
+    let (copy, delete) = (
+        r#"{"action":"copy","path":"../secret","size":1,"replaces":false}"#,
+        r#"{"action":"delete","path":"../secret"}"#,
+    );
+    for actions in [copy, delete] {
+        let up = bucket.files().sync_up(&folder).delete_extra(true).apply(hostile("up", actions)).await.unwrap();
+        assert!(up.into_result().unwrap_err().is_invalid_input());
+        let down = bucket.files().sync_down(&folder).delete_extra(true).apply(hostile("down", actions)).await.unwrap();
+        assert!(down.into_result().unwrap_err().is_invalid_input());
+    }
+    assert_eq!(read(around.path()), tree(&[("in/x", "x"), ("secret", "s")]));
+    assert!(stored(&bucket).await.is_empty());
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn links_are_told_and_what_they_hide_is_left_alone() {
+    use std::os::unix::fs::symlink;
+    let server = server().await;
+    let bucket = bucket(&admin(&server)).await;
+    let (folder, outside) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    write(outside.path(), &tree(&[("x", "x")]));
+    symlink(outside.path(), folder.path().join("link")).unwrap();
+    fill(&bucket, &tree(&[("link/x", "changed"), ("link/new", "n"), ("good", "g")])).await;
+    let down = bucket.files().sync_down(folder.path()).delete_extra(true).await.unwrap();
+    assert_eq!(down.reported.iter().map(|(path, _)| path.as_str()).collect::<Vec<_>>(), ["link", "link/new", "link/x"]);
+    assert_eq!(down.copied.done().count(), 1);
+    assert_eq!(down.into_result().unwrap_err().kind(), ErrorKind::Conflict);
+    let up = bucket.files().sync_up(folder.path()).delete_extra(true).await.unwrap();
+    assert_eq!((up.reported.len(), up.deleted.files.len()), (3, 0));
+    assert_eq!(read(outside.path()), tree(&[("x", "x")]));
+    assert_eq!(stored(&bucket).await.len(), 3);
+}
+
+#[tokio::test]
+async fn names_that_can_not_stand_together_are_told() {
+    let server = server().await;
+    let bucket = bucket(&admin(&server)).await;
+    let folder = tempfile::tempdir().unwrap();
+    let long = "n".repeat(300);
+    let names = ["A", "a", "\u{e9}", "e\u{301}", "f", "f/g", "good", &long];
+    fill(&bucket, &names.iter().map(|name| ((*name).to_owned(), format!("text of {name}"))).collect()).await;
+    let down = bucket.files().sync_down(folder.path()).await.unwrap();
+    assert_eq!((down.copied.done().count(), down.reported.len()), (1, 7), "{:?}", down.reported);
+    assert_eq!(read(folder.path()).len(), 1);
+    if cfg!(target_os = "linux") {
+        let down = bucket.files().sync_down(folder.path()).case_sensitive(true).await.unwrap();
+        assert_eq!((down.copied.done().count(), down.unchanged, down.reported.len()), (4, 1, 3), "{:?}", down.reported);
+    }
+}
+
+#[tokio::test]
+async fn nothing_is_deleted_after_a_failure_or_where_the_folder_is_not_there() {
+    let server = server().await;
+    let bucket = bucket(&admin(&server)).await;
+    let folder = tempfile::tempdir().unwrap();
+    write(folder.path(), &tree(&[("a", "1")]));
+    fill(&bucket, &tree(&[("extra", "x")])).await;
+    server.inject(Fault::status(507).on("PUT", "/upload/stream"));
+    let done = bucket.files().sync_up(folder.path()).delete_extra(true).await.unwrap();
+    assert_eq!((done.copied.failed().count(), done.deleted.skipped().count()), (1, 1));
+    assert_eq!(done.into_result().unwrap_err().kind(), ErrorKind::QuotaExceeded);
+    let missing = bucket.files().sync_up(folder.path().join("missing")).delete_extra(true).await.unwrap_err();
+    assert!(missing.is_invalid_input());
+    assert_eq!(stored(&bucket).await.len(), 1);
+
+    server.inject(Fault::status(500).on("GET", "delimiter").forever());
+    assert!(bucket.files().sync_down(folder.path()).delete_extra(true).await.is_err());
+    assert_eq!(read(folder.path()).len(), 1, "a listing that failed is not an empty one");
+}
+
+/// On a folder that is older than a cache has to mistrust.
+#[tokio::test]
+async fn hashes_are_remembered_and_their_file_is_no_part_of_the_folder() {
+    let server = server().await;
+    let bucket = bucket(&admin(&server)).await;
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("testserver/src");
+    let place = tempfile::tempdir().unwrap();
+    let cache = place.path().join("hashes.json");
+    let sync = || bucket.files().sync_up(&folder).hash_cache(&cache);
+    let (copied, _) = sync().await.unwrap().into_result().unwrap();
+    let written = fs::read_to_string(&cache).unwrap();
+    assert!(copied > 50 && written.contains("\"lib.rs\""));
+    assert_eq!(sync().await.unwrap().into_result().unwrap(), (0, 0));
+    // That it is asked: a hash that is wrong there makes its file differ.
+    let sha256 = bucket.file("lib.rs").get().await.unwrap().sha256.unwrap();
+    fs::write(&cache, written.replace(&sha256, &"0".repeat(64))).unwrap();
+    assert_eq!(lines(&sync().plan().await.unwrap()), ["=lib.rs"]);
+
+    let own = tempfile::tempdir().unwrap();
+    write(own.path(), &tree(&[("a", "1"), (".hashes", "not yet a cache")]));
+    let sync = bucket.files().sync_up(own.path()).prefix("own").hash_cache(own.path().join(".hashes"));
+    assert_eq!(lines(&sync.plan().await.unwrap()), ["+a"]);
+}
