@@ -33,6 +33,8 @@ pub struct Client {
     pub(crate) transport: Transport,
     /// Which of this client's uploads wait for one another.
     pub(crate) turns: Arc<Turns>,
+    #[cfg(feature = "events")]
+    pub(crate) lines: crate::events::Lines,
 }
 
 impl Client {
@@ -71,6 +73,8 @@ impl Client {
             url: url.as_ref().to_owned(),
             credentials: Credentials::Anonymous,
             settings: Settings::default(),
+            #[cfg(feature = "events")]
+            events: crate::events::EventSettings::default(),
         }
     }
 
@@ -131,6 +135,14 @@ impl Client {
         Check::new(self.clone())
     }
 
+    /// Live events of everything (admin), and the state of the event connections. For those of a bucket or a file see
+    /// [`Bucket::events`] and [`File::events`](crate::File::events).
+    #[cfg(feature = "events")]
+    #[must_use]
+    pub fn events(&self) -> crate::events::Events {
+        crate::events::Events::new(self.clone())
+    }
+
     /// A request of your own below the base URL, with this client's credential, limits and retries: for what a later
     /// server offers and this crate does not know yet.
     ///
@@ -166,6 +178,8 @@ pub struct ClientBuilder {
     url: String,
     credentials: Credentials,
     settings: Settings,
+    #[cfg(feature = "events")]
+    events: crate::events::EventSettings,
 }
 
 impl ClientBuilder {
@@ -202,13 +216,25 @@ impl ClientBuilder {
         self
     }
 
+    /// Sets how the event connections behave: signs of life, waits between attempts, limits.
+    #[cfg(feature = "events")]
+    pub fn events(mut self, settings: crate::events::EventSettings) -> Self {
+        self.events = settings;
+        self
+    }
+
     /// Makes the client. Nothing is sent.
     ///
     /// # Errors
     /// `InvalidInput` that names the setting which can't be used.
     pub fn build(self) -> Result<Client> {
         let transport = self.settings.transport(&self.url, self.credentials, &CarbonFiles)?;
-        Ok(Client { transport, turns: Arc::default() })
+        Ok(Client {
+            #[cfg(feature = "events")]
+            lines: crate::events::Lines::new(&transport, self.events),
+            transport,
+            turns: Arc::default(),
+        })
     }
 }
 

@@ -1,6 +1,7 @@
 //! The one error type of this crate: what kind it is, what the server said, and what was being done.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::{Method, StatusCode};
@@ -80,6 +81,7 @@ pub enum TimeoutPhase {
 /// cause. No credential is ever part of it: query parameters that carry secrets are cut out of the URL.
 pub struct Error(Box<Inner>);
 
+#[derive(Clone)]
 struct Inner {
     kind: ErrorKind,
     message: String,
@@ -89,7 +91,8 @@ struct Inner {
     details: Details,
     request: Option<RequestContext>,
     fate: Fate,
-    source: Option<BoxError>,
+    /// Shared, since one cause may end several streams of events.
+    source: Option<Arc<dyn std::error::Error + Send + Sync>>,
 }
 
 /// What a service says about a refusal beside its words; which of it there is depends on the service.
@@ -162,7 +165,7 @@ impl Error {
     }
 
     pub(crate) fn caused_by(mut self, source: impl Into<BoxError>) -> Self {
-        self.0.source = Some(source.into());
+        self.0.source = Some(source.into().into());
         self
     }
 
@@ -206,6 +209,12 @@ impl Error {
     /// It was refused because its presigned URL has expired.
     pub(crate) fn tells_of_expired_url(&self) -> bool {
         self.0.details.expired
+    }
+
+    /// The same error for one more of those it concerns.
+    #[cfg(feature = "events")]
+    pub(crate) fn share(&self) -> Self {
+        Self(self.0.clone())
     }
 
     pub(crate) fn fate(&self) -> Fate {

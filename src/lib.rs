@@ -104,6 +104,8 @@ mod check;
 mod client;
 mod dashboard;
 mod error;
+#[cfg(feature = "events")]
+pub mod events;
 mod expiry;
 mod file_path;
 pub mod files;
@@ -132,6 +134,8 @@ pub use crate::check::{Access, Check};
 pub use crate::client::{Client, ClientBuilder};
 pub use crate::dashboard::{CreateDashboardToken, Dashboard, GetDashboardUser};
 pub use crate::error::{Error, ErrorKind, FieldError, Result, TimeoutPhase};
+#[cfg(feature = "events")]
+pub use crate::events::{Event, EventStream, Events};
 pub use crate::expiry::Expiry;
 pub use crate::file_path::FilePath;
 pub use crate::files::{File, Files, TreeEntry};

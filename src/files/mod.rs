@@ -101,7 +101,7 @@ impl File {
         self.bucket.client()
     }
 
-    fn checked_path(&self) -> Result<FilePath> {
+    pub(crate) fn checked_path(&self) -> Result<FilePath> {
         FilePath::try_from(&*self.path)
     }
 

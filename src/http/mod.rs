@@ -18,6 +18,8 @@ mod secrets;
 mod timeouts;
 mod trace;
 mod transport;
+#[cfg(feature = "events")]
+mod upgrade;
 mod watchdog;
 
 pub(crate) use body::RequestBody;
@@ -25,6 +27,8 @@ pub(crate) use body::RequestBody;
 pub(crate) use elsewhere::Locate;
 pub(crate) use limits::{Limits, Room, Way};
 pub(crate) use options::{CallOptions, awaitable, call_options, parse_header};
+#[cfg(feature = "events")]
+pub(crate) use refusal::words_of_hub;
 pub(crate) use refusal::{Decoded, Dialect};
 pub(crate) use request::{Authorization, Receive, Replay, Request};
 pub(crate) use response::Response;
@@ -32,3 +36,5 @@ pub use retry::RetryPolicy;
 pub use timeouts::Timeouts;
 pub(crate) use trace::resuming;
 pub(crate) use transport::{Config, Transport};
+#[cfg(feature = "events")]
+pub(crate) use upgrade::{Upgrade, Upgraded};

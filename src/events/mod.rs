@@ -1,0 +1,130 @@
+//! Live events of buckets and files (feature `events`).
+//!
+//! ```no_run
+//! use carbonfiles::events::Event;
+//! use futures::TryStreamExt;
+//!
+//! # async fn f(client: carbonfiles::Client) -> carbonfiles::Result<()> {
+//! let mut events = client.bucket("OPb4f1fdsX").events().await?; // now in force
+//! while let Some(event) = events.try_next().await? {
+//!     match event {
+//!         Event::FileCreated { file, .. } => println!("new: {} ({} bytes)", file.path, file.size),
+//!         Event::Disconnected { reason } => println!("the connection is lost: {reason}"),
+//!         Event::Reconnected { missed_since } => println!("it is back; list what changed since {missed_since}"),
+//!         other => println!("{other:?}"),
+//!     }
+//! }
+//! # Ok(()) }
+//! ```
+//!
+//! A client has one connection for all its subscriptions, made with the first one and closed with the last one; only
+//! [`Events::all`] has one of its own, since its credential has to be in the URL. The connection is kept up: it is made
+//! again as often as it takes, everything is subscribed to again, and then the streams are told.
+//!
+//! The server keeps no history, and says nothing of some changes. For a view that is right all the same, use
+//! [`Bucket::watch`](crate::Bucket::watch) or [`Bucket::mirror`](crate::Bucket::mirror).
+//!
+//! The connection is always read, whatever its readers do: a subscriber that is not read would hold up everybody's
+//! uploads on the server. Each stream has a buffer and an [`Overflow`] policy of its own.
+
+mod connection;
+mod event;
+mod protocol;
+mod queue;
+mod registry;
+mod settings;
+mod socket;
+mod state;
+mod subscribe;
+
+use std::sync::Arc;
+
+pub use event::{BucketChanges, Event, EventKind};
+pub use queue::Overflow;
+pub use settings::EventSettings;
+pub use state::{ConnectionState, StateWatch};
+pub use subscribe::{EventStream, Subscribe};
+
+use self::connection::Line;
+use self::registry::Interest;
+use crate::buckets::Bucket;
+use crate::client::Client;
+use crate::file_path::check_id;
+use crate::files::File;
+use crate::http::Transport;
+
+/// A client's two connections to the hub, neither of which is made before it is needed.
+#[derive(Clone)]
+pub(crate) struct Lines {
+    shared: Arc<Line>,
+    all: Arc<Line>,
+}
+
+impl Lines {
+    pub(crate) fn new(transport: &Transport, settings: EventSettings) -> Self {
+        Self {
+            shared: Line::new(transport.clone(), settings.clone(), false),
+            all: Line::new(transport.clone(), settings, true),
+        }
+    }
+}
+
+/// The events of a whole server, and the state of the client's connections. Made by [`Client::events`].
+#[derive(Debug, Clone)]
+pub struct Events {
+    client: Client,
+}
+
+impl Events {
+    pub(crate) fn new(client: Client) -> Self {
+        Self { client }
+    }
+
+    /// All events of all buckets (admin key or dashboard token).
+    ///
+    /// The server wants the credential in the URL of the connection, where logs of proxies keep it; so this has a
+    /// connection of its own, and others carry none.
+    ///
+    /// # Errors
+    /// `Unauthenticated` or `PermissionDenied` in the hub's words.
+    pub fn all(&self) -> Subscribe {
+        Subscribe::new(self.client.lines.all.clone(), Ok(Interest::All))
+    }
+
+    /// The state of the connection that buckets and files share.
+    pub fn state(&self) -> StateWatch {
+        self.client.lines.shared.state()
+    }
+
+    /// The state of the connection of [`Events::all`].
+    pub fn state_of_all(&self) -> StateWatch {
+        self.client.lines.all.state()
+    }
+}
+
+impl Bucket {
+    /// The events of this bucket and its files (public: the hub asks for no credential, and does not check the id).
+    ///
+    /// # Errors
+    /// `InvalidInput` for an id that can't be one; `Unsupported`, `NotFound` or `Decode` where there is no hub, or a
+    /// proxy before it does not pass WebSockets on. Faults that may pass are waited out; see [`Subscribe::timeout`].
+    pub fn events(&self) -> Subscribe {
+        let interest = check_id("bucket id", self.id()).map(|()| Interest::Bucket(self.id().into()));
+        Subscribe::new(self.client().lines.shared.clone(), interest)
+    }
+}
+
+impl File {
+    /// The events of this one file: created, updated, deleted (public). Of its bucket's own there are none, not even
+    /// that of its deletion.
+    ///
+    /// # Errors
+    /// As [`Bucket::events`], and `InvalidInput` for a path that can't be one.
+    pub fn events(&self) -> Subscribe {
+        let id = self.bucket().id();
+        let interest = check_id("bucket id", id)
+            .and_then(|()| self.checked_path())
+            .map(|path| Interest::File(id.into(), path.as_str().into()));
+        Subscribe::new(self.bucket().client().lines.shared.clone(), interest)
+    }
+}

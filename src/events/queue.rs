@@ -1,0 +1,365 @@
+//! The bounded buffer between the connection and one reader.
+
+use std::collections::{HashMap, VecDeque};
+use std::hash::{BuildHasher, RandomState};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+
+use super::event::Event;
+use crate::error::{Error, ErrorKind, Result};
+
+/// What becomes of events that a reader leaves waiting until its buffer is full.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[non_exhaustive]
+pub enum Overflow {
+    /// The oldest goes; the stream says how many went by [`Event::Lagged`].
+    #[default]
+    DropOldest,
+    /// Of several events that wait for one path, only the newest stays (a file whose creation was not read stays
+    /// created). That is no loss and not told; where the paths themselves are too many, as `DropOldest`.
+    CoalesceByPath,
+    /// The stream ends with an error (`Interrupted`), after what was waiting.
+    Fail,
+}
+
+/// One subscription's buffer. Locked for moments only: neither side waits for the other.
+#[derive(Debug)]
+pub(super) struct Queue(Mutex<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    /// `None` where an event was taken back for a newer one.
+    waiting: VecDeque<Option<Arc<Event>>>,
+    /// How many of them are events.
+    count: usize,
+    /// How many were put in before the first of `waiting`.
+    gone: u64,
+    /// Where the newest event of a path is, by the path's hash.
+    newest: HashMap<u64, u64>,
+    hasher: RandomState,
+    capacity: usize,
+    overflow: Overflow,
+    lost: u64,
+    in_force: bool,
+    end: End,
+    reader: Option<Waker>,
+}
+
+#[derive(Debug)]
+enum End {
+    Open,
+    /// The reader still has to hear of it.
+    Failed(Error),
+    Told,
+}
+
+/// How many events a reader takes at a time.
+const TAKEN: usize = 64;
+
+impl Queue {
+    pub(super) fn new(capacity: usize, overflow: Overflow) -> Self {
+        Self(Mutex::new(Inner {
+            waiting: VecDeque::new(),
+            count: 0,
+            gone: 0,
+            newest: HashMap::new(),
+            hasher: RandomState::new(),
+            capacity: capacity.max(1),
+            overflow,
+            lost: 0,
+            in_force: false,
+            end: End::Open,
+            reader: None,
+        }))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Adds an event. Hands back who is to be woken, so that a burst wakes once, and whether more is taken.
+    #[must_use]
+    pub(super) fn push(&self, event: Arc<Event>) -> (Option<Waker>, bool) {
+        let mut inner = self.lock();
+        if !matches!(inner.end, End::Open) {
+            return (None, false);
+        }
+        inner.push(event);
+        (inner.reader.take(), matches!(inner.end, End::Open))
+    }
+
+    /// The subscription is in force: the server has confirmed it.
+    #[must_use]
+    pub(super) fn confirm(&self) -> Option<Waker> {
+        let mut inner = self.lock();
+        inner.in_force = true;
+        inner.reader.take()
+    }
+
+    pub(super) fn is_in_force(&self) -> bool {
+        self.lock().in_force
+    }
+
+    /// Ends it with an error, behind what is waiting.
+    #[must_use]
+    pub(super) fn fail(&self, error: Error) -> Option<Waker> {
+        let mut inner = self.lock();
+        if matches!(inner.end, End::Open) {
+            inner.end = End::Failed(error);
+        }
+        inner.reader.take()
+    }
+
+    /// Whether it has ended, be it that the reader has not heard of it.
+    pub(super) fn has_ended(&self) -> bool {
+        !matches!(self.lock().end, End::Open)
+    }
+
+    /// Waits until the subscription is in force or refused.
+    pub(super) fn poll_in_force(&self, cx: &mut Context<'_>) -> Poll<Result<()>> {
+        let mut inner = self.lock();
+        if let Some(error) = inner.end.tell() {
+            return Poll::Ready(Err(error));
+        }
+        if inner.in_force {
+            return Poll::Ready(Ok(()));
+        }
+        inner.wait(cx);
+        Poll::Pending
+    }
+
+    /// Moves what is waiting to `taken`, which is empty, or waits for it.
+    pub(super) fn poll_take(&self, cx: &mut Context<'_>, taken: &mut VecDeque<Arc<Event>>) -> Poll<Option<Result<()>>> {
+        let mut inner = self.lock();
+        if inner.lost > 0 {
+            taken.push_back(Arc::new(Event::Lagged(std::mem::take(&mut inner.lost))));
+        }
+        while taken.len() < TAKEN {
+            let Some(slot) = inner.waiting.pop_front() else { break };
+            inner.gone += 1;
+            if let Some(event) = slot {
+                inner.count -= 1;
+                taken.push_back(event);
+            }
+        }
+        if inner.waiting.is_empty() {
+            inner.newest.clear();
+        }
+        if !taken.is_empty() {
+            return Poll::Ready(Some(Ok(())));
+        }
+        match std::mem::replace(&mut inner.end, End::Told) {
+            End::Failed(error) => Poll::Ready(Some(Err(error))),
+            End::Told => Poll::Ready(None),
+            End::Open => {
+                inner.end = End::Open;
+                inner.wait(cx);
+                Poll::Pending
+            }
+        }
+    }
+}
+
+impl End {
+    fn tell(&mut self) -> Option<Error> {
+        match std::mem::replace(self, Self::Told) {
+            Self::Failed(error) => Some(error),
+            other => {
+                *self = other;
+                None
+            }
+        }
+    }
+}
+
+impl Inner {
+    fn wait(&mut self, cx: &Context<'_>) {
+        match &mut self.reader {
+            Some(reader) => reader.clone_from(cx.waker()),
+            None => self.reader = Some(cx.waker().clone()),
+        }
+    }
+
+    fn push(&mut self, mut event: Arc<Event>) {
+        if self.overflow == Overflow::CoalesceByPath {
+            event = self.coalesce(event);
+        }
+        if self.count >= self.capacity {
+            if self.overflow == Overflow::Fail {
+                let message =
+                    format!("the reader of this stream let {} events wait, all that its buffer takes", self.count);
+                let hint = "Read faster, or give the subscription a larger buffer or another policy";
+                self.end = End::Failed(Error::new(ErrorKind::Interrupted, message).with_hint(hint));
+                return;
+            }
+            self.drop_oldest();
+        }
+        self.waiting.push_back(Some(event));
+        self.count += 1;
+    }
+
+    fn drop_oldest(&mut self) {
+        while let Some(slot) = self.waiting.pop_front() {
+            self.gone += 1;
+            if slot.is_some() {
+                self.count -= 1;
+                self.lost += 1;
+                return;
+            }
+        }
+    }
+
+    /// Takes back the event that waits for the same path, if any, and hands back the one to keep.
+    fn coalesce(&mut self, event: Arc<Event>) -> Arc<Event> {
+        let Some(path) = event.path() else { return event };
+        let hash = self.hasher.hash_one((event.bucket_id(), path));
+        let mut kept = None;
+        if let Some(slot) = self
+            .newest
+            .get(&hash)
+            .and_then(|at| at.checked_sub(self.gone))
+            .and_then(|at| self.waiting.get_mut(at as usize))
+        {
+            let same =
+                slot.as_deref().is_some_and(|old| old.path() == Some(path) && old.bucket_id() == event.bucket_id());
+            if same && let Some(old) = slot.take() {
+                self.count -= 1;
+                kept = match (&*old, &*event) {
+                    (Event::FileCreated { .. }, Event::FileUpdated { bucket_id, file }) => {
+                        Some(Event::FileCreated { bucket_id: bucket_id.clone(), file: file.clone() })
+                    }
+                    _ => None,
+                };
+            }
+        }
+        while let Some(None) = self.waiting.front() {
+            self.waiting.pop_front();
+            self.gone += 1;
+        }
+        if self.waiting.len().max(self.newest.len()) > 2 * self.capacity {
+            self.close_ranks();
+        }
+        self.newest.insert(hash, self.gone + self.waiting.len() as u64);
+        kept.map_or(event, Arc::new)
+    }
+
+    fn close_ranks(&mut self) {
+        self.waiting.retain(Option::is_some);
+        self.newest.clear();
+        for (at, event) in (self.gone..).zip(self.waiting.iter().flatten()) {
+            if let Some(path) = event.path() {
+                self.newest.insert(self.hasher.hash_one((event.bucket_id(), path)), at);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::models::FileInfo;
+    use proptest::prelude::*;
+
+    fn file(path: &str, size: u64) -> FileInfo {
+        let json = serde_json::json!({"path": path, "name": path, "size": size, "mime_type": "x",
+            "created_at": "2026-11-21T09:34:42Z", "updated_at": "2026-11-21T09:34:42Z"});
+        serde_json::from_value(json).unwrap()
+    }
+
+    fn created(path: &str, size: u64) -> Event {
+        Event::FileCreated { bucket_id: "b".into(), file: file(path, size) }
+    }
+
+    fn updated(path: &str, size: u64) -> Event {
+        Event::FileUpdated { bucket_id: "b".into(), file: file(path, size) }
+    }
+
+    fn push(queue: &Queue, event: Event) {
+        let _ = queue.push(Arc::new(event));
+    }
+
+    fn take(queue: &Queue) -> Vec<Event> {
+        let mut all = Vec::new();
+        loop {
+            let mut taken = VecDeque::new();
+            match queue.poll_take(&mut Context::from_waker(Waker::noop()), &mut taken) {
+                Poll::Ready(Some(Ok(()))) => all.extend(taken.into_iter().map(Arc::unwrap_or_clone)),
+                _ => return all,
+            }
+        }
+    }
+
+    #[test]
+    fn what_does_not_fit_is_told() {
+        let queue = Queue::new(3, Overflow::DropOldest);
+        for n in 0..5 {
+            push(&queue, created("a", n));
+        }
+        assert_eq!(take(&queue), [Event::Lagged(2), created("a", 2), created("a", 3), created("a", 4)]);
+        assert_eq!(take(&queue), []);
+    }
+
+    #[test]
+    fn the_newest_of_a_path_stays_in_the_order_of_arrival() {
+        let queue = Queue::new(3, Overflow::CoalesceByPath);
+        let deleted = |path: &str| Event::FileDeleted { bucket_id: "b".into(), path: path.into() };
+        for event in [created("a", 1), updated("b", 1), updated("a", 2), updated("b", 2), deleted("c"), updated("a", 3)]
+        {
+            push(&queue, event);
+        }
+        assert_eq!(take(&queue), [updated("b", 2), deleted("c"), created("a", 3)]);
+        for path in ["a", "b", "c", "d", "b"] {
+            push(&queue, updated(path, 1));
+        }
+        assert_eq!(take(&queue), [Event::Lagged(1), updated("c", 1), updated("d", 1), updated("b", 1)]);
+    }
+
+    #[test]
+    fn failing_gives_what_waited_and_then_the_error() {
+        let queue = Queue::new(2, Overflow::Fail);
+        for n in 0..4 {
+            push(&queue, created("a", n));
+        }
+        let mut taken = VecDeque::new();
+        let mut cx = Context::from_waker(Waker::noop());
+        assert!(matches!(queue.poll_take(&mut cx, &mut taken), Poll::Ready(Some(Ok(())))));
+        assert_eq!(taken.len(), 2);
+        taken.clear();
+        let Poll::Ready(Some(Err(error))) = queue.poll_take(&mut cx, &mut taken) else { panic!() };
+        assert_eq!(error.kind(), ErrorKind::Interrupted);
+        assert!(matches!(queue.poll_take(&mut cx, &mut taken), Poll::Ready(None)));
+    }
+
+    proptest! {
+        /// However a reader dawdles, each path ends as it was last, and nothing is lost without a word.
+        #[test]
+        fn coalescing_keeps_the_last_of_each_path(
+            steps in proptest::collection::vec((0u8..6, 0u8..8), 0..300),
+            capacity in 1usize..10,
+        ) {
+            let queue = Queue::new(capacity, Overflow::CoalesceByPath);
+            let (mut last, mut seen, mut lagged) = (HashMap::new(), HashMap::new(), false);
+            let note = |events: Vec<Event>, seen: &mut HashMap<String, u64>, lagged: &mut bool| {
+                for event in events {
+                    match event {
+                        Event::FileUpdated { file, .. } => drop(seen.insert(file.path, file.size)),
+                        Event::Lagged(_) => *lagged = true,
+                        _ => unreachable!(),
+                    }
+                }
+            };
+            for (n, (path, read)) in steps.into_iter().enumerate() {
+                push(&queue, updated(&path.to_string(), n as u64));
+                last.insert(path.to_string(), n as u64);
+                prop_assert!(queue.lock().waiting.len() <= 2 * capacity + 1);
+                if read == 0 {
+                    note(take(&queue), &mut seen, &mut lagged);
+                }
+            }
+            note(take(&queue), &mut seen, &mut lagged);
+            for (path, size) in last {
+                prop_assert!(lagged || seen.get(&path) == Some(&size));
+            }
+        }
+    }
+}

@@ -1,0 +1,359 @@
+//! Who wants to hear what, and which groups of the hub that takes. Pure bookkeeping: it neither waits nor sends.
+//!
+//! The server sends an event once for each group that a connection is in and that it belongs to: bucket, file, all. So
+//! only the widest group that is needed is joined (bucket ⊃ file), and what is not wanted is left out here. When that
+//! changes, the new group is joined before the old one is left, and for a while there are copies, which the server sends
+//! right after each other (events description, section 8).
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use std::task::Waker;
+
+use super::event::{Event, EventKind};
+use super::protocol::invocation;
+use super::queue::Queue;
+use crate::error::Error;
+
+/// What a subscription is about.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) enum Interest {
+    All,
+    Bucket(Arc<str>),
+    File(Arc<str>, Arc<str>),
+}
+
+/// What a subscription lets through.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Filter {
+    pub(super) prefix: Option<Arc<str>>,
+    pub(super) kinds: Option<HashSet<EventKind>>,
+}
+
+impl Filter {
+    fn passes(&self, event: &Event) -> bool {
+        let kind = match (&self.kinds, event.kind()) {
+            (Some(kinds), Some(kind)) => kinds.contains(&kind),
+            _ => true,
+        };
+        let prefix = match (&self.prefix, event.path()) {
+            (Some(prefix), Some(path)) => path.starts_with(&**prefix),
+            _ => true,
+        };
+        kind && prefix
+    }
+}
+
+#[derive(Debug)]
+struct Subscriber {
+    id: u64,
+    filter: Filter,
+    queue: Arc<Queue>,
+    /// It was told that the connection was lost, and not yet that it is back.
+    told_of_loss: bool,
+}
+
+/// Where a group of the hub stands with this connection.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+enum Joined {
+    #[default]
+    No,
+    Asked,
+    Yes,
+}
+
+#[derive(Debug, Default)]
+struct Group {
+    joined: Joined,
+    members: Vec<Subscriber>,
+}
+
+#[derive(Debug, Default)]
+struct BucketGroups {
+    whole: Group,
+    files: HashMap<Arc<str>, Group>,
+}
+
+/// All subscriptions of one connection.
+#[derive(Debug, Default)]
+pub(super) struct Registry {
+    /// Whether a task looks after the connection.
+    pub(super) running: bool,
+    /// The number of subscriptions.
+    count: usize,
+    all: Group,
+    buckets: HashMap<Arc<str>, BucketGroups>,
+    /// What has to be looked at by the next [`Registry::plan`].
+    changed: HashSet<Interest>,
+    /// Joins that the hub has not answered.
+    asked: HashMap<u64, Interest>,
+    last_id: u64,
+}
+
+/// Readers to be woken, once everything of a burst has been handed out.
+pub(super) type Wakers = Vec<Waker>;
+
+impl Registry {
+    pub(super) fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
+    /// Whether each subscription is in force on this connection.
+    pub(super) fn is_settled(&self) -> bool {
+        self.changed.is_empty() && self.asked.is_empty()
+    }
+
+    /// Adds a subscription and hands back what it is to be removed by.
+    pub(super) fn add(&mut self, interest: &Interest, filter: Filter, queue: Arc<Queue>) -> u64 {
+        self.last_id += 1;
+        let id = self.last_id;
+        let covered = match interest {
+            Interest::All => self.all.joined == Joined::Yes,
+            Interest::Bucket(bucket) => self.buckets.get(bucket).is_some_and(|b| b.whole.joined == Joined::Yes),
+            Interest::File(bucket, path) => self.buckets.get(bucket).is_some_and(|b| {
+                b.whole.joined == Joined::Yes || b.files.get(path).is_some_and(|f| f.joined == Joined::Yes)
+            }),
+        };
+        if covered {
+            // Nobody waits for it yet.
+            let _ = queue.confirm();
+        }
+        self.group(interest).members.push(Subscriber { id, filter, queue, told_of_loss: false });
+        self.count += 1;
+        self.changed.insert(interest.clone());
+        id
+    }
+
+    /// Removes a subscription, unless it has ended by itself. Whether it was the last one.
+    pub(super) fn remove(&mut self, interest: &Interest, id: u64) -> bool {
+        let group = self.group(interest);
+        if let Some(at) = group.members.iter().position(|member| member.id == id) {
+            group.members.remove(at);
+            self.count -= 1;
+            self.changed.insert(interest.clone());
+        }
+        self.is_empty()
+    }
+
+    fn group(&mut self, interest: &Interest) -> &mut Group {
+        match interest {
+            Interest::All => &mut self.all,
+            Interest::Bucket(bucket) => &mut self.buckets.entry(bucket.clone()).or_default().whole,
+            Interest::File(bucket, path) => {
+                self.buckets.entry(bucket.clone()).or_default().files.entry(path.clone()).or_default()
+            }
+        }
+    }
+
+    /// Appends the invocations that make the hub's groups what the subscriptions need, and notes what they will change.
+    pub(super) fn plan(&mut self, out: &mut Vec<u8>) {
+        let changed = std::mem::take(&mut self.changed);
+        let mut buckets = HashSet::new();
+        for interest in changed {
+            match interest {
+                Interest::All => match (self.all.joined, self.all.members.is_empty()) {
+                    (Joined::No, false) => self.ask(Interest::All, out),
+                    (Joined::Yes | Joined::Asked, true) => self.leave(&Interest::All, out),
+                    _ => {}
+                },
+                Interest::Bucket(bucket) | Interest::File(bucket, _) => drop(buckets.insert(bucket)),
+            }
+        }
+        for bucket in buckets {
+            self.plan_bucket(&bucket, out);
+        }
+    }
+
+    fn plan_bucket(&mut self, bucket: &Arc<str>, out: &mut Vec<u8>) {
+        let Some(groups) = self.buckets.get_mut(bucket) else { return };
+        let whole_is_wanted = !groups.whole.members.is_empty();
+        let (mut join, mut leave) = (Vec::new(), Vec::new());
+        let mut waits_for_files = false;
+        for (path, group) in &groups.files {
+            let wanted = !group.members.is_empty();
+            match group.joined {
+                Joined::No if wanted && !whole_is_wanted => {
+                    join.push(Interest::File(bucket.clone(), path.clone()));
+                    waits_for_files = true;
+                }
+                Joined::Asked if wanted && !whole_is_wanted => waits_for_files = true,
+                // Left only when nobody listens any more, or the bucket's group is there to take over.
+                Joined::Asked | Joined::Yes if !wanted || groups.whole.joined == Joined::Yes && whole_is_wanted => {
+                    leave.push(Interest::File(bucket.clone(), path.clone()));
+                }
+                _ => {}
+            }
+        }
+        match groups.whole.joined {
+            Joined::No if whole_is_wanted => join.push(Interest::Bucket(bucket.clone())),
+            Joined::Asked | Joined::Yes if !whole_is_wanted && !waits_for_files => {
+                leave.push(Interest::Bucket(bucket.clone()));
+            }
+            _ => {}
+        }
+        for interest in join {
+            self.ask(interest, out);
+        }
+        for interest in &leave {
+            self.leave(interest, out);
+        }
+        let Some(groups) = self.buckets.get_mut(bucket) else { return };
+        groups.files.retain(|_, group| !group.members.is_empty() || group.joined != Joined::No);
+        if groups.files.is_empty() && groups.whole.members.is_empty() && groups.whole.joined == Joined::No {
+            self.buckets.remove(bucket);
+        }
+    }
+
+    fn ask(&mut self, interest: Interest, out: &mut Vec<u8>) {
+        self.last_id += 1;
+        let id = self.last_id;
+        match &interest {
+            Interest::All => invocation(out, id, "SubscribeToAll", &[]),
+            Interest::Bucket(bucket) => invocation(out, id, "SubscribeToBucket", &[bucket]),
+            Interest::File(bucket, path) => invocation(out, id, "SubscribeToFile", &[bucket, path]),
+        }
+        self.group(&interest).joined = Joined::Asked;
+        self.asked.insert(id, interest);
+    }
+
+    /// The hub carries out one invocation after another, so a group is as good as left once that is written.
+    fn leave(&mut self, interest: &Interest, out: &mut Vec<u8>) {
+        self.last_id += 1;
+        let id = self.last_id;
+        match interest {
+            Interest::All => invocation(out, id, "UnsubscribeFromAll", &[]),
+            Interest::Bucket(bucket) => invocation(out, id, "UnsubscribeFromBucket", &[bucket]),
+            Interest::File(bucket, path) => invocation(out, id, "UnsubscribeFromFile", &[bucket, path]),
+        }
+        self.group(interest).joined = Joined::No;
+        self.asked.retain(|_, asked| asked != interest);
+    }
+
+    /// The hub has answered an invocation. A refusal ends the subscriptions that need the group.
+    pub(super) fn completed(&mut self, id: u64, refusal: Option<&Error>, wakers: &mut Wakers) {
+        let Some(interest) = self.asked.remove(&id) else { return };
+        self.changed.insert(interest.clone());
+        let group = self.group(&interest);
+        let Some(error) = refusal else {
+            group.joined = Joined::Yes;
+            wakers.extend(group.members.iter().filter_map(|member| member.queue.confirm()));
+            if let Interest::Bucket(bucket) = &interest
+                && let Some(groups) = self.buckets.get(bucket)
+            {
+                let files = groups.files.values().flat_map(|group| &group.members);
+                wakers.extend(files.filter_map(|member| member.queue.confirm()));
+            }
+            return;
+        };
+        group.joined = Joined::No;
+        let refused = std::mem::take(&mut group.members);
+        self.count -= refused.len();
+        wakers.extend(refused.into_iter().filter_map(|member| member.queue.fail(error.share())));
+    }
+
+    /// Whether a group was in force for its subscriptions before this connection.
+    pub(super) fn was_in_force(&mut self, id: u64) -> bool {
+        let Some(interest) = self.asked.get(&id).cloned() else { return false };
+        self.group(&interest).members.iter().any(|member| member.told_of_loss)
+    }
+
+    /// Hands an event to those who want it.
+    pub(super) fn deliver(&mut self, event: Event, wakers: &mut Wakers) {
+        let event = Arc::new(event);
+        let mut ended = false;
+        let mut give = |group: &Group| {
+            for member in &group.members {
+                if member.filter.passes(&event) {
+                    let (waker, open) = member.queue.push(event.clone());
+                    wakers.extend(waker);
+                    ended |= !open;
+                }
+            }
+        };
+        give(&self.all);
+        if let Some(groups) = event.bucket_id().and_then(|id| self.buckets.get(id)) {
+            give(&groups.whole);
+            if let Some(group) = event.path().and_then(|path| groups.files.get(path)) {
+                give(group);
+            }
+        }
+        if ended {
+            self.bury();
+        }
+    }
+
+    /// Forgets subscriptions that have ended by their own policy.
+    fn bury(&mut self) {
+        let (mut changed, mut buried) = (Vec::new(), 0);
+        let mut look = |interest: Interest, group: &mut Group| {
+            let before = group.members.len();
+            group.members.retain(|member| !member.queue.has_ended());
+            if group.members.len() < before {
+                buried += before - group.members.len();
+                changed.push(interest);
+            }
+        };
+        look(Interest::All, &mut self.all);
+        for (bucket, groups) in &mut self.buckets {
+            look(Interest::Bucket(bucket.clone()), &mut groups.whole);
+            for (path, group) in &mut groups.files {
+                look(Interest::File(bucket.clone(), path.clone()), group);
+            }
+        }
+        self.changed.extend(changed);
+        self.count -= buried;
+    }
+
+    fn members(&mut self) -> impl Iterator<Item = &mut Subscriber> {
+        let buckets = self.buckets.values_mut();
+        let groups = buckets.flat_map(|groups| std::iter::once(&mut groups.whole).chain(groups.files.values_mut()));
+        std::iter::once(&mut self.all).chain(groups).flat_map(|group| &mut group.members)
+    }
+
+    /// The connection is gone, and all groups with it. Those who were in force are told.
+    pub(super) fn disconnected(&mut self, reason: &str, wakers: &mut Wakers) {
+        self.asked.clear();
+        let mut changed = HashSet::new();
+        for (bucket, groups) in &mut self.buckets {
+            groups.whole.joined = Joined::No;
+            changed.insert(Interest::Bucket(bucket.clone()));
+            for group in groups.files.values_mut() {
+                group.joined = Joined::No;
+            }
+        }
+        self.all.joined = Joined::No;
+        changed.insert(Interest::All);
+        self.changed = changed;
+        let event = Arc::new(Event::Disconnected { reason: reason.to_owned() });
+        for member in self.members() {
+            if !member.told_of_loss && member.queue.is_in_force() {
+                member.told_of_loss = true;
+                wakers.extend(member.queue.push(event.clone()).0);
+            }
+        }
+    }
+
+    /// Everything is in force again.
+    pub(super) fn reconnected(&mut self, missed_since: chrono::DateTime<chrono::Utc>, wakers: &mut Wakers) {
+        let event = Arc::new(Event::Reconnected { missed_since });
+        for member in self.members() {
+            if std::mem::take(&mut member.told_of_loss) {
+                wakers.extend(member.queue.push(event.clone()).0);
+            }
+        }
+    }
+
+    /// Ends all subscriptions.
+    pub(super) fn fail(&mut self, error: &Error, wakers: &mut Wakers) {
+        for member in self.members() {
+            wakers.extend(member.queue.fail(error.share()));
+        }
+        self.all = Group::default();
+        self.buckets.clear();
+        self.count = 0;
+        self.changed.clear();
+        self.asked.clear();
+    }
+}
+
+#[cfg(test)]
+mod tests;

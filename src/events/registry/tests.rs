@@ -1,0 +1,239 @@
+use super::*;
+use crate::error::ErrorKind;
+use crate::events::queue::Overflow;
+
+#[derive(Default)]
+struct Hub {
+    registry: Registry,
+    groups: HashSet<String>,
+}
+
+impl Hub {
+    /// Writes what is planned and says it as `+bucket` and `-bucket/path`, in order.
+    fn plan(&mut self) -> Vec<(u64, String)> {
+        let mut out = Vec::new();
+        self.registry.plan(&mut out);
+        let records = out.split(|b| *b == 0x1e).filter(|record| !record.is_empty());
+        let said = records.map(|record| {
+            let record: serde_json::Value = serde_json::from_slice(record).unwrap();
+            let sign = if record["target"].as_str().unwrap().starts_with("Sub") { '+' } else { '-' };
+            let what: Vec<_> = record["arguments"].as_array().unwrap().iter().map(|a| a.as_str().unwrap()).collect();
+            let what = if what.is_empty() { "all".to_owned() } else { what.join("/") };
+            match sign {
+                '+' => self.groups.insert(what.clone()),
+                _ => self.groups.remove(&what),
+            };
+            (record["invocationId"].as_str().unwrap().parse().unwrap(), format!("{sign}{what}"))
+        });
+        said.collect()
+    }
+
+    /// Carries out everything until nothing is left to do.
+    fn settle(&mut self) -> Vec<String> {
+        let mut all = Vec::new();
+        loop {
+            let said = self.plan();
+            if said.is_empty() {
+                assert!(self.registry.is_settled());
+                return all;
+            }
+            for (id, what) in said {
+                self.registry.completed(id, None, &mut Vec::new());
+                all.push(what);
+            }
+        }
+    }
+
+    fn add(&mut self, interest: &Interest) -> (u64, Arc<Queue>) {
+        let queue = Arc::new(Queue::new(10, Overflow::DropOldest));
+        (self.registry.add(interest, Filter::default(), queue.clone()), queue)
+    }
+}
+
+fn bucket(id: &str) -> Interest {
+    Interest::Bucket(id.into())
+}
+
+fn file(id: &str, path: &str) -> Interest {
+    Interest::File(id.into(), path.into())
+}
+
+fn events(queue: &Queue) -> Vec<Event> {
+    let mut taken = Default::default();
+    let _ = queue.poll_take(&mut std::task::Context::from_waker(Waker::noop()), &mut taken);
+    taken.into_iter().map(Arc::unwrap_or_clone).collect()
+}
+
+#[test]
+fn two_streams_of_a_bucket_join_once_and_the_last_one_leaves() {
+    let mut hub = Hub::default();
+    let (one, _) = hub.add(&bucket("a"));
+    let (two, queue) = hub.add(&bucket("a"));
+    assert!(!queue.is_in_force());
+    assert_eq!(hub.settle(), ["+a"]);
+    assert!(queue.is_in_force());
+    let (three, third) = hub.add(&bucket("a"));
+    assert!(third.is_in_force(), "at once: the group is joined");
+    assert_eq!(hub.settle(), [""; 0]);
+    assert!(!hub.registry.remove(&bucket("a"), one) && !hub.registry.remove(&bucket("a"), three));
+    assert_eq!(hub.settle(), [""; 0]);
+    assert!(hub.registry.remove(&bucket("a"), two));
+    assert_eq!(hub.settle(), ["-a"]);
+    assert!(hub.registry.is_empty() && hub.registry.buckets.is_empty());
+}
+
+#[test]
+fn the_widest_group_is_joined_before_the_narrower_is_left() {
+    let mut hub = Hub::default();
+    let (_, one) = hub.add(&file("a", "x/y.txt"));
+    hub.add(&file("a", "z"));
+    assert_eq!(hub.settle().len(), 2);
+    let (whole, _) = hub.add(&bucket("a"));
+    let said = hub.plan();
+    assert_eq!(said.iter().map(|s| s.1.as_str()).collect::<Vec<_>>(), ["+a"]);
+    hub.registry.completed(said[0].0, None, &mut Vec::new());
+    assert_eq!(hub.settle().iter().filter(|s| s.starts_with("-a/")).count(), 2);
+    // While the bucket is joined, a file of it needs nothing.
+    let (_, covered) = hub.add(&file("a", "new"));
+    assert!(covered.is_in_force());
+    assert_eq!(hub.settle(), [""; 0]);
+    let mut wakers = Vec::new();
+    hub.registry.deliver(Event::FileDeleted { bucket_id: "a".into(), path: "x/y.txt".into() }, &mut wakers);
+    assert_eq!(events(&one).len(), 1);
+    assert_eq!(events(&covered).len(), 0);
+    // And back: the files are joined before the bucket is left.
+    hub.registry.remove(&bucket("a"), whole);
+    let said = hub.plan();
+    assert_eq!(said.len(), 3);
+    assert!(said.iter().all(|s| s.1.starts_with('+')), "{said:?}");
+    for (id, _) in said {
+        hub.registry.completed(id, None, &mut Vec::new());
+    }
+    assert_eq!(hub.settle(), ["-a"]);
+}
+
+#[test]
+fn a_refusal_ends_those_who_need_the_group_and_nobody_else() {
+    let mut hub = Hub::default();
+    let (_, all) = hub.add(&Interest::All);
+    let (_, other) = hub.add(&bucket("a"));
+    let said = hub.plan();
+    for (id, what) in said {
+        let error = Error::new(ErrorKind::PermissionDenied, "Admin authentication required");
+        hub.registry.completed(id, Some(&error).filter(|_| what == "+all"), &mut Vec::new());
+    }
+    assert!(all.has_ended() && !all.is_in_force());
+    assert!(!other.has_ended() && other.is_in_force());
+    assert_eq!(hub.settle(), [""; 0]);
+}
+
+#[test]
+fn loss_and_return_are_told_once_to_those_who_were_in_force() {
+    let mut hub = Hub::default();
+    let (_, early) = hub.add(&bucket("a"));
+    hub.settle();
+    let mut wakers = Vec::new();
+    hub.registry.disconnected("gone", &mut wakers);
+    let (_, late) = hub.add(&file("a", "x"));
+    assert!(!late.is_in_force());
+    hub.registry.disconnected("gone again", &mut wakers);
+    assert_eq!(hub.settle(), ["+a"]);
+    assert!(late.is_in_force(), "the bucket's group serves it");
+    let now = chrono::Utc::now();
+    hub.registry.reconnected(now, &mut wakers);
+    hub.registry.reconnected(now, &mut wakers);
+    assert_eq!(
+        events(&early),
+        [Event::Disconnected { reason: "gone".into() }, Event::Reconnected { missed_since: now }]
+    );
+    assert_eq!(events(&late), []);
+}
+
+#[test]
+fn a_subscription_that_fails_by_its_policy_leaves_its_group() {
+    let mut hub = Hub::default();
+    let queue = Arc::new(Queue::new(1, Overflow::Fail));
+    hub.registry.add(&bucket("a"), Filter::default(), queue);
+    hub.settle();
+    for _ in 0..2 {
+        hub.registry.deliver(Event::BucketDeleted { bucket_id: "a".into() }, &mut Vec::new());
+    }
+    assert!(hub.registry.is_empty());
+    assert_eq!(hub.settle(), ["-a"]);
+}
+
+#[test]
+fn filters_let_through_what_they_say() {
+    let created = Event::FileDeleted { bucket_id: "a".into(), path: "docs/a".into() };
+    let bucket = Event::BucketDeleted { bucket_id: "a".into() };
+    let by = |prefix: Option<&str>, kinds: &[EventKind]| Filter {
+        prefix: prefix.map(Into::into),
+        kinds: (!kinds.is_empty()).then(|| kinds.iter().copied().collect()),
+    };
+    assert!(by(None, &[]).passes(&created) && by(Some("docs/"), &[]).passes(&created));
+    assert!(!by(Some("Docs/"), &[]).passes(&created) && !by(None, &[EventKind::FileCreated]).passes(&created));
+    assert!(by(Some("x"), &[EventKind::BucketDeleted]).passes(&bucket));
+    assert!(by(Some("x"), &[EventKind::FileDeleted]).passes(&Event::Lagged(1)));
+}
+
+/// Random comings, goings, losses and slow answers: at rest the hub's groups are exactly the widest that are needed, and
+/// at no time was a subscription in force without a group that serves it.
+#[test]
+fn groups_are_right_after_any_history() {
+    for seed in 0..300 {
+        let mut random = fastrand::Rng::with_seed(seed);
+        let mut hub = Hub::default();
+        let mut here: Vec<(Interest, u64, Arc<Queue>, bool)> = Vec::new();
+        let mut unanswered = std::collections::VecDeque::new();
+        let choices = [bucket("a"), bucket("b"), file("a", "1"), file("a", "2"), file("b", "1"), Interest::All];
+        for _ in 0..60 {
+            match random.u8(0..10) {
+                0..=3 => {
+                    let interest = choices[random.usize(..choices.len())].clone();
+                    let (id, queue) = hub.add(&interest);
+                    here.push((interest, id, queue, false));
+                }
+                4..=6 if !here.is_empty() => {
+                    let (interest, id, ..) = here.swap_remove(random.usize(..here.len()));
+                    hub.registry.remove(&interest, id);
+                }
+                7 if random.u8(0..4) == 0 => {
+                    hub.registry.disconnected("", &mut Vec::new());
+                    hub.groups.clear();
+                    unanswered.clear();
+                    here.iter_mut().for_each(|(.., lost)| *lost = true);
+                }
+                _ => {
+                    if let Some((id, _)) = unanswered.pop_front() {
+                        hub.registry.completed(id, None, &mut Vec::new());
+                    }
+                }
+            }
+            unanswered.extend(hub.plan());
+            for (interest, _, queue, _) in here.iter().filter(|(.., lost)| !lost) {
+                let served = match interest {
+                    Interest::All => hub.groups.contains("all"),
+                    Interest::Bucket(id) => hub.groups.contains(&**id),
+                    Interest::File(id, path) => {
+                        hub.groups.contains(&**id) || hub.groups.contains(&format!("{id}/{path}"))
+                    }
+                };
+                assert!(served || !queue.is_in_force(), "seed {seed}: {interest:?}");
+            }
+        }
+        while let Some((id, _)) = unanswered.pop_front() {
+            hub.registry.completed(id, None, &mut Vec::new());
+            unanswered.extend(hub.plan());
+        }
+        let wanted: HashSet<String> = here
+            .iter()
+            .filter_map(|(interest, ..)| match interest {
+                Interest::All => Some("all".to_owned()),
+                Interest::Bucket(id) => Some(id.to_string()),
+                Interest::File(id, _) if here.iter().any(|(i, ..)| *i == bucket(id)) => None,
+                Interest::File(id, path) => Some(format!("{id}/{path}")),
+            })
+            .collect();
+        assert_eq!(hub.groups, wanted, "seed {seed}");
+    }
+}

@@ -1,0 +1,125 @@
+//! What the event connection can be told.
+
+use std::time::Duration;
+
+/// How a client's event connections behave; see [`ClientBuilder::events`](crate::ClientBuilder::events).
+///
+/// The defaults are those of the SignalR protocol, which the server uses untouched (events description, section 7).
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct EventSettings {
+    /// How often the client gives a sign of life, from the start. The server waits 30 s for one. Default 15 s.
+    pub keep_alive: Duration,
+    /// How long the server may be silent until the connection counts as lost; it pings every 15 s. Default 30 s.
+    pub server_timeout: Duration,
+    /// How long the answers to the request for a WebSocket, and to the handshake, may take each. Default 15 s.
+    pub handshake_timeout: Duration,
+    /// The upper bound of the wait before the first attempt to connect again; it doubles with each. Waits are drawn
+    /// between zero and the bound ("full jitter"). Default 200 ms.
+    pub base_delay: Duration,
+    /// The upper bound of every such wait. Default 15 s.
+    pub max_delay: Duration,
+    /// After how many failures in a row the subscriptions end with the error. Default `None`: never.
+    pub max_attempts: Option<u32>,
+    /// The longest record that is taken from the server, in bytes; its own are below 40 KiB. Default 1 MiB.
+    pub record_limit: usize,
+    /// Asks `negotiate` for a connection id first. The server does not need it; what routes connections before it may.
+    /// Default `false`.
+    pub negotiate: bool,
+}
+
+impl Default for EventSettings {
+    fn default() -> Self {
+        Self {
+            keep_alive: Duration::from_secs(15),
+            server_timeout: Duration::from_secs(30),
+            handshake_timeout: Duration::from_secs(15),
+            base_delay: Duration::from_millis(200),
+            max_delay: Duration::from_secs(15),
+            max_attempts: None,
+            record_limit: 1 << 20,
+            negotiate: false,
+        }
+    }
+}
+
+impl EventSettings {
+    /// Sets how often the client gives a sign of life.
+    #[must_use]
+    pub fn keep_alive(mut self, every: Duration) -> Self {
+        self.keep_alive = every;
+        self
+    }
+
+    /// Sets how long the server may be silent.
+    #[must_use]
+    pub fn server_timeout(mut self, limit: Duration) -> Self {
+        self.server_timeout = limit;
+        self
+    }
+
+    /// Sets how long the answers that begin a connection may take each.
+    #[must_use]
+    pub fn handshake_timeout(mut self, limit: Duration) -> Self {
+        self.handshake_timeout = limit;
+        self
+    }
+
+    /// Sets the upper bound of the first wait before connecting again.
+    #[must_use]
+    pub fn base_delay(mut self, delay: Duration) -> Self {
+        self.base_delay = delay;
+        self
+    }
+
+    /// Sets the upper bound of every wait before connecting again.
+    #[must_use]
+    pub fn max_delay(mut self, delay: Duration) -> Self {
+        self.max_delay = delay;
+        self
+    }
+
+    /// Gives up after so many failures in a row; 0 counts as 1.
+    #[must_use]
+    pub fn max_attempts(mut self, attempts: u32) -> Self {
+        self.max_attempts = Some(attempts.max(1));
+        self
+    }
+
+    /// Sets the longest record that is taken from the server.
+    #[must_use]
+    pub fn record_limit(mut self, bytes: usize) -> Self {
+        self.record_limit = bytes;
+        self
+    }
+
+    /// Sets whether a connection id is negotiated first.
+    #[must_use]
+    pub fn negotiate(mut self, negotiate: bool) -> Self {
+        self.negotiate = negotiate;
+        self
+    }
+
+    /// The wait after `failures` in a row (from 1). A server's `Retry-After` is its floor, up to a minute.
+    pub(super) fn delay(&self, failures: u32, retry_after: Option<Duration>) -> Duration {
+        let bound = self.base_delay.saturating_mul(1 << (failures.max(1) - 1).min(20)).min(self.max_delay);
+        let floor = retry_after.unwrap_or_default().min(Duration::from_secs(60));
+        bound.mul_f64(fastrand::f64()).max(floor)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn waits_stay_in_their_bounds(failures in 0u32..=u32::MAX, after in proptest::option::of(0u64..10_000)) {
+            let floor = after.map(Duration::from_secs);
+            let delay = EventSettings::default().delay(failures, floor);
+            let floor = floor.unwrap_or_default().min(Duration::from_secs(60));
+            prop_assert!(delay >= floor && delay <= floor.max(Duration::from_secs(15)));
+        }
+    }
+}

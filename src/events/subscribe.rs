@@ -1,0 +1,176 @@
+//! Subscriptions: how they are asked for, and the stream that comes of it.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::future::{IntoFuture, poll_fn};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use futures::Stream;
+use futures::stream::FusedStream;
+
+use super::connection::Line;
+use super::event::{Event, EventKind};
+use super::queue::{Overflow, Queue};
+use super::registry::{Filter, Interest};
+use super::state::ConnectionState;
+use crate::call::Call;
+use crate::error::{Error, ErrorKind, Fate, Result, TimeoutPhase};
+
+/// Asks for a stream of events. Made by [`Bucket::events`](crate::Bucket::events), [`File::events`](crate::File::events)
+/// and [`Events::all`](super::Events::all).
+#[derive(Debug, Clone)]
+#[must_use = "nothing is subscribed to until it is awaited"]
+pub struct Subscribe {
+    line: Arc<Line>,
+    /// What it is about, or why there is no such thing.
+    interest: std::result::Result<Interest, Arc<Error>>,
+    filter: Filter,
+    buffer: usize,
+    overflow: Overflow,
+    timeout: Option<Duration>,
+}
+
+/// How many events wait for a reader unless it says otherwise.
+const BUFFER: usize = 4096;
+
+impl Subscribe {
+    pub(super) fn new(line: Arc<Line>, interest: Result<Interest>) -> Self {
+        let interest = interest.map_err(Arc::new);
+        Self { line, interest, filter: Filter::default(), buffer: BUFFER, overflow: Overflow::default(), timeout: None }
+    }
+
+    /// Only events about files whose path begins with exactly this text; events about buckets are not held back.
+    pub fn prefix(mut self, prefix: impl Into<String>) -> Self {
+        self.filter.prefix = Some(prefix.into().into());
+        self
+    }
+
+    /// Only events of these kinds, and those about the connection and the stream itself.
+    pub fn kinds(mut self, kinds: impl IntoIterator<Item = EventKind>) -> Self {
+        self.filter.kinds = Some(kinds.into_iter().collect());
+        self
+    }
+
+    /// How many events wait for a reader that is slower than they come; 4,096 by default, 0 counts as 1.
+    ///
+    /// Up to 64 more may be on their way from the buffer to the reader.
+    pub fn buffer(mut self, events: usize) -> Self {
+        self.buffer = events;
+        self
+    }
+
+    /// What becomes of events when the buffer is full; the oldest go by default, which the stream tells.
+    pub fn overflow(mut self, policy: Overflow) -> Self {
+        self.overflow = policy;
+        self
+    }
+
+    /// Limits the wait until the subscription is in force: then it ends with `Timeout` and the reason that there is no
+    /// connection. There is no such limit by default: it is tried for as long as it is awaited.
+    pub fn timeout(mut self, limit: Duration) -> Self {
+        self.timeout = Some(limit);
+        self
+    }
+
+    /// Subscribes: the same as `.await` on the builder, as a future with a name, for `tokio::spawn` and the like.
+    pub fn send(self) -> Call<'static, EventStream> {
+        self.into_future()
+    }
+
+    async fn run(self) -> Result<EventStream> {
+        let interest = self.interest.map_err(|error| error.share())?;
+        let queue = Arc::new(Queue::new(self.buffer, self.overflow));
+        let id = self.line.subscribe(&interest, self.filter, queue.clone());
+        // From here on, dropping it unsubscribes.
+        let stream = EventStream { taken: VecDeque::new(), queue, line: self.line, interest, id, ended: false };
+        let in_force = poll_fn(|cx| stream.queue.poll_in_force(cx));
+        match self.timeout {
+            None => in_force.await?,
+            Some(limit) => tokio::time::timeout(limit, in_force).await.unwrap_or_else(|_| Err(stream.too_late()))?,
+        }
+        Ok(stream)
+    }
+}
+
+impl IntoFuture for Subscribe {
+    type Output = Result<EventStream>;
+    type IntoFuture = Call<'static, EventStream>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        Call::new(self.run())
+    }
+}
+
+/// The events of a subscription. Dropping it unsubscribes; with the last one the connection is closed.
+///
+/// Loss and return of the connection are [`Event`]s. A refusal for good is the last item, an `Err`.
+#[must_use = "dropping a stream of events unsubscribes"]
+pub struct EventStream {
+    /// Taken from the queue, many at a time.
+    taken: VecDeque<Arc<Event>>,
+    queue: Arc<Queue>,
+    line: Arc<Line>,
+    interest: Interest,
+    id: u64,
+    ended: bool,
+}
+
+impl EventStream {
+    fn too_late(&self) -> Error {
+        let reason = match self.line.state().get() {
+            ConnectionState::Waiting { reason, .. } | ConnectionState::Refused { reason } => reason,
+            _ => "no answer has come".to_owned(),
+        };
+        Error::new(ErrorKind::Timeout(TimeoutPhase::Total), format!("not subscribed within the limit: {reason}"))
+            .with_fate(Fate::Unknown)
+    }
+
+    /// The next event that is there already, without waiting.
+    pub(super) fn poll_item(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Event>>> {
+        loop {
+            if let Some(event) = self.taken.pop_front() {
+                return Poll::Ready(Some(Ok(Arc::unwrap_or_clone(event))));
+            }
+            if self.ended {
+                return Poll::Ready(None);
+            }
+            match ready!(self.queue.poll_take(cx, &mut self.taken)) {
+                Some(Ok(())) => {}
+                Some(Err(error)) => {
+                    self.ended = true;
+                    return Poll::Ready(Some(Err(error)));
+                }
+                None => self.ended = true,
+            }
+        }
+    }
+}
+
+impl Stream for EventStream {
+    type Item = Result<Event>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.poll_item(cx)
+    }
+}
+
+impl FusedStream for EventStream {
+    fn is_terminated(&self) -> bool {
+        self.ended && self.taken.is_empty()
+    }
+}
+
+impl Drop for EventStream {
+    fn drop(&mut self) {
+        self.line.unsubscribe(&self.interest, self.id);
+    }
+}
+
+impl fmt::Debug for EventStream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("EventStream").field("of", &self.interest).finish_non_exhaustive()
+    }
+}
