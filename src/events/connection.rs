@@ -34,7 +34,7 @@ use super::socket::{Socket, WsText};
 use super::state::{ConnectionState, StateWatch};
 use crate::auth::Token;
 use crate::error::{Error, ErrorKind, Fate, Result, TimeoutPhase};
-use crate::http::{Transport, words_of_hub};
+use crate::http::{Secrets, Transport, words_of_hub};
 
 /// One of a client's connections to the hub, made when it is needed.
 pub(crate) struct Line {
@@ -175,10 +175,13 @@ impl Line {
     /// Makes one attempt: token, WebSocket, handshake.
     async fn connect(self: &Arc<Self>, failures: u32) -> Result<Session, Ended> {
         let token = self.token().await.map_err(Ended::Lost)?;
-        let opened = Socket::open(&self.transport, &self.settings, token.as_ref(), failures + 1).await;
+        let config = self.transport.config();
+        let secrets = Secrets::of(token.as_slice(), &config.base, [&config.headers]);
+        let opened = Socket::open(&self.transport, &self.settings, token.as_ref(), &secrets, failures + 1).await;
         let session = Session {
             line: self.clone(),
-            token,
+            anonymous: token.is_none(),
+            secrets,
             socket: opened.map_err(Ended::Lost)?,
             records: Records::new(self.settings.record_limit),
             outbox: VecDeque::from([WsText::from_static(HANDSHAKE), WsText::from_static(PING)]),
@@ -262,7 +265,8 @@ fn wake(work: impl FnOnce(&mut Wakers)) {
 /// A connection that is there.
 struct Session {
     line: Arc<Line>,
-    token: Option<Token>,
+    anonymous: bool,
+    secrets: Secrets,
     socket: Socket,
     records: Records,
     outbox: VecDeque<WsText>,
@@ -344,6 +348,7 @@ impl Session {
         let mut out = Vec::new();
         let mut registry = self.line.registry();
         if registry.is_empty() {
+            registry.close();
             return Err(Ended::Unneeded);
         }
         registry.plan(&mut out);
@@ -432,8 +437,7 @@ impl Session {
                     Ok(())
                 }
                 Handshake::Refused(words) => {
-                    let message =
-                        format!("the hub refused the handshake: {}", words_of_hub(&words, self.token.as_ref()));
+                    let message = format!("the hub refused the handshake: {}", words_of_hub(&words, &self.secrets));
                     Err(Ended::Refused(Error::new(ErrorKind::Unsupported, message)))
                 }
             };
@@ -443,7 +447,7 @@ impl Session {
             Message::Completion { id: Some(id), error } => return self.completion(id, error),
             Message::Completion { id: None, .. } | Message::Ping | Message::Ignored => {}
             Message::Close { error, allow_reconnect } => {
-                let words = error.map_or_else(String::new, |e| format!(": {}", words_of_hub(&e, self.token.as_ref())));
+                let words = error.map_or_else(String::new, |e| format!(": {}", words_of_hub(&e, &self.secrets)));
                 let message = format!("the hub ended the connection{words}");
                 return Err(if allow_reconnect {
                     Ended::Lost(Error::new(ErrorKind::Interrupted, message).with_fate(Fate::Unknown))
@@ -477,7 +481,7 @@ impl Session {
             registry.completed(id, None, &mut self.wakers);
             return Ok(());
         };
-        let (error, lasting) = refusal(&words, self.token.as_ref());
+        let (error, lasting) = refusal(&words, self.anonymous, &self.secrets);
         // What was in force a moment ago is not given up for a fault of the server.
         if !lasting && registry.was_in_force(id) {
             return Err(Ended::Lost(error));
@@ -488,16 +492,16 @@ impl Session {
 }
 
 /// The hub's refusal of an invocation (events description, section 6), and whether it is its own decision or a fault.
-fn refusal(words: &str, token: Option<&Token>) -> (Error, bool) {
+fn refusal(words: &str, anonymous: bool, secrets: &Secrets) -> (Error, bool) {
     let Some((_, decision)) = words.split_once("HubException: ") else {
-        return (Error::new(ErrorKind::Server, words_of_hub(words, token)), false);
+        return (Error::new(ErrorKind::Server, words_of_hub(words, secrets)), false);
     };
     let kind = match decision {
         "Method does not exist." => ErrorKind::Unsupported,
-        _ if token.is_none() => ErrorKind::Unauthenticated,
+        _ if anonymous => ErrorKind::Unauthenticated,
         _ => ErrorKind::PermissionDenied,
     };
-    let error = Error::new(kind, words_of_hub(decision, token));
+    let error = Error::new(kind, words_of_hub(decision, secrets));
     let error = match kind {
         ErrorKind::Unsupported => error,
         _ => error.with_hint("Events of everything need the admin key or a dashboard token"),

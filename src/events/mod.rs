@@ -27,6 +27,7 @@
 //! The connection is always read, whatever its readers do: a subscriber that is not read would hold up everybody's
 //! uploads on the server. Each stream has a buffer and an [`Overflow`] policy of its own.
 
+mod callbacks;
 mod connection;
 mod event;
 mod protocol;
@@ -39,6 +40,7 @@ mod subscribe;
 
 use std::sync::Arc;
 
+pub use callbacks::EventGuard;
 pub use event::{BucketChanges, Event, EventKind};
 pub use queue::Overflow;
 pub use settings::EventSettings;

@@ -342,16 +342,17 @@ impl Registry {
         }
     }
 
+    /// Nobody listens any more, and the connection will be closed: who comes now needs a new one.
+    pub(super) fn close(&mut self) {
+        *self = Self { running: self.running, last_id: self.last_id, ..Self::default() };
+    }
+
     /// Ends all subscriptions.
     pub(super) fn fail(&mut self, error: &Error, wakers: &mut Wakers) {
         for member in self.members() {
             wakers.extend(member.queue.fail(error.share()));
         }
-        self.all = Group::default();
-        self.buckets.clear();
-        self.count = 0;
-        self.changed.clear();
-        self.asked.clear();
+        self.close();
     }
 }
 

@@ -17,7 +17,9 @@ use tokio_tungstenite::tungstenite::{Error as WsError, Message as WsMessage};
 use super::settings::EventSettings;
 use crate::auth::Token;
 use crate::error::{Error, ErrorKind, Fate, Result};
-use crate::http::{Authorization, CallOptions, Request, RetryPolicy, Transport, Upgrade, Upgraded, words_of_hub};
+use crate::http::{
+    Authorization, CallOptions, Request, RetryPolicy, Secrets, Transport, Upgrade, Upgraded, words_of_hub,
+};
 
 const HUB: &str = "/hub/files";
 
@@ -32,12 +34,13 @@ impl Socket {
         transport: &Transport,
         settings: &EventSettings,
         token: Option<&Token>,
+        secrets: &Secrets,
         attempts: u32,
     ) -> Result<Self> {
         let mut query = Vec::new();
         let id;
         if settings.negotiate {
-            id = negotiate(transport, settings.handshake_timeout, token).await?;
+            id = negotiate(transport, settings.handshake_timeout, secrets).await?;
             query.push(("id", id.as_str()));
         }
         if let Some(token) = token {
@@ -54,7 +57,7 @@ impl Socket {
             headers,
             limit: transport.config().timeouts.connect.saturating_add(settings.handshake_timeout),
             attempts,
-            secret: token,
+            token,
         };
         let (answer, bytes) = transport.upgrade(upgrade).await?;
         let accepted = answer.get("sec-websocket-accept").map(HeaderValue::as_bytes);
@@ -115,7 +118,7 @@ fn closed(frame: Option<(u16, String)>) -> Error {
         None => "the server closed the connection".to_owned(),
         Some((code, reason)) if reason.trim().is_empty() => format!("the server closed the connection (code {code})"),
         Some((code, reason)) => {
-            format!("the server closed the connection (code {code}): {}", words_of_hub(&reason, None))
+            format!("the server closed the connection (code {code}): {}", words_of_hub(&reason, &Secrets::default()))
         }
     })
 }
@@ -151,7 +154,7 @@ struct Offer {
 }
 
 /// Asks for the id of a connection (events description, section 2). It is good for some 15 s, and for one connection.
-async fn negotiate(transport: &Transport, limit: Duration, secret: Option<&Token>) -> Result<String> {
+async fn negotiate(transport: &Transport, limit: Duration, secrets: &Secrets) -> Result<String> {
     let mut options = CallOptions::default();
     options.retry = Some(RetryPolicy::never());
     options.response_timeout = Some(limit);
@@ -161,7 +164,7 @@ async fn negotiate(transport: &Transport, limit: Duration, secret: Option<&Token
         .options(options);
     let answer: Negotiated = transport.send(request).await?.json()?;
     if let Some(error) = answer.error {
-        return Err(Error::new(ErrorKind::Unsupported, words_of_hub(&error, secret)));
+        return Err(Error::new(ErrorKind::Unsupported, words_of_hub(&error, secrets)));
     }
     if answer.url.is_some() {
         return Err(Error::new(

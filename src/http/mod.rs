@@ -33,6 +33,8 @@ pub(crate) use refusal::{Decoded, Dialect};
 pub(crate) use request::{Authorization, Receive, Replay, Request};
 pub(crate) use response::Response;
 pub use retry::RetryPolicy;
+#[cfg(feature = "events")]
+pub(crate) use secrets::Secrets;
 pub use timeouts::Timeouts;
 pub(crate) use trace::resuming;
 pub(crate) use transport::{Config, Transport};

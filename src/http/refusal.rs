@@ -75,8 +75,8 @@ pub(crate) fn refusal(
 
 /// A text that a hub of events sent, fit to be passed on.
 #[cfg(feature = "events")]
-pub(crate) fn words_of_hub(text: &str, secret: Option<&Token>) -> String {
-    presentable(text, LONGEST, secret).unwrap_or_else(|| "the hub gave no reason".into())
+pub(crate) fn words_of_hub(text: &str, secrets: &Secrets) -> String {
+    presentable(text, LONGEST, secrets).unwrap_or_else(|| "the hub gave no reason".into())
 }
 
 /// A server's text, fit to be passed on: bounded, without control characters or secrets; `None` if nothing is left.

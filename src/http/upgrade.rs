@@ -7,7 +7,8 @@ use tokio::time::{Instant, timeout};
 
 use super::classify::exchange_error;
 use super::refusal::{BODY_LIMIT, BODY_PATIENCE, refusal};
-use super::response::{read_excerpt, redact};
+use super::response::read_excerpt;
+use super::secrets::{Secrets, redact};
 use super::transport::Transport;
 use crate::auth::Token;
 use crate::error::{Error, ErrorKind, Fate, RequestContext, Result, TimeoutPhase};
@@ -15,7 +16,7 @@ use crate::error::{Error, ErrorKind, Fate, RequestContext, Result, TimeoutPhase}
 /// The bytes of a connection after it has changed its protocol.
 pub(crate) type Upgraded = reqwest::Upgraded;
 
-/// One attempt at changing the protocol. It carries the client's headers, but no credential except `secret`, which its
+/// One attempt at changing the protocol. It carries the client's headers, but no credential except `token`, which its
 /// caller has put into the query.
 pub(crate) struct Upgrade<'a> {
     pub(crate) path: &'a str,
@@ -26,7 +27,7 @@ pub(crate) struct Upgrade<'a> {
     pub(crate) limit: Duration,
     /// Which of the attempts of its caller this is, for errors.
     pub(crate) attempts: u32,
-    pub(crate) secret: Option<&'a Token>,
+    pub(crate) token: Option<&'a Token>,
 }
 
 impl Transport {
@@ -52,14 +53,15 @@ impl Transport {
         headers.extend(upgrade.headers);
         headers.insert(header::CONNECTION, HeaderValue::from_static("Upgrade"));
         headers.insert(header::UPGRADE, HeaderValue::from_static(upgrade.protocol));
+        let secrets = Secrets::of(upgrade.token.map_or(&[], std::slice::from_ref), request.url(), [request.headers()]);
         let attempt = async {
             let mut answer = config.http.execute(request).await.map_err(exchange_error)?;
             let status = answer.status();
             if status != StatusCode::SWITCHING_PROTOCOLS {
                 let headers = std::mem::take(answer.headers_mut());
                 let excerpt = read_excerpt(&mut answer, BODY_LIMIT, BODY_PATIENCE).await;
-                let said = refusal(config.dialect, status, &headers, &excerpt, upgrade.secret);
-                return Err(refused(upgrade.protocol, &headers, said));
+                let said = refusal(config.dialect, status, &headers, &excerpt, &secrets);
+                return Err(refused(upgrade.protocol, &headers, &said));
             }
             let headers = answer.headers().clone();
             Ok((headers, answer.upgrade().await.map_err(exchange_error)?))
@@ -73,7 +75,7 @@ impl Transport {
 }
 
 /// An answer that is no change of protocols: perhaps the server's, perhaps that of a proxy before it.
-fn refused(protocol: &str, headers: &HeaderMap, said: Error) -> Error {
+fn refused(protocol: &str, headers: &HeaderMap, said: &Error) -> Error {
     let status = said.status().unwrap_or_default();
     let kind = match status.as_u16() {
         // What a server says that was asked without the `Upgrade` header, which belongs to each connection alone.

@@ -249,7 +249,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for Record<'a> {
                             });
                         }
                         Member::InvocationId => {
-                            record.invocation_id = map.next_value::<Option<Text<'_>>>()?.map(|t| t.0)
+                            record.invocation_id = map.next_value::<Option<Text<'_>>>()?.map(|t| t.0);
                         }
                         Member::Error => record.error = map.next_value()?,
                         Member::AllowReconnect => {
@@ -391,7 +391,7 @@ mod tests {
         ] {
             assert!(text(garbage).is_err(), "{garbage}");
         }
-        assert!(parse(b"{\"type\":6,\"x\":\"\xff\"}").is_err());
+        assert!(parse(b"{\"type\":1,\"target\":\"FileDeleted\",\"arguments\":[\"b\",\"\xff\"]}").is_err());
     }
 
     #[test]

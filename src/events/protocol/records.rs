@@ -96,7 +96,7 @@ mod tests {
             records in proptest::collection::vec(proptest::collection::vec(any::<u8>().prop_filter("separator", |b| *b != SEPARATOR), 0..40), 0..12),
             cuts in proptest::collection::vec(any::<prop::sample::Index>(), 0..20),
         ) {
-            let stream: Vec<u8> = records.iter().flat_map(|record| [record, &vec![SEPARATOR]].into_iter().flatten().copied()).collect();
+            let stream: Vec<u8> = records.iter().flat_map(|record| record.iter().copied().chain([SEPARATOR])).collect();
             let mut places: Vec<usize> = cuts.iter().map(|cut| cut.index(stream.len() + 1)).collect();
             places.extend([0, stream.len()]);
             places.sort_unstable();

@@ -1,0 +1,160 @@
+//! What can't work is said, by a typed error that names it.
+
+use carbonfiles::ErrorKind;
+use carbonfiles::events::ConnectionState;
+use carbonfiles_testserver::{Fault, TestServer};
+use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
+
+use crate::support::{self, Answer, RawServer, answer, within};
+use crate::{client, next, settings, short, start, upload};
+
+#[tokio::test]
+async fn bad_ids_and_paths_send_nothing() {
+    let (server, client, bucket) = start().await;
+    server.clear_requests();
+    for (events, named) in [
+        (client.bucket("").events(), "bucket id"),
+        (client.bucket("..").events(), "bucket id"),
+        (client.bucket(" ").file("a").events(), "bucket id"),
+        (bucket.file("a/../b").events(), "path"),
+        (bucket.file("").events(), "path"),
+        (bucket.file("a\\b").events(), "path"),
+    ] {
+        let error = within(events.send()).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::InvalidInput);
+        assert!(error.message().contains(named), "{error}");
+    }
+    assert_eq!(server.requests(), []);
+}
+
+#[tokio::test]
+async fn everything_is_for_the_admin_in_the_servers_words() {
+    let (server, admin, bucket) = start().await;
+    let key = admin.keys().create("k").await.unwrap();
+    let guest = bucket.upload_tokens().create().await.unwrap();
+    let with = |token: &str| support::builder(server.url()).token(token).events(settings()).build().unwrap();
+    let said = "Admin authentication required for global subscriptions";
+    for (client, kind) in [
+        (support::builder(server.url()).build().unwrap(), ErrorKind::Unauthenticated),
+        (with(key.key.expose()), ErrorKind::PermissionDenied),
+        (with("mistyped-admin-key"), ErrorKind::PermissionDenied),
+    ] {
+        let error = within(client.events().all().send()).await.unwrap_err();
+        assert_eq!((error.kind(), error.message()), (kind, said));
+        assert!(error.hint().is_some());
+        assert!(!format!("{error:?}").contains("mistyped"));
+        within(client.events().state_of_all().wait_for(|state| *state == ConnectionState::Closed)).await;
+    }
+    let error = within(with(guest.token.expose()).events().all().send()).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::PermissionDenied);
+    let token = admin.dashboard().create_token().await.unwrap();
+    let _all = within(with(token.token.expose()).events().all().send()).await.unwrap();
+}
+
+#[tokio::test]
+async fn answers_that_are_no_hub() {
+    let server = TestServer::start().await.unwrap();
+    let asked = async |fault: Fault| {
+        server.inject(fault.on("GET", "/hub/files"));
+        within(client(&server).bucket("b").events().send()).await.unwrap_err()
+    };
+    let page = "<html><title>Sign in</title></html>";
+    let error = asked(Fault::status(200).header("content-type", "text/html").body(page)).await;
+    assert_eq!(error.kind(), ErrorKind::Decode);
+    assert!(error.message().contains("text/html") && error.message().contains("Sign in"), "{error}");
+    assert!(error.hint().unwrap().contains("proxy"));
+    assert_eq!(error.status().unwrap(), 200);
+    for (status, kind) in [
+        (400, ErrorKind::Unsupported),
+        (403, ErrorKind::PermissionDenied),
+        (404, ErrorKind::NotFound),
+        (407, ErrorKind::Unauthenticated),
+        (426, ErrorKind::Unsupported),
+        (501, ErrorKind::Unsupported),
+    ] {
+        let error = asked(Fault::status(status).body("no")).await;
+        assert_eq!(error.kind(), kind, "{status}");
+        assert!(error.message().contains("websocket was refused: "), "{error}");
+        assert!(error.hint().unwrap().contains("Upgrade"));
+    }
+}
+
+/// What may pass is waited out, on the first connection too.
+#[tokio::test]
+async fn a_busy_server_is_waited_for() {
+    let (server, client, bucket) = start().await;
+    let busy = server.inject(Fault::status(503).on("GET", "/hub/files").times(3));
+    let mut events = within(bucket.events().send()).await.unwrap();
+    assert_eq!(busy.fired(), 3);
+    upload(&bucket, "a").await;
+    assert_eq!(short(&next(&mut events).await), "+a");
+    drop(events);
+    let nobody = support::builder(&format!("http://{}", support::nobody().await)).events(settings()).build().unwrap();
+    let limit = std::time::Duration::from_millis(200);
+    let error = within(nobody.bucket("b").events().timeout(limit).send()).await.unwrap_err();
+    assert!(error.is_timeout() && error.message().contains("refused"), "{error}");
+    let few = settings().max_attempts(3);
+    let nobody = support::builder(&format!("http://{}", support::nobody().await)).events(few).build().unwrap();
+    let error = within(nobody.bucket("b").events().send()).await.unwrap_err();
+    assert_eq!((error.kind(), error.attempts()), (ErrorKind::Connect, 3));
+    drop(client);
+}
+
+#[tokio::test]
+async fn hubs_of_another_protocol() {
+    let server = TestServer::start().await.unwrap();
+    server.inject(Fault::fail_call("The protocol 'json' is not supported.").on("handshake", ""));
+    let error = within(client(&server).bucket("b").events().send()).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unsupported);
+    assert!(error.message().contains("The protocol 'json' is not supported."), "{error}");
+    server.inject(Fault::fail_call("HubException: Method does not exist.").on("SubscribeToBucket", ""));
+    let error = within(client(&server).bucket("b").events().send()).await.unwrap_err();
+    assert_eq!((error.kind(), error.message()), (ErrorKind::Unsupported, "Method does not exist."));
+    server
+        .inject(Fault::fail_call("Failed to invoke 'SubscribeToBucket' due to an error on the server.").on("*", "Sub"));
+    let error = within(client(&server).bucket("b").events().send()).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Server);
+}
+
+/// Answers the upgrade as it should be, and then says something of its own.
+async fn echoing(says: &'static [u8]) -> RawServer {
+    RawServer::start(move |head| {
+        let key = head
+            .text
+            .lines()
+            .find_map(|line| line.to_ascii_lowercase().starts_with("sec-websocket-key:").then(|| &line[18..]));
+        let accept = key.map_or_else(String::new, |key| derive_accept_key(key.trim().as_bytes()));
+        let mut bytes = format!(
+            "HTTP/1.1 101 X\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: {accept}\r\n\r\n"
+        )
+        .into_bytes();
+        bytes.extend_from_slice(says);
+        Answer::ThenSilence(bytes)
+    })
+    .await
+}
+
+#[tokio::test]
+async fn garbage_behind_an_upgrade() {
+    for (says, kind, named) in [
+        (&b"\x81\x06hello\x1e"[..], ErrorKind::Decode, "SignalR"),
+        (b"\x81\x05[\"a\"]", ErrorKind::Interrupted, "without a word"),
+        (b"\x81\x0b{\"type\":6}\x1e", ErrorKind::Decode, "SignalR"),
+        (b"\xff\x01xx", ErrorKind::Decode, "WebSocket"),
+        (b"\x81\x04{}\x1e{\x81\x02]\x1e", ErrorKind::Decode, "SignalR"),
+        (b"\x81\x7f\x00\x00\x00\x00\x10\x00\x00\x00", ErrorKind::Decode, "longer"),
+        (b"\x81\x7e\x01\x00{}\x1e", ErrorKind::Interrupted, "without a word"),
+        (b"\x01\x0f{\"error\":\"sec\"}\x80\x01\x1e", ErrorKind::Unsupported, "sec"),
+    ] {
+        let server = echoing(says).await;
+        let short = settings().handshake_timeout(std::time::Duration::from_millis(300)).max_attempts(1);
+        let client = support::builder(&server.url).events(short).build().unwrap();
+        let error = within(client.bucket("b").events().send()).await.unwrap_err();
+        assert_eq!(error.kind(), kind, "{says:?} {error}");
+        assert!(error.message().contains(named), "{says:?} {error}");
+    }
+    let other = RawServer::saying(answer(101, "Upgrade: websocket\r\nConnection: Upgrade\r\n", b"")).await;
+    let client = support::builder(&other.url).events(settings().max_attempts(1)).build().unwrap();
+    let error = within(client.bucket("b").events().send()).await.unwrap_err();
+    assert!(matches!(error.kind(), ErrorKind::Decode | ErrorKind::Interrupted), "{error}");
+}
