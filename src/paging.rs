@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::http::Request;
+use crate::http::{Request, here};
 use crate::models::Order;
 
 /// One page of a listing.
@@ -223,7 +223,7 @@ struct Ahead<T>(AbortOnDropHandle<Result<T>>);
 
 impl<T: Send + 'static> Ahead<T> {
     fn fetch(page: impl Future<Output = Result<T>> + Send + 'static) -> Self {
-        Self(AbortOnDropHandle::new(tokio::spawn(page)))
+        Self(AbortOnDropHandle::new(tokio::spawn(here(page))))
     }
 
     async fn page(self) -> Result<T> {

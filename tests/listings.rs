@@ -129,6 +129,18 @@ async fn prefixes_that_the_server_cannot_match_are_found_all_the_same() {
     assert_eq!(entries(&bucket, "a_b%c/", "/", 10).await, ["a_b%c/1", "a_b%c/2/"]);
     let kinds = bucket.files().tree().prefix("_k/").entries().try_collect::<Vec<_>>().await.unwrap();
     assert!(matches!(&kinds[..], [TreeEntry::File(f)] if f.path == "_k/1"));
+    // One page is right as well, and leads to the next.
+    let page = bucket.files().tree().prefix("a_b%c/").await.unwrap();
+    let directories: Vec<_> = page.directories.iter().map(|d| (d.path.as_str(), d.file_count, d.total_size)).collect();
+    assert_eq!((directories, page.total_directories), (vec![("a_b%c/2/", 1, 9)], 1));
+    assert_eq!((page.files[0].path.as_str(), page.total_files, page.cursor), ("a_b%c/1", 1, None));
+    fill(&bucket, ["a_b%c/3", "a_b%c/4"].map(str::to_owned)).await;
+    let page = bucket.files().tree().prefix("a_b%c/").limit(2).await.unwrap();
+    assert_eq!((page.files.len(), page.total_files, page.cursor.as_deref()), (2, 3, Some("a_b%c/3")));
+    let page = bucket.files().tree().prefix("a_b%c/").limit(2).cursor("a_b%c/3").await.unwrap();
+    assert_eq!((page.files[0].path.as_str(), page.total_files, page.cursor), ("a_b%c/4", 1, None));
+    bucket.file("a_b%c/3").delete().await.unwrap();
+    bucket.file("a_b%c/4").delete().await.unwrap();
     let folder = bucket.files().directory("a_b%c").await.unwrap();
     assert_eq!((folder.files.len(), folder.folders, folder.total_files), (1, vec!["2".to_owned()], 1));
     let docs = bucket.files().directory("docs").await.unwrap();

@@ -7,7 +7,9 @@ use std::fmt;
 use std::sync::{Arc, Mutex};
 
 use carbonfiles_testserver::{Fault, TestServer};
+use futures::TryStreamExt;
 use support::{admin, bucket, server, within};
+use tracing::Instrument;
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Subscriber};
@@ -197,6 +199,21 @@ async fn the_span_of_a_download_lasts_until_its_end() {
     assert_eq!(told, [("200", Some("Interrupted")), ("206", None)]);
     let resumed = last("going on with the download");
     assert!(resumed.field("position").unwrap().parse::<u64>().unwrap() > 0, "{resumed:?}");
+}
+
+#[tokio::test]
+async fn what_is_fetched_ahead_is_within_the_span_of_the_caller() {
+    let (server, traces, _guard) = traced().await;
+    let client = admin(&server);
+    for _ in 0..3 {
+        bucket(&client).await;
+    }
+    let before = traces.all("request").len();
+    let listing = client.buckets().list_all().limit(2).items().try_collect::<Vec<_>>();
+    assert_eq!(within(listing.instrument(tracing::info_span!("job"))).await.unwrap().len(), 3);
+    let pages = &traces.all("request")[before..];
+    assert_eq!(pages.len(), 2);
+    assert!(pages.iter().all(|page| page.parent.as_deref() == Some("job")), "{pages:?}");
 }
 
 #[tokio::test]

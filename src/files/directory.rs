@@ -28,7 +28,8 @@ impl Files {
 
 /// What lies in one directory. Made by [`Files::directory`].
 ///
-/// The server ignores ASCII case here; files of another case are filtered out. A path with `_` or `%`, which it takes for
+/// The server ignores ASCII case here: files of another case are filtered out, but folders come as bare names, also those
+/// of a directory that differs in case alone. A path with `_` or `%`, which it takes for
 /// wildcards, is answered from the stable listing.
 #[derive(Debug, Clone)]
 #[must_use = "nothing is sent until it is awaited"]

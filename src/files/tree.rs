@@ -1,6 +1,6 @@
 //! `GET /api/buckets/{id}/files?delimiter=…`: files and directories under a prefix.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 
 use async_stream::try_stream;
 use futures::StreamExt;
@@ -11,7 +11,7 @@ use super::list::MOST_ROWS;
 use super::stable::{ListStable, literal};
 use crate::error::{Error, Result};
 use crate::http::{CallOptions, Request, awaitable};
-use crate::models::{FileInfo, TreePage};
+use crate::models::{DirectoryInfo, Extra, FileInfo, TreePage};
 
 impl Files {
     /// What lies directly under a prefix: files, and directories as paths up to the next delimiter (public).
@@ -59,7 +59,8 @@ pub struct ListTree {
 }
 
 impl ListTree {
-    /// Only what begins with this text, such as `docs/`. The server ignores ASCII case here; files of another case are
+    /// Only what begins with this text, such as `docs/`. With `_` or `%` in it, for which the server finds nothing, the
+    /// answer is gathered from the stable listing, and each page reads all of the prefix. Otherwise the server ignores ASCII case here; files of another case are
     /// filtered out, but directories come in the case that was asked for, whether or not there are any.
     pub fn prefix(mut self, prefix: impl Into<String>) -> Self {
         self.prefix = prefix.into();
@@ -85,8 +86,6 @@ impl ListTree {
     }
 
     /// All files and directories under the prefix, to the end of the last page, each once.
-    ///
-    /// A prefix with `_` or `%`, for which the server finds nothing, is answered from the stable listing.
     pub fn entries(self) -> ListTreeEntries {
         ListTreeEntries { tree: Some(self), running: None }
     }
@@ -103,12 +102,63 @@ impl ListTree {
 
     async fn run(self) -> Result<TreePage> {
         self.checked()?;
+        if literal(&self.prefix) != self.prefix {
+            return self.gather_stable().await;
+        }
         let limit = self.limit.map(|limit| limit.min(MOST_ROWS));
         let request =
             tree_request(&self.files, &self.prefix, &self.delimiter, limit, self.cursor.as_deref(), self.options)?;
         let mut page: TreePage = self.files.client().transport.send(request).await?.json()?;
         page.files.retain(|file| file.path.starts_with(&self.prefix));
         Ok(page)
+    }
+
+    /// A page as the server would make it, had it understood the prefix; its counts are whole.
+    async fn gather_stable(self) -> Result<TreePage> {
+        const ROWS: u64 = 100;
+        let limit = self.limit.unwrap_or(ROWS).min(MOST_ROWS) as usize;
+        let (mut files, mut total_files) = (Vec::new(), 0);
+        let mut directories = BTreeMap::<String, (u64, u64)>::new();
+        let mut rows = self.stable_rows();
+        while let Some(file) = rows.try_next().await? {
+            if let Some(directory) = self.directory_of(&file.path) {
+                let (count, size) = directories.entry(directory).or_default();
+                (*count, *size) = (*count + 1, *size + file.size);
+                continue;
+            }
+            total_files += 1;
+            if files.len() < limit {
+                files.push(file);
+            }
+        }
+        let info =
+            |(path, (file_count, total_size))| DirectoryInfo { path, file_count, total_size, extra: Extra::default() };
+        let directories: Vec<_> = directories.into_iter().map(info).collect();
+        Ok(TreePage {
+            cursor: files.last().filter(|_| total_files > files.len() as u64).map(|last: &FileInfo| last.path.clone()),
+            prefix: Some(self.prefix),
+            delimiter: self.delimiter,
+            total_directories: directories.len() as u64,
+            directories,
+            files,
+            total_files,
+            extra: Extra::default(),
+        })
+    }
+
+    /// The files behind the cursor, by path, whatever lies between.
+    fn stable_rows(&self) -> BoxStream<'static, Result<FileInfo>> {
+        let stable = ListStable::new(self.files.clone(), self.limit, self.options.clone()).prefix(self.prefix.clone());
+        let cursor = self.cursor.clone();
+        let is_behind = move |file: &FileInfo| cursor.as_ref().is_none_or(|cursor| file.path > *cursor);
+        stable.items().try_filter(move |file| std::future::ready(is_behind(file))).boxed()
+    }
+
+    /// The directory under the prefix that a path lies in, with the delimiter at its end.
+    fn directory_of(&self, path: &str) -> Option<String> {
+        let below = path.get(self.prefix.len()..)?;
+        let end = below.find(&self.delimiter)? + self.delimiter.len();
+        Some(format!("{}{}", self.prefix, &below[..end]))
     }
 
     fn server_entries(self) -> BoxStream<'static, Result<TreeEntry>> {
@@ -138,15 +188,10 @@ impl ListTree {
     fn stable_entries(self) -> BoxStream<'static, Result<TreeEntry>> {
         Box::pin(try_stream! {
             let mut directories = HashSet::new();
-            let stable = ListStable::new(self.files.clone(), self.limit, self.options.clone()).prefix(self.prefix.clone());
-            let mut files = stable.items();
+            let mut files = self.stable_rows();
             while let Some(file) = files.try_next().await? {
-                if self.cursor.as_ref().is_some_and(|cursor| file.path <= *cursor) {
-                    continue;
-                }
-                match file.path[self.prefix.len()..].find(&self.delimiter) {
-                    Some(at) => {
-                        let directory = file.path[..self.prefix.len() + at + self.delimiter.len()].to_owned();
+                match self.directory_of(&file.path) {
+                    Some(directory) => {
                         if directories.insert(directory.clone()) {
                             yield TreeEntry::Directory(directory);
                         }

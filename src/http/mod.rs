@@ -36,7 +36,7 @@ pub use retry::RetryPolicy;
 #[cfg(feature = "events")]
 pub(crate) use secrets::Secrets;
 pub use timeouts::Timeouts;
-pub(crate) use trace::resuming;
+pub(crate) use trace::{here, resuming};
 pub(crate) use transport::{Config, Transport};
 #[cfg(feature = "events")]
 pub(crate) use upgrade::{Upgrade, Upgraded};

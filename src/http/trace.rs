@@ -4,9 +4,9 @@
 //! (<https://opentelemetry.io/docs/specs/semconv/http/http-spans/>); `otel.*` are those that `tracing-opentelemetry` reads.
 
 #[cfg(not(feature = "tracing"))]
-pub(crate) use off::{AttemptSpan, OperationSpan, resuming, retrying};
+pub(crate) use off::{AttemptSpan, OperationSpan, here, resuming, retrying};
 #[cfg(feature = "tracing")]
-pub(crate) use on::{AttemptSpan, OperationSpan, resuming, retrying};
+pub(crate) use on::{AttemptSpan, OperationSpan, here, resuming, retrying};
 
 #[cfg(feature = "tracing")]
 mod on {
@@ -104,6 +104,11 @@ mod on {
         }
     }
 
+    /// Keeps work that goes to a task of its own within the caller's span.
+    pub(crate) fn here<F: Future>(work: F) -> Instrumented<F> {
+        work.in_current_span()
+    }
+
     /// Attempt `number` failed, and the next one starts after `delay`.
     pub(crate) fn retrying(number: u32, delay: Duration, error: &Error) {
         tracing::warn!(
@@ -196,6 +201,10 @@ mod off {
         pub(crate) fn failed(&self, _: &Error) {}
 
         pub(crate) fn broke(&self, _: &Error) {}
+    }
+
+    pub(crate) fn here<F>(work: F) -> F {
+        work
     }
 
     pub(crate) fn retrying(_: u32, _: Duration, _: &Error) {}

@@ -13,6 +13,7 @@ use tokio_util::task::AbortOnDropHandle;
 use super::progress::Progress;
 use crate::call::Call;
 use crate::error::{Error, ErrorKind, Result};
+use crate::http::here;
 
 /// A transfer under way in a task of its own: a future of its result. Made by the `start` method of uploads and of
 /// downloads to a file.
@@ -39,7 +40,7 @@ pub struct Transfer<T> {
 
 impl<T: Send + 'static> Transfer<T> {
     pub(crate) fn spawn(progress: ProgressWatch, call: Call<'static, T>) -> Self {
-        let task: JoinHandle<_> = tokio::spawn(call);
+        let task: JoinHandle<_> = tokio::spawn(here(call));
         Self { task: AbortOnDropHandle::new(task), progress }
     }
 }
