@@ -39,6 +39,7 @@
 //! | guests | [`Bucket::upload_tokens`], [`Client::new`] with such a token |
 //! | administration | [`Client::keys`], [`Client::dashboard`], [`Client::stats`], [`Client::health`] |
 //! | links | [`File::url`], [`models::FileInfo::short_link`], [`Client::short_urls`] |
+//! | live events and views (feature `events`) | `Bucket::events`, `File::events`, `Client::events`, `Bucket::watch`, `Bucket::mirror`, `File::wait_until` |
 //! | what has no name here yet | [`Client::request`] |
 //! | what the server answers | [`models`] |
 //!
@@ -93,6 +94,7 @@
 //! |---|---|---|
 //! | `rustls` | yes | TLS by rustls, with the platform's certificate store |
 //! | `system-proxy` | yes | takes the proxy from the environment (`HTTPS_PROXY`, `NO_PROXY`, …) or the system |
+//! | `events` | no | live events, and views that stay right: `client.events()`, `bucket.watch()`, `bucket.mirror()` (module `events`) |
 //! | `tracing` | no | spans and events, see [Traces](#traces) |
 //!
 //! Without `rustls` only `http://` works, unless your own dependency on reqwest brings another TLS (`native-tls`). A tokio runtime with time and I/O enabled must be running.
@@ -135,7 +137,7 @@ pub use crate::client::{Client, ClientBuilder};
 pub use crate::dashboard::{CreateDashboardToken, Dashboard, GetDashboardUser};
 pub use crate::error::{Error, ErrorKind, FieldError, Result, TimeoutPhase};
 #[cfg(feature = "events")]
-pub use crate::events::{Event, EventStream, Events};
+pub use crate::events::{Event, EventStream, Events, Mirror};
 pub use crate::expiry::Expiry;
 pub use crate::file_path::FilePath;
 pub use crate::files::{File, Files, TreeEntry};

@@ -83,6 +83,10 @@ impl Line {
         })
     }
 
+    pub(super) fn settings(&self) -> &EventSettings {
+        &self.settings
+    }
+
     pub(super) fn state(&self) -> StateWatch {
         StateWatch::new(self.state.subscribe())
     }

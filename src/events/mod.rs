@@ -30,6 +30,7 @@
 mod callbacks;
 mod connection;
 mod event;
+mod mirror;
 mod protocol;
 mod queue;
 mod registry;
@@ -37,15 +38,19 @@ mod settings;
 mod socket;
 mod state;
 mod subscribe;
+mod wait;
+mod watch;
 
 use std::sync::Arc;
 
 pub use callbacks::EventGuard;
 pub use event::{BucketChanges, Event, EventKind};
+pub use mirror::{Changes, Mirror, MirrorChanges, StartMirror};
 pub use queue::Overflow;
 pub use settings::EventSettings;
 pub use state::{ConnectionState, StateWatch};
 pub use subscribe::{EventStream, Subscribe};
+pub use watch::{BucketWatchEvent, WatchBuckets, WatchEvent, WatchFiles};
 
 use self::connection::Line;
 use self::registry::Interest;
@@ -68,6 +73,10 @@ impl Lines {
             shared: Line::new(transport.clone(), settings.clone(), false),
             all: Line::new(transport.clone(), settings, true),
         }
+    }
+
+    fn settings(&self) -> &EventSettings {
+        self.shared.settings()
     }
 }
 

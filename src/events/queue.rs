@@ -15,8 +15,8 @@ pub enum Overflow {
     /// The oldest goes; the stream says how many went by [`Event::Lagged`].
     #[default]
     DropOldest,
-    /// Of several events that wait for one path, only the newest stays (a file whose creation was not read stays
-    /// created). That is no loss and not told; where the paths themselves are too many, as `DropOldest`.
+    /// Of several events that wait for one path, only the newest stays (of two states of the file by `updated_at`; a file
+    /// whose creation was not read stays created). That is no loss and not told; where the paths themselves are too many, as `DropOldest`.
     CoalesceByPath,
     /// The stream ends with an error (`Interrupted`), after what was waiting.
     Fail,
@@ -224,12 +224,7 @@ impl Inner {
                 slot.as_deref().is_some_and(|old| old.path() == Some(path) && old.bucket_id() == event.bucket_id());
             if same && let Some(old) = slot.take() {
                 self.count -= 1;
-                kept = match (&*old, &*event) {
-                    (Event::FileCreated { .. }, Event::FileUpdated { bucket_id, file }) => {
-                        Some(Event::FileCreated { bucket_id: bucket_id.clone(), file: file.clone() })
-                    }
-                    _ => None,
-                };
+                kept = newer(&old, &event);
             }
         }
         while let Some(None) = self.waiting.front() {
@@ -251,6 +246,21 @@ impl Inner {
                 self.newest.insert(self.hasher.hash_one((event.bucket_id(), path)), at);
             }
         }
+    }
+}
+
+/// What is kept of two events about one path, where it is not the one that came last: events of changes made at about the
+/// same time come in any order, and a file whose creation was not read stays created.
+fn newer(old: &Event, new: &Event) -> Option<Event> {
+    let (Event::FileCreated { bucket_id, file: before } | Event::FileUpdated { bucket_id, file: before }) = old else {
+        return None;
+    };
+    let (Event::FileCreated { file: after, .. } | Event::FileUpdated { file: after, .. }) = new else { return None };
+    let (bucket_id, outdated) = (bucket_id.clone(), before.updated_at > after.updated_at);
+    let file = if outdated { before.clone() } else { after.clone() };
+    match (old, new) {
+        (Event::FileCreated { .. }, _) | (_, Event::FileCreated { .. }) => Some(Event::FileCreated { bucket_id, file }),
+        _ => outdated.then_some(Event::FileUpdated { bucket_id, file }),
     }
 }
 
@@ -308,6 +318,12 @@ mod tests {
             push(&queue, event);
         }
         assert_eq!(take(&queue), [updated("b", 2), deleted("c"), created("a", 3)]);
+        // What is older but comes later does not hide what is newer.
+        let mut newer = file("a", 9);
+        newer.updated_at += std::time::Duration::from_secs(1);
+        push(&queue, Event::FileUpdated { bucket_id: "b".into(), file: newer.clone() });
+        push(&queue, updated("a", 1));
+        assert_eq!(take(&queue), [Event::FileUpdated { bucket_id: "b".into(), file: newer }]);
         for path in ["a", "b", "c", "d", "b"] {
             push(&queue, updated(path, 1));
         }

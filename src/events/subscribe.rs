@@ -5,7 +5,7 @@ use std::fmt;
 use std::future::{IntoFuture, poll_fn};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
 use futures::Stream;
@@ -128,8 +128,15 @@ impl EventStream {
             .with_fate(Fate::Unknown)
     }
 
-    /// The next event that is there already, without waiting.
-    pub(super) fn poll_item(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Event>>> {
+    /// The next item, if it is there already.
+    pub(super) fn next_ready(&mut self) -> Option<Option<Result<Event>>> {
+        match self.poll_item(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(item) => Some(item),
+            Poll::Pending => None,
+        }
+    }
+
+    fn poll_item(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Event>>> {
         loop {
             if let Some(event) = self.taken.pop_front() {
                 return Poll::Ready(Some(Ok(Arc::unwrap_or_clone(event))));

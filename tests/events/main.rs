@@ -6,7 +6,9 @@ mod support;
 mod bad_input;
 mod callbacks;
 mod connection;
+mod consistency;
 mod streams;
+mod watch;
 
 use std::time::Duration;
 

@@ -1,0 +1,102 @@
+//! Waiting for a file to be as wanted.
+
+use std::time::Duration;
+
+use futures::StreamExt;
+use tokio::time::{sleep, timeout};
+
+use super::event::Event;
+use crate::buckets::Bucket;
+use crate::call::Call;
+use crate::error::{Error, ErrorKind, Fate, Result, TimeoutPhase};
+use crate::files::File;
+use crate::models::FileInfo;
+
+/// How often the file is asked for without an event, for what has none: `PATCH`, append, expiry.
+const ASK_AGAIN: Duration = Duration::from_secs(5);
+
+impl File {
+    /// Waits until the file is as `wanted`, which is given what it is, `None` where there is none; gives what it was then
+    /// (public).
+    ///
+    /// It subscribes before it looks, so nothing is missed in between. A lost connection is waited out.
+    ///
+    /// ```no_run
+    /// use std::time::Duration;
+    ///
+    /// # async fn f(file: carbonfiles::File) -> carbonfiles::Result<()> {
+    /// let big = file.wait_until(|file| file.is_some_and(|file| file.size > 1000), Duration::from_secs(60)).await?;
+    /// println!("{}", big.map_or(0, |file| file.size));
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// `Timeout` when `limit` has passed; otherwise as [`File::events`] and [`File::get`].
+    pub fn wait_until(
+        &self,
+        wanted: impl FnMut(Option<&FileInfo>) -> bool + Send + 'static,
+        limit: Duration,
+    ) -> Call<'static, Option<FileInfo>> {
+        let waiting = wait(self.clone(), wanted);
+        Call::new(async move {
+            let late = || {
+                let message = "the file was not as wanted within the time limit";
+                Error::new(ErrorKind::Timeout(TimeoutPhase::Total), message).with_fate(Fate::Unknown)
+            };
+            timeout(limit, waiting).await.unwrap_or_else(|_| Err(late()))
+        })
+    }
+}
+
+impl Bucket {
+    /// Waits until there is a file of this path, and gives it; at once where it is there (public).
+    ///
+    /// There is no limit: use `tokio::time::timeout`, or [`File::wait_until`].
+    ///
+    /// # Errors
+    /// As [`File::events`] and [`File::get`].
+    pub fn wait_for(&self, path: impl AsRef<str>) -> Call<'static, FileInfo> {
+        let waiting = wait(self.file(path), |file| file.is_some());
+        Call::new(async move {
+            let gone = || Error::new(ErrorKind::NotFound, "File not found");
+            waiting.await.and_then(|file| file.ok_or_else(gone))
+        })
+    }
+}
+
+async fn wait(file: File, mut wanted: impl FnMut(Option<&FileInfo>) -> bool + Send) -> Result<Option<FileInfo>> {
+    let mut events = file.events().await?;
+    let mut ask = true;
+    loop {
+        if std::mem::take(&mut ask) {
+            match file.get_opt().await {
+                Ok(now) if wanted(now.as_ref()) => return Ok(now),
+                Ok(_) => {}
+                // It will be asked again.
+                Err(error) if error.is_retryable() => {}
+                Err(error) => return Err(error),
+            }
+        }
+        let event = tokio::select! {
+            event = events.next() => event,
+            () = sleep(ASK_AGAIN) => {
+                ask = true;
+                continue;
+            }
+        };
+        let ended = || Error::new(ErrorKind::Interrupted, "the stream of events has ended");
+        match event.ok_or_else(ended)?? {
+            Event::FileCreated { file, .. } | Event::FileUpdated { file, .. } => {
+                if wanted(Some(&file)) {
+                    return Ok(Some(file));
+                }
+            }
+            Event::FileDeleted { .. } => {
+                if wanted(None) {
+                    return Ok(None);
+                }
+            }
+            event => ask = event.is_gap(),
+        }
+    }
+}

@@ -1,0 +1,180 @@
+//! Following a bucket's files, or all buckets: a listing, then what changes, and the right state again after every gap.
+
+mod drive;
+mod source;
+mod view;
+
+use std::fmt;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use futures::stream::BoxStream;
+use futures::{Stream, StreamExt};
+use serde::{Deserialize, Serialize};
+
+pub(super) use drive::Pace;
+use drive::Step;
+use source::{AllBuckets, FilesOf};
+
+use crate::buckets::Bucket;
+use crate::client::Client;
+use crate::error::Result;
+use crate::models::{BucketInfo, FileInfo};
+
+/// What a [`WatchFiles`] tells of the files of a bucket.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", content = "data", rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum WatchEvent {
+    /// The first listing begins.
+    Init,
+    /// A file of the first listing.
+    File(FileInfo),
+    /// The first listing is complete. What follows are changes.
+    InitDone,
+    /// A file is new or has changed; as it is now.
+    Changed(FileInfo),
+    /// There is no file of this path any more.
+    Removed(String),
+}
+
+/// What a [`WatchBuckets`] tells of the buckets of a server.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", content = "data", rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum BucketWatchEvent {
+    /// The first listing begins.
+    Init,
+    /// A bucket of the first listing.
+    Bucket(BucketInfo),
+    /// The first listing is complete. What follows are changes.
+    InitDone,
+    /// A bucket is new or has changed, be it only in what is stored in it; as it is now.
+    Changed(BucketInfo),
+    /// There is no bucket of this id any more.
+    Removed(String),
+}
+
+impl Bucket {
+    /// Follows the files of this bucket (public): a listing, then every change, and after a gap in the events the
+    /// difference that it made.
+    ///
+    /// ```no_run
+    /// use carbonfiles::events::WatchEvent;
+    /// use futures::TryStreamExt;
+    ///
+    /// # async fn f(bucket: carbonfiles::Bucket) -> carbonfiles::Result<()> {
+    /// let mut watch = bucket.watch();
+    /// while let Some(event) = watch.try_next().await? {
+    ///     match event {
+    ///         WatchEvent::File(file) | WatchEvent::Changed(file) => println!("{} {}", file.path, file.size),
+    ///         WatchEvent::Removed(path) => println!("{path} is gone"),
+    ///         _ => {}
+    ///     }
+    /// }
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// It subscribes before it lists (by the listing that writes can't disturb), takes the newer of two states by
+    /// `updated_at`, asks where the order of two events is in doubt, and lists again after a reconnect, a lag, and every
+    /// minute, for what has no event: `PATCH`, append, expiry. When the bucket is gone, its files are removed, and the
+    /// stream ends with `NotFound`.
+    pub fn watch(&self) -> WatchFiles {
+        WatchFiles { bucket: self.clone(), prefix: None, pace: Pace::default(), steps: None }
+    }
+}
+
+impl Client {
+    /// Follows all buckets (admin key or dashboard token): as [`Bucket::watch`], for the rows of
+    /// [`Buckets::list_all`](crate::Buckets::list_all). What is stored in a bucket changes its row too, at most some
+    /// three times a second; a bucket that expires goes when its time has come.
+    pub fn watch(&self) -> WatchBuckets {
+        WatchBuckets { client: self.clone(), pace: Pace::default(), steps: None }
+    }
+}
+
+/// The files of a bucket and what becomes of them, as a stream. Made by [`Bucket::watch`].
+///
+/// Nothing is sent before it is polled. A listing that fails is tried again for as long as that may help.
+#[must_use = "a stream does nothing unless it is polled"]
+pub struct WatchFiles {
+    bucket: Bucket,
+    prefix: Option<String>,
+    pace: Pace,
+    steps: Option<BoxStream<'static, Result<Step<FileInfo>>>>,
+}
+
+impl WatchFiles {
+    /// Only files whose path begins with exactly this text.
+    pub fn prefix(mut self, prefix: impl Into<String>) -> Self {
+        self.prefix = Some(prefix.into());
+        self
+    }
+
+    /// How often everything is listed again without cause, some 10 % more or less; each minute by default.
+    pub fn relist_every(mut self, time: Duration) -> Self {
+        self.pace.relist = time;
+        self
+    }
+}
+
+impl Stream for WatchFiles {
+    type Item = Result<WatchEvent>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let (bucket, prefix, pace) = (self.bucket.clone(), self.prefix.clone(), self.pace);
+        let steps = self.steps.get_or_insert_with(|| drive::steps(FilesOf { bucket, prefix }, pace));
+        steps.poll_next_unpin(cx).map_ok(|step| match step {
+            Step::Init => WatchEvent::Init,
+            Step::Listed(file) => WatchEvent::File(file),
+            Step::InitDone => WatchEvent::InitDone,
+            Step::Changed(file) => WatchEvent::Changed(file),
+            Step::Removed(path) => WatchEvent::Removed(path),
+        })
+    }
+}
+
+impl fmt::Debug for WatchFiles {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WatchFiles").field("bucket", &self.bucket).field("prefix", &self.prefix).finish_non_exhaustive()
+    }
+}
+
+/// All buckets and what becomes of them, as a stream. Made by [`Client::watch`].
+#[must_use = "a stream does nothing unless it is polled"]
+pub struct WatchBuckets {
+    client: Client,
+    pace: Pace,
+    steps: Option<BoxStream<'static, Result<Step<BucketInfo>>>>,
+}
+
+impl WatchBuckets {
+    /// How often everything is listed again without cause, some 10 % more or less; each minute by default.
+    pub fn relist_every(mut self, time: Duration) -> Self {
+        self.pace.relist = time;
+        self
+    }
+}
+
+impl Stream for WatchBuckets {
+    type Item = Result<BucketWatchEvent>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let (client, pace) = (self.client.clone(), self.pace);
+        let steps = self.steps.get_or_insert_with(|| drive::steps(AllBuckets { client }, pace));
+        steps.poll_next_unpin(cx).map_ok(|step| match step {
+            Step::Init => BucketWatchEvent::Init,
+            Step::Listed(bucket) => BucketWatchEvent::Bucket(bucket),
+            Step::InitDone => BucketWatchEvent::InitDone,
+            Step::Changed(bucket) => BucketWatchEvent::Changed(bucket),
+            Step::Removed(id) => BucketWatchEvent::Removed(id),
+        })
+    }
+}
+
+impl fmt::Debug for WatchBuckets {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WatchBuckets").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,169 @@
+//! What can be watched: where its rows are listed, where one is looked up, and what an event means to them.
+
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use futures::StreamExt;
+use futures::future::BoxFuture;
+use futures::stream::BoxStream;
+
+use crate::buckets::Bucket;
+use crate::client::Client;
+use crate::error::Result;
+use crate::events::event::Event;
+use crate::events::settings::EventSettings;
+use crate::events::subscribe::Subscribe;
+use crate::models::{BucketInfo, FileInfo};
+use crate::paging::Page;
+
+/// One thing of those that are watched.
+pub(super) trait Row: Clone + PartialEq + Send + Sync + 'static {
+    fn key(&self) -> &str;
+    /// What tells the newer of two states; the same for all where nothing does.
+    fn stamp(&self) -> DateTime<Utc>;
+    /// When it goes by itself.
+    fn expires_at(&self) -> Option<DateTime<Utc>>;
+}
+
+impl Row for FileInfo {
+    fn key(&self) -> &str {
+        &self.path
+    }
+
+    fn stamp(&self) -> DateTime<Utc> {
+        self.updated_at
+    }
+
+    fn expires_at(&self) -> Option<DateTime<Utc>> {
+        None
+    }
+}
+
+impl Row for BucketInfo {
+    fn key(&self) -> &str {
+        &self.id
+    }
+
+    fn stamp(&self) -> DateTime<Utc> {
+        self.created_at
+    }
+
+    fn expires_at(&self) -> Option<DateTime<Utc>> {
+        self.expires_at
+    }
+}
+
+/// What an event means to the rows.
+pub(super) enum Told<R> {
+    Nothing,
+    Stored(R),
+    Gone(String),
+    /// Something is different about it; what, has to be asked.
+    Different(String),
+    /// Events may have been missed.
+    Gap,
+    /// There will never be a row again.
+    AllGone,
+}
+
+pub(super) trait Source: Clone + Send + Sync + 'static {
+    type Row: Row;
+
+    fn settings(&self) -> &EventSettings;
+    fn subscribe(&self) -> Subscribe;
+    fn list(&self) -> BoxStream<'static, Result<Page<Self::Row>>>;
+    fn look(&self, key: String) -> BoxFuture<'static, Result<Option<Self::Row>>>;
+    fn told(&self, event: Event) -> Told<Self::Row>;
+}
+
+/// The files of a bucket.
+#[derive(Clone)]
+pub(super) struct FilesOf {
+    pub(super) bucket: Bucket,
+    pub(super) prefix: Option<String>,
+}
+
+impl Source for FilesOf {
+    type Row = FileInfo;
+
+    fn settings(&self) -> &EventSettings {
+        self.bucket.client().lines.settings()
+    }
+
+    fn subscribe(&self) -> Subscribe {
+        // None is left out for a later one: that a storing and a deletion came close to each other has to be seen.
+        let events = self.bucket.events();
+        match &self.prefix {
+            Some(prefix) => events.prefix(prefix),
+            None => events,
+        }
+    }
+
+    fn list(&self) -> BoxStream<'static, Result<Page<FileInfo>>> {
+        let listing = self.bucket.files().list_all().stable();
+        match &self.prefix {
+            Some(prefix) => listing.prefix(prefix).boxed(),
+            None => listing.boxed(),
+        }
+    }
+
+    fn look(&self, path: String) -> BoxFuture<'static, Result<Option<FileInfo>>> {
+        Box::pin(self.bucket.file(path).get_opt().send())
+    }
+
+    fn told(&self, event: Event) -> Told<FileInfo> {
+        match event {
+            Event::FileCreated { file, .. } | Event::FileUpdated { file, .. } => Told::Stored(file),
+            Event::FileDeleted { path, .. } => Told::Gone(path),
+            Event::BucketDeleted { .. } => Told::AllGone,
+            Event::Reconnected { .. } | Event::Lagged(_) | Event::Unknown { .. } => Told::Gap,
+            Event::BucketCreated { .. } | Event::BucketUpdated { .. } | Event::Disconnected { .. } => Told::Nothing,
+        }
+    }
+}
+
+/// All buckets of a server.
+#[derive(Clone)]
+pub(super) struct AllBuckets {
+    pub(super) client: Client,
+}
+
+/// What is stored in a bucket may change often: its row is asked for once in such a time.
+const SETTLE: Duration = Duration::from_millis(300);
+
+impl Source for AllBuckets {
+    type Row = BucketInfo;
+
+    fn settings(&self) -> &EventSettings {
+        self.client.lines.settings()
+    }
+
+    fn subscribe(&self) -> Subscribe {
+        self.client.events().all()
+    }
+
+    fn list(&self) -> BoxStream<'static, Result<Page<BucketInfo>>> {
+        self.client.buckets().list_all().boxed()
+    }
+
+    fn look(&self, id: String) -> BoxFuture<'static, Result<Option<BucketInfo>>> {
+        let get = self.client.bucket(id).get_opt();
+        Box::pin(async move {
+            tokio::time::sleep(SETTLE).await;
+            Ok(get.await?.map(|details| details.bucket))
+        })
+    }
+
+    fn told(&self, event: Event) -> Told<BucketInfo> {
+        match event {
+            Event::BucketCreated { bucket } => Told::Stored(bucket),
+            Event::BucketDeleted { bucket_id } => Told::Gone(bucket_id),
+            Event::FileCreated { bucket_id, .. }
+            | Event::FileUpdated { bucket_id, .. }
+            | Event::FileDeleted { bucket_id, .. }
+            | Event::BucketUpdated { bucket_id, .. } => Told::Different(bucket_id),
+            Event::Reconnected { .. } | Event::Lagged(_) | Event::Unknown { .. } => Told::Gap,
+            Event::Disconnected { .. } => Told::Nothing,
+        }
+    }
+}

@@ -1,0 +1,253 @@
+//! The rows as they are believed to be, and what listings, events and look-ups make of them. Pure: it neither waits nor
+//! sends.
+//!
+//! An event of a deletion has no time in it, and events of changes that were made at about the same time may come in any
+//! order (events description, section 8). So where a deletion and a storing of one key come close to each other, or
+//! fall into a listing, the key is in doubt, and is to be looked up.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::source::Row;
+
+/// A change of the rows.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Change<R> {
+    Set(R),
+    Removed(String),
+}
+
+/// What an event last said of a key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Said {
+    Stored,
+    Gone,
+}
+
+/// How far apart two events have to be to be sure of their order.
+const CLOSE: Duration = Duration::from_secs(2);
+
+#[derive(Debug)]
+pub(super) struct View<R> {
+    rows: BTreeMap<String, R>,
+    /// What has come of the listing under way.
+    listing: Option<Listing<R>>,
+    /// What was said lately.
+    recent: HashMap<String, (Said, Instant)>,
+    forget_at: usize,
+    doubts: HashSet<String>,
+}
+
+#[derive(Debug)]
+struct Listing<R> {
+    came: HashMap<String, R>,
+    /// Keys that events were about since it began.
+    said: HashMap<String, Said>,
+}
+
+impl<R: Row> View<R> {
+    pub(super) fn new() -> Self {
+        Self { rows: BTreeMap::new(), listing: None, recent: HashMap::new(), forget_at: 256, doubts: HashSet::new() }
+    }
+
+    pub(super) fn rows(&self) -> impl Iterator<Item = &R> {
+        self.rows.values()
+    }
+
+    /// Keys that have to be looked up; each is given once.
+    pub(super) fn take_doubts(&mut self) -> impl Iterator<Item = String> + use<R> {
+        std::mem::take(&mut self.doubts).into_iter()
+    }
+
+    pub(super) fn doubt(&mut self, key: String) {
+        self.doubts.insert(key);
+    }
+
+    /// An event says that it was stored.
+    pub(super) fn stored(&mut self, row: R, now: Instant) -> Option<Change<R>> {
+        self.say(row.key(), Said::Stored, now);
+        self.set_newer(row)
+    }
+
+    /// An event says that it is gone.
+    pub(super) fn gone(&mut self, key: String, now: Instant) -> Option<Change<R>> {
+        self.say(&key, Said::Gone, now);
+        self.remove(key)
+    }
+
+    fn say(&mut self, key: &str, said: Said, now: Instant) {
+        if let Some(listing) = &mut self.listing {
+            listing.said.insert(key.to_owned(), said);
+        }
+        if let Some((before, at)) = self.recent.insert(key.to_owned(), (said, now))
+            && before != said
+            && now - at < CLOSE
+        {
+            self.doubts.insert(key.to_owned());
+        }
+        if self.recent.len() >= self.forget_at {
+            self.recent.retain(|_, (_, at)| now - *at < CLOSE);
+            self.forget_at = (2 * self.recent.len()).max(256);
+        }
+    }
+
+    fn set_newer(&mut self, row: R) -> Option<Change<R>> {
+        match self.rows.get(row.key()) {
+            Some(known) if known.stamp() > row.stamp() || *known == row => None,
+            _ => Some(self.set(row)),
+        }
+    }
+
+    fn set(&mut self, row: R) -> Change<R> {
+        self.rows.insert(row.key().to_owned(), row.clone());
+        Change::Set(row)
+    }
+
+    fn remove(&mut self, key: String) -> Option<Change<R>> {
+        self.rows.remove(&key).map(|_| Change::Removed(key))
+    }
+
+    /// The server was asked, and no event about the key has come since.
+    pub(super) fn looked_up(&mut self, key: String, row: Option<R>) -> Option<Change<R>> {
+        match row {
+            None => self.remove(key),
+            Some(row) if self.rows.get(&key) == Some(&row) => None,
+            Some(row) => Some(self.set(row)),
+        }
+    }
+
+    pub(super) fn begin_listing(&mut self) {
+        self.listing = Some(Listing { came: HashMap::new(), said: HashMap::new() });
+    }
+
+    /// A listing that broke off says nothing.
+    pub(super) fn drop_listing(&mut self) {
+        self.listing = None;
+    }
+
+    pub(super) fn listed(&mut self, rows: Vec<R>) {
+        if let Some(listing) = &mut self.listing {
+            listing.came.extend(rows.into_iter().map(|row| (row.key().to_owned(), row)));
+        }
+    }
+
+    /// The listing is complete: what it does not have is gone, and what it has is so, except where an event came
+    /// meanwhile: then the newer counts, and a deletion is in doubt, for nobody knows which was first.
+    pub(super) fn end_listing(&mut self) -> Vec<Change<R>> {
+        let Some(Listing { mut came, said }) = self.listing.take() else { return Vec::new() };
+        let known: Vec<String> = self.rows.keys().cloned().collect();
+        let mut changes = Vec::new();
+        for key in known {
+            match (came.remove(&key), said.get(&key)) {
+                (None, None) => changes.extend(self.remove(key)),
+                (None, Some(_)) => {}
+                (Some(row), None) if self.rows.get(&key) == Some(&row) => {}
+                (Some(row), None) => changes.push(self.set(row)),
+                (Some(row), Some(_)) => changes.extend(self.set_newer(row)),
+            }
+        }
+        let mut new: Vec<_> = came.into_iter().collect();
+        new.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
+        for (key, row) in new {
+            match said.get(&key) {
+                Some(Said::Gone) => drop(self.doubts.insert(key)),
+                _ => changes.push(self.set(row)),
+            }
+        }
+        changes
+    }
+
+    /// Everything is gone.
+    pub(super) fn clear(&mut self) -> Vec<Change<R>> {
+        std::mem::take(&mut self.rows).into_keys().map(Change::Removed).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::models::FileInfo;
+
+    fn file(path: &str, second: u32) -> FileInfo {
+        let json = serde_json::json!({"path": path, "name": path, "size": second, "mime_type": "x",
+            "created_at": "2026-11-21T09:34:42Z", "updated_at": format!("2026-11-21T09:34:{second:02}Z")});
+        serde_json::from_value(json).unwrap()
+    }
+
+    fn list(view: &mut View<FileInfo>, rows: Vec<FileInfo>) -> Vec<Change<FileInfo>> {
+        view.begin_listing();
+        view.listed(rows);
+        view.end_listing()
+    }
+
+    fn doubts(view: &mut View<FileInfo>) -> Vec<String> {
+        view.take_doubts().collect()
+    }
+
+    #[test]
+    fn a_listing_gives_the_difference() {
+        let mut view = View::new();
+        assert_eq!(
+            list(&mut view, vec![file("a", 1), file("b", 1)]),
+            [Change::Set(file("a", 1)), Change::Set(file("b", 1))]
+        );
+        let changes = list(&mut view, vec![file("b", 2), file("c", 1), file("d", 1)]);
+        let expected = [
+            Change::Removed("a".into()),
+            Change::Set(file("b", 2)),
+            Change::Set(file("c", 1)),
+            Change::Set(file("d", 1)),
+        ];
+        assert_eq!(changes, expected);
+        assert_eq!(list(&mut view, vec![file("b", 2), file("c", 1), file("d", 1)]), []);
+    }
+
+    #[test]
+    fn the_newer_of_two_states_counts() {
+        let (mut view, now) = (View::new(), Instant::now());
+        assert_eq!(view.stored(file("a", 5), now), Some(Change::Set(file("a", 5))));
+        assert_eq!(view.stored(file("a", 4), now), None);
+        assert_eq!(view.stored(file("a", 5), now), None);
+        view.begin_listing();
+        view.stored(file("a", 7), now);
+        view.stored(file("b", 1), now);
+        view.listed(vec![file("a", 6), file("b", 3)]);
+        assert_eq!(view.end_listing(), [Change::Set(file("b", 3))]);
+        assert_eq!(doubts(&mut view), [""; 0]);
+    }
+
+    #[test]
+    fn what_events_said_during_a_listing_stands_or_is_in_doubt() {
+        let (mut view, now) = (View::new(), Instant::now());
+        list(&mut view, vec![file("gone", 1), file("stays", 1)]);
+        view.begin_listing();
+        assert_eq!(view.gone("gone".into(), now), Some(Change::Removed("gone".into())));
+        assert_eq!(view.stored(file("new", 2), now), Some(Change::Set(file("new", 2))));
+        view.listed(vec![file("gone", 1), file("stays", 1)]);
+        assert_eq!(view.end_listing(), []);
+        assert_eq!(doubts(&mut view), ["gone"]);
+        assert_eq!(view.looked_up("gone".into(), None), None);
+        assert_eq!(view.looked_up("gone".into(), Some(file("gone", 3))), Some(Change::Set(file("gone", 3))));
+        // A listing that broke off says nothing.
+        view.begin_listing();
+        view.listed(vec![]);
+        view.drop_listing();
+        assert_eq!(view.rows().count(), 3);
+    }
+
+    #[test]
+    fn a_deletion_close_to_a_storing_is_in_doubt() {
+        let (mut view, now) = (View::new(), Instant::now());
+        view.stored(file("a", 1), now);
+        view.gone("a".into(), now + CLOSE);
+        assert_eq!(doubts(&mut view), [""; 0]);
+        view.stored(file("a", 2), now + CLOSE + CLOSE / 2);
+        assert_eq!(doubts(&mut view), ["a"]);
+        for n in 0..10_000 {
+            view.stored(file(&n.to_string(), 1), now + CLOSE * n);
+        }
+        assert!(view.recent.len() <= 256, "{}", view.recent.len());
+    }
+}

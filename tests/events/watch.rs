@@ -1,0 +1,276 @@
+//! Watching, mirroring, waiting: right after every gap, and for what has no event.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use carbonfiles::events::{BucketWatchEvent, WatchEvent};
+use carbonfiles::{Client, ErrorKind};
+use carbonfiles_testserver::{Fault, Group};
+use futures::{Stream, StreamExt, TryStreamExt};
+
+use crate::support::{self, within};
+use crate::{client, settings, start, upload};
+
+/// `init`, `=path`, `done`, `*path`, `-path`.
+async fn told(watch: &mut (impl Stream<Item = carbonfiles::Result<WatchEvent>> + Unpin), count: usize) -> Vec<String> {
+    let mut told = Vec::new();
+    for _ in 0..count {
+        told.push(match within(watch.next()).await.unwrap().unwrap() {
+            WatchEvent::Init => "init".to_owned(),
+            WatchEvent::File(file) => format!("={}", file.path),
+            WatchEvent::InitDone => "done".to_owned(),
+            WatchEvent::Changed(file) => format!("*{} {}", file.path, file.size),
+            WatchEvent::Removed(path) => format!("-{path}"),
+            other => format!("{other:?}"),
+        });
+    }
+    told
+}
+
+#[tokio::test]
+async fn a_listing_then_changes_then_the_difference_after_a_gap() {
+    let (server, client, bucket) = start().await;
+    for path in ["a", "b", "docs/ü %+#?"] {
+        upload(&bucket, path).await;
+    }
+    let mut watch = bucket.watch();
+    assert_eq!(told(&mut watch, 5).await, ["init", "=a", "=b", "=docs/ü %+#?", "done"]);
+    upload(&bucket, "c").await;
+    bucket.file("a").delete().await.unwrap();
+    assert_eq!(told(&mut watch, 2).await, ["*c 1", "-a"]);
+    // While the hub is away, and it knows nobody when it is back.
+    let away = server.inject(Fault::status(503).on("GET", "/hub/files").forever());
+    server.hub().restart();
+    within(away.fired_at_least(1)).await;
+    upload(&bucket, "d").await;
+    bucket.file("b").delete().await.unwrap();
+    bucket.file("c").upload("longer".as_bytes()).await.unwrap();
+    server.clear_faults();
+    assert_eq!(told(&mut watch, 3).await, ["-b", "*c 6", "*d 1"], "the difference, and no more");
+    // What has no event: nobody says it, and the next listing shows it.
+    let mut often = bucket.watch().relist_every(Duration::from_millis(50)).prefix("c");
+    assert_eq!(told(&mut often, 3).await, ["init", "=c", "done"]);
+    bucket.file("c").append("!".as_bytes()).await.unwrap();
+    assert_eq!(told(&mut often, 1).await, ["*c 7"]);
+    drop(client);
+}
+
+#[tokio::test]
+async fn it_subscribes_before_it_lists() {
+    let (server, _client, bucket) = start().await;
+    upload(&bucket, "a").await;
+    let held = server.inject(Fault::stall_headers().on("GET", "delimiter"));
+    let mut watch = bucket.watch();
+    assert_eq!(told(&mut watch, 1).await, ["init"]);
+    let listing = tokio::spawn(async move {
+        let all = told(&mut watch, 3).await;
+        (all, watch)
+    });
+    within(held.fired_at_least(1)).await;
+    assert_eq!(server.hub().subscribers(&Group::Bucket(bucket.id().into())), 1);
+    // The listing was made before this; the event comes after it.
+    upload(&bucket, "b").await;
+    held.release();
+    let (all, _watch) = within(listing).await.unwrap();
+    assert_eq!(all, ["=a", "done", "*b 1"]);
+}
+
+#[tokio::test]
+async fn a_bucket_that_goes_takes_its_files_along() {
+    let (server, client, bucket) = start().await;
+    upload(&bucket, "a").await;
+    let mut watch = bucket.watch();
+    told(&mut watch, 3).await;
+    bucket.delete().await.unwrap();
+    assert_eq!(told(&mut watch, 1).await, ["-a"]);
+    assert!(within(watch.next()).await.unwrap().unwrap_err().is_not_found());
+    assert!(within(watch.next()).await.is_none());
+    assert!(within(bucket.mirror().send()).await.unwrap_err().is_not_found());
+    // One that expires says nothing; the next listing finds it gone.
+    let brief = support::bucket(&client).await;
+    upload(&brief, "a").await;
+    brief.update().expires(Duration::from_secs(3600)).await.unwrap();
+    let mut watch = brief.watch().relist_every(Duration::from_millis(50));
+    told(&mut watch, 3).await;
+    server.clock().advance(Duration::from_secs(2 * 3600));
+    assert_eq!(told(&mut watch, 1).await, ["-a"]);
+    assert!(within(watch.next()).await.unwrap().unwrap_err().is_not_found());
+}
+
+#[tokio::test]
+async fn a_listing_that_fails_is_made_again() {
+    let (server, client, bucket) = start().await;
+    for n in 0..5 {
+        upload(&bucket, &n.to_string()).await;
+    }
+    let down = server.inject(Fault::status(503).on("GET", "delimiter").times(9));
+    let mut watch = bucket.watch();
+    let all = told(&mut watch, 7).await;
+    assert_eq!((down.fired(), all.len()), (9, 7));
+    assert!(all.contains(&"=4".into()) && all.last().unwrap() == "done");
+    let error = client.bucket("nothere").watch().try_collect::<Vec<_>>();
+    assert!(within(error).await.unwrap_err().is_not_found());
+    let error = client.bucket(" ").watch().try_collect::<Vec<_>>();
+    assert_eq!(within(error).await.unwrap_err().kind(), ErrorKind::InvalidInput);
+}
+
+#[tokio::test]
+async fn all_buckets_with_what_is_stored_in_them() {
+    let (server, client, bucket) = start().await;
+    let mut watch = client.watch();
+    let mut next = async || within(watch.next()).await.unwrap().unwrap();
+    assert_eq!(next().await, BucketWatchEvent::Init);
+    assert!(matches!(next().await, BucketWatchEvent::Bucket(b) if b.id == bucket.id()));
+    assert_eq!(next().await, BucketWatchEvent::InitDone);
+    let other = client.buckets().create("other").expires(Duration::from_secs(3600)).await.unwrap();
+    assert_eq!(next().await, BucketWatchEvent::Changed(other.clone()));
+    upload(&bucket, "abc").await;
+    assert!(matches!(next().await, BucketWatchEvent::Changed(b) if (b.file_count, b.total_size) == (1, 3)));
+    client.bucket(&other.id).update().name("renamed").await.unwrap();
+    assert!(matches!(next().await, BucketWatchEvent::Changed(b) if b.name == "renamed"));
+    client.bucket(&other.id).delete().await.unwrap();
+    assert_eq!(next().await, BucketWatchEvent::Removed(other.id));
+    let guest = support::builder(server.url()).events(settings()).build().unwrap();
+    assert!(within(guest.watch().next()).await.unwrap().unwrap_err().is_denied());
+}
+
+#[tokio::test]
+async fn a_mirror_is_read_by_many_and_followed_from_any_revision() {
+    let (server, _client, bucket) = start().await;
+    for n in 0..20 {
+        upload(&bucket, &format!("docs/{n:02}")).await;
+    }
+    let mirror = bucket.mirror().await.unwrap();
+    assert_eq!((mirror.len(), mirror.total_size()), (20, 140));
+    assert_eq!(mirror.get("docs/07").unwrap().size, 7);
+    assert_eq!(mirror.files_under("docs/1").len(), 10);
+    let (revision, mut changes) = (mirror.revision(), mirror.changes());
+    upload(&bucket, "new").await;
+    bucket.file("docs/07").delete().await.unwrap();
+    let mut seen = (Vec::new(), Vec::new());
+    while seen.1.is_empty() {
+        let change = within(changes.next()).await.unwrap().unwrap();
+        assert!(!change.reset);
+        seen.0.extend(change.changed.iter().map(|file| file.path.clone()));
+        seen.1.extend(change.removed);
+    }
+    assert_eq!(seen, (vec!["new".to_owned()], vec!["docs/07".to_owned()]));
+    let since = mirror.changes_since(revision);
+    assert_eq!((since.changed.len(), since.removed.len(), since.total_files), (1, 1, 20));
+    // A browser that has never been here, or before the program was started again, gets everything.
+    let all = within(mirror.follow(0).next()).await.unwrap().unwrap();
+    assert!(all.reset && all.changed.len() == 20 && all.removed.is_empty());
+    assert!(serde_json::to_string(&all).unwrap().starts_with(&format!("{{\"revision\":{}", all.revision)));
+    // Readers from many tasks, while it changes.
+    let readers: Vec<_> = (0..8)
+        .map(|_| {
+            let mirror = mirror.clone();
+            tokio::spawn(async move {
+                for _ in 0..200 {
+                    let files = mirror.files();
+                    assert!(files.is_sorted_by_key(|file| file.path.clone()));
+                    tokio::task::yield_now().await;
+                }
+            })
+        })
+        .collect();
+    for n in 0..20 {
+        upload(&bucket, &n.to_string()).await;
+    }
+    for reader in readers {
+        reader.await.unwrap();
+    }
+    bucket.delete().await.unwrap();
+    let last = within(changes.try_collect::<Vec<_>>()).await;
+    assert!(last.unwrap_err().is_not_found());
+    assert!(mirror.is_empty() && mirror.error().unwrap().is_not_found());
+    drop(mirror);
+    within(server.hub().until(|hub| hub.connections().is_empty())).await;
+}
+
+#[tokio::test]
+async fn waiting_for_a_file_misses_nothing() {
+    let (server, client, bucket) = start().await;
+    let limit = Duration::from_secs(60);
+    let file = bucket.file("a");
+    let later = {
+        let file = file.clone();
+        tokio::spawn(async move { file.wait_until(|file| file.is_some_and(|file| file.size == 2), limit).await })
+    };
+    let there = tokio::spawn(bucket.wait_for("a"));
+    file.upload("1".as_bytes()).await.unwrap();
+    assert_eq!(within(there).await.unwrap().unwrap().size, 1);
+    file.upload("22".as_bytes()).await.unwrap();
+    assert_eq!(within(later).await.unwrap().unwrap().unwrap().size, 2);
+    assert_eq!(within(bucket.wait_for("a")).await.unwrap().size, 2, "at once, as it is there");
+    // Through a gap in which the event is lost.
+    let gone = tokio::spawn(file.wait_until(|file| file.is_none(), limit));
+    within(server.hub().until(|hub| hub.subscribers(&Group::File(bucket.id().into(), "a".into())) == 1)).await;
+    let lost = server.inject(Fault::lose_event().on("FileDeleted", ""));
+    file.delete().await.unwrap();
+    assert_eq!(lost.fired(), 1);
+    server.hub().restart();
+    assert_eq!(within(gone).await.unwrap().unwrap(), None);
+    let error = file.wait_until(|file| file.is_some(), Duration::from_millis(50)).await.unwrap_err();
+    assert!(error.is_timeout(), "{error}");
+    let error = within(bucket.wait_for("../a")).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::InvalidInput);
+    drop(client);
+}
+
+/// The scenario in which the official clients were compared: 5 uploads, the server restarted, 5 more.
+#[tokio::test]
+async fn ten_of_ten_whenever_the_server_is_restarted() {
+    for when in ["at once", "when it is back", "after a long time", "after a kill"] {
+        let (server, watcher, bucket) = start().await;
+        let uploader = client(&server).bucket(bucket.id());
+        let mut watch = watcher.bucket(bucket.id()).watch();
+        told(&mut watch, 2).await;
+        for n in 0..5 {
+            upload(&uploader, &n.to_string()).await;
+        }
+        let mut seen = BTreeMap::new();
+        let mut follow = async |until: usize| {
+            while seen.len() < until {
+                if let WatchEvent::Changed(file) = within(watch.next()).await.unwrap().unwrap() {
+                    *seen.entry(file.path).or_insert(0) += 1;
+                }
+            }
+        };
+        follow(5).await;
+        match when {
+            "after a kill" => {
+                server.hub().end_connections();
+                server.restart().await.unwrap();
+            }
+            "after a long time" => {
+                server.shutdown().await;
+                // Many attempts fail meanwhile: the longest wait between them is 50 ms here.
+                tokio::time::sleep(Duration::from_secs(1)).await;
+                server.restart().await.unwrap();
+            }
+            _ => server.restart().await.unwrap(),
+        }
+        if when == "when it is back" {
+            within(server.hub().until(|hub| hub.subscribers(&Group::Bucket(bucket.id().into())) == 1)).await;
+        }
+        for n in 5..10 {
+            upload(&uploader, &n.to_string()).await;
+        }
+        follow(10).await;
+        assert!(seen.values().all(|times| *times == 1), "{when}: {seen:?}");
+        println!("5 uploads, server restarted, 5 uploads {when}: watch showed {} of 10", seen.len());
+    }
+}
+
+/// The same client again, from the first moment of a server that was not there.
+#[tokio::test]
+async fn a_watch_may_be_there_before_the_server() {
+    let (server, _, bucket) = start().await;
+    let fresh: Client = client(&server);
+    server.shutdown().await;
+    let mut watch = fresh.bucket(bucket.id()).watch();
+    let watching = tokio::spawn(async move { told(&mut watch, 2).await });
+    server.restart().await.unwrap();
+    assert_eq!(within(watching).await.unwrap(), ["init", "done"]);
+}
