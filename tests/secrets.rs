@@ -248,6 +248,21 @@ async fn nothing_is_shown_of_connections_for_events() {
 }
 
 #[tokio::test]
+async fn a_new_key_in_another_shape_is_not_shown() {
+    let key = "cf4_01234567_0123456789abcdef0123456789abcdef";
+    for body in [
+        format!("\"{key}\""),
+        format!("{{\"key\":\"{key}\",\"prefix\":5}}"),
+        format!("[\"{key}\"]"),
+        format!("{{\"{key}"),
+    ] {
+        let server = RawServer::start(move |_| Answer::Bytes(answer(201, "", body.as_bytes()))).await;
+        let client = builder(&server.url).token("key").build().unwrap();
+        look_at(&within(client.keys().create("k").send()).await.unwrap_err());
+    }
+}
+
+#[tokio::test]
 async fn nothing_is_shown_of_what_is_refused_before_it_is_sent() {
     let server = server().await;
     let bad = "cf4_with a blank";

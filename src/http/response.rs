@@ -99,8 +99,31 @@ impl Response {
                 true => "the answer has no body where JSON was expected",
                 false => "the answer is not the JSON that was expected",
             };
-            self.error(ErrorKind::Decode, message).caused_by(cause)
+            self.error(ErrorKind::Decode, message).caused_by(Misread::from(cause))
         })
+    }
+}
+
+/// Why JSON could not be read, without the texts in it: one of them may be the key that was to be read.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct Misread(String);
+
+impl From<serde_json::Error> for Misread {
+    fn from(cause: serde_json::Error) -> Self {
+        const QUOTE: &str = "string \"";
+        let told = cause.to_string();
+        // serde quotes a text as Rust does: what ends it is a quote that no backslash escapes.
+        let cut = told.split_once(QUOTE).map(|(before, rest)| {
+            let mut escaped = false;
+            let end = rest.find(|c| {
+                let ends = c == '"' && !escaped;
+                escaped = c == '\\' && !escaped;
+                ends
+            });
+            format!("{before}{QUOTE}…{}", end.map_or("\"", |end| &rest[end..]))
+        });
+        Self(cut.unwrap_or(told))
     }
 }
 
@@ -153,4 +176,18 @@ pub(crate) async fn read_excerpt(response: &mut reqwest::Response, limit: usize,
     })
     .await;
     excerpt.freeze()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_could_not_be_read_is_not_shown() {
+        let told = |json: &str| Misread::from(serde_json::from_str::<u8>(json).unwrap_err()).to_string();
+        assert_eq!(told(r#""cf4_secret""#), "invalid type: string \"…\", expected u8 at line 1 column 12");
+        assert_eq!(told(r#""a \" quote \\""#), "invalid type: string \"…\", expected u8 at line 1 column 15");
+        assert_eq!(told("[]"), "invalid type: sequence, expected u8 at line 1 column 0");
+        assert!(told("{").starts_with("invalid type: map"));
+    }
 }
