@@ -284,6 +284,24 @@ async fn nothing_is_shown_of_what_is_refused_before_it_is_sent() {
     look_at(&within(client.buckets().list().send()).await.unwrap_err());
 }
 
+/// A suite that makes clients makes them by `support`, which starts the watch. The conformance suite is a program of its own,
+/// for any server.
+#[test]
+fn every_suite_is_watched() {
+    let tests = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests");
+    let mut watched = 0;
+    for entry in std::fs::read_dir(tests).unwrap() {
+        let path = entry.unwrap().path();
+        let root = if path.is_dir() { path.join("main.rs") } else { path.clone() };
+        let Ok(source) = std::fs::read_to_string(&root) else { continue };
+        let is_watched = source.contains("\nmod support;\n") && source.contains("support::");
+        let makes_clients = source.contains("Client::") || source.contains("TestServer");
+        assert!(is_watched || !makes_clients || path.ends_with("conformance"), "{} is not watched", root.display());
+        watched += u32::from(is_watched);
+    }
+    assert!(watched > 10, "{watched}");
+}
+
 #[test]
 fn the_watch_knows_a_credential_when_it_sees_one() {
     keep("registered-secret");
