@@ -101,7 +101,7 @@ impl Bucket {
     }
 }
 
-/// Callbacks: see [`EventGuard`](crate::events::EventGuard).
+/// Callbacks: see [`EventGuard`].
 impl File {
     callbacks! { events:
         /// Calls back with the file when it was stored for the first time.

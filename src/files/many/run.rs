@@ -85,7 +85,7 @@ macro_rules! many_setters {
                 self
             }
 
-            /// What happens when a file fails: [`OnFailure::Stop`] by default.
+            /// What happens when a file fails: [`OnFailure::Stop`](crate::files::OnFailure::Stop) by default.
             pub fn on_failure(mut self, policy: $crate::files::OnFailure) -> Self {
                 self.$($field).+.on_failure = policy;
                 self
