@@ -1,11 +1,9 @@
 //! E: contents.
 
-use std::io::Write as _;
-
 use carbonfiles::{Bucket, ErrorKind, Phase, RetryPolicy};
 use futures::TryStreamExt;
 
-use crate::bench::{Bench, read};
+use crate::bench::{Bench, builder, read};
 use crate::content::{Hash, random, sha256};
 use crate::memory::Watch;
 use crate::operation::{Operation, Outcome, Trouble, ensure, failed, operations, refused, same};
@@ -132,14 +130,21 @@ async fn resumed(bench: Bench) -> Outcome {
         proxy.requests().iter().map(|seen| (seen.header("range").map(str::to_owned), seen.reply)).collect();
     let rest = format!("bytes={HALF}-{}", 2 * HALF - 1);
     same!(asked, [(None, HALF), (Some(rest), HALF)], "ranges asked for, and bytes that came");
-    // What an earlier run has left: the rest is put behind it.
-    std::fs::write(&target, &bytes[..HALF as usize])?;
-    let known = std::fs::metadata(&target)?.len();
-    let rest = bucket.file("docs/resumed.bin").download().if_match(sha256(&bytes)).range(known..).await?;
-    let mut file = std::fs::OpenOptions::new().append(true).open(&target)?;
-    file.write_all(&rest.bytes(HALF as usize).await?)?;
-    ensure!(std::fs::read(&target)? == bytes, "the two parts are not the whole");
-    Ok("4 of 8 MiB came again neither time".to_owned())
+    // What an earlier run has left is gone on with: another client, and again only the rest.
+    let before = proxy.requests().len();
+    proxy.add(Rule::close_reply_after(HALF).on("GET", "/content"));
+    let target = bench.scratch("left.bin")?;
+    let file = client.bucket(bucket.id()).file("docs/resumed.bin");
+    failed(file.download_to(&target).retry(RetryPolicy::never()).await, ErrorKind::Interrupted)?;
+    ensure!(!target.exists(), "half of it is at the target");
+    let later = builder(proxy.url()).build()?;
+    let done = later.bucket(bucket.id()).file("docs/resumed.bin").download_to(&target).await?;
+    same!((done.size, done.verified_sha256), (2 * HALF, Some(sha256(&bytes))), "size and checked hash");
+    ensure!(std::fs::read(&target)? == bytes, "other bytes are in the file");
+    alone(&target)?;
+    let came: u64 = proxy.requests()[before..].iter().map(|seen| seen.reply).sum();
+    same!(came, 2 * HALF, "bytes that came for both runs");
+    Ok("4 of 8 MiB were left, and did not come again; in one run, and in two".to_owned())
 }
 
 async fn conditional(bench: Bench) -> Outcome {
