@@ -139,8 +139,9 @@ impl Bench {
         Ok(builder(&self.world.servers.url).token(token).build()?)
     }
 
+    /// The base URL of the server, without a slash at its end.
     pub(crate) fn url(&self) -> &str {
-        self.world.servers.url.trim_end_matches('/')
+        self.admin().base_url()
     }
 
     pub(crate) fn admin_key(&self) -> &str {

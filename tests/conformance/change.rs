@@ -126,7 +126,7 @@ async fn append_large(bench: Bench) -> Outcome {
     bucket.file("docs/large.bin").upload(start.clone()).await?;
     let memory = Watch::start();
     let info = bucket.file("docs/large.bin").append(&large.path).await?;
-    let memory = memory.flat(32)?;
+    let memory = memory.flat(16)?;
     let mut hash = Hash::default();
     hash.add(&start);
     hash.add(&large.head(large.size)?);

@@ -14,6 +14,7 @@ use crate::bench::{Bench, holds, read};
 use crate::content::{random, sha256};
 use crate::memory::Watch;
 use crate::operation::{Operation, Outcome, Trouble, ensure, operations, refused, same};
+use crate::proxy::Rule;
 
 pub(crate) const OPERATIONS: &[Operation] = operations!["upload":
     G1 from_a_path "from a path, name taken from it";
@@ -172,13 +173,17 @@ async fn length_with_progress(bench: Bench) -> Outcome {
 }
 
 async fn progress_of_a_stream(bench: Bench) -> Outcome {
-    let (bucket, bytes) = (bench.bucket().await?, random(1 << 20));
+    let (bucket, bytes) = (bench.bucket().await?, random(16 << 20));
+    // Over a link that takes half a second for it.
+    let (proxy, client) = bench.proxy().await?;
+    proxy.add(Rule::slow_request(32 << 20).on("PUT", "/upload/stream"));
+    let file = client.bucket(bucket.id()).file("docs/stream.bin");
     let mut reports = Vec::new();
-    let upload = bucket.file("docs/stream.bin").upload(pieces(&bytes)).progress(|report| reports.push(report));
+    let upload = file.upload(pieces(&bytes)).progress(|report| reports.push(report));
     let done = upload.progress_interval(Duration::ZERO).await?;
     arrived(&bucket, &done, "docs/stream.bin", &bytes).await?;
-    reports_fit(&reports, 1 << 20, None)?;
-    Ok(format!("{} reports, the last one 1 MiB", reports.len()))
+    reports_fit(&reports, 16 << 20, None)?;
+    Ok(format!("{} reports, the last one 16 MiB", reports.len()))
 }
 
 async fn multipart(bench: Bench) -> Outcome {
