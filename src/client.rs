@@ -153,7 +153,7 @@ impl Client {
     /// # Ok(()) }
     /// ```
     pub fn request(&self, method: Method, path: impl AsRef<str>) -> RawRequest {
-        RawRequest::new(self.clone(), method, path.as_ref())
+        RawRequest::new(self.transport.clone(), method, path.as_ref())
     }
 
     /// The base URL, without a trailing slash.

@@ -96,6 +96,7 @@
 //! | `system-proxy` | yes | takes the proxy from the environment (`HTTPS_PROXY`, `NO_PROXY`, …) or the system |
 //! | `events` | no | live events, and views that stay right: `client.events()`, `bucket.watch()`, `bucket.mirror()` (module `events`) |
 //! | `tracing` | no | spans and events, see [Traces](#traces) |
+//! | `tenantbox` | no | a client of the Tenantbox storage service, in the module `tenantbox` |
 //!
 //! Without `rustls` only `http://` works, unless your own dependency on reqwest brings another TLS (`native-tls`). A tokio runtime with time and I/O enabled must be running.
 
@@ -126,6 +127,8 @@ mod settings;
 mod short_urls;
 mod stats;
 pub mod sync;
+#[cfg(feature = "tenantbox")]
+pub mod tenantbox;
 mod transfer;
 mod upload_tokens;
 

@@ -4,7 +4,7 @@
 //! needed, keeps it while it is good, and asks again when it has expired; [`get`] and [`put`] make requests of it, which
 //! go through the same transport as all others, without credentials. [`S3`] reads the storage's refusals.
 
-#![allow(dead_code, reason = "the services that use it are on their way")]
+#![cfg_attr(not(feature = "tenantbox"), allow(dead_code, reason = "what each service does not use"))]
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,9 +19,13 @@ use url::Url;
 use crate::error::{Details, Error, ErrorKind, Result, TimeoutPhase};
 use crate::http::{Decoded, Dialect, Locate, Request};
 
-/// A request for an object. It can be resumed: each part asks `place` for a URL that is still good.
-pub(crate) fn get(place: Arc<dyn Locate>) -> Request {
-    Request::elsewhere(Method::GET, place, &S3)
+/// A request for an object. It can be resumed: each part asks `place` for a URL that is still good. `name` is a path
+/// below the service's base URL that stands for the object, whatever its URL is by then: by it a later run of the program
+/// knows that the part it has is of the same object.
+pub(crate) fn get(place: Arc<dyn Locate>, name: &str) -> Request {
+    let mut request = Request::elsewhere(Method::GET, place, &S3);
+    name.clone_into(&mut request.path);
+    request
 }
 
 /// A request that stores an object, whole. Its length has to be known, for an S3 takes no chunked bodies.

@@ -3,21 +3,20 @@
 use bytes::Bytes;
 use http::Method;
 
-use crate::client::Client;
 use crate::error::{Error, Result};
-use crate::http::{CallOptions, Replay, Request, awaitable};
+use crate::http::{CallOptions, Replay, Request, Transport, awaitable};
 
-/// A request of the user's own. Made by [`Client::request`].
+/// A request of the user's own. Made by [`Client::request`](crate::Client::request).
 #[must_use = "nothing is sent until it is awaited"]
 pub struct RawRequest {
-    client: Client,
+    transport: Transport,
     request: Request,
     problem: Option<Error>,
     options: CallOptions,
 }
 
 impl RawRequest {
-    pub(crate) fn new(client: Client, method: Method, path: &str) -> Self {
+    pub(crate) fn new(transport: Transport, method: Method, path: &str) -> Self {
         let encoded = path.bytes().all(|b| b.is_ascii_graphic() && !matches!(b, b'?' | b'#' | b'\\'));
         let is_dots = |segment: &str| matches!(&*segment.to_ascii_lowercase().replace("%2e", "."), "." | "..");
         let problem = if !path.starts_with('/') || !encoded {
@@ -29,7 +28,7 @@ impl RawRequest {
         };
         let problem = problem.map(|problem| Error::invalid_input("path", problem));
         let request = Request::new(method, path);
-        Self { client, request, problem, options: CallOptions::default() }
+        Self { transport, request, problem, options: CallOptions::default() }
     }
 
     /// Adds a query parameter; it is encoded here.
@@ -68,7 +67,7 @@ impl RawRequest {
         if let Some(problem) = self.problem {
             return Err(problem);
         }
-        let answer = self.client.transport.send(self.request.options(self.options)).await?;
+        let answer = self.transport.send(self.request.options(self.options)).await?;
         let mut response = http::Response::new(Bytes::new());
         *response.status_mut() = answer.status;
         response.headers_mut().clone_from(&answer.headers);

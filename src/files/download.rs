@@ -2,15 +2,17 @@
 
 use std::fmt;
 use std::marker::PhantomData;
-use std::ops::{Bound, RangeBounds};
+use std::ops::RangeBounds;
 
 use http::header;
 
 use super::File;
 use crate::call::Call;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::Result;
 use crate::http::{CallOptions, Request, call_options};
-use crate::transfer::{Download, DownloadPlan, Reporter, header_value, reports_progress};
+use crate::transfer::{
+    Download, DownloadPlan, Outcome, Reporter, header_value, last_bytes, quoted, range_header, reports_progress,
+};
 
 impl File {
     /// The content (public): its head at once, its body as bytes, stream, reader or file.
@@ -51,30 +53,6 @@ pub struct DownloadFile<'a, O = Download<'a>> {
     outcome: PhantomData<fn() -> O>,
 }
 
-/// What a download builder gives: a [`Download`], or with a condition an `Option` of one.
-pub trait Outcome<'a>: Sized + sealed::Sealed + 'a {
-    #[doc(hidden)]
-    fn of(download: Option<Download<'a>>) -> Result<Self>;
-}
-
-mod sealed {
-    pub trait Sealed {}
-    impl Sealed for crate::transfer::Download<'_> {}
-    impl Sealed for Option<crate::transfer::Download<'_>> {}
-}
-
-impl<'a> Outcome<'a> for Download<'a> {
-    fn of(download: Option<Download<'a>>) -> Result<Self> {
-        download.ok_or_else(|| Error::new(ErrorKind::Decode, "the server said 'not modified' without being asked"))
-    }
-}
-
-impl<'a> Outcome<'a> for Option<Download<'a>> {
-    fn of(download: Option<Download<'a>>) -> Result<Self> {
-        Ok(download)
-    }
-}
-
 impl<'a> DownloadFile<'a> {
     /// Only if the content is another one than this ETag's: `None` where it is the same. A SHA-256 in hex does as well,
     /// since that is what the server's ETags are.
@@ -103,10 +81,7 @@ impl<'a, O: Outcome<'a>> DownloadFile<'a, O> {
 
     /// Only the last so many bytes.
     pub fn last(mut self, bytes: u64) -> Self {
-        self.range = match bytes {
-            0 => Err(Error::invalid_input("range", "it is empty")),
-            bytes => Ok(Some(format!("bytes=-{bytes}"))),
-        };
+        self.range = last_bytes(bytes);
         self
     }
 
@@ -175,53 +150,5 @@ impl<'a, O: Outcome<'a>> IntoFuture for DownloadFile<'a, O> {
 impl<O> fmt::Debug for DownloadFile<'_, O> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("DownloadFile").field("file", &self.file).finish_non_exhaustive()
-    }
-}
-
-/// An entity tag with its quotes, from one with or without.
-fn quoted(etag: &str) -> String {
-    if etag.ends_with('"') || etag == "*" { etag.to_owned() } else { format!("\"{etag}\"") }
-}
-
-/// `None` for everything: an empty file has no range that can be satisfied, not even `0-`.
-fn range_header(range: &impl RangeBounds<u64>) -> Result<Option<String>> {
-    let start = match range.start_bound() {
-        Bound::Included(start) => *start,
-        Bound::Excluded(before) => before.saturating_add(1),
-        Bound::Unbounded => 0,
-    };
-    let empty = || Err(Error::invalid_input("range", "it is empty"));
-    let last = match range.end_bound() {
-        Bound::Included(last) => *last,
-        Bound::Excluded(0) => return empty(),
-        Bound::Excluded(end) => end - 1,
-        Bound::Unbounded if start == 0 => return Ok(None),
-        Bound::Unbounded => return Ok(Some(format!("bytes={start}-"))),
-    };
-    if last < start { empty() } else { Ok(Some(format!("bytes={start}-{last}"))) }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn ranges() {
-        assert_eq!(range_header(&(..)).unwrap(), None);
-        assert_eq!(range_header(&(0..)).unwrap(), None);
-        assert_eq!(range_header(&(5..)).unwrap().unwrap(), "bytes=5-");
-        assert_eq!(range_header(&(5..7)).unwrap().unwrap(), "bytes=5-6");
-        assert_eq!(range_header(&(..=0)).unwrap().unwrap(), "bytes=0-0");
-        for (start, end) in [(0, 0), (5, 5), (7, 5)] {
-            assert!(range_header(&(start..end)).unwrap_err().is_invalid_input());
-        }
-    }
-
-    #[test]
-    fn etags_are_quoted_once() {
-        assert_eq!(
-            (quoted("ab"), quoted("\"ab\""), quoted("W/\"ab\""), quoted("*")),
-            ("\"ab\"".into(), "\"ab\"".into(), "W/\"ab\"".into(), "*".into())
-        );
     }
 }

@@ -7,7 +7,7 @@ use super::File;
 use super::download::DownloadFile;
 use crate::error::Result;
 use crate::http::{CallOptions, awaitable};
-use crate::transfer::{Downloaded, Saving, check_target, reports_progress, save, starts};
+use crate::transfer::{Downloaded, Saving, check_target, reports_progress, save, saves, starts};
 
 impl File {
     /// Downloads the content into a file: written beside the target, checked against the server's SHA-256, synced, and
@@ -53,44 +53,9 @@ pub struct DownloadFileTo<'a> {
 }
 
 impl<'a> DownloadFileTo<'a> {
-    /// Whether an existing target is replaced. It is, by default; else it is a `Conflict`.
-    pub fn overwrite(mut self, overwrite: bool) -> Self {
-        self.saving.overwrite = overwrite;
-        self
-    }
-
     /// Whether the content is compared with its SHA-256. It is, by default.
     pub fn verify(mut self, verify: bool) -> Self {
         self.download = self.download.verify(verify);
-        self
-    }
-
-    /// Whether it goes on with what an earlier call has left, and leaves what a later one can go on with. It does, by
-    /// default.
-    pub fn resume(mut self, resume: bool) -> Self {
-        self.saving.resume = resume;
-        self
-    }
-
-    /// Starts over when the content is replaced while it is being read, instead of failing with `ContentChanged`: up to
-    /// five times.
-    pub fn restart_if_changed(mut self, restart: bool) -> Self {
-        self.saving.restart_if_changed = restart;
-        self
-    }
-
-    /// Gives the target the time of the content's last change (`Last-Modified`, to the second) instead of now.
-    pub fn keep_modified(mut self, keep: bool) -> Self {
-        self.saving.keep_modified = keep;
-        self
-    }
-
-    /// Fetches so many ranges at once, over as many connections, each written to its place as it comes, and hashed in
-    /// order behind them: for links where one connection does not fill the line. Every range is of the same ETag; a server
-    /// without ranges sends it as one stream. Each counts as one of the client's
-    /// [transfers](crate::ClientBuilder::max_transfers). Default 1.
-    pub fn parallel(mut self, ranges: usize) -> Self {
-        self.saving.parallel = ranges;
         self
     }
 
@@ -102,6 +67,7 @@ impl<'a> DownloadFileTo<'a> {
     }
 }
 
+saves!(['a] DownloadFileTo<'a>, saving);
 reports_progress!(['a] DownloadFileTo<'a>, download.reporter);
 awaitable!(DownloadFileTo<'a> => Downloaded);
 starts!(DownloadFileTo => Downloaded, download.reporter);

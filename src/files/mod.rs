@@ -19,10 +19,11 @@ mod verify;
 
 use std::sync::Arc;
 
+pub use crate::transfer::Outcome;
 pub use change::{Append, Patch};
 pub use delete::DeleteFile;
 pub use directory::ListDirectory;
-pub use download::{DownloadFile, Outcome};
+pub use download::DownloadFile;
 pub use download_to::DownloadFileTo;
 pub use get::{GetFile, GetFileOpt};
 pub use head::HeadFile;

@@ -1,5 +1,6 @@
 //! Moving bytes: sources, uploads, downloads, progress and integrity. It knows no resource and no service.
 
+mod asked;
 mod download;
 mod hashing;
 mod info;
@@ -8,12 +9,16 @@ mod part;
 mod progress;
 mod reading;
 mod source;
+#[cfg(feature = "tenantbox")]
+mod spool;
 mod started;
 mod to_file;
 mod turns;
 mod upload;
 mod writer;
 
+pub use asked::Outcome;
+pub(crate) use asked::{last_bytes, quoted, range_header};
 pub use download::{Download, DownloadReader, DownloadStream};
 pub(crate) use download::{DownloadPlan, header_value};
 pub(crate) use hashing::Hasher;
@@ -25,7 +30,7 @@ pub(crate) use progress::{Reporter, Speed, reports_progress, starts};
 pub use source::Source;
 pub use started::{Canceller, ProgressWatch, Transfer};
 pub use to_file::Downloaded;
-pub(crate) use to_file::save;
+pub(crate) use to_file::{save, saves};
 pub(crate) use turns::{Turn, Turns};
 pub(crate) use upload::{Digest, Part, UploadBody};
 pub(crate) use writer::Feeder;

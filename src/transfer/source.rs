@@ -89,6 +89,17 @@ impl<'a> Source<'a> {
         self
     }
 
+    /// The last part of a path; `None` for sources without a name.
+    #[cfg(feature = "tenantbox")]
+    pub(crate) fn file_name(&self) -> Result<Option<String>> {
+        let Kind::Path(path) = &self.kind else { return Ok(None) };
+        let name = path.file_name().ok_or_else(|| Error::invalid_input("source", "its path does not end in a name"))?;
+        match name.to_str() {
+            Some(name) => Ok(Some(name.to_owned())),
+            None => Err(Error::invalid_input("source", "its name is not UTF-8").with_hint("Give it a name of its own")),
+        }
+    }
+
     pub(crate) fn is_replayable(&self) -> bool {
         match &self.kind {
             Kind::Bytes(_) | Kind::Factory(_) => true,

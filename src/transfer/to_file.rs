@@ -298,3 +298,47 @@ impl Drop for PartFile {
         self.dropped.store(true, Ordering::Release);
     }
 }
+
+/// The setters of a builder with a field `saving: Saving`: `saves!(['a] DownloadFileTo<'a>, saving)`.
+macro_rules! saves {
+    ([$($generics:tt)*] $builder:ty, $field:ident) => {
+        impl<$($generics)*> $builder {
+            /// Whether an existing target is replaced. It is, by default; else it is a `Conflict`.
+            pub fn overwrite(mut self, overwrite: bool) -> Self {
+                self.$field.overwrite = overwrite;
+                self
+            }
+
+            /// Whether it goes on with what an earlier call has left, and leaves what a later one can go on with. It does, by
+            /// default.
+            pub fn resume(mut self, resume: bool) -> Self {
+                self.$field.resume = resume;
+                self
+            }
+
+            /// Starts over when the content is replaced while it is being read, instead of failing with `ContentChanged`: up to
+            /// five times.
+            pub fn restart_if_changed(mut self, restart: bool) -> Self {
+                self.$field.restart_if_changed = restart;
+                self
+            }
+
+            /// Gives the target the time of the content's last change (`Last-Modified`, to the second) instead of now.
+            pub fn keep_modified(mut self, keep: bool) -> Self {
+                self.$field.keep_modified = keep;
+                self
+            }
+
+            /// Fetches so many ranges at once, over as many connections, each written to its place as it comes, and hashed in
+            /// order behind them: for links where one connection does not fill the line. Every range is of the same ETag; a server
+            /// without ranges sends it as one stream. Each counts as one of the client's
+            /// [transfers](crate::ClientBuilder::max_transfers). Default 1.
+            pub fn parallel(mut self, ranges: usize) -> Self {
+                self.$field.parallel = ranges;
+                self
+            }
+        }
+    };
+}
+
+pub(crate) use saves;

@@ -12,6 +12,8 @@ use super::hashing::Hasher;
 use super::progress::{Phase, Reporter};
 use super::reading::Reading;
 use super::source::Source;
+#[cfg(feature = "tenantbox")]
+use super::spool::spool;
 use super::turns::{Turn, Turns};
 use crate::error::{Error, ErrorKind, Result};
 use crate::http::body::{BodySender, Feed, Gauge, Outgoing, RequestBody, channel};
@@ -44,6 +46,9 @@ pub(crate) struct UploadBody<'a> {
     turns: Option<Arc<Turns>>,
     /// Held from before the last bytes until the answer.
     turn: Option<Turn>,
+    /// Sources of unknown length go into a temporary file first, up to so many bytes.
+    #[cfg(feature = "tenantbox")]
+    spool_limit: Option<u64>,
 }
 
 impl<'a> UploadBody<'a> {
@@ -55,7 +60,26 @@ impl<'a> UploadBody<'a> {
         turns: Option<Arc<Turns>>,
     ) -> Self {
         let gauge = Arc::new(Gauge::new());
-        Self { parts, suffix, hash, reporter, sent: Vec::new(), gauge, turns, turn: None }
+        Self {
+            parts,
+            suffix,
+            hash,
+            reporter,
+            sent: Vec::new(),
+            gauge,
+            turns,
+            turn: None,
+            #[cfg(feature = "tenantbox")]
+            spool_limit: None,
+        }
+    }
+
+    /// For services that have to know the length: a source that does not know its own is read into a temporary file
+    /// first, if it has at most so many bytes.
+    #[cfg(feature = "tenantbox")]
+    pub(crate) fn spooled(mut self, limit: u64) -> Self {
+        self.spool_limit = Some(limit);
+        self
     }
 
     /// What the last attempt sent, part by part; all of them once it has succeeded.
@@ -91,6 +115,14 @@ impl<'a> UploadBody<'a> {
         let (mut content, mut framing) = (Some(0u64), self.suffix.len() as u64);
         for part in &mut self.parts {
             let (reading, size) = part.source.open().await?;
+            #[cfg(feature = "tenantbox")]
+            let (reading, size) = match (size, self.spool_limit) {
+                (None, Some(limit)) => {
+                    part.source = spool(reading, limit, &mut self.reporter).await?;
+                    part.source.open().await?
+                }
+                _ => (reading, size),
+            };
             content = match content.zip(size) {
                 Some((a, b)) => {
                     Some(a.checked_add(b).ok_or_else(|| Error::invalid_input("size", "it is beyond all bounds"))?)

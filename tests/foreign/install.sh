@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs other makers' SignalR clients into target/foreign: Microsoft's from npm, pysignalr from PyPI.
+# Installs other makers' clients into target/foreign: SignalR's by Microsoft from npm, pysignalr and tenantbox from PyPI.
 set -euo pipefail
 cd "$(dirname "$0")"
 into="${CARGO_TARGET_DIR:-../../target}/foreign"

@@ -37,6 +37,8 @@ mod server;
 mod shared;
 mod stamp;
 mod state;
+#[cfg(feature = "tenantbox")]
+mod tenantbox;
 
 pub use clock::Clock;
 pub use defects::Defects;
@@ -45,6 +47,8 @@ pub use hub::{Framing, Group, Hub, HubConnection, HubTimes, SeenRecord};
 pub use running::StartError;
 pub use seen::SeenRequest;
 pub use server::{Builder, TestServer};
+#[cfg(feature = "tenantbox")]
+pub use tenantbox::Tenantbox;
 
 /// The code in the README runs too.
 #[cfg(doctest)]

@@ -32,6 +32,8 @@ enum Source {
         left: u64,
     },
     Piped(mpsc::Receiver<io::Result<Bytes>>),
+    #[cfg(feature = "tenantbox")]
+    Foreign(Pin<Box<dyn Body<Data = Bytes, Error = io::Error> + Send>>),
 }
 
 impl ReplyBody {
@@ -61,6 +63,16 @@ impl ReplyBody {
         Self::of(Source::Piped(pipe))
     }
 
+    /// Whatever another library answers.
+    #[cfg(feature = "tenantbox")]
+    pub(crate) fn foreign<B>(body: B) -> Self
+    where
+        B: Body<Data = Bytes, Error: Into<Box<dyn std::error::Error + Send + Sync>>> + Send + 'static,
+    {
+        use http_body_util::BodyExt;
+        Self::of(Source::Foreign(Box::pin(body.map_err(io::Error::other))))
+    }
+
     /// Drops `signal` and `busy` when this body has been handed over to the connection.
     pub(crate) fn signalling(mut self, signal: oneshot::Sender<()>, busy: Busy) -> Self {
         self._handed_over = Some((signal, busy));
@@ -88,6 +100,17 @@ impl Source {
                 Poll::Ready(chunk)
             }
             Self::Piped(pipe) => pipe.poll_recv(cx),
+            #[cfg(feature = "tenantbox")]
+            Self::Foreign(body) => loop {
+                let data = match ready!(body.as_mut().poll_frame(cx)) {
+                    None => return Poll::Ready(None),
+                    Some(Ok(frame)) => frame.into_data(),
+                    Some(Err(broken)) => return Poll::Ready(Some(Err(broken))),
+                };
+                if let Ok(data) = data {
+                    return Poll::Ready(Some(Ok(data)));
+                }
+            },
         }
     }
 
@@ -96,6 +119,8 @@ impl Source {
             Self::Empty => Some(0),
             Self::Whole(bytes) => Some(bytes.len() as u64),
             Self::Content { left, .. } => Some(*left),
+            #[cfg(feature = "tenantbox")]
+            Self::Foreign(body) => body.size_hint().exact(),
             Self::Chunked(_) | Self::Piped(_) => None,
         }
     }

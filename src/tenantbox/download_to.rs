@@ -1,0 +1,63 @@
+//! A content into a file.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use super::download::Download;
+use super::file::File;
+use crate::error::Result;
+use crate::http::{CallOptions, awaitable};
+use crate::transfer::{Downloaded, Saving, check_target, reports_progress, save, saves, starts};
+
+impl File {
+    /// Downloads the content into a file: written beside the target, continued after a cut (with a fresh URL where the old
+    /// one has expired), synced, and renamed. Until then an existing target stays as it is. A target that can't be
+    /// written is refused before anything is sent. A later call goes on with what one before has left, as with
+    /// [the other service's](crate::File::download_to).
+    ///
+    /// The storage gives no SHA-256 to check against, so that [`Downloaded::verified_sha256`] is `None`; the length is
+    /// checked.
+    ///
+    /// ```no_run
+    /// # async fn f(client: carbonfiles::tenantbox::Client) -> carbonfiles::Result<()> {
+    /// let done = client.file("projects/p/report.pdf").download_to("report.pdf").await?;
+    /// println!("{} bytes", done.size);
+    /// # Ok(()) }
+    /// ```
+    pub fn download_to<'a>(&self, target: impl AsRef<Path>) -> DownloadTo<'a> {
+        DownloadTo {
+            download: self.download(),
+            target: target.as_ref().to_owned(),
+            saving: Saving::default(),
+            options: CallOptions::default(),
+        }
+    }
+}
+
+/// Downloads a content into a file. Made by [`File::download_to`].
+#[must_use = "nothing is sent until it is awaited"]
+pub struct DownloadTo<'a> {
+    download: Download<'a>,
+    target: PathBuf,
+    saving: Saving,
+    options: CallOptions,
+}
+
+impl DownloadTo<'_> {
+    async fn run(mut self) -> Result<Downloaded> {
+        check_target(&self.target, self.saving.overwrite)?;
+        self.download.options = self.options;
+        save(self.download.plan()?, &self.target, &self.saving).await
+    }
+}
+
+saves!(['a] DownloadTo<'a>, saving);
+reports_progress!(['a] DownloadTo<'a>, download.reporter);
+awaitable!(DownloadTo<'a> => Downloaded);
+starts!(DownloadTo => Downloaded, download.reporter);
+
+impl fmt::Debug for DownloadTo<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DownloadTo").field("target", &self.target).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,93 @@
+//! How the API words its refusals: `{"detail": "text"}`.
+
+use std::time::Duration;
+
+use http::{HeaderMap, StatusCode};
+use serde::Deserialize;
+
+use crate::error::{Details, ErrorKind};
+use crate::http::{Decoded, Dialect};
+
+/// The [`Error::code`](crate::Error::code) of a file that the API has a record of and whose bytes never came to the
+/// storage: its upload was announced, and never made or not completed.
+pub const NOT_IN_STORAGE: &str = "not_in_storage";
+
+pub(super) struct Tenantbox;
+
+#[derive(Deserialize)]
+struct Refusal {
+    detail: String,
+}
+
+impl Dialect for Tenantbox {
+    fn pool_idle(&self) -> Duration {
+        Duration::from_secs(60)
+    }
+
+    fn decode(&self, status: StatusCode, _: &HeaderMap, body: &[u8]) -> Decoded {
+        let message = serde_json::from_slice(body).ok().map(|Refusal { detail }| detail);
+        let kind = match status {
+            // The official client takes a 403 for it, the reference says 413.
+            StatusCode::FORBIDDEN | StatusCode::PAYLOAD_TOO_LARGE => Some(ErrorKind::QuotaExceeded),
+            _ => None,
+        };
+        let in_storage = |detail: &String| detail.to_ascii_lowercase().contains("not found in storage");
+        let missing = status == StatusCode::NOT_FOUND && message.as_ref().is_some_and(in_storage);
+        Decoded {
+            kind,
+            message,
+            hint: missing.then(|| "The file was announced, but its bytes never arrived: upload it again".to_owned()),
+            details: Details { code: missing.then(|| NOT_IN_STORAGE.to_owned()), ..Details::default() },
+        }
+    }
+
+    fn template(&self, path: &str) -> Option<String> {
+        match path.strip_prefix("/api/storage/tenants/").and_then(|rest| rest.split_once('/')) {
+            Some((_, of @ ("usage/" | "limit/"))) => Some(format!("/api/storage/tenants/{{tenant_id}}/{of}")),
+            Some(_) => None,
+            None => matches!(path, "/api/storage/upload/" | "/api/storage/download/" | "/api/storage/files/")
+                .then(|| path.to_owned()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn decode(status: u16, body: &str) -> Decoded {
+        Tenantbox.decode(StatusCode::from_u16(status).unwrap(), &HeaderMap::new(), body.as_bytes())
+    }
+
+    #[test]
+    fn quotas_come_with_either_status() {
+        for status in [403, 413] {
+            for body in [r#"{"detail":"Storage quota exceeded."}"#, "<html>", ""] {
+                assert_eq!(decode(status, body).kind, Some(ErrorKind::QuotaExceeded), "{status} {body}");
+            }
+        }
+        assert_eq!(
+            decode(400, r#"{"detail":"filename is required"}"#).message.as_deref(),
+            Some("filename is required")
+        );
+        assert_eq!(decode(400, r#"{"detail":["no","text"]}"#).message, None);
+    }
+
+    #[test]
+    fn what_is_not_in_the_storage_is_told_apart() {
+        let decoded = decode(404, r#"{"detail":"File not found in storage"}"#);
+        assert!(decoded.details.code.as_deref() == Some(NOT_IN_STORAGE) && decoded.hint.is_some());
+        let decoded = decode(404, r#"{"detail":"File not found"}"#);
+        assert!(decoded.details.code.is_none() && decoded.hint.is_none());
+    }
+
+    #[test]
+    #[cfg(feature = "tracing")]
+    fn templates_name_no_tenant() {
+        let template = |path: &str| Tenantbox.template(path);
+        assert_eq!(template("/api/storage/tenants/u%2F1/usage/").unwrap(), "/api/storage/tenants/{tenant_id}/usage/");
+        assert_eq!(template("/api/storage/upload/").unwrap(), "/api/storage/upload/");
+        assert_eq!(template("/api/storage/tenants/u/else/"), None);
+        assert_eq!(template(""), None);
+    }
+}

@@ -1,0 +1,169 @@
+//! An upload from here: a URL from the API, and a `PUT` straight to the storage.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use super::files::Files;
+use super::models::{UploadUrl, Uploaded};
+use super::size::GB;
+use super::tenants::Tenant;
+use super::upload_url::Announcement;
+use crate::error::{Error, Result};
+use crate::http::{CallOptions, awaitable};
+use crate::object_store::{Issued, Presigned, put_as};
+use crate::transfer::{Part, Reporter, Source, UploadBody, header_value, reports_progress, starts};
+
+impl Files {
+    /// Uploads a source, straight to the storage. Its name is that of a path's last part, else `upload`, unless
+    /// [`filename`](Upload::filename) says otherwise.
+    ///
+    /// A source of unknown length is read into a temporary file first, for a storage takes no bytes before it knows how
+    /// many. Where the presigned URL expires on the way, a fresh one is asked for: it comes with a `file_path` of its own,
+    /// and the one that is returned is that of the bytes.
+    ///
+    /// ```no_run
+    /// # async fn f(client: carbonfiles::tenantbox::Client) -> carbonfiles::Result<()> {
+    /// let files = client.tenant("user_123").files();
+    /// let done = files.upload(std::path::Path::new("/tmp/report.pdf")).progress(|p| println!("{:?} %", p.percent())).await?;
+    /// let note = files.upload("hello".as_bytes()).filename("hello.txt").content_type("text/plain").await?;
+    /// println!("{} {}", done.file_path, note.size);
+    /// # Ok(()) }
+    /// ```
+    pub fn upload<'a>(&self, source: impl Into<Source<'a>>) -> Upload<'a> {
+        Upload {
+            tenant: self.tenant.clone(),
+            source: source.into(),
+            filename: None,
+            content_type: None,
+            email: None,
+            expected: None,
+            spool_limit: GB(1),
+            reporter: Reporter::default(),
+            options: CallOptions::default(),
+        }
+    }
+}
+
+/// Uploads one file. Made by [`Files::upload`].
+///
+/// Dropping the call before it is done aborts the upload: nothing is stored. The service keeps the announcement, without a
+/// file.
+#[must_use = "nothing is sent until it is awaited"]
+pub struct Upload<'a> {
+    tenant: Tenant,
+    source: Source<'a>,
+    filename: Option<String>,
+    content_type: Option<String>,
+    email: Option<String>,
+    expected: Option<String>,
+    spool_limit: u64,
+    reporter: Reporter<'a>,
+    options: CallOptions,
+}
+
+impl<'a> Upload<'a> {
+    /// The file's name, which its downloads are saved under.
+    pub fn filename(mut self, filename: impl Into<String>) -> Self {
+        self.filename = Some(filename.into());
+        self
+    }
+
+    /// The file's type. By default it is guessed from the name's extension, else `application/octet-stream`.
+    pub fn content_type(mut self, content_type: impl Into<String>) -> Self {
+        self.content_type = Some(content_type.into());
+        self
+    }
+
+    /// The tenant's e-mail address, for the service's dashboard.
+    pub fn email(mut self, email: impl Into<String>) -> Self {
+        self.email = Some(email.into());
+        self
+    }
+
+    /// The SHA-256 (64 hex digits) that the source must have. It is checked before the upload is complete: with another
+    /// one, nothing is stored.
+    pub fn expect_sha256(mut self, sha256: impl Into<String>) -> Self {
+        self.expected = Some(sha256.into());
+        self
+    }
+
+    /// The most bytes that a source of unknown length may have, since they are kept in a temporary file. Default 1 GiB;
+    /// beyond, the upload is `PayloadTooLarge`, and nothing is sent. [`Source::size`] makes a length known.
+    pub fn spool_limit(mut self, bytes: impl Into<u64>) -> Self {
+        self.spool_limit = bytes.into();
+        self
+    }
+
+    async fn run(self) -> Result<Uploaded> {
+        let name = match self.filename {
+            Some(name) => name,
+            None => self.source.file_name()?.unwrap_or_else(|| "upload".to_owned()),
+        };
+        let announcement = Announcement::new(&self.tenant, name, self.content_type, self.email)?;
+        if self.expected.as_ref().is_some_and(|hex| hex.len() != 64 || !hex.bytes().all(|b| b.is_ascii_hexdigit())) {
+            return Err(Error::invalid_input("expect_sha256", "a SHA-256 has 64 hexadecimal digits"));
+        }
+        let content_type = header_value("content_type", &announcement.content_type)?;
+        let place = Arc::new(Place::new(self.tenant.clone(), announcement, self.options.clone()));
+        let request = put_as(place.url.clone(), content_type).options(self.options);
+        let part = Part { prefix: Bytes::new(), source: self.source, expected: self.expected };
+        let mut body = UploadBody::new(vec![part], Bytes::new(), false, self.reporter, None).spooled(self.spool_limit);
+        self.tenant.client.transport.send_body(&request, &mut body).await?;
+        let size = body.sent().iter().map(|part| part.size).sum();
+        body.done();
+        place.uploaded(size).await
+    }
+}
+
+reports_progress!(['a] Upload<'a>, reporter);
+awaitable!(Upload<'a> => Uploaded);
+starts!(Upload => Uploaded, reporter);
+
+impl fmt::Debug for Upload<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Upload")
+            .field("tenant", &self.tenant.id())
+            .field("source", &self.source)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The place that the service has given an upload, by now.
+struct Place {
+    url: Arc<Presigned<UploadUrl>>,
+    /// Only the first announcement of a new tenant says so.
+    new_tenant: Arc<AtomicBool>,
+}
+
+impl Place {
+    fn new(tenant: Tenant, announcement: Announcement, options: CallOptions) -> Self {
+        let new_tenant = Arc::new(AtomicBool::new(false));
+        let noted = new_tenant.clone();
+        let url = Presigned::new(move || {
+            let (tenant, announcement, options) = (tenant.clone(), announcement.clone(), options.clone());
+            let noted = noted.clone();
+            async move {
+                let url = announcement.send(&tenant, options).await?;
+                noted.fetch_or(url.is_new_tenant, Ordering::Relaxed);
+                Issued::new(url.presigned_url.expose(), Duration::from_secs(url.expires_in), url.clone())
+            }
+        });
+        Self { url: Arc::new(url), new_tenant }
+    }
+
+    /// What became of it.
+    async fn uploaded(&self, size: u64) -> Result<Uploaded> {
+        let url = self.url.last().await.ok_or_else(|| Error::invalid_input("upload", "it was never announced"))?;
+        Ok(Uploaded {
+            file_path: url.file_path,
+            size,
+            content_type: url.content_type,
+            tenant_id: url.tenant_id,
+            is_new_tenant: self.new_tenant.load(Ordering::Relaxed),
+        })
+    }
+}

@@ -1,0 +1,75 @@
+//! What several tenants use, a few calls at a time.
+
+use std::fmt;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use futures::Stream;
+use futures::stream::{BoxStream, StreamExt};
+
+use super::client::Client;
+use super::models::TenantUsage;
+use crate::error::Result;
+
+/// What one tenant uses, or why that can't be told.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct TenantResult {
+    /// Your id of the tenant, as it was asked for.
+    pub tenant_id: String,
+    /// What it uses. One that fails does not end the stream.
+    pub usage: Result<TenantUsage>,
+}
+
+/// A stream of what tenants use, in the order of completion. Made by [`Client::usage_of`]. Dropping it cancels what is
+/// under way.
+#[must_use = "a stream does nothing unless it is polled"]
+pub struct UsageOf {
+    client: Client,
+    at_once: usize,
+    state: State,
+}
+
+enum State {
+    Waiting(Box<dyn Iterator<Item = String> + Send>),
+    Asking(BoxStream<'static, TenantResult>),
+}
+
+impl UsageOf {
+    pub(super) fn new(client: Client, ids: impl Iterator<Item: Into<String>> + Send + 'static) -> Self {
+        Self { client, at_once: 8, state: State::Waiting(Box::new(ids.map(Into::into))) }
+    }
+
+    /// How many calls are under way at once; 8 by default, 0 counts as 1.
+    pub fn concurrency(mut self, calls: usize) -> Self {
+        self.at_once = calls.max(1);
+        self
+    }
+}
+
+impl Stream for UsageOf {
+    type Item = TenantResult;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<TenantResult>> {
+        let Self { client, at_once, state } = &mut *self;
+        if let State::Waiting(ids) = state {
+            let ids = std::mem::replace(ids, Box::new(std::iter::empty()));
+            let client = client.clone();
+            let ask = move |tenant_id: String| {
+                let usage = client.tenant(&tenant_id).usage();
+                async move { TenantResult { usage: usage.await, tenant_id } }
+            };
+            *state = State::Asking(futures::stream::iter(ids.map(ask)).buffer_unordered(*at_once).boxed());
+        }
+        match state {
+            State::Asking(usages) => usages.poll_next_unpin(cx),
+            State::Waiting(_) => Poll::Ready(None),
+        }
+    }
+}
+
+impl fmt::Debug for UsageOf {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("UsageOf").field("concurrency", &self.at_once).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,199 @@
+//! What passes: cuts, gateways, limits, URLs that expire on the way. With counts of what was sent.
+
+use std::time::Duration;
+
+use carbonfiles::{ErrorKind, RetryPolicy, Source};
+use carbonfiles_testserver::Fault;
+
+use crate::support::within;
+use crate::{builder, client, header, pattern, seen, server};
+
+const EXPIRED: &str = "<Error><Code>AccessDenied</Code><Message>Request has expired</Message></Error>";
+
+#[tokio::test]
+async fn an_upload_with_an_expired_url_gets_a_fresh_one() {
+    let server = server().await;
+    let client = client(&server);
+    server.sign_in_the_past(1, Duration::from_secs(7200));
+    let content = pattern(2 << 20);
+    let done = client.tenant("new").files().upload(content.clone()).filename("a.bin").await.unwrap();
+    assert_eq!(server.requests().len(), 2);
+    assert_eq!(server.storage_requests().len(), 2);
+    // The path is that of the bytes, and the tenant was new although the second announcement does not say so.
+    assert_eq!(server.stored(&done.file_path).await.unwrap(), content);
+    assert!(done.is_new_tenant && server.objects() == 1);
+}
+
+#[tokio::test]
+async fn a_fresh_url_that_is_expired_again_is_an_error() {
+    let server = server().await;
+    server.sign_in_the_past(9, Duration::from_secs(7200));
+    let error = client(&server).tenant("u").files().upload("x".as_bytes()).await.unwrap_err();
+    assert_eq!((error.kind(), error.code()), (ErrorKind::PermissionDenied, Some("AccessDenied")), "{error}");
+    assert_eq!((error.message(), server.requests().len()), ("Request has expired", 2));
+}
+
+#[tokio::test]
+async fn a_source_that_can_be_read_once_is_not_sent_twice() {
+    let server = server().await;
+    server.sign_in_the_past(1, Duration::from_secs(7200));
+    let content = pattern(300_000);
+    let source = Source::reader(&content[..]).size(300_000);
+    let error = client(&server).tenant("u").files().upload(source).await.unwrap_err();
+    assert_eq!((error.kind(), server.requests().len()), (ErrorKind::PermissionDenied, 1), "{error}");
+}
+
+#[tokio::test]
+async fn an_upload_survives_cuts_with_one_announcement() {
+    let server = server().await;
+    let client = client(&server);
+    let content = pattern(4 << 20);
+    server.inject_storage(Fault::reset_request_after(1 << 20).on("PUT", ""));
+    server.inject_storage(Fault::lose_reply().on("PUT", ""));
+    server.inject_storage(Fault::status(503).header("retry-after", "0").on("PUT", ""));
+    // Of unknown length: what was spooled is sent again.
+    let chunks = content.chunks(100_000).map(|chunk| Ok::<_, std::io::Error>(chunk.to_vec())).collect::<Vec<_>>();
+    let source = Source::stream(futures::stream::iter(chunks));
+    let done = within(client.tenant("u").files().upload(source).send()).await.unwrap();
+    assert_eq!(server.stored(&done.file_path).await.unwrap(), content);
+    assert_eq!((server.requests().len(), server.objects()), (1, 1));
+    // One of them may be the question what a broken connection had to say.
+    assert!((4..=5).contains(&server.storage_requests().len()), "{:?}", seen(&server.storage_requests()));
+}
+
+#[tokio::test]
+async fn a_refusal_in_the_middle_of_a_body_is_heard() {
+    let server = server().await;
+    let client = client(&server);
+    for (fault, kind) in [
+        (Fault::status(413).after(1 << 20), ErrorKind::PayloadTooLarge),
+        (Fault::status(413).early(), ErrorKind::PayloadTooLarge),
+        (
+            Fault::status(400)
+                .after(1 << 20)
+                .body("<Error><Code>EntityTooLarge</Code><Message>too large</Message></Error>"),
+            ErrorKind::PayloadTooLarge,
+        ),
+        (
+            Fault::status(403).early().body("<Error><Code>QuotaExceeded</Code><Message>full</Message></Error>"),
+            ErrorKind::QuotaExceeded,
+        ),
+    ] {
+        server.inject_storage(fault.on("PUT", ""));
+        let error = within(client.tenant("u").files().upload(pattern(32 << 20)).send()).await.unwrap_err();
+        assert_eq!(error.kind(), kind, "{error}");
+        assert!(error.bytes_sent() > 0 || error.status().is_some());
+    }
+    assert_eq!(server.objects(), 0);
+}
+
+#[tokio::test]
+async fn announcements_are_not_repeated() {
+    let server = server().await;
+    let client = client(&server);
+    for fault in [Fault::lose_reply(), Fault::status(503), Fault::status(429).header("retry-after", "1")] {
+        let before = server.requests().len();
+        server.inject(fault);
+        let error = client.tenant("u").files().upload("x".as_bytes()).await.unwrap_err();
+        assert_eq!(server.requests().len(), before + 1, "{error}");
+        assert!(error.is_retryable() && error.url().unwrap().ends_with("/api/storage/upload/"), "{error}");
+    }
+    assert!(server.storage_requests().is_empty());
+}
+
+#[tokio::test]
+async fn other_calls_are_repeated() {
+    let server = server().await;
+    let client = client(&server);
+    let done = client.tenant("u").files().upload("x".as_bytes()).await.unwrap();
+    let file = client.file(&done.file_path);
+    for fault in
+        [Fault::reset(), Fault::lose_reply(), Fault::status(502), Fault::status(429).header("retry-after", "0")]
+    {
+        server.inject(fault.clone());
+        client.tenant("u").usage().await.unwrap();
+        server.inject(fault.clone());
+        client.tenant("u").set_limit(100u64).await.unwrap();
+        server.inject(fault);
+        file.download_url().await.unwrap();
+    }
+    let busy = Fault::status(429).header("retry-after", "3600").body(r#"{"detail":"Slow down"}"#);
+    server.inject(busy);
+    let error = client.tenant("u").usage().await.unwrap_err();
+    assert_eq!((error.kind(), error.retry_after()), (ErrorKind::RateLimited, Some(Duration::from_secs(3600))));
+    // Deleted by the attempt whose answer was lost.
+    server.inject(Fault::lose_reply().on("DELETE", ""));
+    assert!(!file.delete().await.unwrap().detail.is_empty());
+}
+
+#[tokio::test]
+async fn a_download_goes_on_after_a_cut_with_a_fresh_url_where_it_needs_one() {
+    let server = server().await;
+    let client = client(&server);
+    let content = pattern(3 << 20);
+    let done = client.tenant("u").files().upload(content.clone()).await.unwrap();
+    let file = client.file(&done.file_path);
+    let (api, storage) = (server.requests().len(), server.storage_requests().len());
+
+    // A cut, and the same URL.
+    server.inject_storage(Fault::reset_response_after(1 << 20).on("GET", ""));
+    assert_eq!(file.download().await.unwrap().bytes(4 << 20).await.unwrap(), content);
+    assert_eq!((server.requests().len() - api, server.storage_requests().len() - storage), (1, 2));
+    let resumed = server.storage_requests().pop().unwrap();
+    assert_eq!(header(&resumed, "range"), Some("bytes=1048576-3145727"));
+
+    // Expired when it is asked for the rest.
+    let (api, storage) = (server.requests().len(), server.storage_requests().len());
+    server.inject_storage(Fault::reset_response_after(1 << 20).on("GET", ""));
+    server.inject_storage(Fault::status(403).body(EXPIRED).on("GET", ""));
+    let folder = tempfile::tempdir().unwrap();
+    let target = folder.path().join("copy");
+    within(file.download_to(&target).send()).await.unwrap();
+    assert_eq!(std::fs::read(&target).unwrap(), content);
+    assert_eq!((server.requests().len() - api, server.storage_requests().len() - storage), (2, 3));
+
+    // Expired from the start.
+    server.sign_in_the_past(1, Duration::from_secs(7200));
+    assert_eq!(file.download().await.unwrap().bytes(4 << 20).await.unwrap(), content);
+}
+
+#[tokio::test]
+async fn a_url_that_is_about_to_expire_is_not_used_again() {
+    let server = server().await;
+    let client = client(&server);
+    // It lives for no time at all: each attempt asks for its own.
+    server.upload_urls_live(Duration::ZERO);
+    server.inject_storage(Fault::reset().on("PUT", "").forever());
+    let twice = RetryPolicy::default().base_delay(Duration::from_millis(1)).attempts(2);
+    let error = client.tenant("u").files().upload("x".as_bytes()).retry(twice).await.unwrap_err();
+    assert_eq!((error.kind(), error.attempts()), (ErrorKind::Interrupted, 2), "{error}");
+    assert_eq!((server.requests().len(), server.storage_requests().len()), (2, 2));
+}
+
+#[tokio::test]
+async fn a_dropped_upload_leaves_nothing() {
+    let server = server().await;
+    let client = client(&server);
+    let stalled = server.inject_storage(Fault::stall_request_after(1 << 20).on("PUT", ""));
+    let upload = client.tenant("u").files().upload(pattern(32 << 20)).send();
+    tokio::select! {
+        done = upload => panic!("{done:?}"),
+        () = within(stalled.fired_at_least(1)) => {}
+    }
+    stalled.release();
+    // The next one is served, and the first has left nothing.
+    client.tenant("u").files().upload("x".as_bytes()).await.unwrap();
+    assert_eq!((server.objects(), client.tenant("u").usage().await.unwrap().storage_used_bytes), (1, 1));
+}
+
+#[tokio::test]
+async fn a_wrong_source_stores_nothing() {
+    let server = server().await;
+    let client = builder(&server).build().unwrap();
+    let files = client.tenant("u").files();
+    let upload = files.upload(pattern(1 << 20)).expect_sha256("0".repeat(64));
+    assert_eq!(upload.await.unwrap_err().kind(), ErrorKind::IntegrityMismatch);
+    let short = Source::reader(&b"short"[..]).size(10);
+    assert!(files.upload(short).await.unwrap_err().is_invalid_input());
+    assert_eq!(server.objects(), 0);
+}
