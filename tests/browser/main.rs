@@ -2,5 +2,7 @@
 //!
 //! `tests/browser/install.sh` installs what is needed; without it these tests say that they are skipped, except in CI.
 
+#[cfg(feature = "events")]
+mod dashboard;
 mod rig;
 mod smoke;

@@ -7,6 +7,9 @@ use tokio::process::Command;
 #[path = "../support/script.rs"]
 mod script;
 
+#[cfg_attr(not(feature = "events"), allow(unused_imports, reason = "not every page needs it"))]
+pub(crate) use script::installed;
+
 const INSTALLER: &str = "tests/browser/install.sh";
 
 /// Runs `script` with these variables and answers what it asks; see `support/script.rs`.
