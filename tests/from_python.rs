@@ -242,6 +242,34 @@ async fn short_urls() -> Outcome {
     Ok(())
 }
 
+#[cfg(feature = "events")]
+#[tokio::test]
+async fn events() -> Outcome {
+    let (_server, client, bucket) = start().await;
+    let id = bucket.id().to_owned();
+    // snippet: events
+    use futures::TryStreamExt;
+
+    // The connection is made with the first of them, and comes back by itself when it is lost.
+    let bucket = client.bucket(&id);
+    let created = bucket.on_file_created(|file| println!("File created: {}", file.path)).await?;
+    let deleted = bucket.on_file_deleted(|path| println!("File deleted: {path}")).await?;
+    let of_one_file = bucket.file("path/to/file.txt").on_file_updated(|file| println!("{}", file.size)).await?;
+    let of_all = client.events().on_bucket_created(|bucket| println!("Bucket created: {}", bucket.name)).await?; // admin
+
+    drop(created); // not called any more; created.detach() would keep it for good
+
+    // Or as a stream, which also tells when the connection was lost, and when it is back.
+    let mut events = bucket.events().await?;
+    bucket.file("a.txt").upload("a".as_bytes()).await?;
+    if let Some(event) = events.try_next().await? {
+        println!("{event:?}");
+    }
+    // end
+    drop((deleted, of_one_file, of_all));
+    Ok(())
+}
+
 #[tokio::test]
 async fn errors() -> Outcome {
     let (_server, client, _) = start().await;
@@ -309,6 +337,18 @@ fn every_call_of_the_python_client_has_a_translation() {
         "max_uploads=",
         "stats.get()",
         "short_urls[",
+        "CarbonFilesEvents(",
+        ".connect()",
+        ".on_file_created(",
+        ".on_file_updated(",
+        ".on_file_deleted(",
+        ".on_bucket_created(",
+        ".on_bucket_updated(",
+        ".on_bucket_deleted(",
+        ".subscribe_bucket(",
+        ".subscribe_file(",
+        ".subscribe_all()",
+        ".disconnect()",
         "CarbonFilesError",
         "e.status_code",
         "e.error",

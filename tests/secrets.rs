@@ -210,6 +210,43 @@ async fn a_server_that_repeats_what_it_was_sent_is_not_repeated() {
     }
 }
 
+#[cfg(feature = "events")]
+#[tokio::test]
+async fn nothing_is_shown_of_connections_for_events() {
+    use std::time::Duration;
+
+    use carbonfiles::events::Event;
+    use futures::StreamExt;
+
+    let (server, id, tokens) = start().await;
+    for token in &tokens {
+        let client = client(&server, token);
+        look((client.events(), client.events().all(), client.bucket(&id).events()));
+        let of_bucket = outcome(within(client.bucket(&id).events().send()).await);
+        let of_all = outcome(within(client.events().all().send()).await);
+        look((client.events().state(), client.events().state_of_all()));
+        for mut events in of_bucket.into_iter().chain(of_all) {
+            server.restart().await.unwrap();
+            loop {
+                let event = outcome(within(events.next()).await.expect("it goes on")).expect("no refusal");
+                if let Event::Reconnected { .. } = event {
+                    break;
+                }
+            }
+        }
+    }
+    // Where there is no hub, but somebody who repeats what was asked; and where nobody is at all.
+    for status in [403, 404, 502] {
+        let server = RawServer::start(move |head| Answer::ThenClose(answer(status, "", head.text.as_bytes()))).await;
+        let client = builder(&server.url).token(&tokens[3]).build().unwrap();
+        outcome(within(client.events().all().timeout(Duration::from_millis(200)).send()).await);
+        look(client.events().state_of_all().get());
+    }
+    let client = builder(&format!("http://{}", support::nobody().await)).token(&tokens[3]).build().unwrap();
+    outcome(within(client.events().all().timeout(Duration::from_millis(200)).send()).await);
+    look(client.events().state_of_all().get());
+}
+
 #[tokio::test]
 async fn a_new_key_in_another_shape_is_not_shown() {
     let key = "cf4_01234567_0123456789abcdef0123456789abcdef";

@@ -139,6 +139,11 @@ fn without_days(text: &str) -> String {
     out
 }
 
+/// Compares JSON with what was recorded.
+pub(crate) fn compare_json(live: &Live, recorded: &Value, answered: &Value, differences: &mut Vec<String>) {
+    Comparison { live, shape_only: false }.json(recorded, answered, "$", differences);
+}
+
 struct Comparison<'a> {
     live: &'a Live,
     /// Only what there is, not how much.

@@ -9,7 +9,21 @@ use serde_json::Value;
 use crate::recording::Exchange;
 
 /// Members whose values differ from run to run.
-const ID_MEMBERS: [&str; 7] = ["id", "bucket_id", "short_code", "short_url", "key", "prefix", "token"];
+const ID_MEMBERS: [&str; 12] = [
+    "id",
+    "bucket_id",
+    "short_code",
+    "short_url",
+    "key",
+    "prefix",
+    "token",
+    // Of the hub.
+    "arguments",
+    "connectionId",
+    "connectionToken",
+    "shortCode",
+    "shortUrl",
+];
 
 /// Anything shorter is no id.
 const SHORTEST: usize = 6;

@@ -6,6 +6,7 @@
 //! here; most of them have tests of their own beside this one.
 
 mod compare;
+mod hub;
 mod live;
 mod recording;
 mod wire;
@@ -67,4 +68,17 @@ async fn every_recorded_exchange_is_answered_as_recorded() {
     println!("{good} of {all} as recorded, {left_out} left out");
     assert!(all > 700, "the recordings are gone: only {all} compared");
     assert_eq!(differing, KNOWN_DIFFERENCES);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_hub_behaves_as_recorded() {
+    let outcomes = hub::replay_all().await;
+    for outcome in outcomes.iter().filter(|outcome| !outcome.differences.is_empty()) {
+        println!("[{}] {}", outcome.number, outcome.name);
+        outcome.differences.iter().for_each(|difference| println!("      {difference}"));
+    }
+    let good = outcomes.iter().filter(|outcome| outcome.differences.is_empty()).count();
+    println!("{good} of {} scenarios of the hub as recorded", outcomes.len());
+    assert!(outcomes.len() > 50, "the recordings are gone: only {} compared", outcomes.len());
+    assert_eq!(good, outcomes.len());
 }
