@@ -97,6 +97,7 @@
 //! | `events` | no | live events, and views that stay right: `client.events()`, `bucket.watch()`, `bucket.mirror()` (module `events`) |
 //! | `tracing` | no | spans and events, see [Traces](#traces) |
 //! | `tenantbox` | no | a client of the Tenantbox storage service, in the module `tenantbox` |
+//! | `zip` | no | `unpack`, for a bucket's archive |
 //!
 //! Without `rustls` only `http://` works, unless your own dependency on reqwest brings another TLS (`native-tls`). A tokio runtime with time and I/O enabled must be running.
 

@@ -5,6 +5,8 @@ mod delete;
 mod get;
 mod list;
 mod summary;
+#[cfg(feature = "zip")]
+mod unpack;
 mod update;
 mod zip;
 
@@ -16,6 +18,8 @@ pub(crate) use get::none_where_not_found;
 pub use get::{GetBucket, GetBucketOpt};
 pub use list::{ListAllBuckets, ListBuckets};
 pub use summary::GetSummary;
+#[cfg(feature = "zip")]
+pub use unpack::{UnpackZip, Unpacked};
 pub use update::UpdateBucket;
 pub use zip::{DownloadZip, HeadZip};
 

@@ -89,7 +89,10 @@ impl Selection {
 
     /// Is a file meant, given that its folder is entered?
     pub(crate) fn takes(&self, file: &str) -> bool {
+        // What a download has left to go on with is no file of the folder, or of a bucket.
+        let name = file.rsplit('/').next().unwrap_or(file);
         self.enters(file)
+            && !crate::transfer::is_part_name(name)
             && (self.include.is_empty() || self.include.iter().any(|glob| glob.matches_with(file, MATCHING)))
             && self.filters.iter().all(|keep| keep(file))
     }
@@ -180,6 +183,13 @@ mod tests {
         assert!(!selection.means(".git/config") && !selection.means("a/.b") && selection.means("a/b."));
         selection.filter(|path| !path.ends_with("b."));
         assert!(!selection.means("a/b."));
+    }
+
+    #[test]
+    fn parts_of_downloads_are_not_meant() {
+        let selection = Selection::default();
+        assert!(!selection.means("a/b.txt.0123456789abcdef.carbonfiles.part.json"));
+        assert!(selection.means("a/b.carbonfiles.part"));
     }
 
     #[test]

@@ -24,6 +24,7 @@ pub(crate) use download::{DownloadPlan, header_value};
 pub(crate) use hashing::Hasher;
 pub use info::ContentInfo;
 pub use part::discard_partial;
+pub(crate) use part::is_part_name;
 pub(crate) use part::{Saving, check_target};
 pub use progress::{Phase, Progress};
 pub(crate) use progress::{Reporter, Speed, reports_progress, starts};

@@ -431,6 +431,14 @@ fn part_name(name: &OsStr, digits: &str, mark: &str) -> OsString {
     part
 }
 
+/// Is it a name that only this crate gives, to a part or to its record?
+pub(crate) fn is_part_name(name: &str) -> bool {
+    let Some(stem) = name.strip_suffix(".json").unwrap_or(name).strip_suffix(".carbonfiles.part") else { return false };
+    let stem = stem.strip_suffix("-once").unwrap_or(stem);
+    let digits = stem.rsplit('.').next().unwrap_or(stem);
+    digits.len() == 16 && digits.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
+}
+
 #[cfg(unix)]
 pub(super) fn write_all_at(file: &File, data: &[u8], position: u64) -> io::Result<()> {
     std::os::unix::fs::FileExt::write_all_at(file, data, position)
@@ -447,4 +455,22 @@ pub(super) fn write_all_at(file: &File, mut data: &[u8], mut position: u64) -> i
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_are_known_by_their_names() {
+        let target = Path::new("folder/photo ü.jpg");
+        for path in
+            [part_path(target), record_path(target), random_path(target), part_path(Path::new(&"n".repeat(250)))]
+        {
+            assert!(is_part_name(path.file_name().unwrap().to_str().unwrap()), "{path:?}");
+        }
+        for other in ["x.carbonfiles.part", "photo.jpg", "0123456789abcdeg.carbonfiles.part", "x.json"] {
+            assert!(!is_part_name(other), "{other}");
+        }
+    }
 }

@@ -20,7 +20,7 @@ impl Files {
     /// [`sync_up`](Files::sync_up).
     ///
     /// Names that can't be paths of a bucket (not UTF-8, with a backslash), and what can't be read, are reported as failed.
-    /// Folders without files leave no trace.
+    /// Folders without files leave no trace, and parts that a `download_to` has left are not taken for files.
     ///
     /// ```no_run
     /// # async fn f(files: carbonfiles::Files) -> carbonfiles::Result<()> {

@@ -105,6 +105,8 @@ impl RequestBody {
         let length = bytes.len() as u64;
         self.read += length;
         self.sighting.body_read(length);
+        // Before a handler sees these bytes: it may not ask for more.
+        self.strike().await;
         if self.declared.is_none() {
             self.framing += u64::from(length.max(1).ilog2() / 4 + 1) + CHUNK_LINE_ENDS;
         }

@@ -1,0 +1,326 @@
+//! A bucket's archive, unpacked into a folder. The archive is taken for hostile.
+
+use std::fmt;
+use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use tokio::task::spawn_blocking;
+use zip::ZipArchive;
+use zip::result::ZipError;
+
+use super::DownloadZip;
+use crate::error::{Error, ErrorKind, Result};
+use crate::http::awaitable;
+use crate::local::{Names, check_parents, local_path};
+
+impl<'a> DownloadZip<'a> {
+    /// Unpacks the archive into a folder, which is made where it is missing. Files that are there are replaced, each as a
+    /// whole.
+    ///
+    /// The archive goes through a temporary file in that folder, and is looked through before anything is unpacked. One
+    /// with a name that leads outside, is absolute, comes twice, differs from another only in letter case or Unicode form or
+    /// can't be a local file, with a link or a device, with entries that share bytes, or beyond a limit, is refused as a
+    /// whole.
+    ///
+    /// The server takes file contents that it has lost for empty ones here; what has to be right file by file is better
+    /// downloaded by [`download_dir`](crate::Files::download_dir), which compares hashes.
+    ///
+    /// ```no_run
+    /// # async fn f(bucket: carbonfiles::Bucket) -> carbonfiles::Result<()> {
+    /// let done = bucket.zip().unpack("site").max_bytes(1 << 30).await?;
+    /// println!("{} files, {} bytes", done.files.len(), done.bytes);
+    /// # Ok(()) }
+    /// ```
+    pub fn unpack(self, folder: impl AsRef<Path>) -> UnpackZip<'a> {
+        UnpackZip { download: self, folder: folder.as_ref().to_owned(), limits: Limits::default(), exact: false }
+    }
+}
+
+/// Unpacks a bucket's archive into a folder. Made by [`DownloadZip::unpack`].
+///
+/// Dropping it, or an error half way, leaves each file as it was or complete, and no temporary file once the step under way
+/// has ended.
+#[must_use = "nothing is sent until it is awaited"]
+pub struct UnpackZip<'a> {
+    download: DownloadZip<'a>,
+    folder: PathBuf,
+    limits: Limits,
+    exact: bool,
+}
+
+/// What was unpacked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Unpacked {
+    /// The files, in the order of the archive.
+    pub files: Vec<PathBuf>,
+    /// Their bytes together.
+    pub bytes: u64,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Limits {
+    archive: u64,
+    entries: usize,
+    bytes: u64,
+    ratio: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { archive: 4 << 30, entries: 100_000, bytes: 16 << 30, ratio: 200 }
+    }
+}
+
+/// So much may be unpacked from any archive, whatever its ratio: a small file of one letter is no bomb.
+const HARMLESS: u64 = 16 << 20;
+
+impl UnpackZip<'_> {
+    /// The most bytes that the archive itself may have; 4 GiB by default.
+    pub fn max_archive_bytes(mut self, bytes: u64) -> Self {
+        self.limits.archive = bytes;
+        self
+    }
+
+    /// The most entries, folders included; 100,000 by default.
+    pub fn max_entries(mut self, entries: usize) -> Self {
+        self.limits.entries = entries;
+        self
+    }
+
+    /// The most bytes of all files together; 16 GiB by default. They are counted while they are unpacked.
+    pub fn max_bytes(mut self, bytes: u64) -> Self {
+        self.limits.bytes = bytes;
+        self
+    }
+
+    /// How many times as long as the archive its files may be together; 200 by default. Up to 16 MiB are allowed whatever
+    /// the ratio.
+    pub fn max_ratio(mut self, times: u64) -> Self {
+        self.limits.ratio = times;
+        self
+    }
+
+    /// Says that the local file system keeps names apart which differ only in letter case or Unicode form, so that they
+    /// need not be refused.
+    pub fn case_sensitive(mut self, case_sensitive: bool) -> Self {
+        self.exact = case_sensitive;
+        self
+    }
+
+    async fn run(self) -> Result<Unpacked> {
+        let Self { download, folder, limits, exact } = self;
+        let mut body = download.await?.into_body();
+        let mut archive = blocking({
+            let folder = folder.clone();
+            move || Temporary::new(&folder)
+        })
+        .await?;
+        let mut length = 0u64;
+        while let Some(chunk) = body.next().await? {
+            length += chunk.len() as u64;
+            if length > limits.archive {
+                return Err(too_much(format!("the archive is longer than the limit of {} bytes", limits.archive)));
+            }
+            archive = blocking(move || {
+                archive.file.write_all(&chunk).map_err(|e| archive.failed(e))?;
+                Ok(archive)
+            })
+            .await?;
+        }
+        let stop = StopOnDrop(Arc::default());
+        let unpacking = Unpacking { root: folder, limits, exact, length, stopped: stop.0.clone() };
+        blocking(move || unpacking.run(archive)).await
+    }
+}
+
+async fn blocking<T: Send + 'static>(run: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+    spawn_blocking(run)
+        .await
+        .unwrap_or_else(|cause| Err(Error::new(ErrorKind::Io, "the runtime stopped unpacking").caused_by(cause)))
+}
+
+struct StopOnDrop(Arc<AtomicBool>);
+
+impl Drop for StopOnDrop {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+/// A file in a folder that is removed again unless it is renamed.
+struct Temporary {
+    file: File,
+    path: PathBuf,
+    keep: bool,
+}
+
+impl Temporary {
+    fn new(folder: &Path) -> Result<Self> {
+        let path = folder.join(format!("{:016x}-once.carbonfiles.part", fastrand::u64(..)));
+        let create = || File::options().read(true).write(true).create_new(true).open(&path);
+        let file = std::fs::create_dir_all(folder).and_then(|()| create()).map_err(|cause| {
+            Error::invalid_input("folder", format!("{} can't be written to", folder.display())).caused_by(cause)
+        })?;
+        Ok(Self { file, path, keep: false })
+    }
+
+    fn failed(&self, cause: io::Error) -> Error {
+        Error::io(format!("{} could not be written: {}", self.path.display(), cause.kind()), cause)
+    }
+
+    fn rename(mut self, target: &Path) -> Result<()> {
+        std::fs::rename(&self.path, target).map_err(|e| self.failed(e))?;
+        self.keep = true;
+        Ok(())
+    }
+}
+
+impl Drop for Temporary {
+    fn drop(&mut self) {
+        if !self.keep {
+            let _ = std::fs::remove_file(&self.path);
+        }
+    }
+}
+
+struct Unpacking {
+    root: PathBuf,
+    limits: Limits,
+    exact: bool,
+    /// Bytes of the archive.
+    length: u64,
+    stopped: Arc<AtomicBool>,
+}
+
+/// A file of the archive that passed.
+struct Entry {
+    index: usize,
+    target: PathBuf,
+}
+
+impl Unpacking {
+    fn run(&self, mut archive: Temporary) -> Result<Unpacked> {
+        archive.file.seek(SeekFrom::Start(0)).map_err(|e| archive.failed(e))?;
+        let mut zip = ZipArchive::new(&archive.file).map_err(broken)?;
+        let entries = self.check(&mut zip)?;
+        let mut done = Unpacked { files: Vec::with_capacity(entries.len()), bytes: 0 };
+        for entry in entries {
+            done.bytes += self.unpack(&mut zip, &entry, self.most() - done.bytes)?;
+            done.files.push(entry.target);
+        }
+        Ok(done)
+    }
+
+    fn most(&self) -> u64 {
+        self.limits.bytes.min(self.length.saturating_mul(self.limits.ratio).max(HARMLESS))
+    }
+
+    /// Looks at every entry before anything is written.
+    fn check(&self, zip: &mut ZipArchive<&File>) -> Result<Vec<Entry>> {
+        if zip.len() > self.limits.entries {
+            return Err(too_much(format!("the archive has more than {} entries", self.limits.entries)));
+        }
+        if zip.has_duplicate_names() {
+            return Err(refused("a name comes twice"));
+        }
+        if zip.has_overlapping_files().map_err(broken)? {
+            return Err(refused("entries share bytes"));
+        }
+        let mut found = Vec::new();
+        let mut bytes = 0u64;
+        for index in 0..zip.len() {
+            let entry = zip.by_index_data(index).map_err(broken)?;
+            let name = entry.name().map_err(broken)?.into_owned();
+            let kind = entry.unix_mode().unwrap_or(0) & 0o170_000;
+            if entry.is_symlink() || !matches!(kind, 0 | 0o100_000 | 0o040_000) {
+                return Err(refused(&format!("{name:?} is a link or a device")));
+            }
+            if entry.encrypted() {
+                return Err(refused(&format!("{name:?} is encrypted")));
+            }
+            bytes = bytes.saturating_add(entry.size());
+            found.push((index, name, entry.is_dir()));
+        }
+        if bytes > self.most() {
+            return Err(too_much(format!("{bytes} bytes would be unpacked, {} are allowed", self.most())));
+        }
+        let mut names = Names::new(self.exact);
+        for (_, name, is_folder) in &found {
+            match name.strip_suffix('/') {
+                Some(folder) if *is_folder => names.add_folder(folder),
+                _ => names.add(name),
+            }
+        }
+        let mut entries = Vec::new();
+        for (index, name, is_folder) in &found {
+            let name = if *is_folder { name.trim_end_matches('/') } else { name };
+            if name.contains('\\') {
+                return Err(refused(&format!("{name:?} contains a backslash")));
+            }
+            let target = local_path(&self.root, name).map_err(|error| refused(error.message()))?;
+            if let Some(clash) = names.clash(name) {
+                return Err(refused(&clash));
+            }
+            if !is_folder {
+                entries.push(Entry { index: *index, target });
+            }
+        }
+        Ok(entries)
+    }
+
+    /// Unpacks one file, of at most so many bytes, whatever the archive says of its length.
+    fn unpack(&self, zip: &mut ZipArchive<&File>, entry: &Entry, most: u64) -> Result<u64> {
+        let target = &entry.target;
+        let failed = |cause: io::Error| Error::io(format!("{} could not be unpacked", target.display()), cause);
+        check_parents(&self.root, target).map_err(failed)?;
+        let mut file = Temporary::new(target.parent().unwrap_or(&self.root))?;
+        let mut content = zip.by_index(entry.index).map_err(broken)?;
+        let (mut bytes, mut buffer) = (0u64, vec![0; 64 << 10]);
+        loop {
+            if self.stopped.load(Ordering::Relaxed) {
+                return Err(Error::new(ErrorKind::Interrupted, "cancelled while the archive was being unpacked"));
+            }
+            // Also the end of a content is checked here, against its CRC.
+            let read = match content.read(&mut buffer) {
+                Ok(0) => break,
+                Ok(read) => read,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) => return Err(broken(ZipError::Io(error))),
+            };
+            bytes += read as u64;
+            if bytes > most {
+                return Err(too_much(format!("more than {} bytes would be unpacked", self.most())));
+            }
+            file.file.write_all(&buffer[..read]).map_err(|e| file.failed(e))?;
+        }
+        if target.is_dir() {
+            return Err(failed(io::Error::other("it is a folder")));
+        }
+        file.rename(target)?;
+        Ok(bytes)
+    }
+}
+
+fn broken(cause: ZipError) -> Error {
+    Error::new(ErrorKind::Decode, "the archive can't be read").caused_by(cause)
+}
+
+fn refused(why: &str) -> Error {
+    Error::new(ErrorKind::Decode, format!("the archive is refused, and nothing was unpacked: {why}"))
+}
+
+fn too_much(message: String) -> Error {
+    Error::new(ErrorKind::PayloadTooLarge, message).with_hint("Raise the limit, if the archive can be trusted")
+}
+
+awaitable!(@many UnpackZip<'a> => Unpacked);
+
+impl fmt::Debug for UnpackZip<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("UnpackZip").field("folder", &self.folder).field("limits", &self.limits).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,271 @@
+//! Folders: kept equal in both directions, and packed in an archive.
+
+use std::collections::BTreeMap;
+
+use carbonfiles::Result as Outcome;
+
+use crate::downloads::is_met_by_downloads;
+use crate::stage::{Stage, Verdict, fits, read};
+use crate::trouble::{Bodies, Place, Trouble};
+use crate::uploads::{bodies, is_met_by_uploads};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Up,
+    Down,
+    /// Either, where the listing fails.
+    Listing,
+    Zip,
+    #[cfg(feature = "zip")]
+    Unpack,
+}
+
+pub(crate) const KINDS: &[(&str, Kind)] = &[
+    ("sync-up", Kind::Up),
+    ("sync-down", Kind::Down),
+    ("sync-listing", Kind::Listing),
+    ("zip", Kind::Zip),
+    #[cfg(feature = "zip")]
+    ("zip-unpack", Kind::Unpack),
+];
+
+impl Kind {
+    pub(crate) fn meets(self, trouble: Trouble) -> bool {
+        let wrong_body = matches!(trouble, Trouble::Truncated | Trouble::OverLong | Trouble::WrongHash);
+        let at_the_end = matches!(trouble, Trouble::ResetResponse(Place::Last) | Trouble::CloseResponse(Place::Last));
+        match self {
+            Self::Up => is_met_by_uploads(trouble),
+            Self::Down => is_met_by_downloads(trouble),
+            // A listing has no hash, and what it says of others' writes is true when it says so.
+            Self::Listing => {
+                is_met_by_downloads(trouble)
+                    && !at_the_end
+                    && trouble != Trouble::Replaced
+                    && trouble != Trouble::WrongHash
+            }
+            // An archive has neither length nor hash: only what is wrong with the connection can be seen from outside.
+            Self::Zip => is_met_by_downloads(trouble) && !wrong_body && !at_the_end && trouble != Trouble::Replaced,
+            #[cfg(feature = "zip")]
+            Self::Unpack => is_met_by_downloads(trouble) && !at_the_end && trouble != Trouble::Replaced,
+        }
+    }
+}
+
+type Files = BTreeMap<String, Vec<u8>>;
+
+pub(crate) async fn run(kind: Kind, stage: &mut Stage<'_>) -> Result<Verdict, String> {
+    match kind {
+        Kind::Up => up(stage).await,
+        Kind::Down => down(stage).await,
+        Kind::Listing => listing(stage).await,
+        Kind::Zip => zip(stage).await,
+        #[cfg(feature = "zip")]
+        Kind::Unpack => unpack(stage).await,
+    }
+}
+
+/// What is here and what is to come: equal, changed, new, and, on the other side only, extra.
+fn sides(stage: &mut Stage<'_>) -> (Files, Files) {
+    let (same, changed, before, new, extra) =
+        (stage.content(), stage.content(), stage.content(), stage.content(), stage.content());
+    let side = |files: Vec<(&str, Vec<u8>)>| files.into_iter().map(|(name, file)| (name.to_owned(), file)).collect();
+    let from = side(vec![("deep/same", same.clone()), ("changed", changed), ("deep/new", new)]);
+    let to = side(vec![("deep/same", same), ("changed", before), ("extra", extra)]);
+    (from, to)
+}
+
+async fn store(stage: &Stage<'_>, files: &Files) -> Result<(), String> {
+    for (name, content) in files {
+        stage.put(name, content.clone()).await?;
+    }
+    Ok(())
+}
+
+fn write(stage: &Stage<'_>, files: &Files) -> Result<(), String> {
+    for (name, content) in files {
+        let path = stage.folder.path().join(name);
+        let folder = path.parent().unwrap_or(stage.folder.path());
+        std::fs::create_dir_all(folder).and_then(|()| std::fs::write(&path, content)).map_err(|e| e.to_string())?;
+    }
+    Ok(())
+}
+
+/// Each file as it was or as it shall be, and nothing deleted unless all the rest is done.
+fn between(there: &Files, before: &Files, after: &Files) -> Result<(), String> {
+    let names = there.keys().chain(before.keys()).chain(after.keys());
+    for name in names {
+        let found = there.get(name);
+        if found != before.get(name) && found != after.get(name) {
+            return Err(format!("{name} is neither the old nor the new one"));
+        }
+    }
+    let complete = after.iter().all(|(name, content)| there.get(name) == Some(content));
+    let deleted = before.keys().any(|name| !there.contains_key(name));
+    if deleted && !complete { Err("files were deleted before the rest was done".into()) } else { Ok(()) }
+}
+
+/// Files that a later download would go on with are no files of the folder.
+fn without_parts(files: Files) -> Files {
+    files.into_iter().filter(|(name, _)| !name.contains(".carbonfiles.part")).collect()
+}
+
+async fn up(stage: &mut Stage<'_>) -> Result<Verdict, String> {
+    let (local, remote) = sides(stage);
+    store(stage, &remote).await?;
+    write(stage, &local)?;
+    let changed = local["changed"].len();
+    stage.inject("PUT", "/upload/stream?filename=changed", &bodies("changed", changed));
+    let folder = stage.folder.path().to_owned();
+    let outcome = async { stage.bucket.files().sync_up(&folder).delete_extra(true).await?.into_result() }.await;
+    stage.calm()?;
+    let there = stage.stored().await?;
+    between(&there, &remote, &local)?;
+    let verdict = judge(&outcome, there == local)?;
+    if verdict == Verdict::Typed {
+        let again = stage.judge.files().sync_up(&folder).delete_extra(true).await;
+        again.and_then(carbonfiles::sync::SyncOutcome::into_result).map_err(|e| format!("again: {e:?}"))?;
+        if stage.stored().await? != local {
+            return Err("again, and the bucket is not as the folder".into());
+        }
+    }
+    Ok(verdict)
+}
+
+async fn down(stage: &mut Stage<'_>) -> Result<Verdict, String> {
+    let (mut remote, local) = sides(stage);
+    store(stage, &remote).await?;
+    write(stage, &local)?;
+    let changed = remote["changed"].clone();
+    let other: Vec<u8> = changed.iter().map(|byte| byte ^ 1).collect();
+    let over_long = [changed.clone(), b"more".to_vec()].concat();
+    let bodies = Bodies { request: 0, response: changed.len() as u64, over_long, wrong_hash: None };
+    let fault = stage.inject("GET", "/files/changed/content", &bodies);
+    let folder = stage.folder.path().to_owned();
+    let deed = async { stage.bucket.files().sync_down(&folder).delete_extra(true).await?.into_result() };
+    let replace = async {
+        if stage.trouble == Trouble::Replaced {
+            fault.fired_at_least(1).await;
+            stage.put("changed", other.clone()).await?;
+        }
+        std::future::pending::<Result<(), String>>().await
+    };
+    let outcome: Outcome<(usize, usize)> = tokio::select! {
+        outcome = deed => outcome,
+        problem = replace => return problem.map(|()| Verdict::Typed),
+    };
+    stage.calm()?;
+    let there = without_parts(stage.local());
+    if stage.trouble == Trouble::Replaced && there.get("changed") == Some(&other) {
+        remote.insert("changed".into(), other);
+    }
+    between(&there, &local, &remote)?;
+    let verdict = judge(&outcome, there == remote)?;
+    if verdict == Verdict::Typed {
+        let again = stage.judge.files().sync_down(&folder).delete_extra(true).await;
+        again.and_then(carbonfiles::sync::SyncOutcome::into_result).map_err(|e| format!("again: {e:?}"))?;
+        if stage.local() != stage.stored().await? {
+            return Err("again, and the folder is not as the bucket".into());
+        }
+    }
+    Ok(verdict)
+}
+
+async fn listing(stage: &mut Stage<'_>) -> Result<Verdict, String> {
+    let (from, to) = sides(stage);
+    let upwards = stage.rng.bool();
+    let (local, remote) = if upwards { (&from, &to) } else { (&to, &from) };
+    store(stage, remote).await?;
+    write(stage, local)?;
+    let bodies = Bodies { request: 0, response: 300, over_long: b"{\"files\":[]}{}".to_vec(), wrong_hash: None };
+    stage.inject("GET", "/files?", &bodies);
+    let folder = stage.folder.path().to_owned();
+    let files = stage.bucket.files();
+    let outcome = async {
+        if upwards {
+            files.sync_up(&folder).delete_extra(true).await?.into_result()
+        } else {
+            files.sync_down(&folder).delete_extra(true).await?.into_result()
+        }
+    }
+    .await;
+    stage.calm()?;
+    let there = if upwards { stage.stored().await? } else { stage.local() };
+    match &outcome {
+        Ok(_) => judge(&outcome, there == from),
+        Err(_) => judge(&outcome, there == to),
+    }
+}
+
+/// What a sync says, and whether that is so. After an error the sides have been looked at.
+fn judge(outcome: &Outcome<(usize, usize)>, is_so: bool) -> Result<Verdict, String> {
+    match outcome {
+        Ok(_) if is_so => Ok(Verdict::Recovered),
+        Ok(counts) => Err(format!("it says {counts:?}, and the sides differ")),
+        Err(error) => fits(error),
+    }
+}
+
+async fn zip(stage: &mut Stage<'_>) -> Result<Verdict, String> {
+    let (files, _) = sides(stage);
+    store(stage, &files).await?;
+    let target = stage.folder.path().join("target");
+    let old = stage.rng.bool().then(|| stage.content());
+    if let Some(old) = &old {
+        std::fs::write(&target, old).map_err(|e| e.to_string())?;
+    }
+    let smallest = files.values().map(Vec::len).sum::<usize>() as u64;
+    let bodies = Bodies { request: 0, response: smallest, over_long: Vec::new(), wrong_hash: None };
+    stage.inject("GET", "/zip", &bodies);
+    let outcome = stage.bucket.zip().to_file(&target).await;
+    stage.calm()?;
+    let there = stage.local();
+    if there.keys().any(|name| name != "target") {
+        return Err(format!("there is {:?}", there.keys()));
+    }
+    match outcome {
+        Ok(_) if unzipped(&target)? == files => Ok(Verdict::Recovered),
+        Ok(done) => Err(format!("it says {done:?}, and the archive is another")),
+        Err(error) if there.get("target") == old.as_ref() => fits(&error),
+        Err(error) => Err(format!("after {error} the target is another")),
+    }
+}
+
+fn unzipped(path: &std::path::Path) -> Result<Files, String> {
+    let file = std::fs::File::open(path).map_err(|e| e.to_string())?;
+    let mut archive = zip::ZipArchive::new(file).map_err(|e| e.to_string())?;
+    let mut files = Files::new();
+    for index in 0..archive.len() {
+        let mut entry = archive.by_index(index).map_err(|e| e.to_string())?;
+        if entry.is_file() {
+            let name = entry.name().map_err(|e| e.to_string())?.into_owned();
+            let mut content = Vec::new();
+            std::io::Read::read_to_end(&mut entry, &mut content).map_err(|e| e.to_string())?;
+            files.insert(name, content);
+        }
+    }
+    Ok(files)
+}
+
+#[cfg(feature = "zip")]
+async fn unpack(stage: &mut Stage<'_>) -> Result<Verdict, String> {
+    let (files, local) = sides(stage);
+    store(stage, &files).await?;
+    write(stage, &local)?;
+    let smallest = files.values().map(Vec::len).sum::<usize>() as u64;
+    let over_long = vec![0; smallest as usize];
+    let bodies = Bodies { request: 0, response: smallest, over_long, wrong_hash: None };
+    stage.inject("GET", "/zip", &bodies);
+    let outcome = stage.bucket.zip().unpack(stage.folder.path()).await;
+    stage.calm()?;
+    let mut after = local.clone();
+    after.extend(files.clone());
+    let there = read(stage.folder.path());
+    match outcome {
+        Ok(_) if there == after => Ok(Verdict::Recovered),
+        Ok(done) => Err(format!("it says {done:?}, and the folder is another")),
+        Err(error) => {
+            between(&there, &local, &after)?;
+            fits(&error)
+        }
+    }
+}

@@ -1,0 +1,223 @@
+//! Archives unpacked: a bucket's own, and hostile ones.
+
+mod support;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::{Cursor, Write};
+use std::path::Path;
+
+use carbonfiles::ErrorKind;
+use carbonfiles::buckets::UnpackZip;
+use carbonfiles_testserver::Fault;
+use support::{Answer, RawServer, admin, answer, bucket, builder, server, within};
+use zip::write::SimpleFileOptions;
+use zip::{CompressionMethod, ZipWriter};
+
+type Files = BTreeMap<String, Vec<u8>>;
+
+fn read(root: &Path) -> Files {
+    fn add(root: &Path, folder: &Path, files: &mut Files) {
+        for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+            let path = entry.path();
+            if path.is_dir() {
+                add(root, &path, files);
+            } else {
+                let name = path.strip_prefix(root).unwrap().to_str().unwrap().to_owned();
+                files.insert(name, fs::read(path).unwrap());
+            }
+        }
+    }
+    let mut files = Files::new();
+    add(root, root, &mut files);
+    files
+}
+
+fn archive(entries: &[(&str, &[u8])]) -> Vec<u8> {
+    let mut writer = ZipWriter::new(Cursor::new(Vec::new()));
+    for (name, content) in entries {
+        if name.ends_with('/') {
+            writer.add_directory(*name, SimpleFileOptions::default()).unwrap();
+        } else {
+            writer.start_file(*name, SimpleFileOptions::default()).unwrap();
+            writer.write_all(content).unwrap();
+        }
+    }
+    writer.finish().unwrap().into_inner()
+}
+
+/// What a server does that answers with this archive.
+async fn unpacked(
+    archive: Vec<u8>,
+    folder: &Path,
+    limits: impl FnOnce(UnpackZip<'static>) -> UnpackZip<'static>,
+) -> carbonfiles::Result<u64> {
+    let server =
+        RawServer::start(move |_| Answer::Bytes(answer(200, "Content-Type: application/zip\r\n", &archive))).await;
+    let client = builder(&server.url).build().unwrap();
+    let done = within(limits(client.bucket("b").zip().unpack(folder)).send()).await?;
+    assert_eq!(done.files.len(), read(folder).len());
+    Ok(done.bytes)
+}
+
+#[tokio::test]
+async fn a_bucket_comes_out_as_it_is() {
+    let server = server().await;
+    let bucket = bucket(&admin(&server)).await;
+    let mut files = Files::new();
+    for (name, length) in [("a", 0), ("deep/er/b", 1), ("deep/ü %+#?", 300_000), (".hidden", 5), ("x.bin", 3_000_000)]
+    {
+        let content: Vec<u8> = (0..length).map(|i: usize| (i.wrapping_mul(2_654_435_761) >> 11) as u8).collect();
+        bucket.file(name).upload(content.clone()).await.unwrap();
+        files.insert(name.to_owned(), content);
+    }
+    let around = tempfile::tempdir().unwrap();
+    let folder = around.path().join("new/folder");
+    let done = bucket.zip().unpack(&folder).await.unwrap();
+    assert_eq!((done.files.len(), done.bytes), (5, 3_300_006));
+    assert_eq!(read(&folder), files);
+    // Over what is there, and beside it.
+    fs::write(folder.join("a"), "old").unwrap();
+    fs::write(folder.join("mine"), "mine").unwrap();
+    bucket.zip().unpack(&folder).await.unwrap();
+    files.insert("mine".into(), b"mine".to_vec());
+    assert_eq!(read(&folder), files);
+}
+
+#[tokio::test]
+async fn hostile_archives_are_refused_as_a_whole() {
+    let hostile: Vec<(&str, Vec<u8>)> = vec![
+        ("traversal", archive(&[("good", b"g"), ("../evil", b"x")])),
+        ("deep traversal", archive(&[("good", b"g"), ("a/../../evil", b"x")])),
+        ("absolute", archive(&[("good", b"g"), ("/tmp/evil", b"x")])),
+        ("backslash", archive(&[("good", b"g"), ("..\\evil", b"x")])),
+        ("dot", archive(&[("good", b"g"), ("./x", b"x")])),
+        ("no name", archive(&[("good", b"g"), ("a//b", b"x")])),
+        ("NUL", archive(&[("good", b"g"), ("a\0b", b"x")])),
+        ("too long", archive(&[("good", b"g"), (&"n".repeat(300), b"x")])),
+        ("letter case", archive(&[("good", b"g"), ("GOOD", b"x")])),
+        ("Unicode form", archive(&[("\u{e9}", b"g"), ("e\u{301}", b"x")])),
+        ("file and folder", archive(&[("good", b"g"), ("good/x", b"x")])),
+        ("file and empty folder", archive(&[("good", b"g"), ("good/", b"")])),
+        ("folder outside", archive(&[("good", b"g"), ("../evil/", b"")])),
+        ("twice", twice()),
+        ("link", link()),
+        ("device", device()),
+        ("overlap", overlapping()),
+        ("no archive", b"<html>not an archive</html>".to_vec()),
+        ("cut off", archive(&[("good", b"g")])[..60].to_vec()),
+    ];
+    for (what, archive) in hostile {
+        let around = tempfile::tempdir().unwrap();
+        let folder = around.path().join("folder");
+        let error = unpacked(archive, &folder, |unpack| unpack).await.expect_err(what);
+        assert_eq!(error.kind(), ErrorKind::Decode, "{what}: {error:?}");
+        assert_eq!(read(around.path()), Files::new(), "{what}");
+    }
+}
+
+/// Two names of one length, one written over the other.
+fn twice() -> Vec<u8> {
+    replaced(archive(&[("good1", b"g"), ("good2", b"x")]), b"good2", b"good1")
+}
+
+fn replaced(mut archive: Vec<u8>, old: &[u8], new: &[u8]) -> Vec<u8> {
+    for at in 0..=archive.len() - old.len() {
+        if archive[at..].starts_with(old) {
+            archive[at..at + old.len()].copy_from_slice(new);
+        }
+    }
+    archive
+}
+
+fn link() -> Vec<u8> {
+    let mut writer = ZipWriter::new(Cursor::new(Vec::new()));
+    writer.add_symlink("link", "/etc", SimpleFileOptions::default()).unwrap();
+    writer.start_file("link/passwd", SimpleFileOptions::default()).unwrap();
+    writer.finish().unwrap().into_inner()
+}
+
+fn device() -> Vec<u8> {
+    let bytes = archive(&[("pipe", b"")]);
+    // The mode is in the upper half of the external attributes of the central directory: S_IFREG becomes S_IFIFO.
+    let at = bytes.windows(4).rposition(|w| w == b"PK\x01\x02").unwrap() + 38;
+    let mut bytes = bytes;
+    bytes[at + 3] = 0o010 << 1;
+    bytes
+}
+
+/// Both entries of the central directory point at the bytes of the first.
+fn overlapping() -> Vec<u8> {
+    let mut bytes = archive(&[("a", &[1; 50]), ("b", &[1; 50])]);
+    let second = bytes.windows(4).rposition(|w| w == b"PK\x01\x02").unwrap() + 42;
+    bytes[second..second + 4].fill(0);
+    replaced(bytes, b"\0\0\0\0bUT", b"\0\0\0\0bUT")
+}
+
+#[tokio::test]
+async fn bombs_do_not_go_off() {
+    let zeros = vec![0; 64 << 20];
+    let bomb = archive(&[("zeros", &zeros)]);
+    assert!(bomb.len() < 1 << 20);
+    let folder = tempfile::tempdir().unwrap();
+    let into = folder.path();
+    for error in [
+        unpacked(bomb.clone(), into, |unpack| unpack).await.unwrap_err(),
+        unpacked(bomb.clone(), into, |unpack| unpack.max_ratio(u64::MAX).max_bytes(1 << 20)).await.unwrap_err(),
+        unpacked(bomb.clone(), into, |unpack| unpack.max_archive_bytes(1000)).await.unwrap_err(),
+        unpacked(archive(&[("a", b""), ("b", b""), ("c/", b"")]), into, |unpack| unpack.max_entries(2))
+            .await
+            .unwrap_err(),
+        unpacked(lying(&bomb, zeros.len() as u32), into, |unpack| unpack).await.unwrap_err(),
+    ] {
+        assert!(matches!(error.kind(), ErrorKind::PayloadTooLarge | ErrorKind::Decode), "{error:?}");
+        assert_eq!(read(into), Files::new(), "{error}");
+    }
+    assert_eq!(unpacked(bomb, into, |unpack| unpack.max_ratio(2000)).await.unwrap(), 64 << 20);
+}
+
+/// Says everywhere that the content has ten bytes.
+fn lying(bomb: &[u8], length: u32) -> Vec<u8> {
+    replaced(bomb.to_vec(), &length.to_le_bytes(), &10u32.to_le_bytes())
+}
+
+#[tokio::test]
+async fn bytes_that_are_not_what_the_archive_says_are_refused() {
+    let mut writer = ZipWriter::new(Cursor::new(Vec::new()));
+    let stored = SimpleFileOptions::default().compression_method(CompressionMethod::Stored);
+    writer.start_file("file", stored).unwrap();
+    writer.write_all(b"some content").unwrap();
+    let archive = replaced(writer.finish().unwrap().into_inner(), b"some content", b"evil content");
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("file"), "as it was").unwrap();
+    let error = unpacked(archive, folder.path(), |unpack| unpack).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Decode, "{error:?}");
+    assert_eq!(read(folder.path()), Files::from([("file".into(), b"as it was".to_vec())]));
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn a_link_in_the_folder_does_not_lead_out_of_it() {
+    let (folder, outside) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    std::os::unix::fs::symlink(outside.path(), folder.path().join("link")).unwrap();
+    let error = unpacked(archive(&[("link/x", b"x")]), folder.path(), |unpack| unpack).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Io, "{error:?}");
+    assert!(read(outside.path()).is_empty());
+}
+
+#[tokio::test]
+async fn dropping_it_leaves_no_temporary_file() {
+    let server = server().await;
+    let bucket = bucket(&admin(&server)).await;
+    bucket.file("x").upload(vec![7; 1000]).await.unwrap();
+    let held = server.inject(Fault::stall_response_after(10).on("GET", "/zip"));
+    let folder = tempfile::tempdir().unwrap();
+    let unpack = tokio::spawn(bucket.zip().unpack(folder.path()).send());
+    within(held.fired_at_least(1)).await;
+    unpack.abort();
+    assert!(unpack.await.unwrap_err().is_cancelled());
+    // A step that was under way ends first.
+    while !read(folder.path()).is_empty() {
+        tokio::task::yield_now().await;
+    }
+}
