@@ -3,15 +3,18 @@
 //! ```console
 //! CARBONFILES_URL=https://files.example.com CARBONFILES_TOKEN=cf4_… cargo run --example upload -- FILE…
 //! cargo run --example upload -- --demo FILE…
+//! cargo run --example upload -- --demo --dir FOLDER
 //! ```
 
 #[allow(dead_code, reason = "each example uses a part of it")]
 mod common;
 
 use std::collections::HashMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::Instant;
 
+use carbonfiles::files::OnFailure;
 use carbonfiles::models::UploadedFile;
 use carbonfiles::{Bucket, Client, FilePath, Files};
 use common::{Argument, Arguments, Bars, Failure, Service};
@@ -20,8 +23,9 @@ use indicatif::HumanBytes;
 
 const USAGE: &str = "\
 usage: upload [--bucket ID] [--demo] FILE…
+       upload [--bucket ID] [--demo] --dir FOLDER
 
-Uploads the files, several at once, and prints their links.
+Uploads the files, or all files of a folder, several at once, and prints their links.
   --bucket ID  into this bucket; without it, a new one is created
   --demo       on a server inside this process, which forgets everything at the end
 CARBONFILES_URL and CARBONFILES_TOKEN name the server and the credential.";
@@ -40,12 +44,16 @@ async fn run() -> Result<(), Failure> {
         return Ok(());
     };
     let jobs = jobs(options.files)?;
+    let folder = options.folder;
     let service = Service::find(options.demo).await?;
     service.check_token().await?;
 
     let created = options.bucket.is_none();
     let bucket = bucket(&service.client, options.bucket).await?;
     let files = bucket.files();
+    if let Some(folder) = folder {
+        return upload_dir(&files, &folder).await;
+    }
     let results = tokio::select! {
         results = upload_all(&files, jobs) => results,
         interrupted = common::interrupted() => {
@@ -132,6 +140,32 @@ async fn upload_all(files: &Files, jobs: Vec<Job>) -> Vec<(PathBuf, carbonfiles:
     results
 }
 
+/// Uploads a folder, with one bar for all of it. What fails does not stop the others.
+async fn upload_dir(files: &Files, folder: &Path) -> Result<(), Failure> {
+    let bar = common::bar("total");
+    let started = Instant::now();
+    let upload = files.upload_dir(folder).on_failure(OnFailure::GoOn).cancel_when(tokio::signal::ctrl_c());
+    let batch = upload
+        .progress(|progress| {
+            bar.set_length(progress.bytes_total.unwrap_or(progress.bytes));
+            bar.set_position(progress.bytes);
+            bar.set_message(format!("{} of {} files", progress.files, progress.files_total.unwrap_or(0)));
+        })
+        .await?;
+    bar.finish_and_clear();
+    for (path, error) in batch.failed() {
+        eprintln!("{path}");
+        common::tell(error);
+    }
+    for (path, why) in batch.skipped() {
+        eprintln!("{path} was skipped: {why:?}");
+    }
+    let bytes = batch.done().map(|(_, file)| file.size).sum();
+    let (done, seconds) = (batch.done().count(), started.elapsed().as_secs_f64());
+    println!("{done} files, {} in {seconds:.2} s", HumanBytes(bytes));
+    batch.into_result().map(drop).map_err(|error| format!("not everything was uploaded: {error}").into())
+}
+
 async fn upload(files: &Files, job: Job, bars: &Bars) -> (PathBuf, carbonfiles::Result<UploadedFile>) {
     let mut bar = bars.start(job.name.as_str());
     let result = files.upload(&job.local).named(&job.name).progress(|progress| bar.show(progress)).await;
@@ -144,19 +178,21 @@ async fn upload(files: &Files, job: Job, bars: &Bars) -> (PathBuf, carbonfiles::
 struct Options {
     bucket: Option<String>,
     demo: bool,
+    folder: Option<PathBuf>,
     files: Vec<PathBuf>,
 }
 
 impl Options {
     /// `None` where help is wanted.
     fn of_process() -> Result<Option<Self>, Failure> {
-        let mut options = Self { bucket: None, demo: false, files: Vec::new() };
+        let mut options = Self { bucket: None, demo: false, folder: None, files: Vec::new() };
         let mut arguments = Arguments::of_process();
         while let Some(argument) = arguments.next() {
             match argument {
                 Argument::Option(option) => match option.as_str() {
                     "--help" | "-h" => return Ok(None),
                     "--demo" => options.demo = true,
+                    "--dir" => options.folder = Some(arguments.value("--dir")?.into()),
                     "--bucket" => options.bucket = Some(common::text(arguments.value("--bucket")?)?),
                     _ => return Err(format!("there is no option {option}\n\n{USAGE}").into()),
                 },
@@ -164,8 +200,8 @@ impl Options {
                 Argument::Rest(rest) => options.files.extend(rest.into_iter().map(PathBuf::from)),
             }
         }
-        if options.files.is_empty() {
-            return Err(format!("name the files to upload\n\n{USAGE}").into());
+        if options.files.is_empty() != options.folder.is_some() {
+            return Err(format!("name the files to upload, or one --dir\n\n{USAGE}").into());
         }
         if options.demo && options.bucket.is_some() {
             return Err("a --demo server is new, so it has no --bucket yet: leave one of them out".into());

@@ -12,7 +12,7 @@ use carbonfiles::models::FileInfo;
 use carbonfiles::{Bucket, Client, ErrorKind, RetryPolicy, Source, Symlinks};
 use carbonfiles_testserver::Fault;
 use futures::{StreamExt, TryStreamExt};
-use support::{Answer, RawServer, admin, answer, bucket, builder, server, within};
+use support::{Answer, RawServer, admin, answer, bucket, builder, read_folder, server, within};
 
 fn pattern(length: usize, seed: usize) -> Vec<u8> {
     (0..length).map(|i| ((i + seed).wrapping_mul(2_654_435_761) >> 11) as u8).collect()
@@ -43,23 +43,6 @@ async fn stored(bucket: &Bucket) -> Vec<FileInfo> {
     bucket.files().list_all().stable().items().try_collect().await.unwrap()
 }
 
-fn read(root: &Path) -> BTreeMap<String, Vec<u8>> {
-    fn add(root: &Path, folder: &Path, files: &mut BTreeMap<String, Vec<u8>>) {
-        for entry in fs::read_dir(folder).unwrap() {
-            let path = entry.unwrap().path();
-            if path.is_dir() {
-                add(root, &path, files);
-            } else {
-                let name = path.strip_prefix(root).unwrap().to_str().unwrap().to_owned();
-                files.insert(name, fs::read(path).unwrap());
-            }
-        }
-    }
-    let mut files = BTreeMap::new();
-    add(root, root, &mut files);
-    files
-}
-
 #[tokio::test]
 async fn a_folder_goes_up_and_comes_down_again() {
     let server = server().await;
@@ -77,7 +60,7 @@ async fn a_folder_goes_up_and_comes_down_again() {
     let target = to.path().join("new/folder");
     let batch = bucket.files().download_dir("in/v1", &target).await.unwrap();
     assert!(batch.into_result().unwrap().iter().all(|done| done.verified_sha256.is_some()));
-    assert_eq!(read(&target), files);
+    assert_eq!(read_folder(&target), files);
     // Again, over what is there; and all of the bucket.
     let again = bucket.files().download_dir("in/v1", &target).await.unwrap();
     assert_eq!(again.into_result().unwrap().len(), files.len());
@@ -181,7 +164,7 @@ async fn nothing_is_written_outside_the_folder() {
     let batch = client.bucket("b").files().download_dir("", &folder).on_failure(OnFailure::GoOn).await.unwrap();
     assert_eq!(batch.done().map(|(path, _)| path).collect::<Vec<_>>(), ["good", "ok/good"]);
     assert_eq!(batch.failed().count(), 10);
-    assert_eq!(read(around.path()).keys().collect::<Vec<_>>(), ["folder/good", "folder/ok/good"]);
+    assert_eq!(read_folder(around.path()).keys().collect::<Vec<_>>(), ["folder/good", "folder/ok/good"]);
 }
 
 #[tokio::test]
@@ -210,7 +193,7 @@ async fn a_link_in_the_folder_does_not_lead_out_of_it() {
     let client = builder(&server.url).build().unwrap();
     let batch = client.bucket("b").files().download_dir("", folder.path()).on_failure(OnFailure::GoOn).await.unwrap();
     assert_eq!(batch.failed().map(|(_, error)| error.kind()).collect::<Vec<_>>(), [ErrorKind::Io; 2]);
-    assert!(read(outside.path()).is_empty());
+    assert!(read_folder(outside.path()).is_empty());
 }
 
 #[tokio::test]
@@ -328,7 +311,7 @@ async fn dropping_it_leaves_nothing_half() {
     within(held.fired_at_least(3)).await;
     download.abort();
     assert!(download.await.unwrap_err().is_cancelled());
-    for (name, content) in read(folder.path()) {
+    for (name, content) in read_folder(folder.path()) {
         assert!(name.contains(".part") || content == pattern(100_000, name.parse().unwrap()), "{name}");
     }
 }

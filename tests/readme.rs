@@ -287,6 +287,45 @@ async fn downloads() -> Outcome {
 }
 
 #[tokio::test]
+async fn folders() -> Outcome {
+    let place = Place::new().await?;
+    let files = place.files();
+    std::fs::create_dir_all("site/docs")?;
+    std::fs::write("site/index.html", "<p>hello")?;
+    std::fs::write("site/docs/a.txt", "a")?;
+    // snippet: folders
+    use carbonfiles::files::OnFailure;
+
+    // A folder, several files at once, with one progress for all of it.
+    let batch = files
+        .upload_dir("site")
+        .prefix("v1")
+        .exclude("**/*.tmp")
+        .on_failure(OnFailure::GoOn) // by default, the first failure stops the rest
+        .progress(|p| println!("{} files, {:?} %", p.files, p.percent()))
+        .await?;
+    for (path, error) in batch.failed() {
+        eprintln!("{path}: {error}");
+    }
+    let stored = batch.into_result()?; // or the first error
+
+    // Any sources, each under its path.
+    let notes = (0..100).map(|n| (format!("notes/{n}.txt"), format!("note {n}").into_bytes()));
+    files.upload_many(notes).concurrency(16).await?.into_result()?;
+
+    files.download_dir("v1", "site-copy").await?.into_result()?;
+
+    // Only what differs by SHA-256, either way. A plan changes nothing, and is data.
+    let plan = files.sync_up("site").prefix("v1").delete_extra(true).plan().await?;
+    assert!(plan.is_empty());
+    let done = files.sync_down("site-copy").prefix("v1").await?;
+    println!("{} copied, {} unchanged", done.copied.done().count(), done.unchanged);
+    // end
+    assert_eq!((stored.len(), done.unchanged), (2, 2));
+    Ok(())
+}
+
+#[tokio::test]
 async fn listings() -> Outcome {
     let place = Place::new().await?;
     let files = place.files();

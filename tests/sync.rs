@@ -10,7 +10,7 @@ use carbonfiles::sync::{SyncAction, SyncPlan};
 use carbonfiles::{Bucket, ErrorKind};
 use carbonfiles_testserver::{Fault, TestServer};
 use futures::TryStreamExt;
-use support::{admin, bucket, server};
+use support::{admin, bucket, read_folder, server};
 
 type Tree = BTreeMap<String, String>;
 
@@ -27,20 +27,8 @@ fn write(root: &Path, files: &Tree) {
 }
 
 fn read(root: &Path) -> Tree {
-    fn add(root: &Path, folder: &Path, files: &mut Tree) {
-        for entry in fs::read_dir(folder).unwrap() {
-            let path = entry.unwrap().path();
-            if path.is_dir() {
-                add(root, &path, files);
-            } else {
-                let name = path.strip_prefix(root).unwrap().to_str().unwrap().to_owned();
-                files.insert(name, fs::read_to_string(path).unwrap());
-            }
-        }
-    }
-    let mut files = Tree::new();
-    add(root, root, &mut files);
-    files
+    let text = |(name, content)| (name, String::from_utf8(content).unwrap());
+    read_folder(root).into_iter().map(text).collect()
 }
 
 async fn stored(bucket: &Bucket) -> Tree {

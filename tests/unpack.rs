@@ -10,28 +10,11 @@ use std::path::Path;
 use carbonfiles::ErrorKind;
 use carbonfiles::buckets::UnpackZip;
 use carbonfiles_testserver::Fault;
-use support::{Answer, RawServer, admin, answer, bucket, builder, server, within};
+use support::{Answer, RawServer, admin, answer, bucket, builder, read_folder, server, within};
 use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, ZipWriter};
 
 type Files = BTreeMap<String, Vec<u8>>;
-
-fn read(root: &Path) -> Files {
-    fn add(root: &Path, folder: &Path, files: &mut Files) {
-        for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
-            let path = entry.path();
-            if path.is_dir() {
-                add(root, &path, files);
-            } else {
-                let name = path.strip_prefix(root).unwrap().to_str().unwrap().to_owned();
-                files.insert(name, fs::read(path).unwrap());
-            }
-        }
-    }
-    let mut files = Files::new();
-    add(root, root, &mut files);
-    files
-}
 
 fn archive(entries: &[(&str, &[u8])]) -> Vec<u8> {
     let mut writer = ZipWriter::new(Cursor::new(Vec::new()));
@@ -56,7 +39,7 @@ async fn unpacked(
         RawServer::start(move |_| Answer::Bytes(answer(200, "Content-Type: application/zip\r\n", &archive))).await;
     let client = builder(&server.url).build().unwrap();
     let done = within(limits(client.bucket("b").zip().unpack(folder)).send()).await?;
-    assert_eq!(done.files.len(), read(folder).len());
+    assert_eq!(done.files.len(), read_folder(folder).len());
     Ok(done.bytes)
 }
 
@@ -75,13 +58,13 @@ async fn a_bucket_comes_out_as_it_is() {
     let folder = around.path().join("new/folder");
     let done = bucket.zip().unpack(&folder).await.unwrap();
     assert_eq!((done.files.len(), done.bytes), (5, 3_300_006));
-    assert_eq!(read(&folder), files);
+    assert_eq!(read_folder(&folder), files);
     // Over what is there, and beside it.
     fs::write(folder.join("a"), "old").unwrap();
     fs::write(folder.join("mine"), "mine").unwrap();
     bucket.zip().unpack(&folder).await.unwrap();
     files.insert("mine".into(), b"mine".to_vec());
-    assert_eq!(read(&folder), files);
+    assert_eq!(read_folder(&folder), files);
 }
 
 #[tokio::test]
@@ -112,7 +95,7 @@ async fn hostile_archives_are_refused_as_a_whole() {
         let folder = around.path().join("folder");
         let error = unpacked(archive, &folder, |unpack| unpack).await.expect_err(what);
         assert_eq!(error.kind(), ErrorKind::Decode, "{what}: {error:?}");
-        assert_eq!(read(around.path()), Files::new(), "{what}");
+        assert_eq!(read_folder(around.path()), Files::new(), "{what}");
     }
 }
 
@@ -171,7 +154,7 @@ async fn bombs_do_not_go_off() {
         unpacked(lying(&bomb, zeros.len() as u32), into, |unpack| unpack).await.unwrap_err(),
     ] {
         assert!(matches!(error.kind(), ErrorKind::PayloadTooLarge | ErrorKind::Decode), "{error:?}");
-        assert_eq!(read(into), Files::new(), "{error}");
+        assert_eq!(read_folder(into), Files::new(), "{error}");
     }
     assert_eq!(unpacked(bomb, into, |unpack| unpack.max_ratio(2000)).await.unwrap(), 64 << 20);
 }
@@ -192,7 +175,7 @@ async fn bytes_that_are_not_what_the_archive_says_are_refused() {
     fs::write(folder.path().join("file"), "as it was").unwrap();
     let error = unpacked(archive, folder.path(), |unpack| unpack).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Decode, "{error:?}");
-    assert_eq!(read(folder.path()), Files::from([("file".into(), b"as it was".to_vec())]));
+    assert_eq!(read_folder(folder.path()), Files::from([("file".into(), b"as it was".to_vec())]));
 }
 
 #[cfg(unix)]
@@ -202,7 +185,7 @@ async fn a_link_in_the_folder_does_not_lead_out_of_it() {
     std::os::unix::fs::symlink(outside.path(), folder.path().join("link")).unwrap();
     let error = unpacked(archive(&[("link/x", b"x")]), folder.path(), |unpack| unpack).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Io, "{error:?}");
-    assert!(read(outside.path()).is_empty());
+    assert!(read_folder(outside.path()).is_empty());
 }
 
 #[tokio::test]
@@ -217,7 +200,7 @@ async fn dropping_it_leaves_no_temporary_file() {
     unpack.abort();
     assert!(unpack.await.unwrap_err().is_cancelled());
     // A step that was under way ends first.
-    while !read(folder.path()).is_empty() {
+    while !read_folder(folder.path()).is_empty() {
         tokio::task::yield_now().await;
     }
 }

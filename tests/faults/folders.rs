@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use carbonfiles::Result as Outcome;
 
 use crate::downloads::is_met_by_downloads;
-use crate::stage::{Stage, Verdict, fits, read};
+use crate::stage::{Stage, Verdict, fits};
 use crate::trouble::{Bodies, Place, Trouble};
 use crate::uploads::{bodies, is_met_by_uploads};
 
@@ -259,7 +259,7 @@ async fn unpack(stage: &mut Stage<'_>) -> Result<Verdict, String> {
     stage.calm()?;
     let mut after = local.clone();
     after.extend(files.clone());
-    let there = read(stage.folder.path());
+    let there = stage.local();
     match outcome {
         Ok(_) if there == after => Ok(Verdict::Recovered),
         Ok(done) => Err(format!("it says {done:?}, and the folder is another")),

@@ -178,7 +178,7 @@ async fn run(server: &TestServer, case: &Case) -> Result<Verdict, String> {
         server.clear_requests();
         match outcome {
             Ok(Err(problem)) if problem == NO_EFFECT && case.trouble.is_stall() && patience < GUARD / 20 => {
-                patience *= 4
+                patience *= 4;
             }
             outcome => return outcome.unwrap_or_else(|_| Err("it hangs".to_owned())),
         }

@@ -1,7 +1,6 @@
 //! One run: a bucket, a folder, a client that is in a hurry, and a fault.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 use std::time::Duration;
 
 use carbonfiles::{Bucket, Client, Error, ErrorKind};
@@ -10,7 +9,7 @@ use fastrand::Rng;
 use futures::TryStreamExt;
 use tempfile::TempDir;
 
-use crate::support::{admin, builder};
+use crate::support::{admin, builder, read_folder};
 use crate::trouble::{Bodies, Trouble};
 
 pub(crate) const NO_EFFECT: &str = "the fault did not take effect";
@@ -130,27 +129,12 @@ impl<'s> Stage<'s> {
 
     /// All files below the folder.
     pub(crate) fn local(&self) -> BTreeMap<String, Vec<u8>> {
-        read(self.folder.path())
+        read_folder(self.folder.path())
     }
 }
 
-pub(crate) fn read(root: &Path) -> BTreeMap<String, Vec<u8>> {
-    fn add(root: &Path, folder: &Path, files: &mut BTreeMap<String, Vec<u8>>) {
-        for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
-            let path = entry.path();
-            if path.is_dir() {
-                add(root, &path, files);
-            } else if let Ok(content) = std::fs::read(&path) {
-                let name = path.strip_prefix(root).unwrap_or(&path).display().to_string();
-                files.insert(name, content);
-            }
-        }
-    }
-    let mut files = BTreeMap::new();
-    add(root, root, &mut files);
-    files
-}
-
+/// An error of the one who looks is no outcome of the run.
+#[allow(clippy::needless_pass_by_value, reason = "it is for `map_err`")]
 pub(crate) fn text(error: Error) -> String {
     format!("the judge could not look: {error:?}")
 }

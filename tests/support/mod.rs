@@ -6,7 +6,9 @@
 pub(crate) mod secrets;
 pub(crate) mod snippets;
 
+use std::collections::BTreeMap;
 use std::future::Future;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -67,6 +69,24 @@ pub(crate) async fn bucket(client: &Client) -> Bucket {
 /// The requests seen, as `METHOD target`.
 pub(crate) fn seen(server: &TestServer) -> Vec<String> {
     server.requests().iter().map(|request| format!("{} {}", request.method, request.path)).collect()
+}
+
+/// All files below a folder, by their path there.
+pub(crate) fn read_folder(root: &Path) -> BTreeMap<String, Vec<u8>> {
+    fn add(root: &Path, folder: &Path, files: &mut BTreeMap<String, Vec<u8>>) {
+        for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+            let path = entry.path();
+            if path.is_dir() {
+                add(root, &path, files);
+            } else if let Ok(content) = std::fs::read(&path) {
+                let name = path.strip_prefix(root).unwrap_or(&path).display().to_string();
+                files.insert(name, content);
+            }
+        }
+    }
+    let mut files = BTreeMap::new();
+    add(root, root, &mut files);
+    files
 }
 
 /// An address where nothing listens.
