@@ -6,12 +6,12 @@ use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Method, header};
 
 use super::File;
-use super::upload::path_turn;
+use super::upload::{explain_pause, path_turn};
 use crate::auth::Token;
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
 use crate::http::{Authorization, CallOptions, Replay, Request, awaitable};
 use crate::models::FileInfo;
-use crate::transfer::{Part, Reporter, Source, UploadBody, reports_progress, starts};
+use crate::transfer::{Part, Phase, Reporter, Source, UploadBody, reports_progress, starts};
 
 const X_APPEND: HeaderName = HeaderName::from_static("x-append");
 
@@ -22,6 +22,20 @@ impl File {
     /// appends that run at once, whoever makes them (wire description section 13), and rewrites the whole file for each.
     pub fn append<'a>(&self, source: impl Into<Source<'a>>) -> Append<'a> {
         Append { change: Change::new(self, source.into(), Place::End), options: CallOptions::default() }
+    }
+
+    /// Writes bytes behind the end of the file, if that is at `offset`: else `Conflict`, or `RangeNotSatisfiable` where the
+    /// file is shorter.
+    ///
+    /// Unlike [`File::append`] it is safe to repeat: by this crate after a fault, and by the caller with the same offset and
+    /// the same bytes, in another process too. Where the file is longer already, and the bytes behind `offset` are the
+    /// first of these, an earlier try has arrived, and it is completed; that needs a source which can be read twice.
+    ///
+    /// The server knows no condition for a change: the length is asked for before, and what it is compared with after. Of two
+    /// clients that append at the same time one gets a `Conflict`, but bytes of the other may be lost. Appends of one client to
+    /// one file go one after another.
+    pub fn append_at<'a>(&self, offset: u64, source: impl Into<Source<'a>>) -> AppendAt<'a> {
+        AppendAt { change: Change::new(self, source.into(), Place::EndAt(offset)), options: CallOptions::default() }
     }
 
     /// Writes bytes over the file from an offset on. Going past the end lengthens the file, an offset past the end is
@@ -36,6 +50,13 @@ impl File {
 /// Writes bytes behind the end of a file. Made by [`File::append`].
 #[must_use = "nothing is sent until it is awaited"]
 pub struct Append<'a> {
+    change: Change<'a>,
+    options: CallOptions,
+}
+
+/// Writes bytes behind the end of a file, if it is where it should be. Made by [`File::append_at`].
+#[must_use = "nothing is sent until it is awaited"]
+pub struct AppendAt<'a> {
     change: Change<'a>,
     options: CallOptions,
 }
@@ -58,6 +79,7 @@ struct Change<'a> {
 #[derive(Clone, Copy)]
 enum Place {
     End,
+    EndAt(u64),
     Offset(u64),
 }
 
@@ -66,23 +88,74 @@ impl<'a> Change<'a> {
         Self { file: file.clone(), source, place, token: None, reporter: Reporter::default() }
     }
 
-    async fn run(self, options: CallOptions) -> Result<FileInfo> {
+    async fn run(mut self, options: CallOptions) -> Result<FileInfo> {
+        let path = self.file.checked_path()?;
         let request = Request::new(Method::PATCH, self.file.route("/content")?).slow().options(options.clone());
         let request = match self.place {
             Place::End => request.set_header(X_APPEND, HeaderValue::from_static("true")),
             // Only the start counts for the server; the length of the body decides (wire description section 10).
-            Place::Offset(offset) => {
+            Place::Offset(offset) | Place::EndAt(offset) => {
                 let range = HeaderValue::try_from(format!("bytes {offset}-")).unwrap_or(HeaderValue::from_static(""));
                 request.set_header(header::CONTENT_RANGE, range).replay(Replay::Safe)
             }
         };
+        let queued = || self.reporter.report(0, Phase::Queued);
+        let _turn = path_turn(&self.file.bucket, &path, &options, queued).await?;
+        if let Place::EndAt(offset) = self.place {
+            ends_at(&self.file, offset, &mut self.source, &options).await?;
+        }
         let request = request.authorization(self.token.map_or(Authorization::Upload, Authorization::UploadToken));
         let part = Part { prefix: Bytes::new(), source: self.source, expected: None };
         let mut body = UploadBody::new(vec![part], Bytes::new(), false, self.reporter, None);
-        let _turn = path_turn(&self.file.bucket, &self.file.checked_path()?, &options, || body.queued()).await?;
-        let info = self.file.client().transport.send_body(&request, &mut body).await?.json()?;
+        let answer = self.file.client().transport.send_body(&request, &mut body).await;
+        let info: FileInfo = answer.map_err(|e| explain_pause(e, &body))?.json()?;
+        let sent = body.sent().iter().map(|part| part.size).sum::<u64>();
+        if let Place::EndAt(offset) = self.place
+            && info.size != offset.saturating_add(sent)
+        {
+            let message =
+                format!("{sent} bytes were written at {offset}, and the file has {}: others write to it", info.size);
+            return Err(Error::new(ErrorKind::Conflict, message));
+        }
         body.done();
         Ok(info)
+    }
+}
+
+/// Does the file end at this offset, or with bytes of the source behind it, which an earlier try has left?
+async fn ends_at(file: &File, offset: u64, source: &mut Source<'_>, options: &CallOptions) -> Result<()> {
+    let length = file.head().options(options.clone()).await?.length.unwrap_or(0);
+    if length == offset {
+        return Ok(());
+    }
+    let message = format!("the file ends at {length}, not at {offset}");
+    if length < offset {
+        return Err(Error::new(ErrorKind::RangeNotSatisfiable, message));
+    }
+    let conflict = || Err(Error::new(ErrorKind::Conflict, message.clone()));
+    if !source.is_replayable() {
+        return conflict();
+    }
+    let there = file.download().range(offset..length).options(options.clone()).await?;
+    let (mut there, (mut ours, _)) = (there.into_body(), source.open().await?);
+    let (mut left, mut right) = (Bytes::new(), Bytes::new());
+    loop {
+        if left.is_empty() {
+            match there.next().await? {
+                Some(chunk) => left = chunk,
+                None => return Ok(()),
+            }
+        }
+        if right.is_empty() {
+            match ours.next().await? {
+                Some(chunk) => right = chunk,
+                None => return conflict(),
+            }
+        }
+        let common = left.len().min(right.len());
+        if left.split_to(common) != right.split_to(common) {
+            return conflict();
+        }
     }
 }
 
@@ -113,4 +186,5 @@ macro_rules! change {
 }
 
 change!(Append);
+change!(AppendAt);
 change!(Patch);

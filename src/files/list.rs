@@ -62,11 +62,6 @@ pub struct ListFiles {
 listing_setters!(ListFiles, FileSort);
 
 impl ListFiles {
-    pub(crate) fn options(mut self, options: CallOptions) -> Self {
-        self.options = options;
-        self
-    }
-
     async fn run(self) -> Result<Page<FileInfo>> {
         let request = self.files.list_request(clamped(self.window).checked()?, self.sort, self.options)?;
         self.files.client().transport.send(request).await?.json()

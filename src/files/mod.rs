@@ -9,6 +9,7 @@ mod get;
 mod head;
 mod links;
 mod list;
+mod log_writer;
 mod many;
 mod multipart;
 mod stable;
@@ -20,7 +21,7 @@ mod verify;
 use std::sync::Arc;
 
 pub use crate::transfer::Outcome;
-pub use change::{Append, Patch};
+pub use change::{Append, AppendAt, Patch};
 pub use delete::DeleteFile;
 pub use directory::ListDirectory;
 pub use download::DownloadFile;
@@ -28,6 +29,7 @@ pub use download_to::DownloadFileTo;
 pub use get::{GetFile, GetFileOpt};
 pub use head::HeadFile;
 pub use list::{ListAllFiles, ListFiles};
+pub use log_writer::{LogWriter, OpenLog};
 pub use many::{
     Batch, BatchFile, BatchProgress, BatchStream, DownloadDir, FileOutcome, OnFailure, Skipped, UploadDir, UploadItem,
     UploadMany,

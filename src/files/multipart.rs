@@ -7,7 +7,7 @@ use bytes::Bytes;
 use http::{HeaderValue, Method, header};
 
 use super::Files;
-use super::upload::{authorize, check, path_turn};
+use super::upload::{authorize, check, explain_pause, path_turn};
 use crate::auth::Token;
 use crate::buckets::Bucket;
 use crate::error::{Error, ErrorKind, Result};
@@ -104,7 +104,8 @@ impl<'a> UploadMultipart<'a> {
         }
         let mut body = UploadBody::new(parts, framing.suffix(), self.verify, reporter, None);
         let request = authorize(request, &self.bucket, self.token).await?.options(self.options);
-        let answer = self.bucket.client().transport.send_body(&request, &mut body).await?;
+        let answer = self.bucket.client().transport.send_body(&request, &mut body).await;
+        let answer = answer.map_err(|e| explain_pause(e, &body))?;
         let uploaded = answer.json::<UploadResponse>()?.uploaded;
         if uploaded.len() != body.sent().len() {
             let message = format!("{} files were sent, the server stored {}", body.sent().len(), uploaded.len());

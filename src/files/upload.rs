@@ -13,11 +13,11 @@ use super::multipart::Framing;
 use super::{File, Files};
 use crate::auth::Token;
 use crate::buckets::Bucket;
-use crate::error::{Error, ErrorKind, Fate, Result};
+use crate::error::{Error, ErrorKind, Fate, Result, TimeoutPhase};
 use crate::file_path::{FilePath, encode_segment};
 use crate::http::{Authorization, CallOptions, Replay, Request, awaitable};
 use crate::models::{FileInfo, UploadResponse, UploadedFile};
-use crate::transfer::{Digest, Part, Reporter, Source, Turn, UploadBody, reports_progress, starts};
+use crate::transfer::{Digest, Part, Reporter, Source, Turn, UploadBody, reports_progress, spool, starts};
 
 impl Files {
     /// Uploads a file from disk. Its name in the bucket is the last part of its path, unless
@@ -62,6 +62,7 @@ pub struct Upload<'a> {
     reporter: Reporter<'a>,
     verify: bool,
     expected: Option<String>,
+    spool: Option<u64>,
     options: CallOptions,
 }
 
@@ -75,6 +76,7 @@ impl<'a> Upload<'a> {
             reporter: Reporter::default(),
             verify: true,
             expected: None,
+            spool: None,
             options: CallOptions::default(),
         }
     }
@@ -106,18 +108,35 @@ impl<'a> Upload<'a> {
         self
     }
 
-    async fn run(self) -> Result<UploadedFile> {
+    /// Reads the source to its end, into a temporary file of at most so many bytes, before anything is sent: for sources
+    /// that pause, since the server cuts a body that brings less than 240 bytes a second for 5 s. The upload then has a known
+    /// length, and can be sent again whatever the source is. A longer source is `PayloadTooLarge`, and nothing is sent. The
+    /// file has no name and goes with the call; it is in the system's folder for temporary files. Limits on the call's time
+    /// begin after it.
+    pub fn spool(mut self, limit: u64) -> Self {
+        self.spool = Some(limit);
+        self
+    }
+
+    async fn run(mut self) -> Result<UploadedFile> {
         let path = self.path?;
         if self.expected.as_ref().is_some_and(|hex| hex.len() != 64 || !hex.bytes().all(|b| b.is_ascii_hexdigit())) {
             return Err(Error::invalid_input("expect_sha256", "a SHA-256 has 64 hexadecimal digits"));
         }
         let (request, prefix, suffix) = route(&self.bucket, &path)?;
+        if let Some(limit) = self.spool {
+            let (reading, said) = self.source.open().await?;
+            self.reporter.total = said;
+            // What was said of its size still has to hold.
+            let spooled = spool(reading, limit, &mut self.reporter).await?;
+            self.source = said.into_iter().fold(spooled, Source::size);
+        }
         let part = Part { prefix, source: self.source, expected: self.expected };
         let mut body =
             UploadBody::new(vec![part], suffix, self.verify, self.reporter, Some(self.bucket.client().turns.clone()));
         let _turn = path_turn(&self.bucket, &path, &self.options, || body.queued()).await?;
         let request = authorize(request, &self.bucket, self.token).await?.options(self.options);
-        let answer = send(&self.bucket, &path, &request, &mut body).await?;
+        let answer = send(&self.bucket, &path, &request, &mut body).await.map_err(|e| explain_pause(e, &body))?;
         let digest = body.sent().first();
         if let Some(digest) = digest {
             check(&answer, digest)?;
@@ -208,6 +227,18 @@ async fn send(bucket: &Bucket, path: &FilePath, request: &Request, body: &mut Up
             return Err(error);
         }
     }
+}
+
+/// A body that stood still because its source did is cut by the server, with 408 or without a word.
+pub(super) fn explain_pause(error: Error, body: &UploadBody<'_>) -> Error {
+    let cut = matches!(error.kind(), ErrorKind::Interrupted | ErrorKind::Timeout(TimeoutPhase::Send));
+    if !cut || !body.was_starved() {
+        return error;
+    }
+    error.with_hint(
+        "The source had paused: the server cuts a body that brings less than 240 bytes a second for 5 s. \
+         Read it ahead with Upload::spool, or write to File::log_writer",
+    )
 }
 
 fn never_retries(bucket: &Bucket, request: &Request) -> bool {

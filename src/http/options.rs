@@ -114,6 +114,13 @@ macro_rules! call_options {
                 self
             }
 
+            /// All of them as those of another call, which this one is a part of.
+            #[allow(dead_code, reason = "not every call is a part of another")]
+            pub(crate) fn options(mut self, options: $crate::http::CallOptions) -> Self {
+                self.options = options;
+                self
+            }
+
             /// Replaces the client's retry policy for this call.
             pub fn retry(mut self, policy: $crate::RetryPolicy) -> Self {
                 self.options.retry = Some(policy);

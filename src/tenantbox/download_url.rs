@@ -65,10 +65,3 @@ impl CreateDownloadUrl {
 }
 
 awaitable!(CreateDownloadUrl => DownloadUrl);
-
-impl CreateDownloadUrl {
-    pub(super) fn options(mut self, options: CallOptions) -> Self {
-        self.options = options;
-        self
-    }
-}

@@ -9,7 +9,6 @@ mod part;
 mod progress;
 mod reading;
 mod source;
-#[cfg(feature = "tenantbox")]
 mod spool;
 mod started;
 mod to_file;
@@ -29,6 +28,7 @@ pub(crate) use part::{Saving, check_target};
 pub use progress::{Phase, Progress};
 pub(crate) use progress::{Reporter, Speed, reports_progress, starts};
 pub use source::Source;
+pub(crate) use spool::spool;
 pub use started::{Canceller, ProgressWatch, Transfer};
 pub use to_file::Downloaded;
 pub(crate) use to_file::{save, saves};

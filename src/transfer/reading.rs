@@ -134,12 +134,25 @@ pub(crate) struct FileReading {
 struct Seen {
     length: u64,
     modified: Option<SystemTime>,
+    /// Device and inode, where there are any: a file that was replaced is another one, whatever its time.
+    identity: Option<(u64, u64)>,
 }
 
 impl Seen {
     fn of(metadata: &Metadata) -> Self {
-        Self { length: metadata.len(), modified: metadata.modified().ok() }
+        Self { length: metadata.len(), modified: metadata.modified().ok(), identity: identity(metadata) }
     }
+}
+
+#[cfg(unix)]
+fn identity(metadata: &Metadata) -> Option<(u64, u64)> {
+    use std::os::unix::fs::MetadataExt;
+    Some((metadata.dev(), metadata.ino()))
+}
+
+#[cfg(not(unix))]
+fn identity(_: &Metadata) -> Option<(u64, u64)> {
+    None
 }
 
 impl FileReading {
@@ -162,6 +175,11 @@ impl FileReading {
         .await
     }
 
+    /// From its beginning, wherever it stands.
+    pub(crate) async fn from_start(file: File) -> Result<Self> {
+        blocking(move || Self::from_open(file, 0, &"the file")).await
+    }
+
     fn from_open(file: File, start: u64, shown: &dyn std::fmt::Display) -> Result<Self> {
         let metadata = file
             .metadata()
@@ -171,6 +189,11 @@ impl FileReading {
         }
         let seen = metadata.is_file().then(|| Seen::of(&metadata));
         Ok(Self { file: Arc::new(file), start, seen })
+    }
+
+    /// The same state of the same file, as far as its metadata tell.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        self.seen == other.seen
     }
 
     pub(crate) fn is_regular(&self) -> bool {

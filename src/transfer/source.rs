@@ -32,7 +32,8 @@ pub struct Source<'a> {
 
 enum Kind<'a> {
     Bytes(Bytes),
-    Path(PathBuf),
+    /// And what the file was at the first attempt.
+    Path(PathBuf, Option<FileReading>),
     File(FileSource),
     Reader(Box<dyn AsyncRead + Send + Unpin + 'a>),
     Stream(BoxStream<'a, Result<Bytes, BoxError>>),
@@ -92,7 +93,7 @@ impl<'a> Source<'a> {
     /// The last part of a path; `None` for sources without a name.
     #[cfg(feature = "tenantbox")]
     pub(crate) fn file_name(&self) -> Result<Option<String>> {
-        let Kind::Path(path) = &self.kind else { return Ok(None) };
+        let Kind::Path(path, _) = &self.kind else { return Ok(None) };
         let name = path.file_name().ok_or_else(|| Error::invalid_input("source", "its path does not end in a name"))?;
         match name.to_str() {
             Some(name) => Ok(Some(name.to_owned())),
@@ -103,7 +104,7 @@ impl<'a> Source<'a> {
     pub(crate) fn is_replayable(&self) -> bool {
         match &self.kind {
             Kind::Bytes(_) | Kind::Factory(_) => true,
-            Kind::Path(_) => true,
+            Kind::Path(..) => true,
             Kind::File(FileSource::Tokio(_)) => true,
             Kind::File(FileSource::Open(file)) => file.is_regular(),
             Kind::Reader(_) | Kind::Stream(_) | Kind::Used => false,
@@ -128,9 +129,14 @@ impl<'a> Source<'a> {
     async fn open_kind(&mut self) -> Result<(Reading<'a>, Option<u64>)> {
         match &mut self.kind {
             Kind::Bytes(bytes) => Ok((Reading::Bytes(bytes.clone()), Some(bytes.len() as u64))),
-            Kind::Path(path) => {
+            Kind::Path(path, first) => {
                 let file = FileReading::open(path.clone()).await?;
+                if first.as_ref().is_some_and(|first| !first.is_same(&file)) {
+                    let message = format!("{} changed between two attempts to send it", path.display());
+                    return Err(Error::new(ErrorKind::ContentChanged, message));
+                }
                 let size = file.size();
+                *first = Some(file.clone());
                 if !file.is_regular() {
                     self.kind = Kind::Used;
                 }
@@ -202,19 +208,26 @@ impl From<Arc<[u8]>> for Source<'_> {
 
 impl From<PathBuf> for Source<'_> {
     fn from(path: PathBuf) -> Self {
-        Kind::Path(path).into()
+        Kind::Path(path, None).into()
     }
 }
 
 impl From<&Path> for Source<'_> {
     fn from(path: &Path) -> Self {
-        Kind::Path(path.to_owned()).into()
+        Kind::Path(path.to_owned(), None).into()
     }
 }
 
 impl From<&PathBuf> for Source<'_> {
     fn from(path: &PathBuf) -> Self {
-        Kind::Path(path.clone()).into()
+        Kind::Path(path.clone(), None).into()
+    }
+}
+
+/// From its beginning; nothing else knows it.
+impl From<FileReading> for Source<'_> {
+    fn from(file: FileReading) -> Self {
+        Kind::File(FileSource::Open(file)).into()
     }
 }
 
@@ -229,7 +242,7 @@ impl fmt::Debug for Source<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.kind {
             Kind::Bytes(bytes) => write!(f, "Source::Bytes({})", bytes.len()),
-            Kind::Path(path) => write!(f, "Source::Path({})", path.display()),
+            Kind::Path(path, _) => write!(f, "Source::Path({})", path.display()),
             Kind::File(_) => f.write_str("Source::File"),
             Kind::Reader(_) => f.write_str("Source::Reader"),
             Kind::Stream(_) => f.write_str("Source::Stream"),

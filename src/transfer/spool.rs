@@ -1,36 +1,53 @@
-//! Sources of unknown length, for services that have to be told it first.
+//! A source that is read into a temporary file before anything is sent.
 
-use tokio::fs::File;
-use tokio::io::{AsyncSeekExt, AsyncWriteExt};
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write};
+
 use tokio::task::spawn_blocking;
 
-use super::CHUNK;
 use super::progress::{Phase, Reporter};
-use super::reading::Reading;
+use super::reading::{FileReading, Reading};
 use super::source::Source;
 use crate::error::{Error, ErrorKind, Result};
 
-/// Reads a source to its end, into a temporary file that has no name and goes with its last handle. The file can be sent
-/// again, whatever the source was.
+/// Reads a source to its end, at most so many bytes, into a file that has no name and goes with its last handle. It can be
+/// sent again, whatever the source was.
 pub(crate) async fn spool(mut from: Reading<'_>, limit: u64, reporter: &mut Reporter<'_>) -> Result<Source<'static>> {
-    let failed = |cause| Error::io("the temporary file for a source of unknown length could not be written", cause);
-    let stopped = |cause| Error::new(ErrorKind::Io, "the runtime stopped making a temporary file").caused_by(cause);
-    let file = spawn_blocking(tempfile::tempfile).await.map_err(stopped)?.map_err(failed)?;
-    let mut file = File::from_std(file);
-    file.set_max_buf_size(CHUNK);
-    let mut size = 0;
-    while let Some(chunk) = from.next().await? {
-        size += chunk.len() as u64;
-        if size > limit {
-            let message =
-                format!("the source, of unknown length, has more than the {limit} bytes that may be kept of it");
-            return Err(Error::new(ErrorKind::PayloadTooLarge, message)
-                .with_hint("Say its length with Source::size, or raise the limit"));
+    let (mut count, mut file) = (0, blocking(temporary).await?);
+    loop {
+        reporter.report(count, Phase::Spooling);
+        let Some(chunk) = reporter.beside(from.next()).await? else { break };
+        count += chunk.len() as u64;
+        if count > limit {
+            let message = format!("the source has more than the {limit} bytes that may be kept of it");
+            return Err(Error::new(ErrorKind::PayloadTooLarge, message).with_hint("Nothing was sent. Raise the limit"));
         }
-        file.write_all(&chunk).await.map_err(failed)?;
-        reporter.report(size, Phase::Spooling);
+        file = blocking(move || file.write_all(&chunk).map(|()| file)).await?;
     }
-    file.flush().await.map_err(failed)?;
-    file.rewind().await.map_err(failed)?;
-    Ok(file.into())
+    Ok(FileReading::from_start(file).await?.into())
+}
+
+fn temporary() -> io::Result<File> {
+    let path = std::env::temp_dir().join(format!("carbonfiles-{:032x}.spool", fastrand::u128(..)));
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    #[cfg(windows)]
+    {
+        const FILE_FLAG_DELETE_ON_CLOSE: u32 = 0x0400_0000;
+        std::os::windows::fs::OpenOptionsExt::custom_flags(&mut options, FILE_FLAG_DELETE_ON_CLOSE);
+    }
+    let file = options.open(&path)?;
+    // Without a name, nothing of it is left however this process ends.
+    #[cfg(unix)]
+    std::fs::remove_file(&path)?;
+    Ok(file)
+}
+
+async fn blocking<T: Send + 'static>(run: impl FnOnce() -> io::Result<T> + Send + 'static) -> Result<T> {
+    match spawn_blocking(run).await {
+        Ok(done) => done.map_err(|cause| Error::io("the temporary file could not be written", cause)),
+        Err(cause) => Err(Error::new(ErrorKind::Io, "the runtime stopped writing a file").caused_by(cause)),
+    }
 }

@@ -92,6 +92,11 @@ impl<'a> UploadBody<'a> {
         self.gauge.has_ended()
     }
 
+    /// The last attempt ended while the source had nothing to give.
+    pub(crate) fn was_starved(&self) -> bool {
+        self.gauge.is_starved() && !self.gauge.has_ended()
+    }
+
     /// Reports that it waits for its turn.
     pub(crate) fn queued(&mut self) {
         self.reporter.report(0, Phase::Queued);

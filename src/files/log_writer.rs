@@ -1,0 +1,263 @@
+//! A file that lines are appended to, for as long as a program runs.
+
+use std::fmt;
+use std::io;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use futures::FutureExt;
+use tokio::io::AsyncWrite;
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::{Instant, sleep_until};
+use tokio_util::sync::PollSender;
+
+use super::File;
+use crate::error::{Error, ErrorKind, Result};
+use crate::http::{CallOptions, awaitable};
+
+impl File {
+    /// An `AsyncWrite` that appends to this file, of any length, over any time: for logs. A file that is not there is made.
+    ///
+    /// What is written is gathered, and appended when there is [enough](OpenLog::flush_bytes) of it, when the oldest of it has
+    /// [waited long enough](OpenLog::flush_every), and by `flush` and `shutdown`, which wait until the server has it. A task
+    /// of its own does it, so the runtime has to live as long as the writer.
+    ///
+    /// **Nothing is lost or doubled by a retry**: bytes are kept until the server has confirmed them, and go again to
+    /// the same offset ([`File::append_at`]). When an append fails for a reason that passes, it is tried again after the same
+    /// time, and with the next `flush`, which says what was wrong; meanwhile writes wait once four times the bytes of a flush
+    /// are gathered. A reason that does not pass (no permission, the file was deleted, another writer) ends the writer: what it
+    /// was is the error of the next call.
+    ///
+    /// A crash loses what was not flushed. Dropping the writer lets the rest be appended in the background, and its errors
+    /// unheard: use `shutdown`. There may be one writer for a file: of several, on this or other machines, all but one fail, and
+    /// bytes can be lost. The server rewrites the whole file with each append, so begin a new one now and then.
+    ///
+    /// ```no_run
+    /// use tokio::io::AsyncWriteExt;
+    /// # async fn f(file: carbonfiles::File) -> Result<(), Box<dyn std::error::Error>> {
+    /// let mut log = file.log_writer().flush_every(std::time::Duration::from_secs(2)).await?;
+    /// log.write_all(b"started\n").await?;
+    /// log.shutdown().await?;
+    /// # Ok(()) }
+    /// ```
+    pub fn log_writer(&self) -> OpenLog {
+        let (flush_bytes, flush_every) = (1 << 20, Duration::from_secs(5));
+        OpenLog { file: self.clone(), flush_bytes, flush_every, options: CallOptions::default() }
+    }
+}
+
+/// Opens a file to append to. Made by [`File::log_writer`].
+#[derive(Debug, Clone)]
+#[must_use = "nothing is sent until it is awaited"]
+pub struct OpenLog {
+    file: File,
+    flush_bytes: usize,
+    flush_every: Duration,
+    options: CallOptions,
+}
+
+impl OpenLog {
+    /// Appends when so many bytes are gathered; 1 MiB by default.
+    pub fn flush_bytes(mut self, bytes: usize) -> Self {
+        self.flush_bytes = bytes;
+        self
+    }
+
+    /// Appends when the oldest byte has waited so long; 5 s by default.
+    pub fn flush_every(mut self, time: Duration) -> Self {
+        self.flush_every = time;
+        self
+    }
+
+    async fn run(self) -> Result<LogWriter> {
+        if self.flush_bytes == 0 {
+            return Err(Error::invalid_input("flush_bytes", "nothing would ever be enough"));
+        }
+        let offset = match self.file.head().options(self.options.clone()).await {
+            Ok(info) => info.length.unwrap_or(0),
+            Err(error) if error.is_not_found() => {
+                self.file.upload(Bytes::new()).options(self.options.clone()).await?;
+                0
+            }
+            Err(error) => return Err(error),
+        };
+        let (sender, messages) = mpsc::channel(16);
+        let (flush, flushes) = mpsc::unbounded_channel();
+        let failure = Failure::default();
+        let appender = Appender {
+            log: self,
+            written: messages,
+            flushes,
+            gathered: BytesMut::new(),
+            unsent: Bytes::new(),
+            offset,
+            due: None,
+            failure: failure.clone(),
+        };
+        tokio::spawn(appender.run());
+        Ok(LogWriter { written: PollSender::new(sender), flush, flushing: None, failure })
+    }
+}
+
+awaitable!(OpenLog => LogWriter);
+
+type Answer = oneshot::Sender<Result<()>>;
+
+/// What ended the appending, for the next who asks.
+type Failure = Arc<Mutex<Option<Error>>>;
+
+/// Appends what the writer gives it. It ends when the writer has gone and everything is there, or can't be.
+struct Appender {
+    log: OpenLog,
+    written: mpsc::Receiver<Bytes>,
+    flushes: mpsc::UnboundedReceiver<Answer>,
+    gathered: BytesMut,
+    /// What is on its way, or has to go again.
+    unsent: Bytes,
+    offset: u64,
+    /// When something has to be appended, at the latest.
+    due: Option<Instant>,
+    failure: Failure,
+}
+
+impl Appender {
+    async fn run(mut self) {
+        loop {
+            let full = self.gathered.len() >= 4 * self.log.flush_bytes;
+            let due = self.due;
+            let (answer, outcome) = tokio::select! {
+                Some(answer) = self.flushes.recv() => {
+                    // What was written before it.
+                    while let Ok(data) = self.written.try_recv() {
+                        self.gathered.extend_from_slice(&data);
+                    }
+                    (Some(answer), self.append().await)
+                }
+                data = self.written.recv(), if !full => match data {
+                    Some(data) => {
+                        self.gathered.extend_from_slice(&data);
+                        self.due.get_or_insert_with(|| later(self.log.flush_every));
+                        // After a failure it takes its time, unless it is told to try.
+                        if !self.unsent.is_empty() || self.gathered.len() < self.log.flush_bytes {
+                            continue;
+                        }
+                        (None, self.append().await)
+                    }
+                    None => {
+                        let _ = self.append().await;
+                        return;
+                    }
+                },
+                () = async { sleep_until(due.unwrap_or_else(Instant::now)).await }, if due.is_some() => {
+                    (None, self.append().await)
+                }
+            };
+            let ended = outcome.as_ref().is_err_and(|error| !error.is_retryable());
+            match (answer, outcome) {
+                (Some(answer), outcome) => drop(answer.send(outcome)),
+                (None, Err(error)) if ended => {
+                    *self.failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+                }
+                (None, _) => {}
+            }
+            if ended {
+                return;
+            }
+        }
+    }
+
+    /// Appends everything there is, what has to go again first.
+    async fn append(&mut self) -> Result<()> {
+        loop {
+            if self.unsent.is_empty() {
+                self.unsent = self.gathered.split().freeze();
+            }
+            if self.unsent.is_empty() {
+                self.due = None;
+                return Ok(());
+            }
+            let append = self.log.file.append_at(self.offset, self.unsent.clone()).options(self.log.options.clone());
+            if let Err(error) = append.await {
+                self.due = Some(later(self.log.flush_every));
+                return Err(error);
+            }
+            self.offset += std::mem::take(&mut self.unsent).len() as u64;
+        }
+    }
+}
+
+fn later(time: Duration) -> Instant {
+    const AGES: Duration = Duration::from_secs(86_400 * 365);
+    Instant::now() + time.min(AGES)
+}
+
+/// Appends to a file what is written to it. Made by [`File::log_writer`].
+#[must_use = "what was not flushed is only appended in the background"]
+pub struct LogWriter {
+    written: PollSender<Bytes>,
+    flush: mpsc::UnboundedSender<Answer>,
+    flushing: Option<oneshot::Receiver<Result<()>>>,
+    failure: Failure,
+}
+
+impl LogWriter {
+    /// The appending has ended: why.
+    fn ended(&self) -> io::Error {
+        let failure = self.failure.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let again = || Error::new(ErrorKind::Io, "the log writer has ended with an error before");
+        io::Error::other(failure.unwrap_or_else(again))
+    }
+}
+
+impl AsyncWrite for LogWriter {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
+        const MOST: usize = 64 << 10;
+        if data.is_empty() {
+            return Poll::Ready(Ok(0));
+        }
+        if ready!(self.written.poll_reserve(cx)).is_err() {
+            return Poll::Ready(Err(self.ended()));
+        }
+        let taken = data.len().min(MOST);
+        match self.written.send_item(Bytes::copy_from_slice(&data[..taken])) {
+            Ok(()) => Poll::Ready(Ok(taken)),
+            Err(_) => Poll::Ready(Err(self.ended())),
+        }
+    }
+
+    /// Waits until the server has everything that was written. After an error that may pass, nothing is lost: flush again.
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.flushing.is_none() {
+            let (answer, flushing) = oneshot::channel();
+            if self.flush.send(answer).is_err() {
+                return Poll::Ready(Err(self.ended()));
+            }
+            self.flushing = Some(flushing);
+        }
+        let Some(flushing) = &mut self.flushing else { return Poll::Ready(Ok(())) };
+        let outcome = ready!(flushing.poll_unpin(cx));
+        self.flushing = None;
+        Poll::Ready(match outcome {
+            Ok(done) => done.map_err(io::Error::other),
+            Err(_) => Err(self.ended()),
+        })
+    }
+
+    /// As `flush`; afterwards nothing can be written.
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if !self.written.is_closed() {
+            ready!(self.as_mut().poll_flush(cx))?;
+            self.written.close();
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl fmt::Debug for LogWriter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LogWriter").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,183 @@
+//! Appends that are safe to repeat, the log writer, and sources that pause or change.
+
+mod support;
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use carbonfiles::{Client, ErrorKind, File, Phase, Source, TimeoutPhase};
+use carbonfiles_testserver::{Fault, TestServer};
+use futures::{StreamExt, stream};
+use support::{admin, bucket, server};
+use tokio::io::AsyncWriteExt;
+
+const CONTENT: &str = "/content";
+
+async fn within<T: IntoFuture>(work: T) -> T::Output {
+    support::within(work.into_future()).await
+}
+
+async fn content(file: &File) -> Bytes {
+    file.download().await.unwrap().bytes(64 << 20).await.unwrap()
+}
+
+fn patches(server: &TestServer) -> usize {
+    server.requests().iter().filter(|request| request.method == "PATCH").count()
+}
+
+async fn start() -> (TestServer, Client, File) {
+    let server = server().await;
+    let client = admin(&server);
+    let file = bucket(&client).await.file("log.txt");
+    file.upload("0123".as_bytes()).await.unwrap();
+    (server, client, file)
+}
+
+#[tokio::test]
+async fn an_append_at_the_end_is_safe_to_repeat() {
+    let (server, _, file) = start().await;
+    assert_eq!(file.append_at(4, "45".as_bytes()).await.unwrap().size, 6);
+
+    // The reply is lost, and the crate repeats it.
+    let lost = server.inject(Fault::lose_reply().on("PATCH", CONTENT));
+    assert_eq!(file.append_at(6, "67".as_bytes()).await.unwrap().size, 8);
+    assert_eq!((lost.fired(), content(&file).await), (1, Bytes::from("01234567")));
+
+    // The caller repeats it, all of it or with more.
+    for (repeated, whole) in [("67", "01234567"), ("6789", "0123456789"), ("6789", "0123456789")] {
+        file.append_at(6, repeated.as_bytes()).await.unwrap();
+        assert_eq!(content(&file).await, whole);
+    }
+
+    // Anything else is somebody else's.
+    server.clear_requests();
+    for (offset, bytes) in [(6, "67x9"), (6, "678"), (8, "x"), (0, "")] {
+        assert_eq!(file.append_at(offset, bytes.as_bytes()).await.unwrap_err().kind(), ErrorKind::Conflict, "{bytes}");
+    }
+    let once = Source::reader(&b"6789"[..]);
+    assert_eq!(file.append_at(6, once).await.unwrap_err().kind(), ErrorKind::Conflict);
+    assert_eq!(file.append_at(11, "x".as_bytes()).await.unwrap_err().kind(), ErrorKind::RangeNotSatisfiable);
+    assert!(file.bucket().file("none").append_at(0, "x".as_bytes()).await.unwrap_err().is_not_found());
+    assert_eq!((patches(&server), content(&file).await), (0, Bytes::from("0123456789")));
+}
+
+#[tokio::test]
+async fn appends_of_one_client_to_one_file_are_all_there() {
+    let (_server, _, file) = start().await;
+    let appends = (0..20).map(|n| file.append(vec![b'a' + n; 10]).send());
+    let done: Vec<_> = within(stream::iter(appends).buffer_unordered(20).collect()).await;
+    assert!(done.iter().all(Result::is_ok));
+    assert_eq!(content(&file).await.len(), 4 + 200);
+}
+
+#[tokio::test]
+async fn a_log_is_there_when_it_was_flushed_and_neither_lost_nor_doubled() {
+    let (server, client, _) = start().await;
+    let file = bucket(&client).await.file("new.log");
+    let ages = Duration::from_secs(3600);
+    let mut log = file.log_writer().flush_every(ages).flush_bytes(100_000).await.unwrap();
+    assert_eq!(content(&file).await, "");
+    log.write_all(b"one\n").await.unwrap();
+    within(log.flush()).await.unwrap();
+    assert_eq!(content(&file).await, "one\n");
+
+    server.inject(Fault::lose_reply().on("PATCH", CONTENT));
+    server.inject(Fault::reset_request_after(1).on("PATCH", CONTENT));
+    log.write_all(b"two\n").await.unwrap();
+    within(log.flush()).await.unwrap();
+    assert_eq!(content(&file).await, "one\ntwo\n");
+
+    // The server is away for longer than a call is tried: the flush says so, and nothing is lost.
+    let away = server.inject(Fault::status(503).on("*", "new.log").forever());
+    log.write_all(b"three\n").await.unwrap();
+    let error = within(log.flush()).await.unwrap_err();
+    let error = error.get_ref().unwrap().downcast_ref::<carbonfiles::Error>().unwrap();
+    assert!(error.is_retryable() && away.fired() > 0, "{error}");
+    log.write_all(b"four\n").await.unwrap();
+    server.clear_faults();
+    within(log.flush()).await.unwrap();
+    assert_eq!(content(&file).await, "one\ntwo\nthree\nfour\n");
+
+    // Enough bytes go by themselves.
+    log.write_all(&[b'x'; 250_000]).await.unwrap();
+    within(async { while file.head().await.unwrap().length.unwrap() < 100_000 {} }).await;
+    within(log.shutdown()).await.unwrap();
+    assert_eq!(content(&file).await.len(), 19 + 250_000);
+    assert!(log.write_all(b"more").await.is_err());
+
+    // So does the last of a writer that is dropped, and of one whose time has come.
+    let mut log = file.log_writer().flush_every(ages).await.unwrap();
+    log.write_all(b"end").await.unwrap();
+    drop(log);
+    within(async { while !content(&file).await.ends_with(b"end") {} }).await;
+    let mut log = file.log_writer().flush_every(Duration::from_millis(1)).await.unwrap();
+    log.write_all(b"time").await.unwrap();
+    within(async { while !content(&file).await.ends_with(b"endtime") {} }).await;
+}
+
+#[tokio::test]
+async fn a_log_ends_where_somebody_else_writes() {
+    let (_server, _, file) = start().await;
+    let mut log = file.log_writer().flush_every(Duration::from_secs(3600)).await.unwrap();
+    log.write_all(b"mine").await.unwrap();
+    file.append("theirs".as_bytes()).await.unwrap();
+    let error = within(log.flush()).await.unwrap_err();
+    let error = error.get_ref().unwrap().downcast_ref::<carbonfiles::Error>().unwrap();
+    assert_eq!(error.kind(), ErrorKind::Conflict);
+    within(async { while log.write_all(b"x").await.is_ok() {} }).await;
+    assert_eq!(content(&file).await, "0123theirs");
+    assert!(file.log_writer().flush_bytes(0).await.unwrap_err().is_invalid_input());
+}
+
+#[tokio::test]
+async fn a_source_that_pauses_is_told_of_or_spooled() {
+    let server = TestServer::builder().slow_body_grace(Duration::from_millis(100)).start().await.unwrap();
+    let bucket = bucket(&admin(&server)).await;
+    let file = bucket.file("x");
+    let paused = || {
+        let first = stream::iter([Ok::<_, std::io::Error>("first")]);
+        first.chain(stream::once(async {
+            tokio::time::sleep(Duration::from_millis(1500)).await;
+            Ok("second")
+        }))
+    };
+    let error = within(file.upload(Source::stream(paused()))).await.unwrap_err();
+    assert!(matches!(error.kind(), ErrorKind::Timeout(TimeoutPhase::Send) | ErrorKind::Interrupted), "{error:?}");
+    assert!(error.hint().unwrap().contains("paused"), "{error}");
+    assert!(file.get_opt().await.unwrap().is_none());
+
+    let mut phases = Vec::new();
+    // The first try is cut: spooled, it can be sent again.
+    let cut = server.inject(Fault::reset_request_after(3).on("PUT", "/upload/stream"));
+    let upload = file.upload(Source::stream(paused())).spool(11).progress(|p| phases.push((p.phase, p.sent)));
+    let done = within(upload).await.unwrap();
+    assert_eq!((done.size, content(&file).await, cut.fired()), (11, Bytes::from("firstsecond"), 1));
+    assert!(phases.contains(&(Phase::Spooling, 5)), "{phases:?}");
+    assert_eq!(phases.last(), Some(&(Phase::Done, 11)));
+    let sent = server.requests();
+    let last = sent.iter().rfind(|request| request.method == "PUT").unwrap();
+    assert_eq!(last.header("content-length"), Some("11"));
+
+    server.clear_requests();
+    let error = within(file.upload(Source::stream(paused())).spool(10)).await.unwrap_err();
+    assert_eq!((error.kind(), server.requests().len()), (ErrorKind::PayloadTooLarge, 0));
+    let error = within(file.upload(Source::reader(&b"abc"[..]).size(4)).spool(10)).await.unwrap_err();
+    assert!(error.is_invalid_input());
+}
+
+#[tokio::test]
+async fn a_path_that_changes_between_two_attempts_is_not_sent_as_a_mixture() {
+    let (server, _, file) = start().await;
+    let disk = tempfile::tempdir().unwrap();
+    let path = disk.path().join("x");
+    std::fs::write(&path, vec![1; 1000]).unwrap();
+    // Replaced by a file of the same length, while the crate waits to try again.
+    let busy = server.inject(Fault::status(503).header("retry-after", "2").on("PUT", "/upload/stream"));
+    let upload = file.upload(path.as_path()).start();
+    within(busy.fired_at_least(1)).await;
+    let new = disk.path().join("new");
+    std::fs::write(&new, vec![2; 1000]).unwrap();
+    std::fs::rename(&new, &path).unwrap();
+    assert_eq!(within(upload).await.unwrap_err().kind(), ErrorKind::ContentChanged);
+    assert_eq!(content(&file).await, "0123");
+}
