@@ -7,9 +7,10 @@ use carbonfiles::{Client, Source};
 use futures::{StreamExt, TryStreamExt, stream};
 use tokio::io::AsyncWriteExt;
 
+use crate::many;
 use crate::measure::Meter;
 
-const KEY: &str = "admin-test-key";
+pub(crate) const KEY: &str = "admin-test-key";
 const CHUNK: usize = 256 << 10;
 
 pub(crate) fn create_bucket(url: &str) -> String {
@@ -23,12 +24,14 @@ fn runtime() -> tokio::runtime::Runtime {
     tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime")
 }
 
-/// `client NAME URL BUCKET MIB SOURCE TARGET`
+/// `client NAME URL BUCKET COUNT SOURCE TARGET`: so many MiB, or files.
 pub(crate) fn run(args: &[String]) {
     let [name, url, bucket, mib, source, target] = args else { panic!("usage: see the code") };
     let (mib, source, target) = (mib.parse().expect("a number"), Path::new(source), Path::new(target));
     runtime().block_on(async {
         match name.split_once('-').expect("a client name") {
+            ("ours", what @ ("many-up" | "many-down" | "pages")) => many::ours(what, url, bucket, mib).await,
+            (_, what @ ("many-up" | "many-down" | "pages")) => many::bare(what, url, bucket, mib).await,
             ("ours", what) => ours(what, url, bucket, mib, source, target).await,
             (_, what) => bare(what, url, bucket, mib, source, target).await,
         }
@@ -64,6 +67,7 @@ async fn ours(what: &str, url: &str, bucket: &str, mib: u64, source: &Path, targ
             assert_eq!(received, mib << 20);
         }
         "to-file" => drop(file.download_to(target).verify(verify).await.expect("downloaded")),
+        "to-file-parallel" => drop(file.download_to(target).verify(verify).parallel(4).await.expect("downloaded")),
         "calls" => {
             let call = |_| async { client.health().await.expect("healthy") };
             stream::iter(0..20_000).map(call).buffer_unordered(64).for_each(|_| std::future::ready(())).await;

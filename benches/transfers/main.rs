@@ -1,11 +1,13 @@
 //! Transfers beside a bare reqwest and curl: wall time, CPU time of the client, its peak memory over idle.
 //!
-//! `cargo bench --bench transfers [-- --mib 1024 --rounds 5 --only upload]`
+//! `cargo bench --bench transfers [-- --mib 1024 --files 10000 --rounds 5 --only upload]`
 //!
 //! The server and each client are processes of their own, and take turns. Figures are the best and the median of the
 //! rounds. Sources and targets are on a memory-backed file system where there is one.
 
 mod client;
+mod link;
+mod many;
 mod measure;
 
 use std::io::{BufRead, BufReader, Write};
@@ -19,15 +21,17 @@ fn main() {
     match args.first().map(String::as_str) {
         Some("serve") => serve(),
         Some("client") => client::run(&args[1..]),
+        Some("link") => link::run(&args[1..]),
         Some("watch") => measure::watch(&args[1..]),
         // `cargo test --benches` runs every bench once, for a look.
-        _ if args.iter().any(|a| a == "--test") => compare(&Options { mib: 4, rounds: 1, only: None }),
+        _ if args.iter().any(|a| a == "--test") => compare(&Options { mib: 4, files: 40, rounds: 1, only: None }),
         _ => compare(&Options::parse(&args)),
     }
 }
 
 struct Options {
     mib: u64,
+    files: u64,
     rounds: usize,
     only: Option<String>,
 }
@@ -37,6 +41,7 @@ impl Options {
         let value = |name: &str| args.iter().position(|a| a == name).and_then(|at| args.get(at + 1)).cloned();
         Self {
             mib: value("--mib").and_then(|v| v.parse().ok()).unwrap_or(1024),
+            files: value("--files").and_then(|v| v.parse().ok()).unwrap_or(10_000),
             rounds: value("--rounds").and_then(|v| v.parse().ok()).unwrap_or(5),
             only: value("--only"),
         }
@@ -53,15 +58,16 @@ fn serve() {
     });
 }
 
+/// A process that says its URL and runs until this is dropped.
 struct Server {
     process: Child,
     url: String,
 }
 
 impl Server {
-    fn start(scratch: &Path) -> Self {
+    fn start(arguments: &[&str], scratch: &Path) -> Self {
         let mut process = Command::new(std::env::current_exe().expect("this program has a path"))
-            .arg("serve")
+            .args(arguments)
             .env("TMPDIR", scratch)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -84,7 +90,7 @@ fn compare(options: &Options) {
     let memory = Path::new("/dev/shm");
     let scratch =
         tempfile::tempdir_in(if memory.is_dir() { memory.into() } else { std::env::temp_dir() }).expect("a folder");
-    let server = Server::start(scratch.path());
+    let server = Server::start(&["serve"], scratch.path());
     let bucket = client::create_bucket(&server.url);
     let source = scratch.path().join("source.bin");
     let bench = Bench { options, server: &server, bucket: &bucket, source: &source, scratch: scratch.path() };
@@ -104,9 +110,12 @@ fn compare(options: &Options) {
     bench.table(
         "download to a file",
         "file",
-        &["reqwest-to-file", "ours-to-file-unverified", "ours-to-file", "curl-to-file"],
+        &["reqwest-to-file", "ours-to-file-unverified", "ours-to-file", "ours-to-file-parallel", "curl-to-file"],
     );
     bench.table("20,000 metadata calls, 64 in flight", "calls", &["reqwest-calls", "ours-calls"]);
+    bench.small(options.files, &server.url, "");
+    let link = Server::start(&["link", server.url.trim_start_matches("http://"), "50"], scratch.path());
+    bench.small((options.files / 10).max(20), &link.url, ", over a link of 50 ms");
 }
 
 struct Bench<'a> {
@@ -139,15 +148,41 @@ impl Bench<'_> {
         println!("{table}");
     }
 
+    /// Many small files, in buckets of their own.
+    fn small(&self, files: u64, url: &str, how: &str) {
+        if self.options.only.as_deref().is_some_and(|only| only != "small") {
+            return;
+        }
+        for (title, what) in
+            [("files of 4 KiB up", "many-up"), ("files of 4 KiB down", "many-down"), ("rows in pages of 20", "pages")]
+        {
+            let clients = [format!("reqwest-{what}"), format!("ours-{what}")];
+            let mut table = Table::new(&format!("{files} {title}{how}"), &[&clients[0], &clients[1]]);
+            for _ in 0..self.options.rounds {
+                for name in &clients {
+                    let bucket = client::create_bucket(&self.server.url);
+                    if what != "many-up" {
+                        self.run_at("reqwest-many-up", &self.server.url, &bucket, files);
+                    }
+                    table.add(name, self.run_at(name, url, &bucket, files));
+                }
+            }
+            println!("{table}");
+        }
+    }
+
     fn run(&self, client: &str) -> Figures {
+        self.run_at(client, &self.server.url, self.bucket, self.options.mib)
+    }
+
+    fn run_at(&self, client: &str, url: &str, bucket: &str, count: u64) -> Figures {
         let target: PathBuf = self.scratch.join("target.bin");
         let _ = std::fs::remove_file(&target);
-        let mib = self.options.mib.to_string();
         let mut command = Command::new(std::env::current_exe().expect("this program has a path"));
         match client.strip_prefix("curl") {
             Some(what) => {
                 command.args(["watch", "curl", "-s", "-S", "-f", "-H", "Authorization: Bearer admin-test-key"]);
-                let bucket = format!("{}/api/buckets/{}", self.server.url, self.bucket);
+                let bucket = format!("{url}/api/buckets/{bucket}");
                 match what {
                     "-drain" => command.args(["-o", "/dev/null"]).arg(format!("{bucket}/files/big.bin/content")),
                     "-to-file" => command.arg("-o").arg(&target).arg(format!("{bucket}/files/big.bin/content")),
@@ -158,7 +193,7 @@ impl Bench<'_> {
                 };
             }
             None => {
-                command.args(["client", client, &self.server.url, self.bucket, &mib]).arg(self.source).arg(&target);
+                command.args(["client", client, url, bucket, &count.to_string()]).arg(self.source).arg(&target);
             }
         }
         Figures::of(command)

@@ -4,6 +4,7 @@ use std::fmt;
 use std::path::Path;
 use std::pin::pin;
 use std::task::Poll;
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures::poll;
@@ -231,8 +232,13 @@ async fn send(bucket: &Bucket, path: &FilePath, request: &Request, body: &mut Up
 
 /// A body that stood still because its source did is cut by the server, with 408 or without a word.
 pub(super) fn explain_pause(error: Error, body: &UploadBody<'_>) -> Error {
-    let cut = matches!(error.kind(), ErrorKind::Interrupted | ErrorKind::Timeout(TimeoutPhase::Send));
-    if !cut || !body.was_starved() {
+    // A source is always late by a little.
+    let paused = match error.kind() {
+        ErrorKind::Timeout(TimeoutPhase::Send) => body.starved_for() > Duration::ZERO,
+        ErrorKind::Interrupted => body.starved_for() > Duration::from_secs(1),
+        _ => false,
+    };
+    if !paused {
         return error;
     }
     error.with_hint(

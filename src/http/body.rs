@@ -79,8 +79,12 @@ pub(crate) struct Gauge {
     taken: AtomicU64,
     /// Milliseconds from `start` to the last time that the transport asked for more.
     asked: AtomicU64,
-    /// The transport has asked and there was nothing to give.
+    /// The transport has asked and there was nothing to give,
     starved: AtomicBool,
+    /// since so many milliseconds after `start`.
+    starved_at: AtomicU64,
+    /// So long it had had nothing when the exchange ended, in milliseconds.
+    starved_for: AtomicU64,
     ended: AtomicBool,
     /// Told on each change.
     pub(crate) changed: Notify,
@@ -93,6 +97,8 @@ impl Gauge {
             taken: AtomicU64::new(0),
             asked: AtomicU64::new(0),
             starved: AtomicBool::new(true),
+            starved_at: AtomicU64::new(0),
+            starved_for: AtomicU64::new(0),
             ended: AtomicBool::new(false),
             changed: Notify::new(),
         }
@@ -113,6 +119,19 @@ impl Gauge {
         self.starved.load(Ordering::Relaxed)
     }
 
+    /// The exchange has ended.
+    pub(crate) fn stop(&self) {
+        if self.is_starved() && !self.has_ended() {
+            let now = self.start.elapsed().as_millis() as u64;
+            self.starved_for.store(now.saturating_sub(self.starved_at.load(Ordering::Relaxed)), Ordering::Relaxed);
+        }
+    }
+
+    /// How long the source had had nothing to give when the exchange ended.
+    pub(crate) fn starved_for(&self) -> Duration {
+        Duration::from_millis(self.starved_for.load(Ordering::Relaxed))
+    }
+
     pub(crate) fn last_asked(&self) -> Instant {
         self.start + Duration::from_millis(self.asked.load(Ordering::Relaxed))
     }
@@ -124,8 +143,11 @@ impl Gauge {
 
     fn note(&self, bytes: u64, starved: bool, ended: bool) {
         self.taken.fetch_add(bytes, Ordering::Relaxed);
-        self.asked.store(self.start.elapsed().as_millis() as u64, Ordering::Relaxed);
-        self.starved.store(starved, Ordering::Relaxed);
+        let now = self.start.elapsed().as_millis() as u64;
+        self.asked.store(now, Ordering::Relaxed);
+        if !self.starved.swap(starved, Ordering::Relaxed) && starved {
+            self.starved_at.store(now, Ordering::Relaxed);
+        }
         if ended {
             self.ended.store(true, Ordering::Release);
         }

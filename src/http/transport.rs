@@ -298,6 +298,9 @@ impl Transport {
                 }
             }
         };
+        if let Some(gauge) = &gauge {
+            gauge.stop();
+        }
         call.bytes_sent = gauge.as_ref().map_or(length.unwrap_or(0), |g| g.taken());
         let limits = ReadLimits { idle: watchdog.idle, deadline: call.deadline };
         match answer? {

@@ -92,9 +92,9 @@ impl<'a> UploadBody<'a> {
         self.gauge.has_ended()
     }
 
-    /// The last attempt ended while the source had nothing to give.
-    pub(crate) fn was_starved(&self) -> bool {
-        self.gauge.is_starved() && !self.gauge.has_ended()
+    /// How long the source had had nothing to give when the last attempt ended.
+    pub(crate) fn starved_for(&self) -> Duration {
+        self.gauge.starved_for()
     }
 
     /// Reports that it waits for its turn.

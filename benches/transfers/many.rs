@@ -1,0 +1,95 @@
+//! Many small files, and many pages, beside what a careful user would write by hand with the same number at once.
+
+use bytes::Bytes;
+use carbonfiles::Client;
+use futures::{StreamExt, TryStreamExt, stream};
+
+use crate::client::KEY;
+use crate::measure::Meter;
+
+/// Files under way at any time, on both sides.
+const AT_ONCE: usize = 32;
+/// Rows of a page, on both sides.
+const ROWS: u64 = 20;
+
+/// 4 KiB that no other file of no other run has.
+fn content(n: u64) -> Bytes {
+    let mut content = vec![0; 4096];
+    content[..8].copy_from_slice(&n.to_le_bytes());
+    content[8..12].copy_from_slice(&std::process::id().to_le_bytes());
+    content.into()
+}
+
+fn paths(count: u64) -> impl Iterator<Item = (String, Bytes)> + Send {
+    (0..count).map(|n| (format!("many/{n}.bin"), content(n)))
+}
+
+pub(crate) async fn ours(what: &str, url: &str, bucket: &str, count: u64) {
+    let client = Client::new(url, KEY).expect("a client");
+    client.health().await.expect("healthy");
+    let files = client.bucket(bucket).files();
+    let meter = Meter::start();
+    match what {
+        "many-up" => {
+            let done = files.upload_many(paths(count)).concurrency(AT_ONCE).await.expect("a batch");
+            assert_eq!(done.into_result().expect("all uploaded").len() as u64, count);
+        }
+        "many-down" => {
+            let download = |(path, _)| {
+                let file = files.file(path);
+                async move { file.download().await?.bytes(4096).await }
+            };
+            let all = stream::iter(paths(count)).map(download).buffer_unordered(AT_ONCE);
+            let bytes = all.try_fold(0, |sum, bytes| async move { Ok(sum + bytes.len() as u64) }).await;
+            assert_eq!(bytes.expect("all downloaded"), count * 4096);
+        }
+        "pages" => {
+            let mut pages = files.list_all().limit(ROWS);
+            let mut rows = 0;
+            while let Some(page) = pages.try_next().await.expect("a page") {
+                rows += page.items.len() as u64;
+            }
+            assert_eq!(rows, count);
+        }
+        other => panic!("no such client: {other}"),
+    }
+    meter.stop().print();
+}
+
+pub(crate) async fn bare(what: &str, url: &str, bucket: &str, count: u64) {
+    let client = reqwest::Client::builder().http1_only().build().expect("a client");
+    let ok = |answer: reqwest::Response| answer.error_for_status().expect("accepted");
+    ok(client.get(format!("{url}/healthz")).send().await.expect("healthy")).bytes().await.expect("healthy");
+    let files = format!("{url}/api/buckets/{bucket}/files");
+    let meter = Meter::start();
+    match what {
+        "many-up" => {
+            let upload = |(path, content): (String, Bytes)| {
+                let put = client.put(format!("{url}/api/buckets/{bucket}/upload/stream?filename={path}"));
+                let put = put.bearer_auth(KEY).body(content);
+                async move { ok(put.send().await.expect("sent")).json::<serde_json::Value>().await.expect("answered") }
+            };
+            let all = stream::iter(paths(count)).map(upload).buffer_unordered(AT_ONCE);
+            assert_eq!(all.count().await as u64, count);
+        }
+        "many-down" => {
+            let download = |(path, _)| {
+                let get = client.get(format!("{files}/{path}/content")).bearer_auth(KEY);
+                async move { ok(get.send().await.expect("sent")).bytes().await.expect("whole").len() as u64 }
+            };
+            let all = stream::iter(paths(count)).map(download).buffer_unordered(AT_ONCE);
+            assert_eq!(all.fold(0, |sum, bytes| async move { sum + bytes }).await, count * 4096);
+        }
+        "pages" => {
+            let mut rows = 0;
+            while rows < count {
+                let get = client.get(format!("{files}?limit={ROWS}&offset={rows}")).bearer_auth(KEY);
+                let page: serde_json::Value = ok(get.send().await.expect("sent")).json().await.expect("a page");
+                rows += page["items"].as_array().expect("items").len() as u64;
+            }
+            assert_eq!(rows, count);
+        }
+        other => panic!("no such client: {other}"),
+    }
+    meter.stop().print();
+}
