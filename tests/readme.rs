@@ -453,6 +453,39 @@ async fn short_urls() -> Outcome {
     Ok(())
 }
 
+#[cfg(feature = "events")]
+#[tokio::test]
+async fn live_events() -> Outcome {
+    let place = Place::new().await?;
+    let (bucket, file) = (place.bucket.clone(), place.file("docs/readme.md").await?);
+    // snippet: events
+    use carbonfiles::events::{Event, Overflow};
+    use futures::TryStreamExt;
+
+    let mut events = bucket.events().prefix("docs/").overflow(Overflow::CoalesceByPath).await?; // now in force
+    file.upload("new".as_bytes()).await?;
+    while let Some(event) = events.try_next().await? {
+        match event {
+            Event::FileCreated { file, .. } | Event::FileUpdated { file, .. } => {
+                println!("{} has {} bytes", file.path, file.size);
+                break;
+            }
+            Event::Disconnected { reason } => println!("the connection is lost: {reason}"),
+            Event::Reconnected { missed_since } => println!("it is back; events after {missed_since} may be missing"),
+            Event::Lagged(n) => println!("read too slowly: {n} events are missing"),
+            other => println!("{other:?}"),
+        }
+    }
+
+    // A view that is right after every gap: the listing, and what becomes of it.
+    let mirror = bucket.mirror().await?;
+    println!("{} files, {} bytes", mirror.len(), mirror.total_size());
+    let page = serde_json::to_string(&mirror.changes_since(0))?; // for a browser
+    // end
+    assert!(page.contains("docs/readme.md"));
+    Ok(())
+}
+
 #[tokio::test]
 async fn raw() -> Outcome {
     let place = Place::new().await?;

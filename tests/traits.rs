@@ -158,6 +158,34 @@ const _: () = {
     value::<Token>();
     value::<TreeEntry>();
 
+    #[cfg(feature = "events")]
+    {
+        use carbonfiles::events::{
+            BucketChanges, BucketWatchEvent, ConnectionState, Event, EventGuard, EventKind, EventSettings, EventStream,
+            Events, Mirror, MirrorChanges, Overflow, StartMirror, StateWatch, Subscribe, WatchBuckets, WatchEvent,
+            WatchFiles,
+        };
+        handle::<Events>();
+        handle::<Mirror>();
+        builder::<Subscribe>();
+        transfer::<StartMirror>();
+        stream::<EventStream>();
+        stream::<MirrorChanges>();
+        stream::<StateWatch>();
+        stream::<WatchBuckets>();
+        stream::<WatchFiles>();
+        model::<BucketChanges>();
+        model::<Event>();
+        model::<EventKind>();
+        model::<BucketWatchEvent>();
+        model::<WatchEvent>();
+        value::<ConnectionState>();
+        value::<EventSettings>();
+        value::<Overflow>();
+        send::<EventGuard>();
+        send::<Call<'static, EventGuard>>();
+    }
+
     const fn error<T: std::error::Error + Send + Sync + Unpin + 'static>() {}
     error::<Error>();
     const fn reads<T: AsyncRead>() {}

@@ -30,6 +30,9 @@
 mod callbacks;
 mod connection;
 mod event;
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub mod fuzzing;
 mod mirror;
 mod protocol;
 mod queue;

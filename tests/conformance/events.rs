@@ -1,22 +1,40 @@
-//! P: live events. They are not in the crate yet; each of these gets its function when they are.
+//! P: live events. They are a feature of the crate: without it, they are skipped.
 
-use std::future::{Ready, ready};
+use crate::operation::{Operation, operations};
 
-use crate::bench::Bench;
-use crate::operation::{Operation, Outcome, Trouble, operations};
+#[cfg(feature = "events")]
+mod live;
+#[cfg(not(feature = "events"))]
+use without::*;
+#[cfg(feature = "events")]
+use *;
 
 pub(crate) const OPERATIONS: &[Operation] = operations!["events":
-    P1 not_yet "connect, subscribe to a bucket, FileCreated arrives typed";
-    P2 not_yet "FileUpdated and FileDeleted arrive";
-    P3 not_yet "subscribe to one file only";
-    P4 not_yet "subscribe to all: BucketCreated arrives";
-    P5 not_yet "unsubscribe stops them";
-    P6 not_yet "reconnects by itself after a drop";
-    P7 not_yet "subscriptions are back after the reconnect";
-    P8 not_yet "the application can see loss and return of the connection";
-    P9 not_yet "still alive after 45 s of silence";
+    P1 created "connect, subscribe to a bucket, FileCreated arrives typed";
+    P2 updated_and_deleted "FileUpdated and FileDeleted arrive";
+    P3 one_file "subscribe to one file only";
+    P4 all "subscribe to all: BucketCreated arrives";
+    P5 unsubscribe "unsubscribe stops them";
+    P6 reconnect "reconnects by itself after a drop";
+    P7 subscriptions_return "subscriptions are back after the reconnect";
+    P8 loss_and_return "the application can see loss and return of the connection";
+    P9 long_silence "still alive after 45 s of silence";
 ];
 
-fn not_yet(_bench: Bench) -> Ready<Outcome> {
-    ready(Err(Trouble::Skipped("this version of the crate has no live events".to_owned())))
+#[cfg(not(feature = "events"))]
+mod without {
+    use std::future::{Ready, ready};
+
+    use crate::bench::Bench;
+    use crate::operation::{Outcome, Trouble};
+
+    macro_rules! skipped {
+        ($($name:ident)*) => {
+            $(pub(super) fn $name(_bench: Bench) -> Ready<Outcome> {
+                ready(Err(Trouble::Skipped("this program was built without the feature `events`".to_owned())))
+            })*
+        };
+    }
+
+    skipped! { created updated_and_deleted one_file all unsubscribe reconnect subscriptions_return loss_and_return long_silence }
 }

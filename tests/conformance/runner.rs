@@ -16,7 +16,7 @@ use crate::report::{Report, Result as Seen};
 use crate::servers;
 
 /// These take long without doing much, so they run beside the others.
-const BESIDE: [&str; 2] = ["N4", "N5"];
+const BESIDE: [&str; 3] = ["N4", "N5", "P9"];
 
 /// What ends an operation that hangs. None comes near it.
 const GUARD: Duration = Duration::from_secs(300);

@@ -158,3 +158,28 @@ async fn garbage_behind_an_upgrade() {
     let error = within(client.bucket("b").events().send()).await.unwrap_err();
     assert!(matches!(error.kind(), ErrorKind::Decode | ErrorKind::Interrupted), "{error}");
 }
+
+/// The request for a WebSocket goes where all others go: through the proxy of the HTTP client, with its headers.
+#[tokio::test]
+async fn a_proxy_of_the_client_is_used_and_named_when_it_refuses() {
+    let seen = std::sync::Arc::new(std::sync::Mutex::new(String::new()));
+    let note = seen.clone();
+    let proxy = RawServer::start(move |head| {
+        *note.lock().unwrap() = head.text.to_ascii_lowercase();
+        Answer::ThenClose(answer(403, "Content-Type: text/html\r\n", b"<h1>WebSockets are not allowed here</h1>"))
+    })
+    .await;
+    let url = proxy.url.clone();
+    let client = carbonfiles::Client::builder("http://files.example.com/base")
+        .default_header("x-team", "assets")
+        .token("cf4_not_for_the_hub")
+        .http(move |http| http.no_proxy().proxy(reqwest::Proxy::all(url).unwrap()))
+        .build()
+        .unwrap();
+    let error = within(client.bucket("b").events().send()).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::PermissionDenied);
+    assert!(error.message().contains("WebSockets are not allowed here") && error.hint().unwrap().contains("proxy"));
+    let seen = seen.lock().unwrap().clone();
+    assert!(seen.starts_with("get http://files.example.com/base/hub/files http/1.1"), "{seen}");
+    assert!(seen.contains("x-team: assets") && seen.contains("upgrade: websocket") && !seen.contains("cf4_"), "{seen}");
+}

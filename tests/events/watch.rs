@@ -274,3 +274,29 @@ async fn a_watch_may_be_there_before_the_server() {
     server.restart().await.unwrap();
     assert_eq!(within(watching).await.unwrap(), ["init", "done"]);
 }
+
+/// What a reader that stops loses is made good by a listing.
+#[tokio::test]
+async fn a_watch_that_was_not_read_for_long_is_right_again() {
+    let (server, _client, bucket) = start().await;
+    let mut watch = bucket.watch();
+    told(&mut watch, 2).await;
+    let record = |n: usize| {
+        let file = format!(
+            r#"{{"path":"never{n}","name":"never{n}","size":1,"mimeType":"x","createdAt":"2026-11-21T09:34:42","updatedAt":"2026-11-21T09:34:42Z"}}"#
+        );
+        format!("{{\"type\":1,\"target\":\"FileCreated\",\"arguments\":[\"{}\",{file}]}}\x1e", bucket.id())
+    };
+    for part in 0..60 {
+        server.hub().send_text((0..100).map(|n| record(part * 100 + n)).collect::<String>()).await;
+    }
+    upload(&bucket, "a").await;
+    let mut files = std::collections::BTreeSet::new();
+    while !files.iter().eq(["a"]) {
+        match within(watch.next()).await.unwrap().unwrap() {
+            WatchEvent::Changed(file) => drop(files.insert(file.path)),
+            WatchEvent::Removed(path) => assert!(files.remove(&path), "{path} was told to be there"),
+            other => panic!("{other:?}"),
+        }
+    }
+}
