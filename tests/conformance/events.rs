@@ -4,10 +4,10 @@ use crate::operation::{Operation, operations};
 
 #[cfg(feature = "events")]
 mod live;
+#[cfg(feature = "events")]
+use live::*;
 #[cfg(not(feature = "events"))]
 use without::*;
-#[cfg(feature = "events")]
-use *;
 
 pub(crate) const OPERATIONS: &[Operation] = operations!["events":
     P1 created "connect, subscribe to a bucket, FileCreated arrives typed";
