@@ -6,3 +6,5 @@
 mod dashboard;
 mod rig;
 mod smoke;
+#[cfg(feature = "tenantbox")]
+mod tenantbox;

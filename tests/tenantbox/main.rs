@@ -5,6 +5,7 @@ mod support;
 
 mod errors;
 mod faults;
+mod hosted;
 mod official;
 mod storage;
 mod surface;
