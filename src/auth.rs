@@ -98,6 +98,15 @@ impl From<crate::models::Secret> for Token {
 
 type Provide = dyn Fn() -> BoxFuture<'static, Result<Token, BoxError>> + Send + Sync;
 
+/// A credential that renews itself as it expires.
+pub(crate) trait Renew: Send + Sync {
+    /// The token to send now.
+    fn token(&self) -> BoxFuture<'_, Result<Token>>;
+
+    /// Hears that the server refused a token; tells whether another one may be had.
+    fn refused(&self, token: &Token) -> bool;
+}
+
 /// Where a client's credential comes from.
 #[derive(Clone, Default)]
 pub(crate) enum Credentials {
@@ -106,6 +115,8 @@ pub(crate) enum Credentials {
     Fixed(Token),
     /// Asked before each attempt, so that a renewed token is used by the next retry.
     Provider(Arc<Provide>),
+    #[cfg_attr(not(feature = "file-storage"), allow(dead_code, reason = "for a service behind a feature"))]
+    Renewed(Arc<dyn Renew>),
 }
 
 impl Credentials {
@@ -122,8 +133,14 @@ impl Credentials {
         }))
     }
 
+    /// Whether a token that was refused may be followed by a better one.
+    pub(crate) fn renews(&self, refused: &Token) -> bool {
+        matches!(self, Self::Renewed(session) if session.refused(refused))
+    }
+
     pub(crate) async fn token(&self) -> Result<Option<Token>> {
         match self {
+            Self::Renewed(session) => session.token().await.map(Some),
             Self::Anonymous => Ok(None),
             Self::Fixed(token) => Ok(Some(token.clone())),
             Self::Provider(provide) => match provide().await {
@@ -140,6 +157,7 @@ impl fmt::Debug for Credentials {
             Self::Anonymous => "Anonymous",
             Self::Fixed(_) => "Fixed([redacted])",
             Self::Provider(_) => "Provider",
+            Self::Renewed(_) => "Session",
         })
     }
 }

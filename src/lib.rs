@@ -98,6 +98,7 @@
 //! | `tracing` | no | spans and events, see [Traces](#traces) |
 //! | `tenantbox` | no | a client of the Tenantbox storage service, in the module `tenantbox` |
 //! | `zip` | no | `unpack`, for a bucket's archive |
+//! | `file-storage` | no | [`file_storage`](crate::file_storage), a client of the service of that name |
 //!
 //! Without `rustls` only `http://` works, unless your own dependency on reqwest brings another TLS (`native-tls`). A tokio runtime with time and I/O enabled must be running.
 
@@ -112,6 +113,8 @@ mod error;
 pub mod events;
 mod expiry;
 mod file_path;
+#[cfg(feature = "file-storage")]
+pub mod file_storage;
 pub mod files;
 mod health;
 mod http;

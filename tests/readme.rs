@@ -499,6 +499,44 @@ async fn raw() -> Outcome {
     Ok(())
 }
 
+/// On the real service, where `tests/file_storage/host.sh` has started it.
+#[cfg(feature = "file-storage")]
+#[tokio::test]
+async fn file_storage() -> Outcome {
+    let set = |name| std::env::var(name).ok();
+    let (Some(url), Some(token)) = (set("FILE_STORAGE_TEST_DISK"), set("FILE_STORAGE_TEST_DISK_TOKEN")) else {
+        eprintln!("SKIPPED: FILE_STORAGE_TEST_DISK names no real file_storage service");
+        return Ok(());
+    };
+    folder();
+    // snippet: file_storage
+    use carbonfiles::file_storage::Client;
+    use std::path::Path;
+
+    // A personal access token or a service key; or a login, renewed by itself: Client::builder(url).login(email, password).
+    let client = Client::new(&url, &token)?; // or Client::from_env()?
+    let files = client.files();
+
+    let photo = files.upload(Path::new("photo.jpg")).progress(|p| println!("{:?} %", p.percent())).await?;
+    let note = files.upload("hello".as_bytes()).filename("hello.txt").public(true).await?;
+    println!("{} {:?}", photo.id, note.public_link(&client));
+
+    let page = files.list().search("photo").per_page(50).await?; // list_all() gives all pages
+    println!("{} of {}", page.items.len(), page.total);
+
+    let done = client.file(&photo.id).download_to("copy.jpg").await?; // from the bucket, where there is one
+    assert_eq!(done.verified_sha256, photo.checksum_sha256);
+
+    // In parts, side by side; keep the session's id, and another run of the program can go on with what is missing.
+    let session = client.uploads().create("big.bin", 100_000).await?;
+    let done = client.upload(&session.id).resume(Path::new("photo.jpg")).parallel(4).await?;
+    println!("{} compared by {:?}", done.file.id, done.checked);
+
+    files.bulk_delete([&photo.id, &note.id, &done.file.id]).await?;
+    // end
+    Ok(())
+}
+
 #[tokio::test]
 async fn errors() -> Outcome {
     let place = Place::new().await?;

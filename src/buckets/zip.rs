@@ -52,6 +52,7 @@ impl<'a> DownloadZip<'a> {
             request: request(Method::GET, &self.bucket, self.options)?,
             range: None,
             verify: false,
+            sha256: None,
             reporter: self.reporter,
         })
     }

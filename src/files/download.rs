@@ -130,6 +130,7 @@ impl<'a, O: Outcome<'a>> DownloadFile<'a, O> {
             request,
             range: self.range?,
             verify: self.verify,
+            sha256: None,
             reporter: self.reporter,
         })
     }

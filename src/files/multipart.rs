@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashSet};
 use std::fmt;
 
 use bytes::Bytes;
-use http::{HeaderValue, Method, header};
+use http::{Method, header};
 
 use super::Files;
 use super::upload::{authorize, check, explain_pause, path_turn};
@@ -12,7 +12,7 @@ use crate::auth::Token;
 use crate::buckets::Bucket;
 use crate::error::{Error, ErrorKind, Result};
 use crate::file_path::{FilePath, encode_filename_star};
-use crate::http::{CallOptions, Request, awaitable};
+use crate::http::{Boundary, CallOptions, Request, awaitable};
 use crate::models::{UploadResponse, UploadedFile};
 use crate::transfer::{Part, Phase, Reporter, Source, UploadBody, reports_progress, starts};
 
@@ -130,38 +130,33 @@ impl fmt::Debug for UploadMultipart<'_> {
     }
 }
 
-/// The framing of a `multipart/form-data` body (RFC 7578).
+/// The framing of an upload as this server wants it.
 ///
 /// The name goes as `filename*` alone: beside it the server would prefer a plain `filename`, in which it takes a
 /// backslash-escaped quote for a directory (wire description section 8). It is percent-encoded, so nothing in it can end
 /// the header.
-pub(super) struct Framing {
-    boundary: String,
-}
+pub(super) struct Framing(Boundary);
 
 impl Framing {
     pub(super) fn new() -> Self {
-        // 128 random bits: no content holds it by accident, and none can be made to beforehand.
-        Self { boundary: format!("carbonfiles-{:032x}", fastrand::u128(..)) }
+        Self(Boundary::new())
     }
 
     pub(super) fn request(&self, bucket: &Bucket) -> Result<Request> {
-        let content_type = HeaderValue::try_from(format!("multipart/form-data; boundary={}", self.boundary))
-            .map_err(|_| Error::invalid_input("boundary", "it can't be sent in a header"))?;
-        Ok(Request::new(Method::POST, bucket.route("/upload")?).set_header(header::CONTENT_TYPE, content_type))
+        let request = Request::new(Method::POST, bucket.route("/upload")?);
+        Ok(request.set_header(header::CONTENT_TYPE, self.0.content_type()?))
     }
 
     pub(super) fn prefix(&self, path: &FilePath, first: bool) -> Bytes {
-        let (start, boundary, name) =
-            (if first { "" } else { "\r\n" }, &self.boundary, encode_filename_star(path.as_str()));
-        format!(
-            "{start}--{boundary}\r\nContent-Disposition: form-data; name=\"file\"; filename*=UTF-8''{name}\r\n\
-             Content-Type: application/octet-stream\r\n\r\n"
-        )
-        .into()
+        let name = encode_filename_star(path.as_str());
+        let headers = format_args!(
+            "Content-Disposition: form-data; name=\"file\"; filename*=UTF-8''{name}\r\n\
+             Content-Type: application/octet-stream"
+        );
+        self.0.before(&headers, first)
     }
 
     pub(super) fn suffix(&self) -> Bytes {
-        format!("\r\n--{}--\r\n", self.boundary).into()
+        self.0.end()
     }
 }

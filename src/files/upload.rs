@@ -16,7 +16,7 @@ use crate::auth::Token;
 use crate::buckets::Bucket;
 use crate::error::{Error, ErrorKind, Fate, Result, TimeoutPhase};
 use crate::file_path::{FilePath, encode_segment};
-use crate::http::{Authorization, CallOptions, Replay, Request, awaitable};
+use crate::http::{Authorization, CallOptions, Replay, Request, RequestBody, awaitable};
 use crate::models::{FileInfo, UploadResponse, UploadedFile};
 use crate::transfer::{Digest, Part, Reporter, Source, Turn, UploadBody, reports_progress, spool, starts};
 
@@ -224,7 +224,7 @@ async fn send(bucket: &Bucket, path: &FilePath, request: &Request, body: &mut Up
         {
             return Ok(UploadedFile { file, deduplicated: false });
         }
-        if tries == 2 || !crate::http::RequestBody::is_replayable(body) || never_retries(bucket, request) {
+        if tries == 2 || !body.is_replayable() || never_retries(bucket, request) {
             return Err(error);
         }
     }

@@ -31,6 +31,9 @@ pub(crate) trait RequestBody: Send {
     /// Hears that it has to wait for its turn.
     fn queued(&mut self) {}
 
+    /// The last attempt handed over everything, so the server may have it.
+    fn was_sent_whole(&self) -> bool;
+
     /// Hears that the attempt failed and the next one starts after `delay`.
     fn retrying(&mut self, _delay: Duration) {}
 }
@@ -63,6 +66,10 @@ pub(crate) struct Fixed(pub(crate) Bytes);
 
 impl RequestBody for Fixed {
     fn is_replayable(&self) -> bool {
+        true
+    }
+
+    fn was_sent_whole(&self) -> bool {
         true
     }
 

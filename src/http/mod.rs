@@ -8,6 +8,7 @@ mod classify;
 #[allow(dead_code, reason = "for services behind features")]
 mod elsewhere;
 mod limits;
+mod multipart;
 mod options;
 mod probe;
 mod refusal;
@@ -26,6 +27,7 @@ pub(crate) use body::RequestBody;
 #[cfg(any(feature = "tenantbox", feature = "file-storage"))]
 pub(crate) use elsewhere::Locate;
 pub(crate) use limits::{Limits, Room, Way};
+pub(crate) use multipart::Boundary;
 pub(crate) use options::{CallOptions, awaitable, call_options, parse_header};
 #[cfg(feature = "events")]
 pub(crate) use refusal::words_of_hub;

@@ -20,6 +20,10 @@ pub(crate) enum Replay {
     Deletion,
     /// Only what certainly never reached the server is sent again.
     Never,
+    /// As `Never`; but the server does nothing before it has the whole body, so an attempt that broke before that may be
+    /// repeated, and so may one that was turned away for now (408, 429, 503).
+    #[cfg_attr(not(feature = "file-storage"), allow(dead_code, reason = "for a service behind a feature"))]
+    UnlessSentWhole,
 }
 
 /// Which credential goes with a request.

@@ -29,6 +29,7 @@ use crate::auth::{Credentials, Token};
 use crate::error::{Error, ErrorKind, Fate, Result, TimeoutPhase};
 
 /// What a client is made of.
+#[derive(Clone)]
 pub(crate) struct Config {
     pub(crate) http: reqwest::Client,
     /// Without a trailing slash, query or fragment.
@@ -62,6 +63,8 @@ struct Call {
     shown: Url,
     /// Of the attempt under way.
     span: AttemptSpan,
+    /// The credential of the last attempt.
+    token: Option<Token>,
 }
 
 /// What an answer is the answer to.
@@ -79,6 +82,12 @@ impl Transport {
 
     pub(crate) fn config(&self) -> &Config {
         &self.0.config
+    }
+
+    /// The same with another credential: one that sends requests of its own to get its token.
+    #[cfg(feature = "file-storage")]
+    pub(crate) fn with_credentials(&self, credentials: Credentials) -> Self {
+        Self::new(Config { credentials, ..self.0.config.clone() })
     }
 
     /// The absolute URL of an encoded path (`/api/…`), below the base URL's own path.
@@ -124,7 +133,7 @@ impl Transport {
         let operation = OperationSpan::start(request, &url, self.0.config.dialect);
         let deadline = total.map(|t| later(start, t));
         let (shown, span) = (url.clone(), AttemptSpan::none());
-        let mut call = Call { start, deadline, attempts: 0, bytes_sent: 0, url, shown, span };
+        let mut call = Call { start, deadline, attempts: 0, bytes_sent: 0, url, shown, span, token: None };
         let sent = operation.cover(async {
             let _room = match body.buffers() {
                 Some(bytes) => {
@@ -160,7 +169,7 @@ impl Transport {
 
     async fn attempts(&self, request: &Request, body: &mut dyn RequestBody, call: &mut Call) -> Result<Response> {
         let policy = request.options.retry.as_ref().unwrap_or(&self.0.config.retry);
-        let mut may_be_done = false;
+        let (mut may_be_done, mut reauthorized) = (false, false);
         let mut expired = None;
         loop {
             call.attempts += 1;
@@ -189,10 +198,20 @@ impl Transport {
                 expired = Some(to.url);
                 continue;
             }
+            // Nothing was done: a session's token may have ended before its time.
+            if error.status() == Some(StatusCode::UNAUTHORIZED)
+                && to.foreign.is_none()
+                && !std::mem::replace(&mut reauthorized, true)
+                && body.is_replayable()
+                && call.token.as_ref().is_some_and(|token| self.0.config.credentials.renews(token))
+            {
+                body.retrying(Duration::ZERO);
+                continue;
+            }
             // A gateway that gave up does not know either what the server has done.
             may_be_done |= error.fate() == Fate::Unknown
                 || matches!(error.status(), Some(StatusCode::BAD_GATEWAY | StatusCode::GATEWAY_TIMEOUT));
-            if call.attempts >= policy.max_attempts || !may_retry(request, &error) {
+            if call.attempts >= policy.max_attempts || !may_retry(request, body, &error) {
                 return Err(error);
             }
             if !body.is_replayable() {
@@ -260,6 +279,7 @@ impl Transport {
         let config = &self.0.config;
         let Outgoing { body, length, feed } = outgoing;
         let (mut built, secrets) = self.build(request, to).await?;
+        call.token = secrets.first().filter(|_| to.foreign.is_none()).cloned();
         let asked = Asked { request, to, secrets };
         match length {
             Some(length) if length > 0 || !request.method.is_safe() => {
@@ -421,7 +441,7 @@ impl Call {
 
 /// The order matters: what was never sent may go again whatever it is; what may have been carried out only if doing it
 /// twice is the same; and then the failure must be one that passes.
-fn may_retry(request: &Request, error: &Error) -> bool {
+fn may_retry(request: &Request, body: &dyn RequestBody, error: &Error) -> bool {
     match error.fate() {
         Fate::NeverSent => {
             matches!(
@@ -430,6 +450,10 @@ fn may_retry(request: &Request, error: &Error) -> bool {
             )
         }
         _ if request.replay == Replay::Never => false,
+        Fate::Unknown if request.replay == Replay::UnlessSentWhole && body.was_sent_whole() => false,
+        Fate::Answered if request.replay == Replay::UnlessSentWhole => {
+            matches!(error.status().map(|status| status.as_u16()), Some(408 | 429 | 503))
+        }
         Fate::Unknown => error.kind() == ErrorKind::Interrupted,
         Fate::Answered => match error.status() {
             Some(StatusCode::INTERNAL_SERVER_ERROR) => !request.lasting_500,

@@ -61,6 +61,7 @@ impl<'a> Download<'a> {
             request: get(place(self.file, self.options.clone()), &name).options(self.options),
             range: self.range?,
             verify: true,
+            sha256: None,
             reporter: self.reporter,
         })
     }

@@ -30,6 +30,8 @@ pub(crate) struct DownloadPlan<'a> {
     pub(crate) range: Option<String>,
     /// Compare the whole content with the hash in its ETag.
     pub(crate) verify: bool,
+    /// The hash, where it is known beforehand: then the ETag need not be one.
+    pub(crate) sha256: Option<String>,
     pub(crate) reporter: Reporter<'a>,
 }
 
@@ -79,7 +81,8 @@ impl<'a> DownloadPlan<'a> {
     /// For a body, which gives the reporter back at its end.
     fn lend(&mut self) -> Self {
         let (transport, request, range) = (self.transport.clone(), self.request.clone(), self.range.clone());
-        Self { transport, request, range, verify: self.verify, reporter: std::mem::take(&mut self.reporter) }
+        let (sha256, reporter) = (self.sha256.clone(), std::mem::take(&mut self.reporter));
+        Self { transport, request, range, verify: self.verify, sha256, reporter }
     }
 
     async fn ask(&mut self, range: Option<&str>, if_range: Option<&str>) -> Result<(Response, Room)> {
@@ -95,7 +98,7 @@ impl<'a> DownloadPlan<'a> {
     }
 
     fn receive(self, response: Response, room: Room) -> Body<'a> {
-        let info = ContentInfo::of(response.status, &response.headers);
+        let info = ContentInfo::of(response.status, &response.headers).known_as(self.sha256.as_ref());
         let whole = info.start == 0 && info.length == info.total;
         let hasher = (self.verify && whole && info.sha256().is_some()).then(Hasher::new);
         let start = info.start;
@@ -103,7 +106,7 @@ impl<'a> DownloadPlan<'a> {
     }
 
     fn receive_rest(self, response: Response, room: Room, from: Resumed) -> Body<'a> {
-        let mut info = ContentInfo::of(response.status, &response.headers);
+        let mut info = ContentInfo::of(response.status, &response.headers).known_as(self.sha256.as_ref());
         (info.start, info.length) = (0, info.total);
         let hasher = from.hasher.filter(|_| info.sha256().is_some());
         self.body(response, info, from.at, hasher, Some(room))
@@ -111,7 +114,7 @@ impl<'a> DownloadPlan<'a> {
 
     /// By several ranges at once.
     pub(super) fn ranged(self, ranges: Ranges, at_once: usize) -> Download<'a> {
-        let (head, info) = (ranges.head(), ranges.info.clone());
+        let (head, info) = (ranges.head(), ranges.info.clone().known_as(self.sha256.as_ref()));
         let hasher = (self.verify && info.sha256().is_some()).then(Hasher::new);
         let mut body = self.body(head, info, 0, hasher, None);
         body.window = Some(ranges.into_stream(at_once));
@@ -296,6 +299,20 @@ impl<'a> Download<'a> {
 
     fn of(body: Body<'a>) -> Self {
         Self { info: body.info.clone(), body }
+    }
+
+    /// Whether the whole content is on its way, and there is nothing to compare it with.
+    #[cfg(feature = "file-storage")]
+    pub(crate) fn lacks_hash(&self) -> bool {
+        self.info.sha256().is_none() && self.info.start == 0 && self.info.length == self.info.total
+    }
+
+    /// Compares the content with a SHA-256 that is known from elsewhere than its ETag. Called before anything is read.
+    #[cfg(feature = "file-storage")]
+    pub(crate) fn compare_with(mut self, sha256: &String) -> Self {
+        self.body.info = self.body.info.known_as(Some(sha256));
+        self.body.hasher = Some(Hasher::new());
+        Self::of(self.body)
     }
 
     pub(crate) fn into_body(self) -> Body<'a> {

@@ -1,4 +1,4 @@
-//! SHA-256 beside the transfer.
+//! Hashes beside the transfer: SHA-256, unless something else is asked for.
 
 use std::fmt::Write;
 use std::fs::File;
@@ -6,7 +6,7 @@ use std::io;
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
-use sha2::{Digest as _, Sha256};
+use sha2::{Digest, Sha256};
 use tokio::task::{JoinHandle, spawn_blocking};
 
 use super::CHUNK;
@@ -17,14 +17,14 @@ use crate::error::{Error, ErrorKind, Result};
 ///
 /// Jobs, rather than a thread for the whole transfer: the pool of threads is bounded, and transfers that each held one
 /// while they waited for another would wait for ever.
-pub(crate) struct Hasher {
-    state: State,
+pub(crate) struct Hasher<D = Sha256> {
+    state: State<D>,
     hashed: usize,
 }
 
-enum State {
-    Here(Sha256),
-    Job(JoinHandle<Sha256>),
+enum State<D> {
+    Here(D),
+    Job(JoinHandle<D>),
     Lost,
 }
 
@@ -33,7 +33,14 @@ const MUCH: usize = 1 << 20;
 
 impl Hasher {
     pub(crate) fn new() -> Self {
-        Self { state: State::Here(Sha256::new()), hashed: 0 }
+        Self::of()
+    }
+}
+
+impl<D: Digest + Send + 'static> Hasher<D> {
+    /// One of another kind.
+    pub(crate) fn of() -> Self {
+        Self { state: State::Here(D::new()), hashed: 0 }
     }
 
     /// Takes the next chunk; waits only while the one before is still being hashed.
@@ -68,7 +75,7 @@ impl Hasher {
             State::Lost => None,
         };
         match hash {
-            Some(hash) => Ok(hex(&hash.finalize())),
+            Some(hash) => Ok(hex(hash.finalize().as_slice())),
             None => Err(Error::new(ErrorKind::Io, "the runtime stopped hashing")),
         }
     }

@@ -21,6 +21,8 @@ pub struct ContentInfo {
     pub last_modified: Option<DateTime<Utc>>,
     /// `Content-Disposition`, as the server wrote it.
     pub content_disposition: Option<String>,
+    /// The SHA-256, where it is known from elsewhere than the ETag.
+    known: Option<String>,
 }
 
 impl ContentInfo {
@@ -43,12 +45,23 @@ impl ContentInfo {
             content_disposition: headers
                 .get(header::CONTENT_DISPOSITION)
                 .map(|v| String::from_utf8_lossy(v.as_bytes()).into_owned()),
+            known: None,
         }
     }
 
-    /// The SHA-256 of the whole content in lower-case hex, which CarbonFiles gives as the ETag.
+    /// With a SHA-256 that is known from elsewhere, if any is.
+    pub(crate) fn known_as(mut self, sha256: Option<&String>) -> Self {
+        self.known = sha256.cloned();
+        self
+    }
+
+    /// The SHA-256 of the whole content in lower-case hex: CarbonFiles and file_storage give it as the ETag, a bucket of the
+    /// latter does not, so there the metadata has it.
     #[must_use]
     pub fn sha256(&self) -> Option<&str> {
+        if self.known.is_some() {
+            return self.known.as_deref();
+        }
         let tag = self.strong_etag()?.trim_matches('"');
         (tag.len() == 64 && tag.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))).then_some(tag)
     }

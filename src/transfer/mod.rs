@@ -27,6 +27,8 @@ pub(crate) use part::is_part_name;
 pub(crate) use part::{Saving, check_target};
 pub use progress::{Phase, Progress};
 pub(crate) use progress::{Reporter, Speed, reports_progress, starts};
+#[cfg(feature = "file-storage")]
+pub(crate) use source::Sections;
 pub use source::Source;
 pub(crate) use spool::spool;
 pub use started::{Canceller, ProgressWatch, Transfer};

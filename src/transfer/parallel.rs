@@ -116,8 +116,14 @@ impl Ranges {
 /// One range of whatever content there is; `None` for a 304.
 async fn one(transport: &Transport, request: Request, start: u64, end: u64) -> Result<Option<Body<'static>>> {
     let range = Some(format!("bytes={start}-{}", end - 1));
-    let plan =
-        DownloadPlan { transport: transport.clone(), request, range, verify: false, reporter: Reporter::default() };
+    let plan = DownloadPlan {
+        transport: transport.clone(),
+        request,
+        range,
+        verify: false,
+        sha256: None,
+        reporter: Reporter::default(),
+    };
     Ok(plan.start().await?.map(super::Download::into_body))
 }
 
@@ -160,7 +166,7 @@ pub(super) async fn save_ranges(
     let opened = part.part_mut().await?;
     let (file, lock) = (opened.file.clone(), opened.lock());
     let (at, end) = (ranges.at, ranges.end);
-    let expected = ranges.info.sha256().filter(|_| plan.verify).map(str::to_owned);
+    let expected = plan.sha256.as_deref().or(ranges.info.sha256()).filter(|_| plan.verify).map(str::to_owned);
     let compare = expected.is_some();
     let moved = Arc::new(Moved { count: AtomicU64::new(at), changed: Notify::new() });
     let (reached, behind) = watch::channel(at);

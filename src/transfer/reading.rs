@@ -126,6 +126,8 @@ impl<'a> StreamReading<'a> {
 pub(crate) struct FileReading {
     file: Arc<File>,
     start: u64,
+    /// Where a section of it ends; `None` for all there is.
+    end: Option<u64>,
     /// What it was when it was opened; `None` for pipes and devices.
     seen: Option<Seen>,
 }
@@ -188,7 +190,7 @@ impl FileReading {
             return Err(Error::invalid_input("source", format!("{shown} is a directory")));
         }
         let seen = metadata.is_file().then(|| Seen::of(&metadata));
-        Ok(Self { file: Arc::new(file), start, seen })
+        Ok(Self { file: Arc::new(file), start, end: None, seen })
     }
 
     /// The same state of the same file, as far as its metadata tell.
@@ -201,7 +203,19 @@ impl FileReading {
     }
 
     pub(crate) fn size(&self) -> Option<u64> {
-        self.seen.map(|seen| seen.length.saturating_sub(self.start))
+        self.seen.map(|seen| self.end_of(seen) - self.start)
+    }
+
+    /// Where the reading ends, counted from the start of the file.
+    fn end_of(&self, seen: Seen) -> u64 {
+        self.end.unwrap_or(seen.length).max(self.start)
+    }
+
+    /// So many bytes of it, from there on.
+    #[cfg(feature = "file-storage")]
+    pub(crate) fn section(&self, start: u64, length: u64) -> Self {
+        let start = self.start + start;
+        Self { start, end: Some(start + length), ..self.clone() }
     }
 
     /// Nothing is read before the first chunk is asked for.
@@ -236,8 +250,11 @@ impl FileReading {
         let Some(seen) = self.seen else { return Ok(()) };
         let now = Seen::of(&self.file.metadata().map_err(source_error)?);
         // Some files (of /proc) have more than they say.
-        let more = read_at(&self.file, &mut [0], position).map_err(source_error)?;
-        if now == seen && position == seen.length.max(self.start) && more == 0 {
+        let more = match self.end {
+            Some(_) => 0,
+            None => read_at(&self.file, &mut [0], position).map_err(source_error)?,
+        };
+        if now == seen && position == self.end_of(seen) && more == 0 {
             return Ok(());
         }
         Err(Error::new(ErrorKind::ContentChanged, "the source file changed while it was read"))
@@ -286,7 +303,7 @@ impl Cursor {
     }
 
     fn read_chunk(&mut self) -> Result<Option<Bytes>> {
-        let end = self.file.seen.map(|seen| seen.length.max(self.file.start));
+        let end = self.file.seen.map(|seen| self.file.end_of(seen));
         let want = end.map_or(CHUNK as u64, |end| (end - self.position).min(CHUNK as u64)) as usize;
         if want > 0 {
             let mut buffer = self.ring.take(want);

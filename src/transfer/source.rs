@@ -91,13 +91,34 @@ impl<'a> Source<'a> {
     }
 
     /// The last part of a path; `None` for sources without a name.
-    #[cfg(feature = "tenantbox")]
+    #[cfg(any(feature = "tenantbox", feature = "file-storage"))]
     pub(crate) fn file_name(&self) -> Result<Option<String>> {
         let Kind::Path(path, _) = &self.kind else { return Ok(None) };
         let name = path.file_name().ok_or_else(|| Error::invalid_input("source", "its path does not end in a name"))?;
         match name.to_str() {
             Some(name) => Ok(Some(name.to_owned())),
             None => Err(Error::invalid_input("source", "its name is not UTF-8").with_hint("Give it a name of its own")),
+        }
+    }
+
+    /// The same, to be read in sections. Refuses what can only be read from beginning to end.
+    #[cfg(feature = "file-storage")]
+    pub(crate) async fn into_sections(self) -> Result<Sections> {
+        let file = match self.kind {
+            Kind::Bytes(bytes) => return Ok(Sections::Bytes(bytes)),
+            Kind::Path(path) => FileReading::open(path).await?,
+            Kind::File(FileSource::Tokio(file)) => FileReading::from_file(file.into_std().await).await?,
+            Kind::File(FileSource::Open(file)) => file,
+            _ => {
+                return Err(Error::invalid_input(
+                    "source",
+                    "parts are read in any order: it takes bytes, a path or a file",
+                ));
+            }
+        };
+        match file.is_regular() {
+            true => Ok(Sections::File(file)),
+            false => Err(Error::invalid_input("source", "it is not a regular file, so it can't be read in parts")),
         }
     }
 
@@ -166,6 +187,32 @@ impl<'a> Source<'a> {
                 _ => unreachable!("matched above"),
             },
             Kind::Used => Err(Error::new(ErrorKind::BodyNotReplayable, "the source can be read only once")),
+        }
+    }
+}
+
+/// A source that any section of can be read, again and again.
+#[cfg(feature = "file-storage")]
+#[derive(Clone)]
+pub(crate) enum Sections {
+    Bytes(Bytes),
+    File(FileReading),
+}
+
+#[cfg(feature = "file-storage")]
+impl Sections {
+    pub(crate) fn size(&self) -> u64 {
+        match self {
+            Self::Bytes(bytes) => bytes.len() as u64,
+            Self::File(file) => file.size().unwrap_or(0),
+        }
+    }
+
+    /// So many bytes from there on, which must be there.
+    pub(crate) fn section(&self, start: u64, length: u64) -> Source<'static> {
+        match self {
+            Self::Bytes(bytes) => bytes.slice(start as usize..(start + length) as usize).into(),
+            Self::File(file) => Kind::File(FileSource::Open(file.section(start, length))).into(),
         }
     }
 }

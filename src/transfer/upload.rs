@@ -87,11 +87,6 @@ impl<'a> UploadBody<'a> {
         &self.sent
     }
 
-    /// The last attempt handed over everything, so the server may have it.
-    pub(crate) fn was_sent_whole(&self) -> bool {
-        self.gauge.has_ended()
-    }
-
     /// How long the source had had nothing to give when the last attempt ended.
     pub(crate) fn starved_for(&self) -> Duration {
         self.gauge.starved_for()
@@ -190,6 +185,10 @@ impl<'a> UploadBody<'a> {
 impl RequestBody for UploadBody<'_> {
     fn is_replayable(&self) -> bool {
         self.parts.iter().all(|part| part.source.is_replayable())
+    }
+
+    fn was_sent_whole(&self) -> bool {
+        self.gauge.has_ended()
     }
 
     fn open(&mut self, attempt: u32) -> BoxFuture<'_, Result<Outgoing<'_>>> {

@@ -1,0 +1,82 @@
+//! A content into a file.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use super::File;
+use super::download::DownloadFile;
+use crate::error::Result;
+use crate::file_storage::id::canonical;
+use crate::http::{CallOptions, awaitable};
+use crate::transfer::{DownloadPlan, Downloaded, Saving, check_target, reports_progress, save, starts};
+
+impl File {
+    /// Downloads the content into a file: written beside the target, continued after a cut, compared with its SHA-256 where
+    /// the service has one (which is asked for first), synced, and renamed. Until then an existing target stays as it is. A target that can't be
+    /// written is refused before anything is sent.
+    ///
+    /// Names of files on the service may hold anything (`../../x`): choose the target yourself.
+    pub fn download_to<'a>(&self, target: impl AsRef<Path>) -> DownloadFileTo<'a> {
+        DownloadFileTo {
+            download: self.download(),
+            target: target.as_ref().to_owned(),
+            saving: Saving::default(),
+            options: CallOptions::default(),
+        }
+    }
+}
+
+/// Downloads a content into a file. Made by [`File::download_to`].
+#[must_use = "nothing is sent until it is awaited"]
+pub struct DownloadFileTo<'a> {
+    download: DownloadFile<'a>,
+    target: PathBuf,
+    saving: Saving,
+    options: CallOptions,
+}
+
+impl<'a> DownloadFileTo<'a> {
+    /// Whether an existing target is replaced. It is, by default; else it is a `Conflict`.
+    pub fn overwrite(mut self, overwrite: bool) -> Self {
+        self.saving.overwrite = overwrite;
+        self
+    }
+
+    /// Whether the content is compared with its SHA-256. It is, by default.
+    pub fn verify(mut self, verify: bool) -> Self {
+        self.download = self.download.verify(verify);
+        self
+    }
+
+    /// Whether it goes on with what an earlier call has left, and leaves what a later one can go on with. It does, by
+    /// default.
+    pub fn resume(mut self, resume: bool) -> Self {
+        self.saving.resume = resume;
+        self
+    }
+
+    /// Fetches so many ranges at once, over as many connections. Default 1.
+    pub fn parallel(mut self, ranges: usize) -> Self {
+        self.saving.parallel = ranges;
+        self
+    }
+
+    async fn run(mut self) -> Result<Downloaded> {
+        canonical(self.download.file.id())?;
+        check_target(&self.target, self.saving.overwrite)?;
+        self.download.options = self.options;
+        let sha256 = if self.download.verify { self.download.hash().await? } else { None };
+        let plan = DownloadPlan { sha256, ..self.download.plan()? };
+        save(plan, &self.target, &self.saving).await
+    }
+}
+
+reports_progress!(['a] DownloadFileTo<'a>, download.reporter);
+awaitable!(DownloadFileTo<'a> => Downloaded);
+starts!(DownloadFileTo => Downloaded, download.reporter);
+
+impl fmt::Debug for DownloadFileTo<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DownloadFileTo").field("target", &self.target).finish_non_exhaustive()
+    }
+}

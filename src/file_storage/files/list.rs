@@ -1,0 +1,257 @@
+//! `GET /files`
+
+use chrono::{DateTime, Utc};
+use futures::stream::BoxStream;
+use http::{Method, header};
+
+use super::Files;
+use crate::error::{Error, Result};
+use crate::file_storage::Client;
+use crate::file_storage::client::api;
+use crate::file_storage::models::{FilePage, FileSort, StoredFile};
+use crate::http::{CallOptions, Request, awaitable, call_options};
+use crate::models::Order;
+use crate::paging::{self, Lazy, Page, Window, pages};
+
+/// The most rows of a page.
+pub(super) const MOST_ROWS: u64 = 200;
+/// The last page that can be asked for.
+const LAST_PAGE: u64 = 1_000_000;
+
+impl Files {
+    /// One page of the files, newest first unless asked otherwise (`file_storage.download`). 20 rows by default, at most
+    /// 200. Without `file_storage.manage`: one's own.
+    pub fn list(&self) -> ListFiles {
+        let (query, options) = (Query::default(), CallOptions::default());
+        ListFiles { client: self.client.clone(), query, page: 1, per_page: None, options }
+    }
+
+    /// All files, page after page.
+    ///
+    /// While others write, a listing by pages can miss files; pages overlap here, so that small shifts are noticed and
+    /// read again. With `.sort(FileSort::CreatedAt)` new files come last and shift nothing.
+    pub fn list_all(&self) -> ListAllFiles {
+        ListAllFiles {
+            client: self.client.clone(),
+            query: Query::default(),
+            per_page: None,
+            options: CallOptions::default(),
+            state: Lazy::Idle,
+        }
+    }
+}
+
+/// What to list, and in which order.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Query {
+    search: Option<String>,
+    content_type: Option<String>,
+    sort: Option<FileSort>,
+    order: Option<Order>,
+}
+
+impl Query {
+    pub(super) fn named(name: &str) -> Self {
+        Self { search: Some(name.to_owned()), ..Self::default() }
+    }
+
+    fn request(&self, page: u64, per_page: Option<u64>, options: CallOptions) -> Request {
+        let sort = match (self.sort, self.order) {
+            (None, None) => None,
+            (sort, order) => {
+                let down = if order == Some(Order::Desc) { "-" } else { "" };
+                Some(format!("{down}{}", sort.unwrap_or(FileSort::CreatedAt).as_str()))
+            }
+        };
+        api(Method::GET, "/files")
+            .query("page", page.to_string())
+            .query_opt("per_page", per_page)
+            .query_opt("q", self.search.as_ref())
+            .query_opt("content_type", self.content_type.as_ref())
+            .query_opt("sort", sort)
+            .options(options)
+    }
+}
+
+macro_rules! query_setters {
+    ($builder:ident) => {
+        impl $builder {
+            /// The most rows of a page: 1 to 200.
+            pub fn per_page(mut self, rows: u64) -> Self {
+                self.per_page = Some(rows);
+                self
+            }
+
+            /// Only files whose name holds this, in any letter case (on some databases for ASCII letters only).
+            pub fn search(mut self, part_of_name: impl Into<String>) -> Self {
+                self.query.search = Some(part_of_name.into());
+                self
+            }
+
+            /// Only files of this media type, exactly as it was sent; or of a family of them, such as `image/`.
+            pub fn content_type(mut self, media_type: impl Into<String>) -> Self {
+                self.query.content_type = Some(media_type.into());
+                self
+            }
+
+            /// Sorts by this, ascending unless [`order`](Self::order) says otherwise.
+            pub fn sort(mut self, by: FileSort) -> Self {
+                self.query.sort = Some(by);
+                self
+            }
+
+            /// The direction of the sort; without [`sort`](Self::sort), of that by time.
+            pub fn order(mut self, order: Order) -> Self {
+                self.query.order = Some(order);
+                self
+            }
+        }
+    };
+}
+
+/// One page of files. Made by [`Files::list`].
+#[derive(Debug, Clone)]
+#[must_use = "nothing is sent until it is awaited"]
+pub struct ListFiles {
+    client: Client,
+    query: Query,
+    page: u64,
+    per_page: Option<u64>,
+    options: CallOptions,
+}
+
+query_setters!(ListFiles);
+
+impl ListFiles {
+    pub(super) fn of(client: Client, query: Query, options: CallOptions) -> Self {
+        Self { client, query, page: 1, per_page: None, options }
+    }
+
+    /// The number of the page, from 1 to 1,000,000. One past the end is empty.
+    pub fn page(mut self, page: u64) -> Self {
+        self.page = page;
+        self
+    }
+
+    async fn run(self) -> Result<Page<StoredFile>> {
+        check_rows(self.per_page)?;
+        if !(1..=LAST_PAGE).contains(&self.page) {
+            return Err(Error::invalid_input("page", format!("it is from 1 to {LAST_PAGE}")));
+        }
+        fetch(&self.client, &self.query, self.page, self.per_page, self.options).await.map(|(page, _)| page)
+    }
+
+    /// The page, and when it was made by the service's own clock.
+    pub(super) async fn with_date(self) -> Result<(Page<StoredFile>, Option<DateTime<Utc>>)> {
+        fetch(&self.client, &self.query, self.page, self.per_page, self.options).await
+    }
+}
+
+awaitable!(ListFiles => Page<StoredFile>);
+
+/// All files, as a stream of pages. Made by [`Files::list_all`].
+#[must_use = "a stream does nothing unless it is polled"]
+pub struct ListAllFiles {
+    client: Client,
+    query: Query,
+    per_page: Option<u64>,
+    options: CallOptions,
+    state: Lazy<StoredFile>,
+}
+
+query_setters!(ListAllFiles);
+call_options!([] ListAllFiles);
+
+impl ListAllFiles {
+    fn start(&self) -> BoxStream<'static, Result<Page<StoredFile>>> {
+        if let Err(error) = check_rows(self.per_page) {
+            return Box::pin(futures::stream::once(async { Err(error) }));
+        }
+        let window = Window { limit: Some(self.per_page.unwrap_or(MOST_ROWS)), ..Window::default() };
+        let (client, query, options) = (self.client.clone(), self.query.clone(), self.options.clone());
+        paging::by_offset(
+            window,
+            |file: &StoredFile| &file.id,
+            move |window| {
+                let (client, query, options) = (client.clone(), query.clone(), options.clone());
+                async move { at_offset(&client, &query, window, options).await }
+            },
+        )
+    }
+}
+
+pages!(ListAllFiles => StoredFile);
+
+fn check_rows(per_page: Option<u64>) -> Result<()> {
+    match per_page {
+        Some(rows) if !(1..=MOST_ROWS).contains(&rows) => {
+            Err(Error::invalid_input("per_page", format!("it is from 1 to {MOST_ROWS}")))
+        }
+        _ => Ok(()),
+    }
+}
+
+async fn fetch(
+    client: &Client,
+    query: &Query,
+    page: u64,
+    per_page: Option<u64>,
+    options: CallOptions,
+) -> Result<(Page<StoredFile>, Option<DateTime<Utc>>)> {
+    let answer = client.transport().send(query.request(page, per_page, options)).await?;
+    let date = answer.headers.get(header::DATE).and_then(|date| httpdate::parse_http_date(date.to_str().ok()?).ok());
+    let answer: FilePage = answer.json()?;
+    let offset = answer.page.saturating_sub(1).saturating_mul(answer.per_page);
+    Ok((Page::new(answer.items, answer.total, answer.per_page, offset), date.map(Into::into)))
+}
+
+/// Rows from an offset on, out of a page that holds it.
+async fn at_offset(client: &Client, query: &Query, window: Window, options: CallOptions) -> Result<Page<StoredFile>> {
+    let limit = window.limit.unwrap_or(MOST_ROWS);
+    let (page, rows) = page_at(window.offset, limit);
+    if page > LAST_PAGE {
+        return Err(Error::invalid_input(
+            "per_page",
+            "the listing has more pages than can be asked for: take larger ones",
+        ));
+    }
+    let (mut found, _) = fetch(client, query, page, Some(rows), options).await?;
+    let before = window.offset - (page - 1) * rows;
+    found.items.drain(..found.items.len().min(before as usize));
+    Ok(Page::new(found.items, found.total, limit, window.offset))
+}
+
+/// The page, of at most `limit` rows, that holds the row at an offset and the most rows behind it.
+///
+/// Pages begin at multiples of their size, so the size is chosen: a slightly smaller page begins just before the row.
+fn page_at(offset: u64, limit: u64) -> (u64, u64) {
+    let behind = |rows: u64| (offset / rows + 1) * rows - offset;
+    let rows = (limit / 2 + 1..=limit).rev().max_by_key(|rows| behind(*rows)).unwrap_or(limit).max(1);
+    (offset / rows + 1, rows)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn a_page_holds_the_row(offset in 0u64..1_000_000, limit in 1u64..=MOST_ROWS) {
+            let (page, rows) = page_at(offset, limit);
+            prop_assert!((1..=limit).contains(&rows));
+            prop_assert!((page - 1) * rows <= offset && offset < page * rows);
+        }
+    }
+
+    #[test]
+    fn overlapping_costs_few_more_pages() {
+        let (mut offset, mut requests) = (0, 0);
+        while offset < 10_000 {
+            let (page, rows) = page_at(offset, MOST_ROWS);
+            offset = page * rows - 1;
+            requests += 1;
+        }
+        assert!(requests <= 54, "{requests}");
+    }
+}

@@ -1,0 +1,217 @@
+//! What the service answers, as plain types.
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
+use super::Client;
+use crate::models::{Extra, Secret, time};
+
+/// A stored file (wire description, section 3).
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct StoredFile {
+    /// A UUID, lower case with dashes.
+    pub id: String,
+    /// Where the back end keeps it: opaque, and no URL.
+    pub key: String,
+    /// As it was sent, path and all: clean it before you write to disk under it.
+    pub filename: String,
+    /// As it was sent; the service never looks at the content.
+    pub content_type: String,
+    /// Bytes.
+    pub size_bytes: u64,
+    /// `filesystem`, `s3`, or another back end's name.
+    pub backend: String,
+    /// SHA-256 of the content, 64 lower-case hexadecimal digits; `None` for files of an upload session until a background
+    /// job has filled it in, and for ever where no such job runs.
+    pub checksum_sha256: Option<String>,
+    /// The id of a user, or `svc:` and the id of a service key.
+    pub uploaded_by: Option<String>,
+    /// When it was stored.
+    #[serde(with = "time::option", default)]
+    pub created_at: Option<DateTime<Utc>>,
+    /// Whether anybody may read it, without a credential.
+    #[serde(default)]
+    pub public: bool,
+    /// The path of a public file on the server, without a host.
+    #[serde(default)]
+    pub public_url: Option<String>,
+    /// Members that this version of the crate does not know.
+    #[serde(flatten, skip_serializing_if = "Extra::is_empty")]
+    pub extra: Extra,
+}
+
+impl StoredFile {
+    /// The absolute URL of a public file; `None` for others.
+    #[must_use]
+    pub fn public_link(&self, client: &Client) -> Option<url::Url> {
+        client.transport().url(self.public_url.as_deref()?).ok()
+    }
+}
+
+/// What a bulk deletion has deleted.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct BulkDeleted {
+    /// How many files.
+    pub deleted: u64,
+    /// Which ones, in no particular order.
+    pub ids: Vec<String>,
+}
+
+/// An upload in parts (wire description, section 7).
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct UploadSession {
+    /// A UUID. Keep it to go on after a restart.
+    pub id: String,
+    /// The name that the file will have.
+    pub filename: String,
+    /// The media type that the file will have.
+    pub content_type: String,
+    /// Bytes in all.
+    pub total_size: u64,
+    /// Bytes of each part but the last.
+    pub part_size: u64,
+    /// Parts are numbered from 1 to this.
+    pub total_parts: u32,
+    /// How far it is.
+    pub status: SessionStatus,
+    /// Whether the file will be public.
+    #[serde(default)]
+    pub public: bool,
+    /// Until when it takes parts; 24 h by default.
+    #[serde(with = "time")]
+    pub expires_at: DateTime<Utc>,
+    /// The parts that have arrived; empty once it is closed. One that was sent too short is here too.
+    #[serde(default)]
+    pub parts: Vec<UploadedPart>,
+    /// The file, in the answer that completes the session and nowhere else.
+    #[serde(default)]
+    pub file: Option<StoredFile>,
+    /// Members that this version of the crate does not know.
+    #[serde(flatten, skip_serializing_if = "Extra::is_empty")]
+    pub extra: Extra,
+}
+
+impl UploadSession {
+    /// How many bytes a part has to have.
+    pub(super) fn size_of(&self, no: u32) -> u64 {
+        let start = u64::from(no.saturating_sub(1)).saturating_mul(self.part_size);
+        self.total_size.saturating_sub(start).min(self.part_size)
+    }
+}
+
+/// How far an upload session is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[non_exhaustive]
+pub enum SessionStatus {
+    /// It takes parts.
+    Active,
+    /// The file is there.
+    Completed,
+    /// It was given up, or has expired.
+    Aborted,
+    /// One that this version of the crate does not know.
+    #[serde(other)]
+    Other,
+}
+
+/// A part that has arrived.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct UploadedPart {
+    /// From 1.
+    pub no: u32,
+    /// MD5 of its bytes in hex; an S3 bucket puts quotes around it, and may use another hash where it encrypts.
+    pub etag: String,
+    /// Bytes.
+    pub size: u64,
+}
+
+impl UploadedPart {
+    /// The tag without the quotes of a bucket.
+    #[must_use]
+    pub fn tag(&self) -> &str {
+        self.etag.trim_matches('"')
+    }
+}
+
+/// Where parts of a session are to be sent.
+#[derive(Debug, Clone, Deserialize)]
+#[non_exhaustive]
+pub struct PartUrls {
+    /// By number. Presigned ones are secrets: whoever has one can write that part.
+    pub urls: std::collections::BTreeMap<u32, Secret>,
+    /// They lead straight to the bucket, and take no credential; else they are paths on this server.
+    pub direct: bool,
+}
+
+/// The tokens of a session, as [`Client::session_tokens`] gives them. Keep them to go on in another run of the program,
+/// and keep them secret. Only the newest refresh token is good: using an older one ends the session.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct SessionTokens {
+    /// Good for every call until `expires_at`.
+    pub access_token: Secret,
+    /// Good for one renewal.
+    pub refresh_token: Secret,
+    /// When the access token expires, by this machine's clock.
+    #[serde(with = "time")]
+    pub expires_at: DateTime<Utc>,
+}
+
+impl SessionTokens {
+    /// Tokens from elsewhere, such as a login of your own.
+    pub fn new(access_token: impl Into<Secret>, refresh_token: impl Into<Secret>, expires_at: DateTime<Utc>) -> Self {
+        Self { access_token: access_token.into(), refresh_token: refresh_token.into(), expires_at }
+    }
+}
+
+/// A URL that gives the content to whoever has it, until it expires.
+#[derive(Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct DownloadUrl {
+    /// The URL. Its `Debug` hides it.
+    pub url: Secret,
+    /// When it expires, where the URL says so.
+    pub expires_at: Option<DateTime<Utc>>,
+}
+
+impl std::fmt::Debug for DownloadUrl {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("DownloadUrl").field("expires_at", &self.expires_at).finish_non_exhaustive()
+    }
+}
+
+/// What files are sorted by (wire description, section 4). Equal ones follow by id.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum FileSort {
+    /// When it was stored: the service's default, newest first.
+    CreatedAt,
+    /// The name, in lower case.
+    Name,
+    /// Bytes.
+    Size,
+}
+
+impl FileSort {
+    pub(super) fn as_str(self) -> &'static str {
+        match self {
+            Self::CreatedAt => "created_at",
+            Self::Name => "name",
+            Self::Size => "size",
+        }
+    }
+}
+
+/// A page as the service sends it.
+#[derive(Debug, Deserialize)]
+pub(super) struct FilePage {
+    pub(super) items: Vec<StoredFile>,
+    pub(super) total: u64,
+    pub(super) page: u64,
+    pub(super) per_page: u64,
+}

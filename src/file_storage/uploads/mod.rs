@@ -1,0 +1,72 @@
+//! Uploads in parts: for files over the limit of a plain upload, over links that break, and across restarts.
+//!
+//! A session is opened with the size of the file; its parts go in any order and side by side, through the service or, where
+//! the back end is a bucket, straight to that; then it is completed. What has arrived stays for 24 h by default.
+//!
+//! ```no_run
+//! # use std::path::Path;
+//! # async fn f(client: carbonfiles::file_storage::Client) -> carbonfiles::Result<()> {
+//! // At once:
+//! let done = client.uploads().upload(Path::new("big.iso")).on_session(|session| println!("{}", session.id)).await?;
+//!
+//! // Or so that another run of the program can go on:
+//! let session = client.uploads().create("big.iso", 5 << 30).await?;
+//! std::fs::write("upload-id", &session.id).ok();
+//! let done = client.upload(&session.id).resume(Path::new("big.iso")).parallel(4).await?;
+//! println!("{} checked by {:?}", done.file.id, done.checked);
+//! # Ok(()) }
+//! ```
+
+mod create;
+mod md5;
+mod part;
+mod resume;
+mod session;
+mod upload;
+
+use std::sync::Arc;
+
+pub use create::CreateSession;
+pub use part::UploadPart;
+pub use resume::{Checked, CompletedUpload, ResumeUpload};
+pub use session::{AbortUpload, CompleteUpload, GetPartUrls, GetSession};
+pub use upload::UploadInParts;
+
+use super::Client;
+use super::id::canonical;
+use crate::error::Result;
+
+/// Uploads in parts: open a session, or do it all at once. The service has no list of sessions: keep their ids.
+#[derive(Debug, Clone)]
+pub struct Uploads {
+    client: Client,
+}
+
+impl Uploads {
+    pub(super) fn new(client: Client) -> Self {
+        Self { client }
+    }
+}
+
+/// One upload session, by its id. Those of others are not found, for admins too.
+#[derive(Debug, Clone)]
+pub struct ResumableUpload {
+    client: Client,
+    id: Arc<str>,
+}
+
+impl ResumableUpload {
+    pub(super) fn new(client: Client, id: &str) -> Self {
+        Self { client, id: id.into() }
+    }
+
+    /// The id.
+    #[must_use]
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    fn route(&self, rest: &str) -> Result<String> {
+        Ok(format!("/uploads/{}{rest}", canonical(&self.id)?))
+    }
+}

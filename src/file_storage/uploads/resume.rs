@@ -1,0 +1,253 @@
+//! All parts of a file, those that have arrived left out, side by side; then the end.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use futures::stream::{FuturesUnordered, StreamExt};
+use tokio::sync::mpsc;
+
+use super::ResumableUpload;
+use super::part::{Sending, is_direct};
+use crate::error::{Error, ErrorKind, Result};
+use crate::file_storage::models::{SessionStatus, StoredFile, UploadSession, UploadedPart};
+use crate::http::{CallOptions, awaitable};
+use crate::transfer::{Hasher, Phase, Reporter, Sections, Source, reports_progress, starts};
+
+/// Parts under way at once, where the caller did not say.
+const PARALLEL: usize = 4;
+
+impl ResumableUpload {
+    /// Sends what has not arrived yet, and completes the upload (`file_storage.upload`). The source is the whole content
+    /// again: bytes, a path, or an open file.
+    ///
+    /// Parts that have arrived are compared with the source by their MD5, and sent again where they differ. Where the session
+    /// has been completed before, its file is the result.
+    pub fn resume<'a>(&self, source: impl Into<Source<'a>>) -> ResumeUpload<'a> {
+        ResumeUpload {
+            upload: self.clone(),
+            source: source.into(),
+            sending: How::default(),
+            reporter: Reporter::default(),
+            options: CallOptions::default(),
+        }
+    }
+}
+
+/// How parts are sent.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct How {
+    pub(super) parallel: usize,
+    pub(super) verify: bool,
+}
+
+impl Default for How {
+    fn default() -> Self {
+        Self { parallel: PARALLEL, verify: true }
+    }
+}
+
+/// Sends what is missing of an upload. Made by [`ResumableUpload::resume`].
+///
+/// Dropping it leaves what has arrived: it can be resumed until the session expires. Its progress counts the parts that had
+/// arrived before.
+#[must_use = "nothing is sent until it is awaited"]
+pub struct ResumeUpload<'a> {
+    upload: ResumableUpload,
+    source: Source<'a>,
+    sending: How,
+    reporter: Reporter<'a>,
+    options: CallOptions,
+}
+
+impl ResumeUpload<'_> {
+    /// How many parts are under way at once. Default 4; 0 counts as 1.
+    pub fn parallel(mut self, parts: usize) -> Self {
+        self.sending.parallel = parts.max(1);
+        self
+    }
+
+    /// Whether parts are compared with what arrived. They are, by default.
+    pub fn verify(mut self, verify: bool) -> Self {
+        self.sending.verify = verify;
+        self
+    }
+
+    async fn run(self) -> Result<CompletedUpload> {
+        let content = self.source.into_sections().await?;
+        let mut asked = self.upload.get();
+        asked.options = self.options.clone();
+        let session = asked.await?;
+        send(&self.upload, session, &content, self.sending, self.reporter, self.options).await
+    }
+}
+
+reports_progress!(['a] ResumeUpload<'a>, reporter);
+awaitable!(ResumeUpload<'a> => CompletedUpload);
+starts!(ResumeUpload => CompletedUpload, reporter);
+
+impl fmt::Debug for ResumeUpload<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ResumeUpload").field("upload", &self.upload.id()).finish_non_exhaustive()
+    }
+}
+
+/// An upload in parts that is complete.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct CompletedUpload {
+    /// The file.
+    pub file: StoredFile,
+    /// How it was compared with what was sent.
+    pub checked: Checked,
+    /// How many bytes were sent this time; the rest had arrived before.
+    pub sent: u64,
+}
+
+/// How what was stored has been compared with what was sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Checked {
+    /// The whole, by its SHA-256.
+    Sha256,
+    /// Each part, by its MD5: the service has no hash of the whole.
+    Parts,
+    /// Not at all.
+    Nothing,
+}
+
+/// Sends what a session lacks, and completes it.
+pub(super) async fn send(
+    upload: &ResumableUpload,
+    session: UploadSession,
+    content: &Sections,
+    how: How,
+    mut reporter: Reporter<'_>,
+    options: CallOptions,
+) -> Result<CompletedUpload> {
+    if content.size() != session.total_size {
+        let message = format!("it has {} bytes, the session is for {}", content.size(), session.total_size);
+        return Err(Error::invalid_input("source", message));
+    }
+    reporter.total = Some(session.total_size);
+    let mut parts = match session.status {
+        SessionStatus::Active => arrived(&session, content, how, &mut reporter).await?,
+        SessionStatus::Completed => BTreeMap::new(),
+        _ => return Err(Error::new(ErrorKind::Conflict, "the upload session is closed")),
+    };
+    let missing: Vec<u32> = match session.status {
+        SessionStatus::Active => (1..=session.total_parts).filter(|no| !parts.contains_key(no)).collect(),
+        _ => Vec::new(),
+    };
+    let sent = missing.iter().map(|no| session.size_of(*no)).sum();
+    if let Some(first) = missing.first() {
+        let direct = is_direct(upload, *first, &options).await?;
+        let sending =
+            |no| Sending { upload: upload.clone(), no, direct, verify: how.verify, options: options.clone(), content };
+        let before = parts.keys().map(|no| session.size_of(*no)).sum();
+        side_by_side(&session, missing, sending, how.parallel, before, &mut reporter, &mut parts).await?;
+    }
+    reporter.report(session.total_size, Phase::Waiting);
+    let mut complete = upload.complete(parts.values());
+    complete.options = options;
+    let file = complete.await?.file.ok_or_else(|| {
+        Error::new(ErrorKind::Decode, "the service completed the upload, and does not say which file it made")
+    })?;
+    let checked = compare(&session, &file, content, how).await?;
+    reporter.done(session.total_size);
+    Ok(CompletedUpload { file, checked, sent })
+}
+
+/// The parts that have arrived and need not be sent again.
+async fn arrived(
+    session: &UploadSession,
+    content: &Sections,
+    how: How,
+    reporter: &mut Reporter<'_>,
+) -> Result<BTreeMap<u32, UploadedPart>> {
+    let mut good = BTreeMap::new();
+    let mut bytes = 0;
+    // One that was refused for its size is listed all the same.
+    let whole =
+        |part: &&UploadedPart| (1..=session.total_parts).contains(&part.no) && part.size == session.size_of(part.no);
+    for part in session.parts.iter().filter(whole) {
+        if how.verify {
+            reporter.report(bytes, Phase::Hashing);
+            let section = content.section(u64::from(part.no - 1) * session.part_size, part.size);
+            if !super::md5::of(section).await?.eq_ignore_ascii_case(part.tag()) {
+                continue;
+            }
+        }
+        bytes += part.size;
+        good.insert(part.no, part.clone());
+    }
+    Ok(good)
+}
+
+/// Sends parts, so many at once. The first failure ends it; parts that have arrived by then stay.
+async fn side_by_side<'s>(
+    session: &UploadSession,
+    missing: Vec<u32>,
+    sending: impl Fn(u32) -> Sending<'s>,
+    parallel: usize,
+    before: u64,
+    reporter: &mut Reporter<'_>,
+    parts: &mut BTreeMap<u32, UploadedPart>,
+) -> Result<()> {
+    let (tell, mut told) = mpsc::unbounded_channel();
+    let watched = reporter.is_used();
+    let start = |no: u32| {
+        let mut part = Reporter::default();
+        if watched {
+            let tell = tell.clone();
+            part.set_callback(move |progress| {
+                let _ = tell.send((no, progress.sent));
+            });
+        }
+        sending(no).run(u64::from(no - 1) * session.part_size, session.size_of(no), part)
+    };
+    let mut waiting = missing.into_iter();
+    let mut under_way: FuturesUnordered<_> = waiting.by_ref().take(parallel).map(start).collect();
+    let mut moved = BTreeMap::new();
+    loop {
+        tokio::select! {
+            biased;
+            Some((no, bytes)) = told.recv(), if watched => {
+                moved.insert(no, bytes);
+                reporter.report(before + moved.values().sum::<u64>(), Phase::Sending);
+            }
+            done = under_way.next() => match done {
+                Some(part) => {
+                    let part = part?;
+                    parts.insert(part.no, part);
+                    under_way.extend(waiting.next().map(start));
+                }
+                None => return Ok(()),
+            },
+        }
+    }
+}
+
+/// Compares the whole where the service has its hash; else the parts have been.
+async fn compare(session: &UploadSession, file: &StoredFile, content: &Sections, how: How) -> Result<Checked> {
+    if file.size_bytes != session.total_size {
+        let message = format!("{} bytes were sent, the service stored {}", session.total_size, file.size_bytes);
+        return Err(Error::new(ErrorKind::IntegrityMismatch, message));
+    }
+    let expected = match (&file.checksum_sha256, how.verify) {
+        (_, false) => return Ok(Checked::Nothing),
+        (None, true) => return Ok(Checked::Parts),
+        (Some(expected), true) => expected,
+    };
+    let mut hasher = Hasher::new();
+    let mut whole = content.section(0, content.size());
+    let (mut reading, _) = whole.open().await?;
+    while let Some(chunk) = reading.next().await? {
+        hasher.update(&chunk).await;
+    }
+    let found = hasher.finish().await?;
+    if found != *expected {
+        let message = format!("the bytes sent have the SHA-256 {found}, those stored {expected}");
+        return Err(Error::new(ErrorKind::IntegrityMismatch, message));
+    }
+    Ok(Checked::Sha256)
+}

@@ -1,0 +1,109 @@
+//! An upload in parts, from beginning to end.
+
+use std::fmt;
+
+use super::create::CreateSession;
+use super::resume::{CompletedUpload, How, send};
+use super::{ResumableUpload, Uploads};
+use crate::error::Result;
+use crate::file_storage::filename::Filename;
+use crate::file_storage::models::UploadSession;
+use crate::http::{CallOptions, awaitable};
+use crate::transfer::{Reporter, Source, reports_progress, starts};
+
+impl Uploads {
+    /// Uploads a large file in parts (`file_storage.upload`): opens a session, sends its parts side by side, and completes
+    /// it. The source is bytes, a path, or an open file, for parts are read in any order; others are refused.
+    pub fn upload<'a>(&self, source: impl Into<Source<'a>>) -> UploadInParts<'a> {
+        let source = source.into();
+        let create = CreateSession { filename: Filename::of(&source), ..self.create("-", 0) };
+        UploadInParts {
+            create,
+            source,
+            how: How::default(),
+            opened: None,
+            reporter: Reporter::default(),
+            options: CallOptions::default(),
+        }
+    }
+}
+
+type Opened<'a> = Box<dyn FnOnce(&UploadSession) + Send + 'a>;
+
+/// Uploads a large file in parts. Made by [`Uploads::upload`].
+///
+/// When it fails or is dropped, what has arrived stays until the session expires: go on with
+/// [`ResumableUpload::resume`], or throw it away with [`ResumableUpload::abort`].
+#[must_use = "nothing is sent until it is awaited"]
+pub struct UploadInParts<'a> {
+    create: CreateSession,
+    source: Source<'a>,
+    how: How,
+    opened: Option<Opened<'a>>,
+    reporter: Reporter<'a>,
+    options: CallOptions,
+}
+
+impl<'a> UploadInParts<'a> {
+    /// The name: 1 to 255 characters, without control characters.
+    pub fn filename(mut self, name: impl AsRef<str>) -> Self {
+        self.create.filename = Filename::new(name.as_ref());
+        self
+    }
+
+    /// The media type. By default that which the extension of the name stands for, else `application/octet-stream`.
+    pub fn content_type(mut self, media_type: impl Into<String>) -> Self {
+        self.create = self.create.content_type(media_type);
+        self
+    }
+
+    /// Whether everybody may read the file. Default no.
+    pub fn public(mut self, public: bool) -> Self {
+        self.create.public = public;
+        self
+    }
+
+    /// How many parts are under way at once. Default 4; 0 counts as 1.
+    pub fn parallel(mut self, parts: usize) -> Self {
+        self.how.parallel = parts.max(1);
+        self
+    }
+
+    /// Whether parts are compared with what arrived. They are, by default.
+    pub fn verify(mut self, verify: bool) -> Self {
+        self.how.verify = verify;
+        self
+    }
+
+    /// Hears of the session when it is open, to keep its id.
+    pub fn on_session(mut self, opened: impl FnOnce(&UploadSession) + Send + 'a) -> Self {
+        self.opened = Some(Box::new(opened));
+        self
+    }
+
+    async fn run(self) -> Result<CompletedUpload> {
+        let content = self.source.into_sections().await?;
+        let client = self.create.client.clone();
+        let create = CreateSession { total_size: content.size(), options: self.options.clone(), ..self.create };
+        let session = create.run().await?;
+        if let Some(opened) = self.opened {
+            opened(&session);
+        }
+        let upload = ResumableUpload::new(client, &session.id);
+        let sent = send(&upload, session, &content, self.how, self.reporter, self.options).await;
+        sent.map_err(|error| match error.hint() {
+            Some(_) => error,
+            None => error.with_hint(format!("What has arrived is kept: go on with the upload session {}", upload.id())),
+        })
+    }
+}
+
+reports_progress!(['a] UploadInParts<'a>, reporter);
+awaitable!(UploadInParts<'a> => CompletedUpload);
+starts!(UploadInParts => CompletedUpload, reporter);
+
+impl fmt::Debug for UploadInParts<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("UploadInParts").field("source", &self.source).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,187 @@
+//! Logins: renewed once for all, never with a token that was used.
+
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
+
+use carbonfiles::ErrorKind;
+use carbonfiles::file_storage::models::SessionTokens;
+use carbonfiles::file_storage::{Client, ClientBuilder};
+use chrono::{TimeDelta, Utc};
+
+use crate::host::{USER, host};
+use crate::support::{Answer, RawServer, answer, quick, within};
+
+/// A service that hands out tokens by number, and takes each refresh token once.
+struct Tokens {
+    issued: AtomicU32,
+    seen: Mutex<Vec<String>>,
+}
+
+impl Tokens {
+    fn pair(&self) -> Vec<u8> {
+        let n = self.issued.fetch_add(1, Ordering::SeqCst) + 1;
+        let body = format!(
+            r#"{{"access_token":"access-{n}","refresh_token":"refresh-{n}","token_type":"Bearer","expires_in":900}}"#
+        );
+        answer(200, "Content-Type: application/json\r\n", body.as_bytes())
+    }
+
+    fn count(&self, what: &str) -> usize {
+        self.seen.lock().unwrap().iter().filter(|seen| seen.starts_with(what)).count()
+    }
+}
+
+const EMPTY: &[u8] = br#"{"items":[],"total":0,"page":1,"per_page":20}"#;
+
+/// `refresh` and `list` are the service's answers to these two.
+async fn service(
+    refresh: impl Fn(&Tokens) -> Answer + Send + Sync + 'static,
+    list: impl Fn(&str) -> Vec<u8> + Send + Sync + 'static,
+) -> (RawServer, Arc<Tokens>) {
+    let tokens = Arc::new(Tokens { issued: AtomicU32::new(0), seen: Mutex::default() });
+    let shared = tokens.clone();
+    let server = RawServer::start(move |head| {
+        shared.seen.lock().unwrap().push(format!("{} {}", head.method, head.target));
+        match head.target.as_str() {
+            "/api/users/auth/token" => Answer::Bytes(shared.pair()),
+            "/api/users/auth/token/refresh" => refresh(&shared),
+            _ => {
+                let lower = head.text.to_lowercase();
+                let token =
+                    lower.lines().find_map(|line| line.strip_prefix("authorization: bearer ")).unwrap_or("none");
+                Answer::Bytes(list(token.trim()))
+            }
+        }
+    })
+    .await;
+    (server, tokens)
+}
+
+fn builder(server: &RawServer) -> ClientBuilder {
+    Client::builder(&server.url).retry(quick()).http(reqwest::ClientBuilder::no_proxy)
+}
+
+fn expired() -> SessionTokens {
+    SessionTokens::new("access-0", "refresh-0", Utc::now() - TimeDelta::seconds(1))
+}
+
+fn fine(_: &str) -> Vec<u8> {
+    answer(200, "", EMPTY)
+}
+
+#[tokio::test]
+async fn many_calls_renew_once() {
+    let (server, tokens) = service(|tokens| Answer::Bytes(tokens.pair()), fine).await;
+    let kept = Arc::new(Mutex::new(Vec::new()));
+    let keep = kept.clone();
+    let client = builder(&server).session(expired()).on_session(move |new| keep.lock().unwrap().push(new.clone()));
+    let client = client.build().unwrap();
+    let calls = (0..20).map(|_| client.files().list().send());
+    within(futures::future::try_join_all(calls)).await.unwrap();
+    assert_eq!((tokens.count("POST /api/users/auth/token/refresh"), kept.lock().unwrap().len()), (1, 1));
+    assert_eq!(client.session_tokens().as_ref(), kept.lock().unwrap().last());
+}
+
+#[tokio::test]
+async fn a_call_that_is_dropped_does_not_lose_the_session() {
+    let (server, tokens) = service(|tokens| Answer::Bytes(tokens.pair()), fine).await;
+    let client = builder(&server).session(expired()).build().unwrap();
+    // Polled once: the renewal is under way.
+    let mut call = client.files().list().send();
+    assert!(futures::poll!(&mut call).is_pending());
+    drop(call);
+    within(client.files().list().send()).await.unwrap();
+    assert_eq!(tokens.count("POST /api/users/auth/token/refresh"), 1);
+}
+
+#[tokio::test]
+async fn a_token_that_was_ended_early_is_renewed_once() {
+    let list = |token: &str| match token {
+        "access-2" => answer(200, "", EMPTY),
+        _ => answer(401, "", br#"{"detail":"Not authenticated"}"#),
+    };
+    let (server, tokens) = service(|tokens| Answer::Bytes(tokens.pair()), list).await;
+    let client = builder(&server).login("a@example.com", "password").build().unwrap();
+    within(client.files().list().send()).await.unwrap();
+    assert_eq!((tokens.count("POST /api/users/auth/token"), tokens.count("GET")), (2, 2));
+
+    // Where a new one does not help, it is not asked for again and again.
+    let (server, tokens) =
+        service(|tokens| Answer::Bytes(tokens.pair()), |_| answer(401, "", br#"{"detail":"Not authenticated"}"#)).await;
+    let client = builder(&server).login("a@example.com", "password").build().unwrap();
+    let error = within(client.files().list().send()).await.unwrap_err();
+    assert_eq!((error.kind(), tokens.count("GET")), (ErrorKind::Unauthenticated, 2));
+}
+
+#[tokio::test]
+async fn a_renewal_without_an_answer_is_not_repeated() {
+    let (server, tokens) = service(|_| Answer::ThenClose(Vec::new()), fine).await;
+    let client = builder(&server).session(expired()).build().unwrap();
+    for _ in 0..2 {
+        let error = within(client.files().list().send()).await.unwrap_err();
+        assert_eq!((error.kind(), error.hint()), (ErrorKind::Unauthenticated, Some("Log in again")), "{error:?}");
+    }
+    assert_eq!((tokens.count("POST /api/users/auth/token/refresh"), tokens.count("GET")), (1, 0));
+}
+
+#[tokio::test]
+async fn where_the_password_is_known_a_lost_session_begins_anew() {
+    let refused = || Answer::Bytes(answer(401, "", br#"{"detail":"Invalid or expired refresh token"}"#));
+    let (server, tokens) = service(move |_| refused(), fine).await;
+    let client = builder(&server).session(expired()).login("a@example.com", "password").build().unwrap();
+    within(client.files().list().send()).await.unwrap();
+    assert_eq!(tokens.count("POST /api/users/auth/token"), 2, "one renewal and one login");
+}
+
+#[tokio::test]
+async fn a_renewal_that_was_turned_away_keeps_the_session() {
+    let turned_away = AtomicU32::new(0);
+    let (server, tokens) = service(
+        move |tokens| match turned_away.fetch_add(1, Ordering::SeqCst) {
+            0 => Answer::Bytes(answer(
+                429,
+                "Retry-After: 3600\r\n",
+                br#"{"detail":"Too many requests.","retry_after":3600}"#,
+            )),
+            _ => Answer::Bytes(tokens.pair()),
+        },
+        fine,
+    )
+    .await;
+    let client = builder(&server).session(expired()).build().unwrap();
+    assert_eq!(within(client.files().list().send()).await.unwrap_err().kind(), ErrorKind::RateLimited);
+    within(client.files().list().send()).await.unwrap();
+    assert_eq!(tokens.count("POST /api/users/auth/token/refresh"), 2);
+}
+
+#[tokio::test]
+async fn what_is_no_login_is_refused() {
+    let at = || Client::builder("http://127.0.0.1:9");
+    assert!(at().login(" ", "x").build().unwrap_err().is_invalid_input());
+    assert!(at().login("a@example.com", "x").token("smpat_x").build().unwrap_err().is_invalid_input());
+    let client = at().login("a@example.com", "hunter2").session(expired()).build().unwrap();
+    assert!(!format!("{client:?} {:?}", client.session_tokens()).contains("hunter2"));
+    assert!(!format!("{:?}", client.session_tokens()).contains("refresh-0"));
+}
+
+#[tokio::test]
+async fn the_real_service_renews_and_remembers_a_wrong_password() {
+    let Some(host) = host(false) else { return };
+    let first = host.login(USER);
+    first.files().list().await.unwrap();
+    let mut stale = first.session_tokens().unwrap();
+    stale.expires_at = Utc::now();
+    let second = host.builder().session(stale.clone()).build().unwrap();
+    second.files().list().await.unwrap();
+    assert_ne!(second.session_tokens().unwrap(), stale);
+    // The family is dead once an old token comes again: which is what this client must never cause.
+    let third = host.builder().session(stale).build().unwrap();
+    assert_eq!(third.files().list().await.unwrap_err().kind(), ErrorKind::Unauthenticated);
+
+    let wrong = host.login(("nobody@example.com", "wrong"));
+    for attempts in [1, 0] {
+        let error = wrong.files().list().await.unwrap_err();
+        assert_eq!((error.kind(), error.message()), (ErrorKind::Unauthenticated, "Invalid credentials"));
+        assert!(attempts == 1 || error.hint().unwrap().contains("not tried again"));
+    }
+}
