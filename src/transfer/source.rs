@@ -106,7 +106,7 @@ impl<'a> Source<'a> {
     pub(crate) async fn into_sections(self) -> Result<Sections> {
         let file = match self.kind {
             Kind::Bytes(bytes) => return Ok(Sections::Bytes(bytes)),
-            Kind::Path(path) => FileReading::open(path).await?,
+            Kind::Path(path, _) => FileReading::open(path).await?,
             Kind::File(FileSource::Tokio(file)) => FileReading::from_file(file.into_std().await).await?,
             Kind::File(FileSource::Open(file)) => file,
             _ => {

@@ -30,11 +30,6 @@ pub struct GetFile {
 }
 
 impl GetFile {
-    pub(super) fn options(mut self, options: CallOptions) -> Self {
-        self.options = options;
-        self
-    }
-
     async fn run(self) -> Result<StoredFile> {
         let request = api(Method::GET, self.file.route("")?).options(self.options);
         self.file.client.transport().send(request).await?.json()
