@@ -89,7 +89,8 @@ async fn complete(State(app): State<Arc<App>>, Path(id): Path<u64>) -> Result<St
 }
 
 async fn list(State(app): State<Arc<App>>) -> Json<Value> {
-    app.kept().files.iter().map(|(id, file)| json!({"id": id, "name": file.name})).collect::<Vec<_>>().into()
+    let files = app.kept().files.iter().map(|(id, file)| json!({"id": id, "name": file.name})).collect();
+    Json(Value::Array(files))
 }
 
 /// The bytes come from the storage.

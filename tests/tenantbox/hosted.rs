@@ -25,7 +25,7 @@ async fn the_hosted_service_takes_and_gives_a_file() {
         let usage = tenant.usage().await?;
         carbonfiles::Result::Ok((link, bytes, part, usage))
     };
-    let fetched = fetched.await;
+    let fetched: carbonfiles::Result<_> = fetched.await;
     let deleted = file.delete().await;
     let (link, bytes, part, usage) = fetched.unwrap();
     deleted.unwrap();
