@@ -1,5 +1,7 @@
 //! Replays what was recorded of the hub: requests and records go out in the recorded order, each after what had come
 //! before it has come again, and what comes is compared record by record (pings aside).
+//!
+//! In scenario 54 the last subscription is answered before the first upload is sent, not while: the recording has a race there.
 
 use std::collections::HashMap;
 use std::path::Path;
