@@ -3,11 +3,15 @@
 mod support;
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use carbonfiles::files::discard_partial;
 use carbonfiles::{Bucket, ErrorKind, File, Phase, RetryPolicy};
 use carbonfiles_testserver::{Fault, SeenRequest, TestServer};
 use futures::{StreamExt, TryStreamExt};
+use tokio::sync::{Semaphore, watch};
+
 use support::{Answer, RawServer, admin, answer, bucket, builder, server};
 
 const CONTENT: &str = "/content";
@@ -227,13 +231,27 @@ async fn content_that_is_replaced_is_an_error_or_begun_again() {
         if parallel == 1 {
             scene.server.inject(Fault::close_response_after(2 * MIB as u64).on("GET", CONTENT));
         }
-        // While it waits to ask for the rest, the content is replaced.
-        let busy = Fault::status(503).header("retry-after", "2").on("GET", CONTENT).skip(u64::from(parallel > 1));
-        let busy = scene.server.inject(busy);
-        let call = scene.file.download_to(&scene.target).parallel(parallel).restart_if_changed(restart).start();
-        within(busy.fired_at_least(1)).await;
+        // The token is asked for before each request: the second one waits there until the content has been replaced.
+        let (asked, (replaced, seen)) = (Arc::new(Semaphore::new(0)), watch::channel(false));
+        let (count, told, token) = (AtomicUsize::new(0), asked.clone(), scene.server.admin_key().to_owned());
+        let provider = move || {
+            let second = count.fetch_add(1, Ordering::SeqCst) > 0;
+            let (told, token, mut seen) = (told.clone(), token.clone(), seen.clone());
+            async move {
+                if second {
+                    told.add_permits(1);
+                    seen.wait_for(|replaced| *replaced).await.unwrap();
+                }
+                Ok::<_, std::io::Error>(token)
+            }
+        };
+        let client = builder(scene.server.url()).token_provider(provider).build().unwrap();
+        let file = client.bucket(scene.bucket.id()).file(scene.file.path());
+        let call = file.download_to(&scene.target).parallel(parallel).restart_if_changed(restart).start();
+        within(asked.acquire()).await.unwrap().forget();
         let new = vec![7; 5 * MIB];
         scene.file.upload(new.clone()).await.unwrap();
+        replaced.send_replace(true);
         match within(call).await {
             Ok(done) => {
                 assert!(restart, "{done:?}");

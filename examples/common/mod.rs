@@ -140,11 +140,16 @@ pub(crate) fn show(bar: &ProgressBar, progress: Progress) {
     }
     bar.set_position(progress.sent);
     match progress.phase {
+        Phase::Queued => bar.set_message("waits for its turn"),
+        Phase::Spooling => bar.set_message("reads the source"),
+        Phase::Hashing => bar.set_message("checks what is here"),
         Phase::Waiting => bar.set_message("the server is working"),
         Phase::Retrying { after } => bar.set_message(format!("broken; again in {:.1} s", after.as_secs_f64())),
         Phase::Done => bar.finish_with_message("done"),
-        _ if progress.attempt > 1 => bar.set_message(format!("attempt {}", progress.attempt)),
-        _ => {}
+        _ if progress.attempt > 1 && progress.phase == Phase::Sending => {
+            bar.set_message(format!("attempt {}", progress.attempt))
+        }
+        _ => bar.set_message(""),
     }
 }
 
