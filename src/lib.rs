@@ -98,7 +98,7 @@
 //! | `tracing` | no | spans and events, see [Traces](#traces) |
 //! | `tenantbox` | no | a client of the Tenantbox storage service, in the module `tenantbox` |
 //! | `zip` | no | `unpack`, for a bucket's archive |
-//! | `file-storage` | no | [`file_storage`](crate::file_storage), a client of the service of that name |
+//! | `file-storage` | no | a client of the file_storage service, in the module `file_storage` |
 //!
 //! Without `rustls` only `http://` works, unless your own dependency on reqwest brings another TLS (`native-tls`). A tokio runtime with time and I/O enabled must be running.
 
