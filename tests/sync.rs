@@ -7,7 +7,7 @@ use std::fs;
 use std::path::Path;
 
 use carbonfiles::sync::{SyncAction, SyncPlan};
-use carbonfiles::{Bucket, ErrorKind};
+use carbonfiles::{Bucket, ErrorKind, Symlinks};
 use carbonfiles_testserver::{Fault, TestServer};
 use futures::TryStreamExt;
 use support::{admin, bucket, read_folder, server};
@@ -193,6 +193,23 @@ async fn links_are_told_and_what_they_hide_is_left_alone() {
     assert_eq!((up.reported.len(), up.deleted.files.len()), (3, 0));
     assert_eq!(read(outside.path()), tree(&[("x", "x")]));
     assert_eq!(stored(&bucket).await.len(), 3);
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn what_a_link_hides_is_left_alone_whatever_is_selected() {
+    let server = server().await;
+    let bucket = bucket(&admin(&server)).await;
+    let (folder, outside) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    std::os::unix::fs::symlink(outside.path(), folder.path().join("docs")).unwrap();
+    fill(&bucket, &tree(&[("docs/a.md", "a")])).await;
+    for symlinks in [Symlinks::Skip, Symlinks::Refuse] {
+        let sync = || bucket.files().sync_up(folder.path()).symlinks(symlinks).delete_extra(true);
+        for sync in [sync().include("**/*.md"), sync().filter(|path| path.ends_with(".md"))] {
+            let plan = sync.plan().await.unwrap();
+            assert!(plan.actions.iter().all(|a| matches!(a, SyncAction::Report { .. })), "{:?}", lines(&plan));
+        }
+    }
 }
 
 #[tokio::test]

@@ -129,7 +129,8 @@ impl Walk {
         let (kind, link) = (entry.file_type(), entry.path_is_symlink());
         let path = entry.path();
         let (name, exact) = self.name(path);
-        let wanted = if kind.is_dir() { self.selection.enters(&name) } else { self.selection.takes(&name) };
+        // A link that is not followed may stand for a folder, so it counts if it would as one.
+        let wanted = if kind.is_file() { self.selection.takes(&name) } else { self.selection.enters(&name) };
         if !wanted {
             return false;
         }
