@@ -356,3 +356,104 @@ async fn a_server_without_ranges_sends_one_stream() {
     assert_eq!((done.size, done.verified_sha256), (5 * MIB as u64, None));
     assert!(within(file.download().parallel(4)).await.unwrap().bytes(5 * MIB).await.unwrap() == data);
 }
+
+#[tokio::test]
+async fn only_a_200_is_the_whole_content() {
+    let folder = tempfile::tempdir().unwrap();
+    let target = folder.path().join("x");
+    for (status, parallel) in [(304, 1), (204, 1), (203, 1), (202, 1), (304, 3), (204, 3)] {
+        std::fs::write(&target, "good").unwrap();
+        let raw = RawServer::start(move |_| Answer::Bytes(answer(status, "", b""))).await;
+        let client = builder(&raw.url).build().unwrap();
+        let call =
+            client.bucket("b").file("x").download_to(&target).header("If-None-Match", "\"v1\"").parallel(parallel);
+        let error = within(call).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Decode, "{status}");
+        assert_eq!(std::fs::read(&target).unwrap(), b"good");
+    }
+}
+
+/// As a proxy that gives no part longer than it likes.
+#[tokio::test]
+async fn a_short_first_range_leaves_no_hole() {
+    let data = pattern(9 * MIB);
+    let sent = data.clone();
+    let raw = RawServer::start(move |head| {
+        let range = head
+            .text
+            .lines()
+            .find_map(|line| line.to_ascii_lowercase().strip_prefix("range: bytes=").map(str::to_owned));
+        let Some(range) = range else { return Answer::Bytes(answer(200, "ETag: \"v1\"\r\n", &sent)) };
+        let (first, last) = range.split_once('-').unwrap();
+        let (first, last): (usize, usize) = (first.parse().unwrap(), last.trim().parse().unwrap());
+        let last = if first == 0 { 65_535 } else { last };
+        let headers = format!("ETag: \"v1\"\r\nContent-Range: bytes {first}-{last}/{}\r\n", sent.len());
+        Answer::Bytes(answer(206, &headers, &sent[first..=last]))
+    })
+    .await;
+    let client = builder(&raw.url).build().unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let (file, target) = (client.bucket("b").file("x"), folder.path().join("x"));
+    within(file.download_to(&target).parallel(3)).await.unwrap();
+    assert!(std::fs::read(&target).unwrap() == data);
+    assert!(within(file.download().parallel(3)).await.unwrap().bytes(9 * MIB).await.unwrap() == data);
+}
+
+#[tokio::test]
+async fn a_precondition_that_fails_after_a_cut_is_a_changed_content() {
+    let scene = Scene::new(3 * MIB).await;
+    scene.server.inject(Fault::close_response_after(MIB as u64).on("GET", CONTENT));
+    scene.server.inject(Fault::status(412).on("GET", CONTENT));
+    let error = within(scene.file.download_to(&scene.target)).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::ContentChanged, "{error:?}");
+}
+
+#[tokio::test]
+async fn what_is_left_is_compared_even_where_nothing_else_is() {
+    for parallel in [1, 3] {
+        let scene = Scene::new(5 * MIB).await;
+        scene.interrupted(3 * MIB as u64).await;
+        let part = beside(&scene.target)[0].clone();
+        let mut bytes = std::fs::read(&part).unwrap();
+        bytes[1000] ^= 1;
+        std::fs::write(&part, bytes).unwrap();
+        within(scene.file.download_to(&scene.target).verify(false).parallel(parallel)).await.unwrap();
+        scene.assert_whole();
+    }
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn links_in_the_place_of_a_part_or_its_record_are_not_followed() {
+    let scene = Scene::new(5 * MIB).await;
+    let others = tempfile::tempdir().unwrap();
+    for name in [0, 1] {
+        for hard in [false, true] {
+            scene.interrupted(3 * MIB as u64).await;
+            let left = beside(&scene.target);
+            let other = others.path().join(format!("{name}{hard}"));
+            std::fs::rename(&left[name], &other).unwrap();
+            let before = std::fs::read(&other).unwrap();
+            match hard {
+                true => std::fs::hard_link(&other, &left[name]).unwrap(),
+                false => std::os::unix::fs::symlink(&other, &left[name]).unwrap(),
+            }
+            scene.file.download_to(&scene.target).await.unwrap();
+            assert!(std::fs::read(&other).unwrap() == before, "{name} {hard}");
+            assert!(std::fs::read(&scene.target).unwrap() == scene.data);
+            for left in std::iter::once(scene.target.clone()).chain(beside(&scene.target)) {
+                std::fs::remove_file(left).unwrap();
+            }
+        }
+    }
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn a_link_that_leads_nowhere_is_not_overwritten() {
+    let scene = Scene::new(1000).await;
+    std::os::unix::fs::symlink("nowhere", &scene.target).unwrap();
+    let error = scene.file.download_to(&scene.target).overwrite(false).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Conflict);
+    assert!(scene.target.is_symlink());
+}

@@ -42,3 +42,4 @@ pub(crate) use trace::{here, resuming};
 pub(crate) use transport::{Config, Transport};
 #[cfg(feature = "events")]
 pub(crate) use upgrade::{Upgrade, Upgraded};
+pub(crate) use watchdog::later;

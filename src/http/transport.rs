@@ -220,7 +220,7 @@ impl Transport {
                 return Err(if error.hint().is_some() { error } else { error.with_hint(hint) });
             }
             let Some(delay) = policy.delay(call.attempts, error.retry_after()) else { return Err(error) };
-            if call.deadline.is_some_and(|deadline| Instant::now() + delay >= deadline) || !self.0.budget.take() {
+            if call.deadline.is_some_and(|deadline| later(Instant::now(), delay) >= deadline) || !self.0.budget.take() {
                 return Err(error);
             }
             body.retrying(delay);

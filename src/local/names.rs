@@ -34,9 +34,10 @@ pub(crate) fn local_path(root: &Path, name: &str) -> Result<PathBuf> {
 }
 
 fn problem(segment: &str, rules: Rules) -> Option<Cow<'static, str>> {
-    const DEVICES: [&str; 22] = [
+    const DEVICES: [&str; 30] = [
         "CON", "PRN", "AUX", "NUL", "COM1", "COM2", "COM3", "COM4", "COM5", "COM6", "COM7", "COM8", "COM9", "LPT1",
-        "LPT2", "LPT3", "LPT4", "LPT5", "LPT6", "LPT7", "LPT8", "LPT9",
+        "LPT2", "LPT3", "LPT4", "LPT5", "LPT6", "LPT7", "LPT8", "LPT9", "COM¹", "COM²", "COM³", "LPT¹", "LPT²", "LPT³",
+        "CONIN$", "CONOUT$",
     ];
     let length = if rules.windows { segment.encode_utf16().count() } else { segment.len() };
     match segment {

@@ -82,7 +82,8 @@ impl SyncPlan {
     /// Bytes to copy.
     #[must_use]
     pub fn bytes(&self) -> u64 {
-        self.actions.iter().map(|action| if let SyncAction::Copy { size, .. } = action { *size } else { 0 }).sum()
+        let size = |action: &SyncAction| if let SyncAction::Copy { size, .. } = action { *size } else { 0 };
+        self.actions.iter().map(size).fold(0, u64::saturating_add)
     }
 
     pub(super) fn nothing(direction: Direction) -> Self {

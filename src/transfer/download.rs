@@ -19,7 +19,7 @@ use super::info::{ContentInfo, ContentRange};
 use super::parallel::Ranges;
 use super::progress::{Phase, Reporter};
 use crate::error::{Error, ErrorKind, Result, TimeoutPhase};
-use crate::http::{Receive, Request, Response, RetryPolicy, Room, Transport, Way, resuming};
+use crate::http::{Receive, Request, Response, RetryPolicy, Room, Transport, Way, later, resuming};
 
 /// How to ask for a content: once at first, and again for the rest of it after a cut.
 pub(crate) struct DownloadPlan<'a> {
@@ -190,7 +190,8 @@ impl DownloadPlan<'_> {
 fn misfit(range: Option<&str>, response: &Response) -> Option<Error> {
     let partial = response.status == StatusCode::PARTIAL_CONTENT;
     let (kind, problem) = match (range, partial, ContentRange::of(&response.headers)) {
-        (None, false, _) => return None,
+        (None, false, _) if response.status == StatusCode::OK => return None,
+        (None, false, _) => (ErrorKind::Decode, "the server sent another answer than the whole content"),
         (None, true, _) => (ErrorKind::Decode, "the server sent a part where the whole was asked for"),
         (Some(_), false, _) => {
             (ErrorKind::Unsupported, "the server sent the whole content where a range was asked for")
@@ -380,6 +381,8 @@ impl fmt::Debug for DownloadReader<'_> {
     }
 }
 
+pub(super) const ENDED_EARLY: &str = "the answer ended before its last byte";
+
 /// So much between two cuts is headway; a server that gives less is not asked for ever.
 const HEADWAY: u64 = 64 << 10;
 
@@ -423,7 +426,10 @@ impl<'a> Body<'a> {
                 match next {
                     Some(Ok(chunk)) => return self.took(chunk).await.map(Some),
                     Some(Err(error)) => self.give_up(error)?,
-                    None => return self.finish().await.map(|()| None),
+                    None if self.end.is_none_or(|end| end == self.position) => {
+                        return self.finish().await.map(|()| None);
+                    }
+                    None => self.give_up(Error::new(ErrorKind::Interrupted, ENDED_EARLY))?,
                 }
                 continue;
             }
@@ -433,8 +439,7 @@ impl<'a> Body<'a> {
                     return self.finish().await.map(|()| None);
                 }
                 Ok(None) => {
-                    let error = Error::new(ErrorKind::Interrupted, "the answer ended before its last byte");
-                    self.resume(error).await?;
+                    self.resume(Error::new(ErrorKind::Interrupted, ENDED_EARLY)).await?;
                 }
                 Err(error) => self.resume(error).await?,
             }
@@ -524,7 +529,7 @@ impl<'a> Body<'a> {
         }
         let (etag, range) = (header_value("etag", etag)?, format!("bytes={}-{}", self.position, end - 1));
         let Some(delay) = self.policy.delay(self.failures, None) else { return self.give_up(error) };
-        let over = self.deadline.is_some_and(|deadline| Instant::now() + delay >= deadline);
+        let over = self.deadline.is_some_and(|deadline| later(Instant::now(), delay) >= deadline);
         if over || (self.failures > 1 && !self.plan.transport.take_from_budget()) {
             return self.give_up(error);
         }
@@ -549,7 +554,10 @@ impl<'a> Body<'a> {
             Ok(response) => response,
             Err(error) => {
                 self.ended = true;
-                let gone = matches!(error.kind(), ErrorKind::NotFound | ErrorKind::RangeNotSatisfiable);
+                let gone = matches!(
+                    error.kind(),
+                    ErrorKind::NotFound | ErrorKind::RangeNotSatisfiable | ErrorKind::PreconditionFailed
+                );
                 return Err(if gone { error.with_kind(ErrorKind::ContentChanged) } else { error });
             }
         };

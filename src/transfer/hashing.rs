@@ -19,7 +19,7 @@ use crate::error::{Error, ErrorKind, Result};
 /// while they waited for another would wait for ever.
 pub(crate) struct Hasher<D = Sha256> {
     state: State<D>,
-    hashed: usize,
+    hashed: u64,
 }
 
 enum State<D> {
@@ -29,7 +29,7 @@ enum State<D> {
 }
 
 /// About half a millisecond of hashing: more would hold up the caller's task.
-const MUCH: usize = 1 << 20;
+const MUCH: u64 = 1 << 20;
 
 impl Hasher {
     pub(crate) fn new() -> Self {
@@ -45,7 +45,7 @@ impl<D: Digest + Send + 'static> Hasher<D> {
 
     /// Takes the next chunk; waits only while the one before is still being hashed.
     pub(crate) async fn update(&mut self, data: &Bytes) {
-        self.hashed += data.len();
+        self.hashed += data.len() as u64;
         let mut hash = match std::mem::replace(&mut self.state, State::Lost) {
             State::Here(hash) => hash,
             State::Job(job) => match job.await {

@@ -9,10 +9,10 @@ use futures::future::{BoxFuture, FutureExt, ready, try_join};
 use futures::stream::{self, BoxStream, StreamExt, TryStreamExt};
 use http::{StatusCode, header};
 use tokio::sync::{Notify, watch};
-use tokio::task::spawn_blocking;
 use tokio::time::Instant;
+use tokio_util::task::TaskTracker;
 
-use super::download::{Body, DownloadPlan, header_value};
+use super::download::{Body, DownloadPlan, ENDED_EARLY, header_value};
 use super::hashing::{Hasher, hash_file};
 use super::info::ContentInfo;
 use super::part::{Lock, write_all_at};
@@ -72,6 +72,10 @@ impl Ranges {
         let mut info = first.info().clone();
         let (Some(etag), Some(end)) = (info.strong_etag().map(str::to_owned), info.total) else { return Ok(None) };
         if from.is_some_and(|(old, _)| old != etag) {
+            return Ok(None);
+        }
+        // What caps its parts would leave gaps.
+        if info.length != Some(size.min(end - at)) {
             return Ok(None);
         }
         (info.start, info.length) = (0, Some(end));
@@ -156,12 +160,26 @@ async fn pinned(
 }
 
 /// Writes every range to its place, so many at once, and hashes what is there in order, behind them. Gives the SHA-256 that
-/// the whole was compared with.
+/// the whole was compared with. When it is done nothing is written any more, whatever came of it.
 pub(super) async fn save_ranges(
     plan: &mut DownloadPlan<'_>,
     ranges: Ranges,
     part: &mut PartFile,
     at_once: usize,
+) -> Result<Option<String>> {
+    let jobs = TaskTracker::new();
+    let saved = write_ranges(plan, ranges, part, at_once, &jobs).await;
+    jobs.close();
+    jobs.wait().await;
+    saved
+}
+
+async fn write_ranges(
+    plan: &mut DownloadPlan<'_>,
+    ranges: Ranges,
+    part: &mut PartFile,
+    at_once: usize,
+    jobs: &TaskTracker,
 ) -> Result<Option<String>> {
     let opened = part.part_mut().await?;
     let (file, lock) = (opened.file.clone(), opened.lock());
@@ -174,7 +192,7 @@ pub(super) async fn save_ranges(
     plan.reporter.report(at, Phase::Sending);
 
     let mut writes = stream::iter(ranges.each())
-        .map(|range| write(range, file.clone(), lock.clone(), moved.clone()))
+        .map(|range| write(range, file.clone(), lock.clone(), moved.clone(), jobs.clone()))
         .buffered(at_once);
     let written = async {
         while let Some(end) = writes.try_next().await? {
@@ -217,7 +235,13 @@ struct Moved {
 }
 
 /// Writes a range to its place; gives its end. The next chunk arrives while the last is written.
-async fn write(range: Range, file: Arc<File>, lock: Option<Arc<Lock>>, moved: Arc<Moved>) -> Result<u64> {
+async fn write(
+    range: Range,
+    file: Arc<File>,
+    lock: Option<Arc<Lock>>,
+    moved: Arc<Moved>,
+    jobs: TaskTracker,
+) -> Result<u64> {
     let mut body = range.body.await?;
     let (mut position, mut job) = (range.start, None);
     loop {
@@ -225,10 +249,13 @@ async fn write(range: Range, file: Arc<File>, lock: Option<Arc<Lock>>, moved: Ar
         if let Some(job) = job.take() {
             finished(job).await?;
         }
-        let Some(chunk) = chunk else { return Ok(range.end) };
+        let Some(chunk) = chunk else {
+            let whole = position == range.end;
+            return if whole { Ok(position) } else { Err(Error::new(ErrorKind::Interrupted, ENDED_EARLY)) };
+        };
         let length = chunk.len() as u64;
         let (file, lock) = (file.clone(), lock.clone());
-        job = Some(spawn_blocking(move || {
+        job = Some(jobs.spawn_blocking(move || {
             let written = write_all_at(&file, &chunk, position);
             drop(lock);
             written

@@ -64,17 +64,20 @@ impl Lock {
     /// Takes what an earlier download left; `None` where it left nothing.
     pub(super) fn find(target: &Path) -> Option<Taken> {
         let path = record_path(target);
-        let file = OpenOptions::new().read(true).write(true).open(&path).ok()?;
-        Some(Self::take(file, path))
+        Some(Self::take(open_own(&path).ok()?, path))
     }
 
     /// Makes the record of a first download.
     fn create(target: &Path) -> Option<Self> {
         let path = record_path(target);
         let file = OpenOptions::new().read(true).write(true).create_new(true).open(&path).ok()?;
-        match Self::take(file, path) {
+        match Self::take(file, path.clone()) {
             Taken::Ours(lock) => Some(lock),
-            Taken::Busy | Taken::Unusable => None,
+            Taken::Busy => None,
+            Taken::Unusable => {
+                let _ = std::fs::remove_file(path);
+                None
+            }
         }
     }
 
@@ -93,17 +96,8 @@ impl Lock {
         if lock.record().is_none() && !lock.is_blank() { Taken::Unusable } else { Taken::Ours(lock) }
     }
 
-    #[cfg(unix)]
     fn is_in_place(&self) -> bool {
-        use std::os::unix::fs::MetadataExt;
-        let identity = |metadata: std::fs::Metadata| (metadata.dev(), metadata.ino());
-        let ours = self.file.metadata().map(identity).ok();
-        ours.is_some() && ours == std::fs::metadata(&self.path).map(identity).ok()
-    }
-
-    #[cfg(not(unix))]
-    fn is_in_place(&self) -> bool {
-        self.path.exists()
+        is_own(&self.file, &self.path).unwrap_or(false)
     }
 
     fn content(&self) -> Option<Vec<u8>> {
@@ -171,12 +165,16 @@ pub(super) struct Part {
 }
 
 impl Part {
-    /// What an earlier download left. A record without a part is removed.
+    /// What an earlier download left. A record without a part is removed, and what it calls its part but is no file of
+    /// that name alone: a link, or a target whose second name a crash has left.
     pub(super) fn reopen(lock: Lock, target: &Path, overwrite: bool, dropped: Arc<AtomicBool>) -> Option<Self> {
         let path = part_path(target);
-        let file = OpenOptions::new().read(true).write(true).open(&path).ok();
-        let file = file.and_then(|file| file.metadata().ok().filter(std::fs::Metadata::is_file).map(|m| (file, m)));
-        let Some((record, (file, metadata))) = lock.record().zip(file) else {
+        let file = open_own(&path).and_then(|file| file.metadata().map(|metadata| (file, metadata))).ok();
+        let record = lock.record();
+        if record.is_some() && file.is_none() {
+            let _ = std::fs::remove_file(&path);
+        }
+        let Some((record, (file, metadata))) = record.zip(file) else {
             let _ = std::fs::remove_file(&lock.path);
             return None;
         };
@@ -209,15 +207,15 @@ impl Part {
             Error::invalid_input("target", format!("{} can't be written beside", target.display())).caused_by(cause)
         };
         let kept = record.and_then(|record| Some((record, Lock::create(target)?)));
-        let kept = kept.filter(|(record, lock)| lock.note(record).is_ok());
-        let found_again = kept.and_then(|(record, lock)| match open(&part_path(target)) {
-            Ok(file) => Some((file, part_path(target), Some((Arc::new(lock), record)))),
-            // A part that the record did not speak of: somebody's own.
-            Err(_) => {
-                let _ = std::fs::remove_file(&lock.path);
-                None
-            }
-        });
+        let found_again =
+            kept.and_then(|(record, lock)| match lock.note(&record).and_then(|()| open(&part_path(target))) {
+                Ok(file) => Some((file, part_path(target), Some((Arc::new(lock), record)))),
+                // The disk is full, or there is a part that the record did not speak of: somebody's own.
+                Err(_) => {
+                    let _ = std::fs::remove_file(&lock.path);
+                    None
+                }
+            });
         let (file, path, kept) = match found_again {
             Some(found) => found,
             None => {
@@ -261,14 +259,11 @@ impl Part {
     pub(super) fn restart(&mut self, record: Option<Record>) -> Result<()> {
         self.written = 0;
         self.file.set_len(0).map_err(|e| self.failed(e))?;
-        match (&mut self.kept, record) {
-            (Some((lock, old)), Some(new)) => {
-                lock.note(&new).map_err(|e| Error::io("a download's record could not be written", e))?;
-                *old = new;
-            }
-            // It can't be found again by what is not known of it.
-            (Some(_), None) => self.condemned = true,
-            (None, _) => {}
+        if let Some((lock, old)) = &mut self.kept {
+            // It can't be gone on with by what is not known of it, nor by what it was of before.
+            self.condemned = record.is_none();
+            *old = record.unwrap_or_else(|| Record::new(&old.source, "", 0, false));
+            lock.note(old).map_err(|e| Error::io("a download's record could not be written", e))?;
         }
         Ok(())
     }
@@ -289,7 +284,7 @@ impl Part {
     /// Makes the record say how much is there. What no hash would check has to be on the disk first: after a crash of
     /// the system a file may have the length, but not the bytes.
     fn note(&mut self) -> Result<()> {
-        let Some((lock, record)) = &mut self.kept else { return Ok(()) };
+        let Some((lock, record)) = self.kept.as_mut().filter(|_| !self.condemned) else { return Ok(()) };
         let unhashed = !is_sha256(&record.etag);
         record.written = self.written;
         let noted = if unhashed { self.file.sync_data() } else { Ok(()) }.and_then(|()| lock.note(record));
@@ -311,9 +306,9 @@ impl Part {
             // Unlike a rename, a link does not replace what has appeared there meanwhile.
             match std::fs::hard_link(&self.path, &self.target) {
                 Ok(()) => std::fs::remove_file(&self.path).map_err(|e| self.failed(e))?,
-                Err(_) if self.target.exists() => return Err(exists(&self.target)),
-                // A file system without links.
-                Err(_) => std::fs::rename(&self.path, &self.target).map_err(|e| self.failed(e))?,
+                // A file system without links: the name is taken first.
+                Err(cause) if cause.kind() != io::ErrorKind::AlreadyExists => self.rename_onto_nothing()?,
+                Err(_) => return Err(exists(&self.target)),
             }
         }
         self.committed = true;
@@ -325,6 +320,18 @@ impl Part {
             let _ = folder.sync_all();
         }
         Ok(())
+    }
+
+    fn rename_onto_nothing(&self) -> Result<()> {
+        match OpenOptions::new().write(true).create_new(true).open(&self.target) {
+            Ok(_) => {}
+            Err(cause) if cause.kind() == io::ErrorKind::AlreadyExists => return Err(exists(&self.target)),
+            Err(cause) => return Err(self.failed(cause)),
+        }
+        std::fs::rename(&self.path, &self.target).map_err(|cause| {
+            let _ = std::fs::remove_file(&self.target);
+            self.failed(cause)
+        })
     }
 
     /// Not to be kept: what is there is wrong.
@@ -384,7 +391,8 @@ pub(crate) fn check_target(target: &Path, overwrite: bool) -> Result<()> {
     if !folder_of(target).is_dir() {
         return unusable("is in a folder that does not exist");
     }
-    if !overwrite && target.exists() { Err(exists(target)) } else { Ok(()) }
+    // A link that leads nowhere is there too.
+    if !overwrite && target.symlink_metadata().is_ok() { Err(exists(target)) } else { Ok(()) }
 }
 
 fn exists(target: &Path) -> Error {
@@ -399,6 +407,30 @@ fn folder_of(target: &Path) -> &Path {
 pub(super) fn is_sha256(etag: &str) -> bool {
     let tag = etag.trim_matches('"');
     tag.len() == 64 && tag.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
+}
+
+/// Opens a file that has been left here. In a folder that others may write to, its name can lead to another file: such a
+/// one is refused before anything of it is changed.
+fn open_own(path: &Path) -> io::Result<File> {
+    let refused = || io::Error::other("it is a link, or no file");
+    if !path.symlink_metadata()?.is_file() {
+        return Err(refused());
+    }
+    let file = OpenOptions::new().read(true).write(true).open(path)?;
+    if is_own(&file, path)? { Ok(file) } else { Err(refused()) }
+}
+
+/// Is it the file of this name, and has it no other?
+#[cfg(unix)]
+fn is_own(file: &File, path: &Path) -> io::Result<bool> {
+    use std::os::unix::fs::MetadataExt;
+    let (opened, named) = (file.metadata()?, path.symlink_metadata()?);
+    Ok(opened.is_file() && opened.nlink() == 1 && (opened.dev(), opened.ino()) == (named.dev(), named.ino()))
+}
+
+#[cfg(not(unix))]
+fn is_own(file: &File, path: &Path) -> io::Result<bool> {
+    Ok(file.metadata()?.is_file() && path.symlink_metadata()?.is_file())
 }
 
 fn part_path(target: &Path) -> PathBuf {
@@ -472,5 +504,49 @@ mod tests {
         for other in ["x.carbonfiles.part", "photo.jpg", "0123456789abcdeg.carbonfiles.part", "x.json"] {
             assert!(!is_part_name(other), "{other}");
         }
+    }
+
+    fn record(etag: &str) -> Record {
+        Record::new("http://host/x", etag, 4 << 20, false)
+    }
+
+    fn reopen(target: &Path) -> Option<Part> {
+        match Lock::find(target)? {
+            Taken::Ours(lock) => Part::reopen(lock, target, true, Arc::default()),
+            Taken::Busy | Taken::Unusable => panic!("it is ours"),
+        }
+    }
+
+    #[test]
+    fn a_part_of_what_has_no_name_is_not_gone_on_with_as_what_it_was() {
+        let folder = tempfile::tempdir().unwrap();
+        let target = folder.path().join("x");
+        let mut part = Part::create(&target, true, Some(record("\"v1\"")), Arc::default()).unwrap();
+        part.append(&[1; 2 << 20]).unwrap();
+        drop(part);
+        let mut part = reopen(&target).unwrap();
+        assert_eq!(part.written, 2 << 20);
+        part.restart(None).unwrap();
+        part.append(&[2; 3 << 20]).unwrap();
+        part.reached(3 << 20).unwrap();
+        // As if it were killed: nothing is tidied, and the lock is let go.
+        part.committed = true;
+        drop(part);
+        assert_eq!(reopen(&target).unwrap().written, 0);
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "little is not kept");
+    }
+
+    #[test]
+    fn where_there_are_no_links_nothing_is_replaced_either() {
+        let folder = tempfile::tempdir().unwrap();
+        let target = folder.path().join("x");
+        let mut part = Part::create(&target, false, None, Arc::default()).unwrap();
+        part.append(b"new").unwrap();
+        std::fs::write(&target, "old").unwrap();
+        assert_eq!(part.rename_onto_nothing().unwrap_err().kind(), ErrorKind::Conflict);
+        assert_eq!(std::fs::read(&target).unwrap(), b"old");
+        std::fs::remove_file(&target).unwrap();
+        part.rename_onto_nothing().unwrap();
+        assert_eq!(std::fs::read(&target).unwrap(), b"new");
     }
 }

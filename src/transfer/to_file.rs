@@ -13,7 +13,7 @@ use super::download::{DownloadPlan, Resumed};
 use super::hashing::{Hasher, hash_file};
 use super::info::ContentInfo;
 use super::parallel::{Ranges, save_ranges};
-use super::part::{Lock, Part, Record, Saving, Taken, WORTH_KEEPING, check_target};
+use super::part::{Lock, Part, Record, Saving, Taken, WORTH_KEEPING, check_target, is_sha256};
 use super::progress::Phase;
 use crate::error::{Error, ErrorKind, Result};
 
@@ -43,6 +43,8 @@ pub(crate) async fn save(plan: DownloadPlan<'_>, target: &Path, how: &Saving) ->
     let mut part = PartFile::find(target, how).await;
     let mut from = part.resumable(&source);
     let (mut plan, mut restarts) = (plan, 0);
+    // What is left of another run was perhaps never on the disk, so it is always compared.
+    plan.verify |= from.as_ref().is_some_and(|found| is_sha256(&found.etag));
     loop {
         let resumed = from.is_some();
         let error = match attempt(&mut plan, from.take(), &source, &mut part, target, how).await {
@@ -310,7 +312,8 @@ macro_rules! saves {
             }
 
             /// Whether it goes on with what an earlier call has left, and leaves what a later one can go on with. It does, by
-            /// default.
+            /// default. What is gone on with is compared with the ETag's SHA-256 even where checking is switched off, since
+            /// a crash may have spoilt it.
             pub fn resume(mut self, resume: bool) -> Self {
                 self.$field.resume = resume;
                 self

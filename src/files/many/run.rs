@@ -150,7 +150,8 @@ impl Totals {
     /// Of a list; what there is nothing to do for has no bytes.
     pub(crate) fn of<J>(jobs: &[Job<J>]) -> Self {
         let files = jobs.iter().filter(|job| !matches!(job.work, Err(NotNow::Skipped(_)))).count() as u64;
-        let bytes = jobs.iter().filter(|job| job.work.is_ok()).map(|job| job.size).sum();
+        let mut bytes = jobs.iter().filter(|job| job.work.is_ok());
+        let bytes = bytes.try_fold(0u64, |all, job| Some(all.saturating_add(job.size?)));
         Self { listed: true, files: Some(files), bytes }
     }
 
@@ -336,6 +337,12 @@ where
 }
 
 /// Files as they end, in the order in which they do. Dropping it gives up what is under way; what is done stays done.
+///
+/// Bytes move only while it is polled. Whoever does something long between two files holds up those under way, and a server
+/// may cut them (CarbonFiles cuts a body that rests for some seconds). Under
+/// [`max_transfers`](crate::ClientBuilder::max_transfers) or
+/// [`max_buffered_bytes`](crate::ClientBuilder::max_buffered_bytes) those under way also keep their room: to wait, between
+/// two files, for another transfer of the same client can then be to wait for ever. Do such work in a task of its own.
 #[must_use = "a stream does nothing unless it is polled"]
 pub struct BatchStream<'a, T> {
     files: BoxStream<'a, BatchFile<T>>,
