@@ -165,6 +165,8 @@ async fn a_plan_that_leads_outside_does_not() {
         r#"{"action":"copy","path":"../secret","size":1,"replaces":false}"#,
         r#"{"action":"delete","path":"../secret"}"#,
     );
+    let endless = copy.replace(":1,", ":18446744073709551615,");
+    assert_eq!(hostile("up", &format!("{endless},{copy}")).bytes(), u64::MAX);
     for actions in [copy, delete] {
         let up = bucket.files().sync_up(&folder).delete_extra(true).apply(hostile("up", actions)).await.unwrap();
         assert!(up.into_result().unwrap_err().is_invalid_input());

@@ -178,7 +178,22 @@ mod tests {
 
     #[test]
     fn names_that_windows_keeps_for_itself() {
-        for name in ["CON", "con.txt", "Lpt1", "nul .x", "a:b", "c:", "a\\b", "..\\x", "a.", "a ", "a\nb", "what?"] {
+        for name in [
+            "CON",
+            "con.txt",
+            "Lpt1",
+            "nul .x",
+            "com¹.txt",
+            "conin$",
+            "a:b",
+            "c:",
+            "a\\b",
+            "..\\x",
+            "a.",
+            "a ",
+            "a\nb",
+            "what?",
+        ] {
             assert!(problem(name, WINDOWS).is_some(), "{name:?}");
         }
         for name in ["console", "com10", "a.b", " a", "日本", ".con"] {
