@@ -147,7 +147,7 @@ pub(crate) fn show(bar: &ProgressBar, progress: Progress) {
         Phase::Retrying { after } => bar.set_message(format!("broken; again in {:.1} s", after.as_secs_f64())),
         Phase::Done => bar.finish_with_message("done"),
         _ if progress.attempt > 1 && progress.phase == Phase::Sending => {
-            bar.set_message(format!("attempt {}", progress.attempt))
+            bar.set_message(format!("attempt {}", progress.attempt));
         }
         _ => bar.set_message(""),
     }
