@@ -2,10 +2,17 @@
 # Runs the real file_storage service (simple-module-file-storage 0.0.41, SQLite) on loopback, for the tests beside it:
 # one with its files on the local disk, and one with an S3 (moto) as its back end.
 #   host.sh up DIR [PORT]   installs them into DIR from PyPI where they are not yet (a minute or two; Python >= 3.12), starts
-#                           them on PORT (18765), PORT+1 and PORT+2, and writes DIR/env for the tests to read
+#                           them on PORT, PORT+1 and PORT+2 (free ones by default), and writes DIR/env for the tests to read
 #   host.sh down DIR        stops what `up` started
 set -euo pipefail
-verb=${1:?up or down} dir=${2:?folder} port=${3:-18765}
+verb=${1:?up or down} dir=${2:?folder} port=${3:-$(python3 - <<'FREE'
+import random, socket
+def free(port):
+    with socket.socket() as s:
+        return s.connect_ex(("127.0.0.1", port)) != 0
+print(next(p for p in iter(lambda: random.randrange(20000, 32000), None) if all(free(p + n) for n in range(3))))
+FREE
+)}
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 mkdir -p "$dir"; dir=$(cd "$dir" && pwd)
 disk=$port s3=$((port + 1)) bucket=$((port + 2))
