@@ -2,13 +2,15 @@
 
 mod support;
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
 use carbonfiles::{Client, ErrorKind, File, Phase, Source, TimeoutPhase};
 use carbonfiles_testserver::{Fault, TestServer};
-use futures::{StreamExt, stream};
-use support::{admin, bucket, server};
+use futures::{FutureExt, StreamExt, stream};
+use support::{Answer, RawServer, admin, answer, bucket, builder, server};
 use tokio::io::AsyncWriteExt;
 
 const CONTENT: &str = "/content";
@@ -127,6 +129,70 @@ async fn a_log_ends_where_somebody_else_writes() {
     within(async { while log.write_all(b"x").await.is_ok() {} }).await;
     assert_eq!(content(&file).await, "0123theirs");
     assert!(file.log_writer().flush_bytes(0).await.unwrap_err().is_invalid_input());
+}
+
+#[tokio::test]
+async fn a_flush_that_was_given_up_does_not_answer_for_what_came_after() {
+    let (server, _, file) = start().await;
+    let mut log = file.log_writer().flush_every(Duration::from_secs(3600)).await.unwrap();
+    log.write_all(b"a").await.unwrap();
+    let held = server.inject(Fault::stall_headers().on("PATCH", CONTENT));
+    assert!(log.flush().now_or_never().is_none());
+    within(held.fired_at_least(1)).await;
+    log.write_all(b"b").await.unwrap();
+    server.inject(Fault::status(403).on("PATCH", CONTENT));
+    held.release();
+    let error = within(log.shutdown()).await.unwrap_err();
+    let error = error.get_ref().unwrap().downcast_ref::<carbonfiles::Error>().unwrap();
+    assert_eq!((error.kind(), content(&file).await), (ErrorKind::PermissionDenied, Bytes::from("0123a")));
+
+    // What ended it is told to the next who asks, if the flush that ran into it is not there any more.
+    let mut log = file.log_writer().flush_every(Duration::from_secs(3600)).await.unwrap();
+    log.write_all(b"a").await.unwrap();
+    let refused = server.inject(Fault::status(403).on("PATCH", CONTENT));
+    assert!(log.flush().now_or_never().is_none());
+    within(refused.fired_at_least(1)).await;
+    let error = within(async {
+        loop {
+            if let Err(error) = log.write_all(b"x").await {
+                break error;
+            }
+        }
+    });
+    let error = error.await;
+    let error = error.get_ref().unwrap().downcast_ref::<carbonfiles::Error>().unwrap();
+    assert_eq!(error.kind(), ErrorKind::PermissionDenied);
+}
+
+#[tokio::test]
+async fn a_length_that_nobody_tells_is_not_taken_for_nothing() {
+    let changes = Arc::new(AtomicUsize::new(0));
+    let seen = changes.clone();
+    // A proxy that takes the length away.
+    let server = RawServer::start(move |head| match head.method.as_str() {
+        "HEAD" => Answer::Bytes(b"HTTP/1.1 200 OK\r\n\r\n".to_vec()),
+        _ => {
+            seen.fetch_add(1, Ordering::SeqCst);
+            Answer::Bytes(answer(500, "", b""))
+        }
+    })
+    .await;
+    let file = builder(&server.url).build().unwrap().bucket("b").file("log.txt");
+    assert_eq!(within(file.append_at(0, "x".as_bytes())).await.unwrap_err().kind(), ErrorKind::Decode);
+    assert_eq!(within(file.log_writer()).await.unwrap_err().kind(), ErrorKind::Decode);
+    assert_eq!(changes.load(Ordering::SeqCst), 0);
+}
+
+#[tokio::test]
+async fn an_append_that_looks_at_the_file_waits_for_no_room() {
+    let server = server().await;
+    let client = builder(server.url()).token(server.admin_key()).max_transfers(1).build().unwrap();
+    let file = bucket(&client).await.file("log.txt");
+    file.upload("012345".as_bytes()).await.unwrap();
+    // It takes the only room for downloads.
+    let download = file.download().await.unwrap();
+    assert_eq!(within(file.append_at(4, "4567".as_bytes())).await.unwrap().size, 8);
+    drop(download);
 }
 
 #[tokio::test]

@@ -253,6 +253,25 @@ async fn an_upload_with_a_token_whose_answer_was_lost_costs_one_use() {
 }
 
 #[tokio::test]
+async fn an_upload_with_a_token_of_which_nothing_can_be_known_is_not_sent_again() {
+    let server = server().await;
+    let bucket = bucket(&admin(&server)).await;
+    for (name, can_look) in [("unhashed.txt", true), ("unseen.txt", false)] {
+        let token = bucket.upload_tokens().create().max_uploads(1).await.unwrap().token;
+        server.clear_requests();
+        server.inject(Fault::lose_reply().on("PUT", "/upload/stream"));
+        if !can_look {
+            server.inject(Fault::status(503).on("GET", name).forever());
+        }
+        let upload = bucket.file(name).upload("x".as_bytes()).upload_token(&token).verify(!can_look);
+        let error = within(upload.send()).await.unwrap_err();
+        assert_eq!((error.kind(), carried_out(&server, "PUT")), (ErrorKind::Interrupted, 1), "{error}");
+        server.clear_faults();
+        assert_eq!(bucket.file(name).get().await.unwrap().size, 1);
+    }
+}
+
+#[tokio::test]
 async fn an_upload_with_a_token_that_never_arrived_is_sent_again() {
     let server = server().await;
     let bucket = bucket(&admin(&server)).await;

@@ -9,9 +9,9 @@ use super::File;
 use super::upload::{explain_pause, path_turn};
 use crate::auth::Token;
 use crate::error::{Error, ErrorKind, Result};
-use crate::http::{Authorization, CallOptions, Replay, Request, awaitable};
+use crate::http::{Authorization, CallOptions, Receive, Replay, Request, Response, awaitable};
 use crate::models::FileInfo;
-use crate::transfer::{Part, Phase, Reporter, Source, UploadBody, reports_progress, starts};
+use crate::transfer::{ContentInfo, Part, Phase, Reporter, Source, UploadBody, header_value, reports_progress, starts};
 
 const X_APPEND: HeaderName = HeaderName::from_static("x-append");
 
@@ -124,7 +124,7 @@ impl<'a> Change<'a> {
 
 /// Does the file end at this offset, or with bytes of the source behind it, which an earlier try has left?
 async fn ends_at(file: &File, offset: u64, source: &mut Source<'_>, options: &CallOptions) -> Result<()> {
-    let length = file.head().options(options.clone()).await?.length.unwrap_or(0);
+    let length = known_length(&file.head().options(options.clone()).await?)?;
     if length == offset {
         return Ok(());
     }
@@ -136,12 +136,11 @@ async fn ends_at(file: &File, offset: u64, source: &mut Source<'_>, options: &Ca
     if !source.is_replayable() {
         return conflict();
     }
-    let there = file.download().range(offset..length).options(options.clone()).await?;
-    let (mut there, (mut ours, _)) = (there.into_body(), source.open().await?);
+    let (mut there, (mut ours, _)) = (behind(file, offset, length, options).await?, source.open().await?);
     let (mut left, mut right) = (Bytes::new(), Bytes::new());
     loop {
         if left.is_empty() {
-            match there.next().await? {
+            match there.chunk().await? {
                 Some(chunk) => left = chunk,
                 None => return Ok(()),
             }
@@ -157,6 +156,28 @@ async fn ends_at(file: &File, offset: u64, source: &mut Source<'_>, options: &Ca
             return conflict();
         }
     }
+}
+
+/// The bytes from `offset` to the end. They take up no room of a download: whoever has that may be waiting for the turn at
+/// this path, which is held meanwhile.
+async fn behind(file: &File, offset: u64, end: u64, options: &CallOptions) -> Result<Response> {
+    let range = header_value("range", &format!("bytes={offset}-{}", end - 1))?;
+    let request = Request::get(file.route("/content")?).set_header(header::RANGE, range).receive(Receive::Head);
+    let answer = file.client().transport.send(request.options(options.clone())).await?;
+    let part = ContentInfo::of(answer.status, &answer.headers);
+    if (part.start, part.length, part.total) != (offset, Some(end - offset), Some(end)) {
+        let message = format!("the server sent another part of the file than bytes {offset} to {end}");
+        return Err(answer.error(ErrorKind::ContentChanged, message));
+    }
+    Ok(answer)
+}
+
+/// How long the file is: an unknown length is never taken for none, for then the first bytes would be written over.
+pub(super) fn known_length(info: &ContentInfo) -> Result<u64> {
+    info.length.ok_or_else(|| {
+        Error::new(ErrorKind::Decode, "the server does not say how long the file is")
+            .with_hint("Something between this client and the server takes Content-Length out of answers to HEAD")
+    })
 }
 
 macro_rules! change {

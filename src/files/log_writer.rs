@@ -15,6 +15,7 @@ use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::PollSender;
 
 use super::File;
+use super::change::known_length;
 use crate::error::{Error, ErrorKind, Result};
 use crate::http::{CallOptions, awaitable};
 
@@ -77,7 +78,7 @@ impl OpenLog {
             return Err(Error::invalid_input("flush_bytes", "nothing would ever be enough"));
         }
         let offset = match self.file.head().options(self.options.clone()).await {
-            Ok(info) => info.length.unwrap_or(0),
+            Ok(info) => known_length(&info)?,
             Err(error) if error.is_not_found() => {
                 self.file.upload(Bytes::new()).options(self.options.clone()).await?;
                 0
@@ -155,16 +156,13 @@ impl Appender {
                     (None, self.append().await)
                 }
             };
-            let ended = outcome.as_ref().is_err_and(|error| !error.is_retryable());
-            match (answer, outcome) {
-                (Some(answer), outcome) => drop(answer.send(outcome)),
-                (None, Err(error)) if ended => {
+            match outcome {
+                // Whoever asks next finds it, if nobody waits for this answer any more.
+                Err(error) if !error.is_retryable() => {
                     *self.failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+                    return;
                 }
-                (None, _) => {}
-            }
-            if ended {
-                return;
+                outcome => drop(answer.map(|answer| answer.send(outcome))),
             }
         }
     }
@@ -222,10 +220,12 @@ impl AsyncWrite for LogWriter {
             return Poll::Ready(Err(self.ended()));
         }
         let taken = data.len().min(MOST);
-        match self.written.send_item(Bytes::copy_from_slice(&data[..taken])) {
-            Ok(()) => Poll::Ready(Ok(taken)),
-            Err(_) => Poll::Ready(Err(self.ended())),
+        if self.written.send_item(Bytes::copy_from_slice(&data[..taken])).is_err() {
+            return Poll::Ready(Err(self.ended()));
         }
+        // A flush that was given up does not answer for what came after it.
+        self.flushing = None;
+        Poll::Ready(Ok(taken))
     }
 
     /// Waits until the server has everything that was written. After an error that may pass, nothing is lost: flush again.

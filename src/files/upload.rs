@@ -219,10 +219,14 @@ async fn send(bucket: &Bucket, path: &FilePath, request: &Request, body: &mut Up
         if !(failed_inside || unknown && error.kind() == ErrorKind::Interrupted) {
             return Err(error);
         }
-        if body.was_sent_whole()
-            && let Some(file) = stored(bucket, path, body.sent()).await
-        {
-            return Ok(UploadedFile { file, deduplicated: false });
+        match body.was_sent_whole().then(|| body.sent().first()).flatten() {
+            None => {}
+            Some(digest) => match stored(bucket, path, digest).await {
+                Stored::Yes(file) => return Ok(UploadedFile { file, deduplicated: false }),
+                // It may have cost its use, and would then be refused.
+                Stored::Unknown if request.replay == Replay::Never => return Err(error),
+                Stored::Unknown | Stored::No => {}
+            },
         }
         if tries == 2 || !body.is_replayable() || never_retries(bucket, request) {
             return Err(error);
@@ -251,12 +255,26 @@ fn never_retries(bucket: &Bucket, request: &Request) -> bool {
     request.options.retry.as_ref().unwrap_or(&bucket.client().transport.config().retry).max_attempts <= 1
 }
 
-/// The file, if the server shows exactly what was sent.
-async fn stored(bucket: &Bucket, path: &FilePath, sent: &[Digest]) -> Option<FileInfo> {
-    let digest = sent.first()?;
-    let sha256 = digest.sha256.as_ref()?;
-    let info = bucket.file(path.as_str()).get().await.ok()?;
-    (info.size == digest.size && info.sha256.as_ref() == Some(sha256)).then_some(info)
+/// Whether the server has what was sent.
+enum Stored {
+    Yes(FileInfo),
+    No,
+    /// It did not tell, or nothing was hashed that contents of one size could be told apart by.
+    Unknown,
+}
+
+async fn stored(bucket: &Bucket, path: &FilePath, sent: &Digest) -> Stored {
+    let info = match bucket.file(path.as_str()).get().await {
+        Ok(info) => info,
+        Err(error) if error.is_not_found() => return Stored::No,
+        Err(_) => return Stored::Unknown,
+    };
+    match (&info.sha256, &sent.sha256) {
+        _ if info.size != sent.size => Stored::No,
+        (Some(theirs), Some(ours)) if theirs == ours => Stored::Yes(info),
+        (Some(_), Some(_)) => Stored::No,
+        _ => Stored::Unknown,
+    }
 }
 
 fn first(uploaded: Vec<UploadedFile>) -> Result<UploadedFile> {

@@ -78,19 +78,29 @@ impl<T> Feeder<T> {
             ready!(self.poll_flush(cx))?;
         }
         let taken = data.len().min(CHUNK - self.buffer.len());
-        if self.buffer.capacity() == 0 {
-            self.buffer.reserve(CHUNK);
+        if self.buffer.capacity() - self.buffer.len() < taken {
+            self.buffer.reserve(CHUNK - self.buffer.len());
         }
         self.buffer.extend_from_slice(&data[..taken]);
         self.drive(cx);
+        // An upload that waits gets what there is, however little: the server cuts a body that pauses.
+        if self.outcome.is_none() && matches!(self.pieces.poll_reserve(cx), Poll::Ready(Ok(()))) {
+            self.hand_over()?;
+            self.drive(cx);
+        }
         Poll::Ready(Ok(taken))
+    }
+
+    /// Gives the upload what was gathered. There has to be room for it.
+    fn hand_over(&mut self) -> io::Result<()> {
+        let data = self.buffer.split().freeze();
+        self.pieces.send_item(Piece::Data(data)).map_err(|_| io::Error::from(io::ErrorKind::BrokenPipe))
     }
 
     pub(crate) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         if !self.buffer.is_empty() {
             ready!(self.poll_room(cx))?;
-            let data = std::mem::take(&mut self.buffer).freeze();
-            self.pieces.send_item(Piece::Data(data)).map_err(|_| io::Error::from(io::ErrorKind::BrokenPipe))?;
+            self.hand_over()?;
         }
         self.drive(cx);
         match &self.outcome {
@@ -149,5 +159,31 @@ impl Stream for WrittenStream {
                 Poll::Ready(Some(Err("the writer was dropped before it was finished".into())))
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use futures::StreamExt;
+    use std::sync::{Arc, Mutex};
+
+    #[tokio::test]
+    async fn what_is_written_goes_out_while_the_upload_waits() {
+        let got = Arc::new(Mutex::new(Vec::new()));
+        let seen = got.clone();
+        let mut feeder = Feeder::new(|mut written| async move {
+            while let Some(data) = written.next().await {
+                let data = data.map_err(|cause| Error::new(ErrorKind::Io, "dropped").caused_by(cause))?;
+                seen.lock().unwrap().extend_from_slice(&data);
+            }
+            Ok(())
+        });
+        for (line, so_far) in [("one", "one"), ("two", "onetwo"), ("three", "onetwothree")] {
+            let taken = std::future::poll_fn(|cx| feeder.poll_write(cx, line.as_bytes())).await.unwrap();
+            assert_eq!((taken, &got.lock().unwrap()[..]), (line.len(), so_far.as_bytes()));
+        }
+        feeder.finish().await.unwrap();
+        assert_eq!(got.lock().unwrap().len(), 11);
     }
 }
