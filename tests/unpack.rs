@@ -84,6 +84,7 @@ async fn hostile_archives_are_refused_as_a_whole() {
         ("file and empty folder", archive(&[("good", b"g"), ("good/", b"")])),
         ("folder outside", archive(&[("good", b"g"), ("../evil/", b"")])),
         ("twice", twice()),
+        ("twice, in two encodings", twice_in_two_encodings()),
         ("link", link()),
         ("device", device()),
         ("overlap", overlapping()),
@@ -102,6 +103,11 @@ async fn hostile_archives_are_refused_as_a_whole() {
 /// Two names of one length, one written over the other.
 fn twice() -> Vec<u8> {
     replaced(archive(&[("good1", b"g"), ("good2", b"x")]), b"good2", b"good1")
+}
+
+/// One name in UTF-8 and in code page 437: other bytes, and the same file.
+fn twice_in_two_encodings() -> Vec<u8> {
+    replaced(archive(&[("\u{e9}1234", b"g"), ("@1234", b"x")]), b"@1234", b"\x821234")
 }
 
 fn replaced(mut archive: Vec<u8>, old: &[u8], new: &[u8]) -> Vec<u8> {
@@ -157,6 +163,22 @@ async fn bombs_do_not_go_off() {
         assert_eq!(read_folder(into), Files::new(), "{error}");
     }
     assert_eq!(unpacked(bomb, into, |unpack| unpack.max_ratio(2000)).await.unwrap(), 64 << 20);
+}
+
+#[tokio::test]
+async fn more_entries_than_allowed_are_refused_before_they_are_read() {
+    let folder = tempfile::tempdir().unwrap();
+    // The end says so; the directory holds one.
+    let mut bytes = archive(&[("a", b"x")]);
+    let end = bytes.windows(4).rposition(|w| w == b"PK\x05\x06").unwrap();
+    bytes[end + 8..end + 12].copy_from_slice(&[50, 0, 50, 0]);
+    let error = unpacked(bytes, folder.path(), |unpack| unpack.max_entries(10)).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::PayloadTooLarge, "{error:?}");
+    // Behind other records than the last one there may be another directory.
+    let mut bytes = archive(&[("a", b"x")]);
+    bytes.extend_from_slice(b"behind");
+    assert_eq!(unpacked(bytes, folder.path(), |unpack| unpack).await.unwrap_err().kind(), ErrorKind::Decode);
+    assert_eq!(read_folder(folder.path()), Files::new());
 }
 
 /// Says everywhere that the content has ten bytes.

@@ -9,6 +9,8 @@ mod summary;
 mod unpack;
 mod update;
 mod zip;
+#[cfg(feature = "zip")]
+mod zip_directory;
 
 use std::sync::Arc;
 

@@ -1,5 +1,6 @@
 //! A bucket's archive, unpacked into a folder. The archive is taken for hostile.
 
+use std::collections::HashSet;
 use std::fmt;
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
@@ -12,6 +13,7 @@ use zip::ZipArchive;
 use zip::result::ZipError;
 
 use super::DownloadZip;
+use super::zip_directory::Directory;
 use crate::error::{Error, ErrorKind, Result};
 use crate::http::awaitable;
 use crate::local::{Names, check_parents, local_path};
@@ -131,6 +133,8 @@ impl UnpackZip<'_> {
             })
             .await?;
         }
+        // It takes up room among the client's downloads.
+        drop(body);
         let stop = StopOnDrop(Arc::default());
         let unpacking = Unpacking { root: folder, limits, exact, length, stopped: stop.0.clone() };
         blocking(move || unpacking.run(archive)).await
@@ -204,6 +208,7 @@ struct Entry {
 
 impl Unpacking {
     fn run(&self, mut archive: Temporary) -> Result<Unpacked> {
+        self.check_directory(&archive.file)?;
         archive.file.seek(SeekFrom::Start(0)).map_err(|e| archive.failed(e))?;
         let mut zip = ZipArchive::new(&archive.file).map_err(broken)?;
         let entries = self.check(&mut zip)?;
@@ -217,6 +222,21 @@ impl Unpacking {
 
     fn most(&self) -> u64 {
         self.limits.bytes.min(self.length.saturating_mul(self.limits.ratio).max(HARMLESS))
+    }
+
+    /// Looks at what the archive says of its directory before any of it is in memory.
+    fn check_directory(&self, archive: &File) -> Result<()> {
+        let directory = Directory::find(archive, self.length).map_err(|e| broken(ZipError::Io(e)))?;
+        let directory = directory.ok_or_else(|| refused("its directory is not where its end says"))?;
+        // The names and all else that is said of an entry.
+        const ENTRY: u64 = 1 << 10;
+        let entries = self.limits.entries as u64;
+        if directory.entries > entries || directory.length > entries.saturating_mul(ENTRY) {
+            return Err(too_much(format!(
+                "the archive has more than {entries} entries, or a directory too long for them"
+            )));
+        }
+        Ok(())
     }
 
     /// Looks at every entry before anything is written.
@@ -247,6 +267,11 @@ impl Unpacking {
         }
         if bytes > self.most() {
             return Err(too_much(format!("{bytes} bytes would be unpacked, {} are allowed", self.most())));
+        }
+        // Bytes that differ can be one name, in two encodings.
+        let mut seen = HashSet::new();
+        if let Some((_, twice, _)) = found.iter().find(|(_, name, _)| !seen.insert(name)) {
+            return Err(refused(&format!("{twice:?} comes twice")));
         }
         let mut names = Names::new(self.exact);
         for (_, name, is_folder) in &found {

@@ -1,0 +1,120 @@
+//! What a ZIP archive says of its central directory, read from its end alone.
+
+use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom};
+
+/// The central directory, as the end of the archive describes it. The library that reads archives makes room for as many
+/// entries as are said to be there, so this has to be looked at first.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Directory {
+    pub(super) entries: u64,
+    pub(super) length: u64,
+}
+
+/// APPNOTE.TXT 4.3.14 to 4.3.16: the end of the central directory, with 64-bit numbers and where to find those.
+const END: usize = 22;
+const END64: usize = 56;
+const LOCATOR: usize = 20;
+const LONGEST_COMMENT: usize = u16::MAX as usize;
+
+impl Directory {
+    /// `None` where it does not end right before the record that describes it, or where that does not end the archive:
+    /// readers then search for another one, and each finds its own.
+    pub(super) fn find(mut archive: &File, length: u64) -> io::Result<Option<Self>> {
+        let most = (END64 + LOCATOR + END + LONGEST_COMMENT) as u64;
+        let start = length.saturating_sub(most);
+        archive.seek(SeekFrom::Start(start))?;
+        let mut tail = Vec::new();
+        archive.take(most).read_to_end(&mut tail)?;
+        Ok(Self::parse(&tail, start))
+    }
+
+    /// `tail` is the end of the archive, from `start` on.
+    fn parse(tail: &[u8], start: u64) -> Option<Self> {
+        let at = tail.windows(4).rposition(|window| window == b"PK\x05\x06")?;
+        let end = tail.get(at..at + END)?;
+        if at + END + number(end, 20, 2)? as usize != tail.len() {
+            return None;
+        }
+        let locator = at.checked_sub(LOCATOR).and_then(|from| tail.get(from..at));
+        let locator = locator.filter(|locator| locator.starts_with(b"PK\x06\x07"));
+        let [disks, here, entries, length, offset] =
+            [(4, 4), (8, 2), (10, 2), (12, 4), (16, 4)].map(|(at, size)| number(end, at, size));
+        let is_64 = here == Some(0xffff)
+            || entries == Some(0xffff)
+            || length == Some(0xffff_ffff)
+            || offset == Some(0xffff_ffff);
+        let (disks, here, entries, length, offset, ends) = match locator.filter(|_| is_64) {
+            None => (disks?, here?, entries?, length?, offset?, at),
+            Some(locator) => {
+                let at = at.checked_sub(LOCATOR + END64)?;
+                let end = tail.get(at..at + END64).filter(|end| end.starts_with(b"PK\x06\x06"))?;
+                if number(locator, 8, 8)? != start + at as u64 {
+                    return None;
+                }
+                let [disks, here, entries, length, offset] = [16, 24, 32, 40, 48].map(|at| number(end, at, 8));
+                (disks?, here?, entries?, length?, offset?, at)
+            }
+        };
+        let abuts = offset.checked_add(length) == Some(start + ends as u64);
+        (abuts && disks == 0 && here == entries).then_some(Self { entries, length })
+    }
+}
+
+/// A little-endian number of so many bytes.
+fn number(record: &[u8], at: usize, size: usize) -> Option<u64> {
+    let bytes = record.get(at..at + size)?;
+    Some(bytes.iter().rev().fold(0, |number, byte| number << 8 | u64::from(*byte)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A directory of some bytes, and the records behind it.
+    fn archive(directory: u64, entries: u64, wide: bool, comment: &[u8]) -> Vec<u8> {
+        let mut bytes = vec![b'x'; directory as usize];
+        if wide {
+            let at = bytes.len() as u64;
+            bytes.extend(b"PK\x06\x06\x2c\0\0\0\0\0\0\0\x2d\0\x2d\0\0\0\0\0\0\0\0\0");
+            [entries, entries, directory, 0].iter().for_each(|n| bytes.extend(n.to_le_bytes()));
+            bytes.extend(b"PK\x06\x07\0\0\0\0");
+            bytes.extend(at.to_le_bytes());
+            bytes.extend([1, 0, 0, 0]);
+        }
+        let narrow = |n: u64| if wide { [0xff; 4] } else { (n as u32).to_le_bytes() };
+        bytes.extend(b"PK\x05\x06\0\0\0\0");
+        bytes.extend(&narrow(entries)[..2]);
+        bytes.extend(&narrow(entries)[..2]);
+        bytes.extend(narrow(directory));
+        bytes.extend(narrow(0));
+        bytes.extend((comment.len() as u16).to_le_bytes());
+        bytes.extend(comment);
+        bytes
+    }
+
+    #[test]
+    fn narrow_and_wide_ends_are_read() {
+        for (wide, entries) in [(false, 3), (true, 3), (true, 1 << 40)] {
+            for comment in [&b""[..], b"a comment"] {
+                let bytes = archive(100, entries, wide, comment);
+                assert_eq!(Directory::parse(&bytes, 0), Some(Directory { entries, length: 100 }), "{wide}");
+                assert_eq!(Directory::parse(&bytes[50..], 50), Directory::parse(&bytes, 0));
+                assert_eq!(Directory::parse(&bytes, 7), None);
+                assert_eq!(Directory::parse(&[&bytes[..], b"behind"].concat(), 0), None);
+            }
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn nothing_makes_it_panic(at in 0usize..300, byte: u8, cut in 0usize..300, wide: bool) {
+            let mut bytes = archive(100, 3, wide, b"c");
+            if let Some(there) = bytes.get_mut(at) {
+                *there = byte;
+            }
+            bytes.truncate(cut.max(1));
+            Directory::parse(&bytes, u64::MAX / 2);
+        }
+    }
+}
