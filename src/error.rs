@@ -201,6 +201,14 @@ impl Error {
         self
     }
 
+    /// Counts the attempts of a call before.
+    pub(crate) fn after_attempts(mut self, earlier: u32) -> Self {
+        if let Some(request) = &mut self.0.request {
+            request.attempts += earlier;
+        }
+        self
+    }
+
     pub(crate) fn with_kind(mut self, kind: ErrorKind) -> Self {
         self.0.kind = kind;
         self

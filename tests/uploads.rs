@@ -4,6 +4,7 @@ mod support;
 
 use std::path::Path;
 use std::sync::Mutex;
+use std::time::Duration;
 
 use bytes::Bytes;
 use carbonfiles::{Bucket, Client, ErrorKind, Phase, Progress, RetryPolicy, Source};
@@ -318,6 +319,35 @@ async fn a_writer_uploads_what_is_written() {
     }
     assert!(failed);
     assert!(refused.finish().await.unwrap_err().is_not_found());
+}
+
+#[tokio::test]
+async fn an_attempt_after_a_500_is_told_as_one() {
+    let server = server().await;
+    let bucket = bucket(&admin(&server)).await;
+    server.inject(Fault::status(500).on("PUT", "/upload/stream"));
+    let mut seen = Vec::new();
+    let upload = bucket.file("a").upload("x".as_bytes()).progress_interval(Duration::ZERO);
+    upload.progress(|p| seen.push((p.attempt, p.phase))).await.unwrap();
+    let again = seen.iter().position(|(attempt, phase)| *attempt == 1 && matches!(phase, Phase::Retrying { .. }));
+    let after = &seen[again.expect("it says that it tries again") + 1..];
+    assert!(after.iter().all(|(attempt, _)| *attempt == 2) && after.last() == Some(&(2, Phase::Done)), "{seen:?}");
+
+    server.inject(Fault::status(500).on("PUT", "/upload/stream").forever());
+    assert_eq!(bucket.file("b").upload("x".as_bytes()).await.unwrap_err().attempts(), 2);
+}
+
+#[tokio::test]
+async fn several_files_whose_answer_was_lost_are_looked_for() {
+    let server = server().await;
+    let bucket = bucket(&admin(&server)).await;
+    let token = bucket.upload_tokens().create().max_uploads(2).await.unwrap().token;
+    server.clear_requests();
+    server.inject(Fault::lose_reply().on("POST", "/upload"));
+    let both = bucket.files().upload_multipart().file("a", "1".as_bytes()).file("b", "2".as_bytes());
+    let done = both.upload_token(&token).await.unwrap();
+    assert_eq!(done.iter().map(|file| file.path.as_str()).collect::<Vec<_>>(), ["a", "b"]);
+    assert_eq!(server.requests().iter().filter(|request| request.method == "POST").count(), 1);
 }
 
 #[tokio::test]

@@ -7,20 +7,21 @@ use bytes::Bytes;
 use http::{Method, header};
 
 use super::Files;
-use super::upload::{authorize, check, explain_pause, path_turn};
+use super::upload::{authorize, check, explain_pause, path_turn, send};
 use crate::auth::Token;
 use crate::buckets::Bucket;
 use crate::error::{Error, ErrorKind, Result};
 use crate::file_path::{FilePath, encode_filename_star};
 use crate::http::{Boundary, CallOptions, Request, awaitable};
-use crate::models::{UploadResponse, UploadedFile};
+use crate::models::UploadedFile;
 use crate::transfer::{Part, Phase, Reporter, Source, UploadBody, reports_progress, starts};
 
 impl Files {
     /// Uploads several files in one request: add them with [`file`](UploadMultipart::file).
     ///
     /// The request is not atomic: when it fails half way, the files before that point are stored (surprise 14). For
-    /// large files, upload one by one: then each can be sent again by itself.
+    /// large files, upload one by one: then each can be sent again by itself. After a 500, which uploads of equal contents
+    /// can cause (wire description section 13), it is sent once more, unless all files turn out to be there.
     ///
     /// ```no_run
     /// # async fn f(files: carbonfiles::Files) -> carbonfiles::Result<()> {
@@ -98,15 +99,14 @@ impl<'a> UploadMultipart<'a> {
         for path in self.files.iter().map(|(path, _)| path).collect::<BTreeSet<_>>() {
             _turns.push(path_turn(&self.bucket, path, &self.options, || reporter.report(0, Phase::Queued)).await?);
         }
+        let paths: Vec<_> = self.files.iter().map(|(path, _)| path.clone()).collect();
         let mut parts = Vec::with_capacity(self.files.len());
         for (at, (path, source)) in self.files.into_iter().enumerate() {
             parts.push(Part { prefix: framing.prefix(&path, at == 0), source, expected: None });
         }
         let mut body = UploadBody::new(parts, framing.suffix(), self.verify, reporter, None);
         let request = authorize(request, &self.bucket, self.token).await?.options(self.options);
-        let answer = self.bucket.client().transport.send_body(&request, &mut body).await;
-        let answer = answer.map_err(|e| explain_pause(e, &body))?;
-        let uploaded = answer.json::<UploadResponse>()?.uploaded;
+        let uploaded = send(&self.bucket, &paths, &request, &mut body).await.map_err(|e| explain_pause(e, &body))?;
         if uploaded.len() != body.sent().len() {
             let message = format!("{} files were sent, the server stored {}", body.sent().len(), uploaded.len());
             return Err(Error::new(ErrorKind::Decode, message));

@@ -9,6 +9,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures::poll;
 use http::{HeaderValue, Method, StatusCode, header};
+use tokio::time::sleep;
 
 use super::multipart::Framing;
 use super::{File, Files};
@@ -17,7 +18,7 @@ use crate::buckets::Bucket;
 use crate::error::{Error, ErrorKind, Fate, Result, TimeoutPhase};
 use crate::file_path::{FilePath, encode_segment};
 use crate::http::{Authorization, CallOptions, Replay, Request, RequestBody, awaitable};
-use crate::models::{FileInfo, UploadResponse, UploadedFile};
+use crate::models::{UploadResponse, UploadedFile};
 use crate::transfer::{Digest, Part, Reporter, Source, Turn, UploadBody, reports_progress, spool, starts};
 
 impl Files {
@@ -137,7 +138,8 @@ impl<'a> Upload<'a> {
             UploadBody::new(vec![part], suffix, self.verify, self.reporter, Some(self.bucket.client().turns.clone()));
         let _turn = path_turn(&self.bucket, &path, &self.options, || body.queued()).await?;
         let request = authorize(request, &self.bucket, self.token).await?.options(self.options);
-        let answer = send(&self.bucket, &path, &request, &mut body).await.map_err(|e| explain_pause(e, &body))?;
+        let answer = send(&self.bucket, std::slice::from_ref(&path), &request, &mut body).await;
+        let answer = first(answer.map_err(|e| explain_pause(e, &body))?)?;
         let digest = body.sent().first();
         if let Some(digest) = digest {
             check(&answer, digest)?;
@@ -204,33 +206,41 @@ pub(super) async fn authorize(request: Request, bucket: &Bucket, token: Option<T
 }
 
 /// Sends an upload, and looks at the server where sending it again is not plainly right: after a 500, which may have
-/// stored the file or may pass when it is alone, and after an attempt of unknown fate that would cost another use.
-async fn send(bucket: &Bucket, path: &FilePath, request: &Request, body: &mut UploadBody<'_>) -> Result<UploadedFile> {
+/// stored the files or may pass when they are alone, and after an attempt of unknown fate that would cost another use.
+pub(super) async fn send(
+    bucket: &Bucket,
+    paths: &[FilePath],
+    request: &Request,
+    body: &mut UploadBody<'_>,
+) -> Result<Vec<UploadedFile>> {
     let transport = &bucket.client().transport;
-    let mut tries = 0;
+    let policy = request.options.retry.as_ref().unwrap_or(&transport.config().retry);
+    let mut earlier = 0;
     loop {
-        tries += 1;
         let error = match transport.send_body(request, body).await {
-            Ok(answer) => return first(answer.json::<UploadResponse>()?.uploaded),
-            Err(error) => error,
+            Ok(answer) => return Ok(answer.json::<UploadResponse>()?.uploaded),
+            Err(error) => error.after_attempts(earlier),
         };
         let failed_inside = error.status() == Some(StatusCode::INTERNAL_SERVER_ERROR);
         let unknown = error.fate() == Fate::Unknown && request.replay == Replay::Never;
         if !(failed_inside || unknown && error.kind() == ErrorKind::Interrupted) {
             return Err(error);
         }
-        match body.was_sent_whole().then(|| body.sent().first()).flatten() {
-            None => {}
-            Some(digest) => match stored(bucket, path, digest).await {
-                Stored::Yes(file) => return Ok(UploadedFile { file, deduplicated: false }),
-                // It may have cost its use, and would then be refused.
+        if body.was_sent_whole() {
+            match stored(bucket, paths, body.sent()).await {
+                Stored::Yes(files) => return Ok(files),
+                // It may have cost its uses, and would then be refused.
                 Stored::Unknown if request.replay == Replay::Never => return Err(error),
                 Stored::Unknown | Stored::No => {}
-            },
+            }
         }
-        if tries == 2 || !body.is_replayable() || never_retries(bucket, request) {
+        if earlier > 0 || !body.is_replayable() || error.attempts() >= policy.max_attempts {
             return Err(error);
         }
+        earlier = error.attempts();
+        let Some(delay) = policy.delay(earlier, error.retry_after()) else { return Err(error) };
+        body.again_after(earlier, delay);
+        sleep(delay).await;
     }
 }
 
@@ -251,30 +261,30 @@ pub(super) fn explain_pause(error: Error, body: &UploadBody<'_>) -> Error {
     )
 }
 
-fn never_retries(bucket: &Bucket, request: &Request) -> bool {
-    request.options.retry.as_ref().unwrap_or(&bucket.client().transport.config().retry).max_attempts <= 1
-}
-
 /// Whether the server has what was sent.
 enum Stored {
-    Yes(FileInfo),
+    Yes(Vec<UploadedFile>),
     No,
-    /// It did not tell, or nothing was hashed that contents of one size could be told apart by.
+    /// It did not tell, has only some of the files, or nothing was hashed that contents of one size could be told apart by.
     Unknown,
 }
 
-async fn stored(bucket: &Bucket, path: &FilePath, sent: &Digest) -> Stored {
-    let info = match bucket.file(path.as_str()).get().await {
-        Ok(info) => info,
-        Err(error) if error.is_not_found() => return Stored::No,
-        Err(_) => return Stored::Unknown,
-    };
-    match (&info.sha256, &sent.sha256) {
-        _ if info.size != sent.size => Stored::No,
-        (Some(theirs), Some(ours)) if theirs == ours => Stored::Yes(info),
-        (Some(_), Some(_)) => Stored::No,
-        _ => Stored::Unknown,
+async fn stored(bucket: &Bucket, paths: &[FilePath], sent: &[Digest]) -> Stored {
+    let mut files = Vec::with_capacity(paths.len());
+    for (path, sent) in paths.iter().zip(sent) {
+        match bucket.file(path.as_str()).get().await {
+            Ok(file) if file.size == sent.size && (file.sha256.is_none() || sent.sha256.is_none()) => {
+                return Stored::Unknown;
+            }
+            Ok(file) if file.size == sent.size && file.sha256 == sent.sha256 => {
+                files.push(UploadedFile { file, deduplicated: false });
+            }
+            Err(error) if !error.is_not_found() => return Stored::Unknown,
+            _ if paths.len() == 1 => return Stored::No,
+            _ => return Stored::Unknown,
+        }
     }
+    Stored::Yes(files)
 }
 
 fn first(uploaded: Vec<UploadedFile>) -> Result<UploadedFile> {

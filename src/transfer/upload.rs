@@ -46,6 +46,8 @@ pub(crate) struct UploadBody<'a> {
     turns: Option<Arc<Turns>>,
     /// Held from before the last bytes until the answer.
     turn: Option<Turn>,
+    /// Attempts of calls before this one.
+    earlier: u32,
     /// Sources of unknown length go into a temporary file first, up to so many bytes.
     #[cfg(feature = "tenantbox")]
     spool_limit: Option<u64>,
@@ -69,6 +71,7 @@ impl<'a> UploadBody<'a> {
             gauge,
             turns,
             turn: None,
+            earlier: 0,
             #[cfg(feature = "tenantbox")]
             spool_limit: None,
         }
@@ -95,6 +98,12 @@ impl<'a> UploadBody<'a> {
     /// Reports that it waits for its turn.
     pub(crate) fn queued(&mut self) {
         self.reporter.report(0, Phase::Queued);
+    }
+
+    /// Hears that so many attempts have failed, and that another call sends it after this time.
+    pub(crate) fn again_after(&mut self, attempts: u32, delay: Duration) {
+        self.earlier = attempts;
+        self.reporter.report(0, Phase::Retrying { after: delay });
     }
 
     /// Reports that all is done.
@@ -134,7 +143,7 @@ impl<'a> UploadBody<'a> {
         }
         let length = content.map(|content| content.saturating_add(framing));
         self.reporter.total = content;
-        self.reporter.attempt = attempt;
+        self.reporter.attempt = self.earlier + attempt;
         self.reporter.report(0, Phase::Sending);
 
         let mut feeding = Feeding {

@@ -20,8 +20,6 @@ enum Class {
     Safe,
     /// As `Safe`, and what is gone the second time has been deleted by the first.
     Deletion,
-    /// As `Safe`, but a 500 says nothing of which of the files was at fault.
-    Several,
     /// Sent again only if it never arrived.
     Once,
     /// An upload that costs a use of a token: sent again when the server is seen not to have it.
@@ -61,15 +59,15 @@ const TROUBLES: [Trouble; 11] = [
 
 /// Whether the call succeeds, how often it was sent, and how often it was carried out.
 fn expected(class: Class, trouble: Trouble) -> (bool, usize, u64) {
-    use Class::{Counted, Deletion, Once, Safe, Several};
+    use Class::{Counted, Deletion, Once, Safe};
     use Trouble::{HalfReply, LostReply, Refused, ResetBefore, ResetWithin, Status};
     match (class, trouble) {
         (_, Refused) => (true, 1, 1),
         (Once, LostReply | HalfReply) => (false, 1, 1),
         (Counted, LostReply | HalfReply) => (true, 1, 1),
         (Counted, ResetBefore | ResetWithin | Status(500)) => (true, 2, 1),
-        (Several, Status(500)) | (Once | Counted, _) => (false, 1, 0),
-        (Safe | Deletion | Several, _) => (true, 2, 1),
+        (Once | Counted, _) => (false, 1, 0),
+        (Safe | Deletion, _) => (true, 2, 1),
     }
 }
 
@@ -292,7 +290,7 @@ fn kinds() -> Vec<Kind> {
         ),
         kind!(
             "upload of several files",
-            Several,
+            Safe,
             "POST" "/upload",
             (true, true),
             |p| p.bucket.files().upload_multipart().file("a", new_content()).file("b", "b".as_bytes()).send(),
