@@ -18,7 +18,7 @@ pub(crate) trait Dialect: Send + Sync {
 
     /// The path with names in place of what differs from call to call (`/api/buckets/{id}`), for the names of spans;
     /// `None` where the path is not the service's.
-    #[cfg_attr(not(feature = "tracing"), expect(dead_code, reason = "only spans have names"))]
+    #[cfg_attr(not(feature = "tracing"), allow(dead_code, reason = "only spans have names"))]
     fn template(&self, _path: &str) -> Option<String> {
         None
     }
