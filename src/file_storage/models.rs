@@ -95,6 +95,11 @@ pub struct UploadSession {
 }
 
 impl UploadSession {
+    /// Whether there are as many parts as the size needs: offsets are reckoned from these.
+    pub(super) fn is_consistent(&self) -> bool {
+        self.part_size > 0 && u64::from(self.total_parts) == self.total_size.div_ceil(self.part_size)
+    }
+
     /// How many bytes a part has to have.
     pub(super) fn size_of(&self, no: u32) -> u64 {
         let start = u64::from(no.saturating_sub(1)).saturating_mul(self.part_size);

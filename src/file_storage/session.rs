@@ -14,7 +14,7 @@ use tokio::time::Instant;
 use super::models::SessionTokens;
 use crate::auth::{Renew, Token};
 use crate::error::{Error, ErrorKind, Fate, Result};
-use crate::http::{Authorization, CallOptions, Replay, Request, RetryPolicy, Transport};
+use crate::http::{Authorization, CallOptions, Replay, Request, Response, Transport};
 use crate::models::Secret;
 
 type Keep = Arc<dyn Fn(&SessionTokens) + Send + Sync>;
@@ -86,7 +86,12 @@ impl Session {
     pub(super) async fn end(&self, options: CallOptions) -> Result<()> {
         // Not beside a renewal, which would bring the session back.
         let _alone = self.0.renewing.lock().await;
-        let tokens = std::mem::take(&mut *self.0.state()).tokens;
+        let tokens = {
+            let mut state = self.0.state();
+            // That a password was refused is kept: it is no better after the end.
+            state.stale = None;
+            state.tokens.take()
+        };
         let Some(tokens) = tokens else { return Ok(()) };
         let request = users(Method::DELETE, "/token", &json!({ "refresh_token": tokens.refresh_token }))?;
         self.0.transport.send(request.replay(Replay::Safe).options(options)).await.map(drop)
@@ -140,7 +145,10 @@ impl Inner {
         let lost = match old {
             None => None,
             Some(old) => match self.refresh(&old).await {
-                Ok(token) => return Ok(token),
+                Ok(answer) => match answer.json().and_then(|pair| self.keep(pair)) {
+                    Ok(token) => return Ok(token),
+                    Err(error) => Some(error),
+                },
                 Err(error) if was_not_used(&error) => {
                     self.state().tokens = Some(old);
                     return Err(error);
@@ -159,13 +167,10 @@ impl Inner {
         }
     }
 
-    /// Never sent twice: a refresh token that comes a second time ends the whole session.
-    async fn refresh(&self, tokens: &SessionTokens) -> Result<Token> {
+    /// Tried again only where nothing was sent: a refresh token that comes a second time ends the whole session.
+    async fn refresh(&self, tokens: &SessionTokens) -> Result<Response> {
         let body = json!({ "refresh_token": tokens.refresh_token });
-        let mut request = users(Method::POST, "/token/refresh", &body)?.replay(Replay::Never);
-        request.options.retry = Some(RetryPolicy::never());
-        let pair = self.transport.send(request).await?.json()?;
-        self.keep(pair)
+        self.transport.send(users(Method::POST, "/token/refresh", &body)?.replay(Replay::Never)).await
     }
 
     async fn log_in(&self, email: &str, password: &Secret) -> Result<Token> {
@@ -194,12 +199,15 @@ impl Inner {
             refresh_token: pair.refresh_token,
             expires_at: Utc::now() + TimeDelta::seconds(i64::from(pair.expires_in)),
         };
+        {
+            let mut state = self.state();
+            state.stale = Some(Instant::now() + in_time(life));
+            state.tokens = Some(tokens.clone());
+        }
+        // Last: should it panic, the pair is not lost.
         if let Some(keep) = &self.login.keep {
             keep(&tokens);
         }
-        let mut state = self.state();
-        state.stale = Some(Instant::now() + in_time(life));
-        state.tokens = Some(tokens);
         Ok(token)
     }
 }

@@ -73,17 +73,27 @@ impl Destination {
         status: StatusCode,
         headers: &HeaderMap,
     ) -> Option<Result<Self>> {
-        let dialect = request.redirects.filter(|_| self.redirects(request, status))?;
-        let location = headers.get(header::LOCATION).and_then(|location| location.to_str().ok());
-        Some(match location.and_then(|location| self.url.join(location).ok()) {
+        let dialect = request.redirects.filter(|_| self.redirects(request, status, headers))?;
+        Some(match self.location(headers) {
+            Some(url) if self.url.scheme() == "https" && url.scheme() == "http" => {
+                Err(Error::new(ErrorKind::Decode, "the service redirects from https to http").with_status(status))
+            }
             Some(url) => Self::foreign(url, dialect),
             None => Err(Error::new(ErrorKind::Decode, "the service redirects to no URL").with_status(status)),
         })
     }
 
-    /// Whether an answer with this status is a redirection that is followed.
-    pub(super) fn redirects(&self, request: &Request, status: StatusCode) -> bool {
-        self.foreign.is_none() && request.redirects.is_some() && matches!(status.as_u16(), 302 | 303 | 307)
+    /// Whether an answer is a redirection that is followed. One to a page of the service itself, such as its set-up, is a
+    /// refusal: content lies at another origin, or at a signed URL.
+    pub(super) fn redirects(&self, request: &Request, status: StatusCode, headers: &HeaderMap) -> bool {
+        self.foreign.is_none()
+            && request.redirects.is_some()
+            && matches!(status.as_u16(), 302 | 303 | 307)
+            && self.location(headers).is_none_or(|url| url.origin() != self.url.origin() || is_signed(&url))
+    }
+
+    fn location(&self, headers: &HeaderMap) -> Option<Url> {
+        self.url.join(headers.get(header::LOCATION)?.to_str().ok()?).ok()
     }
 
     /// The URL as it may be shown.
@@ -101,6 +111,11 @@ impl Destination {
         let longer = |value: &str| value.len() >= 16;
         self.url.query_pairs().filter(|(_, value)| longer(value)).map(|(_, value)| Token::new(value)).collect()
     }
+}
+
+/// Has the query of a presigned URL (AWS Signature Version 4, or 2).
+fn is_signed(url: &Url) -> bool {
+    url.query_pairs().any(|(name, _)| name.eq_ignore_ascii_case("X-Amz-Signature") || name == "Signature")
 }
 
 #[cfg(test)]
@@ -141,5 +156,12 @@ mod tests {
         assert_eq!(there.url.as_str(), "https://s3.example.com/k?sig=1");
         assert!(there.redirected(&followed, StatusCode::FOUND, &headers).is_none());
         assert!(api.redirected(&followed, StatusCode::FOUND, &HeaderMap::new()).unwrap().is_err());
+        let mut to = |location: &'static str| {
+            headers.insert(header::LOCATION, location.parse().unwrap());
+            api.redirected(&followed, StatusCode::FOUND, &headers)
+        };
+        assert!(to("/setup?next=/f/1").is_none());
+        assert!(to("/bucket/k?X-Amz-Signature=1").unwrap().is_ok());
+        assert!(to("http://s3.example.com/k?X-Amz-Signature=1").unwrap().is_err());
     }
 }

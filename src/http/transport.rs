@@ -65,6 +65,8 @@ struct Call {
     span: AttemptSpan,
     /// The credential of the last attempt.
     token: Option<Token>,
+    /// The last attempt had its credential: until then it has sent nothing of its own.
+    built: bool,
 }
 
 /// What an answer is the answer to.
@@ -133,7 +135,8 @@ impl Transport {
         let operation = OperationSpan::start(request, &url, self.0.config.dialect);
         let deadline = total.map(|t| later(start, t));
         let (shown, span) = (url.clone(), AttemptSpan::none());
-        let mut call = Call { start, deadline, attempts: 0, bytes_sent: 0, url, shown, span, token: None };
+        let mut call =
+            Call { start, deadline, attempts: 0, bytes_sent: 0, url, shown, span, token: None, built: false };
         let sent = operation.cover(async {
             let _room = match body.buffers() {
                 Some(bytes) => {
@@ -187,6 +190,8 @@ impl Transport {
                     self.0.budget.give_back();
                     return Ok(response);
                 }
+                // A login that failed has had its own retries, and says nothing about this request.
+                Err(error) if !call.built => return Err(error),
                 Err(error) if may_be_done && request.replay == Replay::Deletion && error.is_not_found() => {
                     return Ok(self.already_deleted(request, call));
                 }
@@ -278,7 +283,9 @@ impl Transport {
     ) -> Result<Response> {
         let config = &self.0.config;
         let Outgoing { body, length, feed } = outgoing;
+        call.built = false;
         let (mut built, secrets) = self.build(request, to).await?;
+        call.built = true;
         call.token = secrets.first().filter(|_| to.foreign.is_none()).cloned();
         let asked = Asked { request, to, secrets };
         match length {
@@ -355,7 +362,7 @@ impl Transport {
     ) -> Result<Response> {
         let (status, headers) = (answer.status(), std::mem::take(answer.headers_mut()));
         let Asked { request, to, secrets } = asked;
-        if !request.expects(status) && !to.redirects(request, status) {
+        if !request.expects(status) && !to.redirects(request, status, &headers) {
             let excerpt = read_excerpt(&mut answer, BODY_LIMIT, BODY_PATIENCE).await;
             let sent = [&self.0.config.headers, &request.options.headers, &request.headers];
             let secrets = Secrets::of(secrets, &call.url, sent);

@@ -82,6 +82,7 @@ async fn a_service_that_is_not_set_up() {
     for error in [
         within(login.build().unwrap().files().list().send()).await.unwrap_err(),
         within(client(&server).file(ID).get().send()).await.unwrap_err(),
+        within(client(&server).file(ID).download().send()).await.unwrap_err(),
     ] {
         assert!(error.to_string().contains("not set up yet"), "{error}");
     }
@@ -416,4 +417,51 @@ async fn news_go_on_after_an_outage_and_end_with_the_credential() {
     assert!(matches!(within(news.try_next()).await.unwrap(), Some(FileEvent::Uploaded(file)) if file.id == ID));
     assert_eq!(within(news.try_next()).await.unwrap_err().kind(), ErrorKind::Unauthenticated);
     assert!(within(news.try_next()).await.unwrap().is_none());
+}
+
+#[tokio::test]
+async fn sessions_that_are_not_what_they_seem() {
+    let session = |status: &str, part_size: u64, parts: u32| {
+        let file = String::from_utf8(stored("x", b"CONTENT")).unwrap();
+        let (before, after) = file.split_once("\"checksum_sha256\":\"").unwrap();
+        let file = format!("{before}\"checksum_sha256\":null{}", &after[65..]);
+        format!(
+            r#"{{"id":"{ID}","filename":"x","content_type":"text/plain","total_size":7,"part_size":{part_size},
+            "total_parts":{parts},"status":"{status}","public":false,"expires_at":"2036-11-21T00:00:00Z",
+            "parts":[],"file":{file}}}"#
+        )
+    };
+    for (part_size, parts) in [(0, 1), (7, 4_000_000_000), (7, 0), (u64::MAX, 3)] {
+        let body = session("active", part_size, parts);
+        let (service, seen) = noting(move |_, _| Answer::Bytes(answer(200, "", body.as_bytes()))).await;
+        let resumed = client(&service).upload(ID).resume("content".as_bytes());
+        assert_eq!(within(resumed.send()).await.unwrap_err().kind(), ErrorKind::Decode);
+        assert_eq!(seen.lock().unwrap().len(), 1);
+    }
+    // Complete before, and without a hash: nothing can be compared.
+    let body = session("completed", 7, 1);
+    let (service, _) = noting(move |_, _| Answer::Bytes(answer(200, "", body.as_bytes()))).await;
+    let done = within(client(&service).upload(ID).resume("content".as_bytes()).send()).await.unwrap();
+    assert_eq!((done.sent, done.checked), (0, carbonfiles::file_storage::uploads::Checked::Nothing));
+}
+
+#[tokio::test]
+async fn a_renewal_that_fails_is_not_sent_again() {
+    for status in [429, 503] {
+        let (server, seen) = noting(move |head, _| match head.target.as_str() {
+            "/api/users/auth/token" => {
+                let pair = br#"{"access_token":"one","refresh_token":"r","expires_in":0}"#;
+                Answer::Bytes(answer(200, "", pair))
+            }
+            _ => Answer::Bytes(answer(status, "", b"")),
+        })
+        .await;
+        let login = Client::builder(&server.url).login("a@example.com", "x").retry(quick());
+        let client = login.http(reqwest::ClientBuilder::no_proxy).build().unwrap();
+        let _ = within(client.files().list().send()).await;
+        let before = seen.lock().unwrap().len();
+        let refreshes = || seen.lock().unwrap()[before..].iter().filter(|head| head.contains("/refresh")).count();
+        let _ = within(client.file(ID).delete().send()).await.unwrap_err();
+        assert!(refreshes() <= 1, "{status}: {}", refreshes());
+    }
 }

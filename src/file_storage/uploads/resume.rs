@@ -128,6 +128,9 @@ pub(super) async fn send(
         let message = format!("it has {} bytes, the session is for {}", content.size(), session.total_size);
         return Err(Error::invalid_input("source", message));
     }
+    if !session.is_consistent() {
+        return Err(Error::new(ErrorKind::Decode, "the upload session's parts do not make up its size"));
+    }
     reporter.total = Some(session.total_size);
     let mut parts = match session.status {
         SessionStatus::Active => arrived(&session, content, how, &mut reporter).await?,
@@ -235,6 +238,8 @@ async fn compare(session: &UploadSession, file: &StoredFile, content: &Sections,
     }
     let expected = match (&file.checksum_sha256, how.verify) {
         (_, false) => return Ok(Checked::Nothing),
+        // Of a session that was complete before, no part was looked at.
+        (None, true) if session.status == SessionStatus::Completed => return Ok(Checked::Nothing),
         (None, true) => return Ok(Checked::Parts),
         (Some(expected), true) => expected,
     };
