@@ -22,6 +22,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
+use tokio::runtime::Handle;
 use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, Sleep, sleep, sleep_until, timeout};
 
@@ -34,7 +35,7 @@ use super::socket::{Socket, WsText};
 use super::state::{ConnectionState, StateWatch};
 use crate::auth::Token;
 use crate::error::{Error, ErrorKind, Fate, Result, TimeoutPhase};
-use crate::http::{Secrets, Transport, words_of_hub};
+use crate::http::{Secrets, Transport, later, words_of_hub};
 
 /// One of a client's connections to the hub, made when it is needed.
 pub(crate) struct Line {
@@ -75,7 +76,7 @@ impl Line {
     pub(super) fn new(transport: Transport, settings: EventSettings, admin: bool) -> Arc<Self> {
         Arc::new(Self {
             transport,
-            settings,
+            settings: settings.bounded(),
             admin,
             registry: Mutex::default(),
             changed: Notify::new(),
@@ -92,17 +93,25 @@ impl Line {
     }
 
     /// Adds a subscription, and makes the connection if there is none.
-    pub(super) fn subscribe(self: &Arc<Self>, interest: &Interest, filter: Filter, queue: Arc<Queue>) -> u64 {
+    ///
+    /// # Errors
+    /// `Interrupted` where there is no runtime to look after it.
+    pub(super) fn subscribe(self: &Arc<Self>, interest: &Interest, filter: Filter, queue: Arc<Queue>) -> Result<u64> {
+        let runtime = Handle::try_current().map_err(|cause| {
+            Error::new(ErrorKind::Interrupted, "no Tokio runtime looks after the event connection").caused_by(cause)
+        })?;
         let (id, start) = {
             let mut registry = self.registry();
             let id = registry.add(interest, filter, queue);
             (id, !std::mem::replace(&mut registry.running, true))
         };
         if start {
-            tokio::spawn(self.clone().run());
+            // Made here, as the runtime may end before the task's first turn.
+            let running = Running { line: self.clone(), done: false };
+            runtime.spawn(self.clone().run(running));
         }
         self.changed.notify_one();
-        id
+        Ok(id)
     }
 
     pub(super) fn unsubscribe(&self, interest: &Interest, id: u64) {
@@ -118,8 +127,7 @@ impl Line {
         self.state.send_replace(state);
     }
 
-    async fn run(self: Arc<Self>) {
-        let mut running = Running { line: self.clone(), done: false };
+    async fn run(self: Arc<Self>, mut running: Running) {
         let (mut failures, mut established) = (0, false);
         let mut gap: Option<DateTime<Utc>> = None;
         loop {
@@ -193,6 +201,7 @@ impl Line {
             unsent: true,
             accepted: false,
             settled: false,
+            first: None,
             heard: Instant::now(),
             previous: Vec::new(),
             wakers: Wakers::new(),
@@ -281,6 +290,8 @@ struct Session {
     accepted: bool,
     /// All subscriptions that were there at first are in force.
     settled: bool,
+    /// What was asked for up to here was asked for at first.
+    first: Option<u64>,
     /// When the server last sent a record.
     heard: Instant,
     /// The last event about a file, as it came.
@@ -313,30 +324,33 @@ impl Session {
         self.line.enter(ConnectionState::Subscribing);
         let line = self.line.clone();
         let settings = &line.settings;
-        let mut next_ping = Instant::now() + settings.keep_alive;
+        let mut next_ping = later(Instant::now(), settings.keep_alive);
         // One timer for both ends: it is set anew only when it has run out, not with each record.
-        let mut timer: Pin<&mut Sleep> = pin!(sleep_until(next_ping.min(self.heard + settings.server_timeout)));
+        let mut timer: Pin<&mut Sleep> = pin!(sleep_until(next_ping.min(later(self.heard, settings.server_timeout))));
         loop {
             if let Err(ended) = self.look_after_groups(gap) {
                 return ended;
             }
-            let burst = tokio::select! {
+            let (burst, time_is_up) = tokio::select! {
                 biased;
-                burst = poll_fn(|cx| self.poll_burst(cx)) => burst,
-                () = line.changed.notified() => Ok(()),
-                () = &mut timer => {
-                    let now = Instant::now();
-                    if now >= next_ping {
-                        self.outbox.push_back(WsText::from_static(PING));
-                        next_ping = now + settings.keep_alive;
-                    }
-                    let silent = now - self.heard >= settings.server_timeout;
-                    timer.as_mut().reset(next_ping.min(self.heard + settings.server_timeout));
-                    if silent { Err(self.silence()) } else { Ok(()) }
-                }
+                burst = poll_fn(|cx| self.poll_burst(cx)) => (burst, false),
+                () = line.changed.notified() => (Ok(()), false),
+                () = &mut timer => (Ok(()), true),
             };
             if let Err(ended) = burst {
                 return ended;
+            }
+            // The timer has no turn as long as there is something to read; the server waits for a sign of life all the same.
+            let now = Instant::now();
+            if now >= next_ping {
+                self.outbox.push_back(WsText::from_static(PING));
+                next_ping = later(now, settings.keep_alive);
+            }
+            if time_is_up {
+                if now - self.heard >= settings.server_timeout {
+                    return self.silence();
+                }
+                timer.as_mut().reset(next_ping.min(later(self.heard, settings.server_timeout)));
             }
         }
     }
@@ -356,8 +370,8 @@ impl Session {
             return Err(Ended::Unneeded);
         }
         registry.plan(&mut out);
-        let settled = registry.is_settled();
-        if settled && !self.settled {
+        let first = *self.first.get_or_insert(registry.last_id());
+        if !self.settled && registry.is_settled(first) {
             self.settled = true;
             if let Some(missed_since) = gap.take() {
                 registry.reconnected(missed_since, &mut self.wakers);
@@ -491,6 +505,8 @@ impl Session {
             return Err(Ended::Lost(error));
         }
         registry.completed(id, Some(&error), &mut self.wakers);
+        // What the group would have served besides is asked for by itself.
+        self.first = None;
         Ok(())
     }
 }

@@ -67,6 +67,12 @@ struct Group {
     members: Vec<Subscriber>,
 }
 
+impl Group {
+    fn is_unneeded(&self) -> bool {
+        self.members.is_empty() && self.joined == Joined::No
+    }
+}
+
 #[derive(Debug, Default)]
 struct BucketGroups {
     whole: Group,
@@ -82,7 +88,7 @@ pub(super) struct Registry {
     count: usize,
     all: Group,
     buckets: HashMap<Arc<str>, BucketGroups>,
-    /// What has to be looked at by the next [`Registry::plan`].
+    /// What has to be looked at by the next [`Registry::plan`]: all, or whole buckets.
     changed: HashSet<Interest>,
     /// Joins that the hub has not answered.
     asked: HashMap<u64, Interest>,
@@ -97,9 +103,14 @@ impl Registry {
         self.count == 0
     }
 
-    /// Whether each subscription is in force on this connection.
-    pub(super) fn is_settled(&self) -> bool {
-        self.changed.is_empty() && self.asked.is_empty()
+    /// The number of the last invocation or subscription.
+    pub(super) fn last_id(&self) -> u64 {
+        self.last_id
+    }
+
+    /// Whether all joins up to this number have been answered, however many have been asked for since.
+    pub(super) fn is_settled(&self, up_to: u64) -> bool {
+        self.asked.keys().all(|id| *id > up_to)
     }
 
     /// Adds a subscription and hands back what it is to be removed by.
@@ -119,19 +130,49 @@ impl Registry {
         }
         self.group(interest).members.push(Subscriber { id, filter, queue, told_of_loss: false });
         self.count += 1;
-        self.changed.insert(interest.clone());
+        self.mark(interest);
         id
     }
 
     /// Removes a subscription, unless it has ended by itself. Whether it was the last one.
     pub(super) fn remove(&mut self, interest: &Interest, id: u64) -> bool {
-        let group = self.group(interest);
-        if let Some(at) = group.members.iter().position(|member| member.id == id) {
+        let group = match interest {
+            Interest::All => Some(&mut self.all),
+            Interest::Bucket(bucket) => self.buckets.get_mut(bucket).map(|groups| &mut groups.whole),
+            Interest::File(bucket, path) => self.buckets.get_mut(bucket).and_then(|groups| groups.files.get_mut(path)),
+        };
+        if let Some(group) = group
+            && let Some(at) = group.members.iter().position(|member| member.id == id)
+        {
             group.members.remove(at);
             self.count -= 1;
-            self.changed.insert(interest.clone());
+            self.mark(interest);
+            self.prune(interest);
         }
         self.is_empty()
+    }
+
+    /// Notes that the groups of it have to be looked at. A file is planned for with its bucket.
+    fn mark(&mut self, interest: &Interest) {
+        self.changed.insert(match interest {
+            Interest::All => Interest::All,
+            Interest::Bucket(bucket) | Interest::File(bucket, _) => Interest::Bucket(bucket.clone()),
+        });
+    }
+
+    /// Forgets what nobody needs and the hub does not know of: while there is no connection, nothing is planned.
+    fn prune(&mut self, interest: &Interest) {
+        let (Interest::Bucket(bucket) | Interest::File(bucket, _)) = interest else { return };
+        let Some(groups) = self.buckets.get_mut(bucket) else { return };
+        if let Interest::File(_, path) = interest
+            && groups.files.get(path).is_some_and(Group::is_unneeded)
+        {
+            groups.files.remove(path);
+        }
+        if groups.files.is_empty() && groups.whole.is_unneeded() {
+            self.changed.remove(&Interest::Bucket(bucket.clone()));
+            self.buckets.remove(bucket);
+        }
     }
 
     fn group(&mut self, interest: &Interest) -> &mut Group {
@@ -147,7 +188,6 @@ impl Registry {
     /// Appends the invocations that make the hub's groups what the subscriptions need, and notes what they will change.
     pub(super) fn plan(&mut self, out: &mut Vec<u8>) {
         let changed = std::mem::take(&mut self.changed);
-        let mut buckets = HashSet::new();
         for interest in changed {
             match interest {
                 Interest::All => match (self.all.joined, self.all.members.is_empty()) {
@@ -155,11 +195,8 @@ impl Registry {
                     (Joined::Yes | Joined::Asked, true) => self.leave(&Interest::All, out),
                     _ => {}
                 },
-                Interest::Bucket(bucket) | Interest::File(bucket, _) => drop(buckets.insert(bucket)),
+                Interest::Bucket(bucket) | Interest::File(bucket, _) => self.plan_bucket(&bucket, out),
             }
-        }
-        for bucket in buckets {
-            self.plan_bucket(&bucket, out);
         }
     }
 
@@ -197,8 +234,8 @@ impl Registry {
             self.leave(interest, out);
         }
         let Some(groups) = self.buckets.get_mut(bucket) else { return };
-        groups.files.retain(|_, group| !group.members.is_empty() || group.joined != Joined::No);
-        if groups.files.is_empty() && groups.whole.members.is_empty() && groups.whole.joined == Joined::No {
+        groups.files.retain(|_, group| !group.is_unneeded());
+        if groups.files.is_empty() && groups.whole.is_unneeded() {
             self.buckets.remove(bucket);
         }
     }
@@ -231,7 +268,7 @@ impl Registry {
     /// The hub has answered an invocation. A refusal ends the subscriptions that need the group.
     pub(super) fn completed(&mut self, id: u64, refusal: Option<&Error>, wakers: &mut Wakers) {
         let Some(interest) = self.asked.remove(&id) else { return };
-        self.changed.insert(interest.clone());
+        self.mark(&interest);
         let group = self.group(&interest);
         let Some(error) = refusal else {
             group.joined = Joined::Yes;
@@ -250,10 +287,11 @@ impl Registry {
         wakers.extend(refused.into_iter().filter_map(|member| member.queue.fail(error.share())));
     }
 
-    /// Whether a group was in force for its subscriptions before this connection.
+    /// Whether a subscription that the group is asked for was in force before: on an earlier connection, or by a wider
+    /// group of this one.
     pub(super) fn was_in_force(&mut self, id: u64) -> bool {
         let Some(interest) = self.asked.get(&id).cloned() else { return false };
-        self.group(&interest).members.iter().any(|member| member.told_of_loss)
+        self.group(&interest).members.iter().any(|member| member.told_of_loss || member.queue.is_in_force())
     }
 
     /// Hands an event to those who want it.
@@ -299,7 +337,7 @@ impl Registry {
                 look(Interest::File(bucket.clone(), path.clone()), group);
             }
         }
-        self.changed.extend(changed);
+        changed.iter().for_each(|interest| self.mark(interest));
         self.count -= buried;
     }
 

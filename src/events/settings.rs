@@ -8,9 +8,11 @@ use std::time::Duration;
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct EventSettings {
-    /// How often the client gives a sign of life, from the start. The server waits 30 s for one. Default 15 s.
+    /// How often the client gives a sign of life, from the start; 100 ms at least. The server waits 30 s for one.
+    /// Default 15 s.
     pub keep_alive: Duration,
-    /// How long the server may be silent until the connection counts as lost; it pings every 15 s. Default 30 s.
+    /// How long the server may be silent until the connection counts as lost; it pings every 15 s. 100 ms at
+    /// least, default 30 s.
     pub server_timeout: Duration,
     /// How long the answers to the request for a WebSocket, and to the handshake, may take each. Default 15 s.
     pub handshake_timeout: Duration,
@@ -42,6 +44,9 @@ impl Default for EventSettings {
         }
     }
 }
+
+/// Less than this would be a busy loop.
+const SHORTEST: Duration = Duration::from_millis(100);
 
 impl EventSettings {
     /// Sets how often the client gives a sign of life.
@@ -100,6 +105,13 @@ impl EventSettings {
         self
     }
 
+    /// What the connection goes by.
+    pub(super) fn bounded(mut self) -> Self {
+        self.keep_alive = self.keep_alive.max(SHORTEST);
+        self.server_timeout = self.server_timeout.max(SHORTEST);
+        self
+    }
+
     /// The wait after `failures` in a row (from 1). A server's `Retry-After` is its floor, up to a minute.
     pub(super) fn delay(&self, failures: u32, retry_after: Option<Duration>) -> Duration {
         let bound = self.base_delay.saturating_mul(1 << (failures.max(1) - 1).min(20)).min(self.max_delay);
@@ -112,6 +124,12 @@ impl EventSettings {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    #[test]
+    fn no_setting_makes_a_busy_loop() {
+        let idle = EventSettings::default().keep_alive(Duration::ZERO).server_timeout(Duration::ZERO).bounded();
+        assert_eq!((idle.keep_alive, idle.server_timeout), (SHORTEST, SHORTEST));
+    }
 
     proptest! {
         #[test]

@@ -83,7 +83,7 @@ impl Subscribe {
     async fn run(self) -> Result<EventStream> {
         let interest = self.interest.map_err(|error| error.share())?;
         let queue = Arc::new(Queue::new(self.buffer, self.overflow));
-        let id = self.line.subscribe(&interest, self.filter, queue.clone());
+        let id = self.line.subscribe(&interest, self.filter, queue.clone())?;
         // From here on, dropping it unsubscribes.
         let stream = EventStream { taken: VecDeque::new(), queue, line: self.line, interest, id, ended: false };
         let in_force = poll_fn(|cx| stream.queue.poll_in_force(cx));

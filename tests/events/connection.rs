@@ -8,7 +8,7 @@ use carbonfiles::ErrorKind;
 use carbonfiles::events::{ConnectionState, Event};
 use carbonfiles_testserver::{Fault, Group, HubTimes, TestServer};
 use chrono::Utc;
-use futures::StreamExt;
+use futures::{FutureExt, StreamExt};
 
 use crate::support::{self, within};
 use crate::{client, next, settings, some, start, upload};
@@ -101,6 +101,19 @@ async fn a_silent_server_is_given_up_and_an_idle_one_is_not() {
     assert!(reason.contains("silent for 2s"), "{reason}");
     hub.mute(false);
     assert_eq!(some(&mut events, 1).await, ["reconnected"]);
+}
+
+/// `Duration::MAX` is a natural way to say "never".
+#[tokio::test]
+async fn limits_may_be_for_ever() {
+    let server = support::server().await;
+    let never = settings().keep_alive(Duration::MAX).server_timeout(Duration::MAX).handshake_timeout(Duration::MAX);
+    let client = support::builder(server.url()).token(server.admin_key()).events(never).build().unwrap();
+    let bucket = support::bucket(&client).await;
+    let mirror = within(bucket.mirror().relist_every(Duration::MAX).send()).await.unwrap();
+    let mut changes = mirror.changes();
+    upload(&bucket, "a").await;
+    assert_eq!(within(changes.next()).await.unwrap().unwrap().changed[0].path, "a");
 }
 
 #[tokio::test]
@@ -242,10 +255,26 @@ fn a_client_outlives_its_runtime() {
     drop(inner);
     let error = outer.block_on(within(orphan.next())).unwrap().unwrap_err();
     assert!(error.message().contains("runtime"), "{error}");
+    // One that ends before the connection's task had a turn.
+    let inner = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let mut unpolled = bucket.events().send();
+    {
+        let _entered = inner.enter();
+        assert!((&mut unpolled).now_or_never().is_none());
+    }
+    drop(inner);
+    let error = outer.block_on(within(unpolled)).unwrap_err();
+    assert!(error.message().contains("runtime"), "{error}");
     let mut events = outer.block_on(async { within(bucket.events().send()).await }).unwrap();
     outer.block_on(async {
         client.bucket(bucket.id()).file("a").upload("a".as_bytes()).await.unwrap();
         assert_eq!(some(&mut events, 1).await, ["+a"]);
     });
+    let inner = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let mirror = inner.block_on(within(bucket.mirror().send())).unwrap();
+    let mut changes = mirror.changes();
+    drop(inner);
+    assert_eq!(mirror.error().unwrap().kind(), ErrorKind::Interrupted);
+    assert!(outer.block_on(within(changes.next())).unwrap().is_err());
     drop(server);
 }

@@ -94,6 +94,7 @@ const AT_ONCE: usize = 4096;
 
 /// The task behind a mirror.
 async fn follow(watch: WatchFiles, shared: Arc<Shared>, ready: oneshot::Sender<Result<()>>) {
+    let _told = EndTold(shared.clone());
     let mut ready = Some(ready);
     let mut chunks = watch.ready_chunks(AT_ONCE);
     while let Some(chunk) = chunks.next().await {
@@ -118,6 +119,22 @@ async fn follow(watch: WatchFiles, shared: Arc<Shared>, ready: oneshot::Sender<R
         {
             let _ = ready.send(error.map_or(Ok(()), Err));
         }
+    }
+}
+
+/// That readers hear of the task's end, whatever ends it. It may be dropped with its runtime at any time.
+struct EndTold(Arc<Shared>);
+
+impl Drop for EndTold {
+    fn drop(&mut self) {
+        let revision = {
+            let mut store = self.0.store.write().unwrap_or_else(PoisonError::into_inner);
+            if store.error().is_none() {
+                store.end(Error::new(ErrorKind::Interrupted, "the runtime that kept the mirror has ended"));
+            }
+            store.revision()
+        };
+        self.0.revision.send_replace(revision);
     }
 }
 
@@ -216,7 +233,8 @@ impl Mirror {
         MirrorChanges(stream::unfold(state, Following::next).boxed())
     }
 
-    /// Why the mirror is not kept any more, if so: the bucket is gone, or the server refused.
+    /// Why the mirror is not kept any more, if so: the bucket is gone, the server refused, or the runtime that it was
+    /// started in has ended (`Interrupted`).
     #[must_use]
     pub fn error(&self) -> Option<Error> {
         self.read().error()

@@ -24,7 +24,7 @@ pub struct Changes {
     pub removed: Vec<String>,
     /// How many files there are now.
     pub total_files: usize,
-    /// Bytes of all files now.
+    /// Bytes of all files now; no more than `u64::MAX`.
     pub total_size: u64,
 }
 
@@ -47,7 +47,8 @@ pub(super) struct Store {
     /// From here on, every change is known.
     floor: u64,
     revision: u64,
-    total_size: u64,
+    /// Sizes are the server's word: their sum may be more than a `u64` holds.
+    total_size: u128,
     error: Option<Error>,
 }
 
@@ -74,10 +75,10 @@ impl Store {
     pub(super) fn set(&mut self, file: FileInfo) {
         self.revision += 1;
         let (revision, file) = (self.revision, Arc::new(file));
-        self.total_size += file.size;
+        self.total_size += u128::from(file.size);
         self.by_revision.insert(revision, file.clone());
         if let Some(old) = self.files.insert(file.path.clone(), Entry { revision, file }) {
-            self.total_size -= old.file.size;
+            self.total_size -= u128::from(old.file.size);
             self.by_revision.remove(&old.revision);
         }
     }
@@ -85,7 +86,7 @@ impl Store {
     pub(super) fn remove(&mut self, path: &str) {
         let Some((path, old)) = self.files.remove_entry(path) else { return };
         self.revision += 1;
-        self.total_size -= old.file.size;
+        self.total_size -= u128::from(old.file.size);
         self.by_revision.remove(&old.revision);
         self.removed.push_back((self.revision, path));
         if self.removed.len() > REMOVALS
@@ -123,7 +124,7 @@ impl Store {
     }
 
     pub(super) fn total_size(&self) -> u64 {
-        self.total_size
+        u64::try_from(self.total_size).unwrap_or(u64::MAX)
     }
 
     pub(super) fn revision(&self) -> u64 {
@@ -146,7 +147,7 @@ impl Store {
             changed: changed.map(|(_, file)| file.clone()).collect(),
             removed,
             total_files: self.len(),
-            total_size: self.total_size,
+            total_size: self.total_size(),
         }
     }
 }
@@ -178,6 +179,17 @@ mod tests {
         assert_eq!(store.removed.len(), REMOVALS);
         // A later mirror, as after a restart of the program, does not know the revisions of this one.
         assert!(Store { floor: store.revision() + 1, ..Store::new() }.changes_since(store.revision()).reset);
+    }
+
+    #[test]
+    fn sizes_that_no_disk_holds_are_summed_up() {
+        let mut store = Store::new();
+        store.set(file("a", u64::MAX));
+        store.set(file("b", u64::MAX));
+        assert_eq!(store.total_size(), u64::MAX);
+        store.set(file("a", 1));
+        store.remove("b");
+        assert_eq!(store.total_size(), 1);
     }
 
     #[test]

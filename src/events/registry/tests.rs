@@ -34,7 +34,7 @@ impl Hub {
         loop {
             let said = self.plan();
             if said.is_empty() {
-                assert!(self.registry.is_settled());
+                assert!(self.registry.is_settled(u64::MAX));
                 return all;
             }
             for (id, what) in said {
@@ -147,6 +147,55 @@ fn loss_and_return_are_told_once_to_those_who_were_in_force() {
         [Event::Disconnected { reason: "gone".into() }, Event::Reconnected { missed_since: now }]
     );
     assert_eq!(events(&late), []);
+}
+
+#[test]
+fn newcomers_do_not_hold_up_those_who_were_first() {
+    let mut hub = Hub::default();
+    hub.add(&bucket("a"));
+    let first = hub.plan();
+    let last = hub.registry.last_id();
+    hub.add(&bucket("b"));
+    hub.plan();
+    assert!(!hub.registry.is_settled(last));
+    hub.registry.completed(first[0].0, None, &mut Vec::new());
+    assert!(hub.registry.is_settled(last));
+}
+
+#[test]
+fn a_file_that_its_bucket_served_was_in_force() {
+    let mut hub = Hub::default();
+    let (whole, _) = hub.add(&bucket("a"));
+    hub.settle();
+    hub.add(&file("a", "x"));
+    hub.settle();
+    hub.registry.remove(&bucket("a"), whole);
+    let said = hub.plan();
+    assert_eq!(said[0].1, "+a/x");
+    assert!(hub.registry.was_in_force(said[0].0));
+    hub.add(&file("b", "x"));
+    let said = hub.plan();
+    assert!(!hub.registry.was_in_force(said[0].0));
+}
+
+/// No plan is made while there is no connection.
+#[test]
+fn nothing_is_left_of_those_who_went_while_there_was_no_connection() {
+    let mut hub = Hub::default();
+    hub.add(&bucket("kept"));
+    hub.settle();
+    hub.registry.disconnected("", &mut Vec::new());
+    for n in 0..10 {
+        for interest in [file("kept", &n.to_string()), file(&n.to_string(), "x"), bucket(&n.to_string())] {
+            let (id, _) = hub.add(&interest);
+            hub.registry.remove(&interest, id);
+            // As a stream does that had ended by itself.
+            hub.registry.remove(&interest, id);
+        }
+    }
+    assert!(hub.registry.buckets.len() == 1 && hub.registry.buckets["kept"].files.is_empty());
+    assert_eq!(hub.registry.changed, HashSet::from([bucket("kept"), Interest::All]));
+    assert_eq!(hub.settle(), ["+kept"]);
 }
 
 #[test]

@@ -14,6 +14,7 @@ use super::view::{Change, View};
 use crate::error::{Error, ErrorKind, Result};
 use crate::events::event::Event;
 use crate::events::subscribe::EventStream;
+use crate::http::later;
 use crate::paging::Page;
 
 /// What a watch tells.
@@ -38,6 +39,15 @@ impl Default for Pace {
     }
 }
 
+impl Pace {
+    /// The time from one listing to the next.
+    fn pause(self) -> Duration {
+        self.relist.min(AGES).mul_f64(0.9 + 0.2 * fastrand::f64()).max(BREATH)
+    }
+}
+
+/// As good as never, and far from the end of time.
+const AGES: Duration = Duration::from_secs(86_400 * 365 * 30);
 /// Between two listings there is at least this, however many causes there are.
 const BREATH: Duration = Duration::from_millis(100);
 /// More look-ups than this would cost more than a listing.
@@ -253,7 +263,7 @@ impl<S: Source> Driver<S> {
         self.view.begin_listing();
         self.listing = Some(self.source.list());
         // For when it is done. A gap meanwhile brings it forward.
-        self.next_listing = Instant::now() + self.pace.relist.mul_f64(0.9 + 0.2 * fastrand::f64()).max(BREATH);
+        self.next_listing = later(Instant::now(), self.pace.pause());
     }
 
     fn listed(&mut self, page: Page<S::Row>) {
@@ -279,7 +289,7 @@ impl<S: Source> Driver<S> {
         let now = Utc::now();
         let expires = self.view.rows().filter_map(Row::expires_at).filter(|at| *at > now).min();
         if let Some(left) = expires.and_then(|at| (at - now).to_std().ok()) {
-            self.list_at(Instant::now() + left + BREATH);
+            self.list_at(later(Instant::now(), left.saturating_add(BREATH)));
         }
     }
 
@@ -295,7 +305,7 @@ impl<S: Source> Driver<S> {
         }
         self.failures += 1;
         let wait = self.source.settings().delay(self.failures, error.retry_after()).max(BREATH);
-        self.list_at(Instant::now() + wait);
+        self.list_at(later(Instant::now(), wait));
         Ok(())
     }
 
@@ -303,5 +313,18 @@ impl<S: Source> Driver<S> {
         let changes = self.view.clear();
         self.tell(changes);
         self.end = Some(error);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_may_be_for_ever_and_are_never_nothing() {
+        for _ in 0..100 {
+            assert!(Pace { relist: Duration::MAX }.pause() > AGES / 2);
+            assert_eq!(Pace { relist: Duration::ZERO }.pause(), BREATH);
+        }
     }
 }
