@@ -500,6 +500,38 @@ async fn raw() -> Outcome {
 }
 
 /// On the real service, where `tests/file_storage/host.sh` has started it.
+#[cfg(feature = "tenantbox")]
+#[tokio::test]
+async fn tenantbox() -> Outcome {
+    folder();
+    let server = carbonfiles_testserver::Tenantbox::start().await?;
+    let builder = carbonfiles::tenantbox::Client::builder(server.api_key()).base_url(server.url());
+    let client = builder.http(reqwest::ClientBuilder::no_proxy).build()?;
+    // snippet: tenantbox
+    use carbonfiles::tenantbox::MB;
+    use std::{path::Path, time::Duration};
+
+    // client: carbonfiles::tenantbox::Client::from_env()?, or Client::new("tbx_key")?
+    let tenant = client.tenant("user_123"); // or client.tenants()["user_123"]
+
+    let done = tenant.files().upload(Path::new("photo.jpg")).email("ada@example.com").await?;
+    let file = client.file(&done.file_path); // keep the path: the service lists no files
+
+    let url = tenant.files().upload_url("avatar.png").await?; // for a browser: see examples/tenantbox_web
+    println!("{} {} {}", url.file_path, url.content_type, serde_json::to_string(&url)?);
+
+    file.download_to("copy-of-photo.jpg").await?; // resumed, with a fresh URL where the old one expired
+    let link = file.download_url().expires_in(Duration::from_secs(300)).await?;
+    println!("{} bytes at {}", link.size_bytes, link.download_url.expose());
+
+    tenant.set_limit(MB(500)).await?;
+    println!("{:?} % used", tenant.usage().await?.usage_percentage());
+    println!("{}", file.delete().await?.detail);
+    // end
+    assert_eq!(done.size, 100_000);
+    Ok(())
+}
+
 #[cfg(feature = "file-storage")]
 #[tokio::test]
 async fn file_storage() -> Outcome {
@@ -560,38 +592,6 @@ async fn errors() -> Outcome {
     }
     // end
     assert_eq!(client.bucket("nothere").get().await.unwrap_err().kind(), ErrorKind::NotFound);
-    Ok(())
-}
-
-#[cfg(feature = "tenantbox")]
-#[tokio::test]
-async fn tenantbox() -> Outcome {
-    folder();
-    let server = carbonfiles_testserver::Tenantbox::start().await?;
-    let builder = carbonfiles::tenantbox::Client::builder(server.api_key()).base_url(server.url());
-    let client = builder.http(reqwest::ClientBuilder::no_proxy).build()?;
-    // snippet: tenantbox
-    use carbonfiles::tenantbox::MB;
-    use std::{path::Path, time::Duration};
-
-    // client: carbonfiles::tenantbox::Client::from_env()?, or Client::new("tbx_key")?
-    let tenant = client.tenant("user_123"); // or client.tenants()["user_123"]
-
-    let done = tenant.files().upload(Path::new("photo.jpg")).email("ada@example.com").await?;
-    let file = client.file(&done.file_path); // keep the path: the service lists no files
-
-    let url = tenant.files().upload_url("avatar.png").await?; // for a browser: see examples/tenantbox_web
-    println!("{} {} {}", url.file_path, url.content_type, serde_json::to_string(&url)?);
-
-    file.download_to("copy-of-photo.jpg").await?; // resumed, with a fresh URL where the old one expired
-    let link = file.download_url().expires_in(Duration::from_secs(300)).await?;
-    println!("{} bytes at {}", link.size_bytes, link.download_url.expose());
-
-    tenant.set_limit(MB(500)).await?;
-    println!("{:?} % used", tenant.usage().await?.usage_percentage());
-    println!("{}", file.delete().await?.detail);
-    // end
-    assert_eq!(done.size, 100_000);
     Ok(())
 }
 

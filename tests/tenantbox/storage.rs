@@ -16,11 +16,13 @@ async fn what_was_signed_must_be_sent() {
     let client = client(&server);
     let url = client.tenant("u").files().upload_url("a.txt").await.unwrap();
     let signed = url.presigned_url.expose();
+    let (before, signature) = signed.split_at(signed.find("X-Amz-Signature=").unwrap() + "X-Amz-Signature=".len());
+    let tampered = format!("{before}{}", signature.chars().rev().collect::<String>());
     for (url, content_type) in [
         (signed.to_owned(), "text/html"),
         (signed.replace("a.txt", "b.txt"), "text/plain"),
         (signed.replace("X-Amz-Expires=3600", "X-Amz-Expires=7200"), "text/plain"),
-        (format!("{}0", &signed[..signed.len() - 1]).replace("00", "01"), "text/plain"),
+        (tampered, "text/plain"),
     ] {
         let (status, said) = put(&url, content_type).await;
         assert!(status == 403 && said.contains("<Code>SignatureDoesNotMatch</Code>"), "{status} {said}");
