@@ -237,7 +237,7 @@ impl TestServer {
         self.shared.vault.in_memory()
     }
 
-    /// Bytes of content in temporary files now.
+    /// Bytes in temporary files now. Small contents share a file, which goes with the last of them.
     #[must_use]
     pub fn bytes_in_files(&self) -> u64 {
         self.shared.vault.in_files()

@@ -2,14 +2,18 @@
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use bytes::Bytes;
 
 /// The share of the memory that one file may have: a few big ones must not push all the small ones to disk.
 const SHARE_OF_ONE_FILE: u64 = 8;
+
+/// How full a shared temporary file gets before the next one is begun.
+const SHARED_ROOM: u64 = 64 << 20;
 
 /// Counts the bytes in memory and opens temporary files.
 #[derive(Debug)]
@@ -18,11 +22,19 @@ pub(crate) struct Vault {
     in_memory: AtomicU64,
     in_files: AtomicU64,
     directory: PathBuf,
+    /// The temporary file that small contents are appended to now; it lives as long as one of them.
+    shared: Mutex<Weak<Spill>>,
 }
 
 impl Vault {
     pub(crate) fn new(limit: u64, directory: PathBuf) -> Arc<Self> {
-        Arc::new(Self { limit, in_memory: AtomicU64::new(0), in_files: AtomicU64::new(0), directory })
+        Arc::new(Self {
+            limit,
+            in_memory: AtomicU64::new(0),
+            in_files: AtomicU64::new(0),
+            directory,
+            shared: Mutex::default(),
+        })
     }
 
     /// Bytes of content held in memory now.
@@ -30,7 +42,7 @@ impl Vault {
         self.in_memory.load(Ordering::SeqCst)
     }
 
-    /// Bytes of content in temporary files now.
+    /// Bytes in temporary files now.
     pub(crate) fn in_files(&self) -> u64 {
         self.in_files.load(Ordering::SeqCst)
     }
@@ -51,9 +63,20 @@ impl Vault {
     }
 
     /// A new temporary file, gone when its last user drops it (or the process dies).
-    pub(super) fn spill(self: &Arc<Self>) -> io::Result<Spill> {
+    pub(super) fn spill(self: &Arc<Self>) -> io::Result<Arc<Spill>> {
         let file = tempfile::tempfile_in(&self.directory)?;
-        Ok(Spill { file: Mutex::new(file), written: AtomicU64::new(0), vault: Arc::clone(self) })
+        Ok(Arc::new(Spill { file: Mutex::new(file), written: AtomicU64::new(0), vault: Arc::clone(self) }))
+    }
+
+    /// The temporary file that contents share: a file for each would take a descriptor for each.
+    pub(super) fn shared_spill(self: &Arc<Self>) -> io::Result<Arc<Spill>> {
+        let mut shared = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(spill) = shared.upgrade().filter(|spill| spill.written.load(Ordering::SeqCst) < SHARED_ROOM) {
+            return Ok(spill);
+        }
+        let spill = self.spill()?;
+        *shared = Arc::downgrade(&spill);
+        Ok(spill)
     }
 }
 
@@ -79,13 +102,15 @@ pub(crate) struct Spill {
 }
 
 impl Spill {
-    pub(super) fn append(&self, bytes: &[u8]) -> io::Result<()> {
+    /// Writes `bytes` at the end; says where they are.
+    pub(super) fn append(&self, bytes: &[u8]) -> io::Result<Range<u64>> {
+        let length = bytes.len() as u64;
         let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
-        file.seek(SeekFrom::End(0))?;
+        let start = file.seek(SeekFrom::End(0))?;
         file.write_all(bytes)?;
-        self.written.fetch_add(bytes.len() as u64, Ordering::SeqCst);
-        self.vault.in_files.fetch_add(bytes.len() as u64, Ordering::SeqCst);
-        Ok(())
+        self.written.fetch_add(length, Ordering::SeqCst);
+        self.vault.in_files.fetch_add(length, Ordering::SeqCst);
+        Ok(start..start + length)
     }
 
     pub(super) fn read(&self, start: u64, length: usize) -> io::Result<Bytes> {

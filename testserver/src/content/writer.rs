@@ -12,22 +12,26 @@ use super::{Blob, Hash, Segment};
 /// Bytes gathered before they are hashed and stored. Big, so that a GiB costs a thousand steps and not a million.
 const STEP: usize = 1 << 20;
 
+/// What one content may put into the files that all share. A bigger one takes a file of its own for the rest, and gives its
+/// room back by itself.
+const SHARED_PART: u64 = 16 << 20;
+
 /// Writes one blob. Dropped before [`finish`](Self::finish), it leaves nothing behind.
 pub(crate) struct BlobWriter {
     vault: Arc<Vault>,
     gathered: Vec<u8>,
     segments: Vec<Segment>,
     in_memory: u64,
+    in_files: u64,
     length: u64,
-    spill: Option<Arc<Spill>>,
-    spilled: u64,
+    own: Option<Arc<Spill>>,
     work: Work,
 }
 
 /// Hashing and file writes of one step run beside the reading of the next.
 enum Work {
     Idle(Sha256),
-    Running(JoinHandle<(io::Result<()>, Sha256, Vec<u8>)>),
+    Running(JoinHandle<(io::Result<Segment>, Sha256, Vec<u8>)>),
 }
 
 impl BlobWriter {
@@ -37,9 +41,9 @@ impl BlobWriter {
             gathered: Vec::new(),
             segments: Vec::new(),
             in_memory: 0,
+            in_files: 0,
             length: 0,
-            spill: None,
-            spilled: 0,
+            own: None,
             work: Work::Idle(Sha256::new()),
         }
     }
@@ -58,44 +62,46 @@ impl BlobWriter {
         Ok(())
     }
 
-    /// Puts what was gathered where it belongs.
+    /// Puts what was gathered where it belongs: into memory while there is room, from then on into files.
     async fn store(&mut self) -> io::Result<()> {
         if self.gathered.is_empty() {
             return Ok(());
         }
         let (mut hasher, spare) = self.idle().await?;
-        let gathered = std::mem::replace(&mut self.gathered, spare);
-        let gathered = if self.spill.is_none() {
-            hasher.update(&gathered);
+        let mut gathered = std::mem::replace(&mut self.gathered, spare);
+        if self.in_files == 0 {
             match self.vault.hold(gathered, self.in_memory) {
                 Ok(held) => {
+                    hasher.update(&held.bytes);
                     let range = 0..held.bytes.len();
                     self.in_memory += range.len() as u64;
                     self.segments.push(Segment::Memory { held: Arc::new(held), range });
                     self.work = Work::Idle(hasher);
                     return Ok(());
                 }
-                Err(gathered) => {
-                    let spill = self.spill.insert(Arc::new(self.vault.spill()?));
-                    self.spilled += gathered.len() as u64;
-                    let spill = Arc::clone(spill);
-                    self.work =
-                        Work::Running(tokio::task::spawn_blocking(move || (spill.append(&gathered), hasher, gathered)));
-                    return Ok(());
-                }
+                Err(refused) => gathered = refused,
             }
-        } else {
-            gathered
-        };
-        if let Some(spill) = self.spill.clone() {
-            self.spilled += gathered.len() as u64;
-            self.work = Work::Running(tokio::task::spawn_blocking(move || {
-                let written = spill.append(&gathered);
-                hasher.update(&gathered);
-                (written, hasher, gathered)
-            }));
         }
+        let file = self.spill()?;
+        self.in_files += gathered.len() as u64;
+        self.work = Work::Running(tokio::task::spawn_blocking(move || {
+            let written = file.append(&gathered).map(|range| Segment::File { file, range });
+            hasher.update(&gathered);
+            (written, hasher, gathered)
+        }));
         Ok(())
+    }
+
+    /// The file for the next step.
+    fn spill(&mut self) -> io::Result<Arc<Spill>> {
+        if self.in_files < SHARED_PART {
+            return self.vault.shared_spill();
+        }
+        let own = match self.own.take() {
+            Some(own) => own,
+            None => self.vault.spill()?,
+        };
+        Ok(Arc::clone(self.own.insert(own)))
     }
 
     /// Waits for the step before; gives the hash so far and an empty buffer to use again.
@@ -104,20 +110,30 @@ impl BlobWriter {
             Work::Idle(hasher) => Ok((hasher, Vec::new())),
             Work::Running(step) => {
                 let (written, hasher, mut spare) = step.await?;
-                written?;
+                self.add(written?);
                 spare.clear();
                 Ok((hasher, spare))
             }
         }
     }
 
+    /// Adds a segment, as one with the last where it lies right behind it.
+    fn add(&mut self, segment: Segment) {
+        if let (Some(Segment::File { file: last, range: before }), Segment::File { file, range }) =
+            (self.segments.last_mut(), &segment)
+            && Arc::ptr_eq(last, file)
+            && before.end == range.start
+        {
+            before.end = range.end;
+            return;
+        }
+        self.segments.push(segment);
+    }
+
     pub(crate) async fn finish(mut self) -> io::Result<(Hash, Blob)> {
         self.gathered.shrink_to_fit();
         self.store().await?;
         let (hasher, _) = self.idle().await?;
-        if let Some(file) = self.spill {
-            self.segments.push(Segment::File { file, range: 0..self.spilled });
-        }
         let hash = hasher.clone().finalize().into();
         Ok((hash, Blob { segments: self.segments, length: self.length, hasher }))
     }
@@ -159,6 +175,43 @@ mod tests {
         assert!(bytes_of(&blob).await == bytes);
         drop(blob);
         assert_eq!((vault.in_memory(), vault.in_files()), (0, 0));
+    }
+
+    #[tokio::test]
+    async fn small_contents_share_a_file_that_goes_with_the_last_of_them() {
+        let directory = tempfile::tempdir().unwrap();
+        let vault = Vault::new(0, directory.path().to_owned());
+        let mut blobs = Vec::new();
+        for number in 0..500_usize {
+            blobs.push((number, blob(&vault, &pattern(1 + number)).await.1));
+        }
+        // Only the first needed a new file: from here on none can be made.
+        std::fs::remove_dir_all(directory.path()).unwrap();
+        for number in 500..1000_usize {
+            blobs.push((number, blob(&vault, &pattern(1 + number)).await.1));
+        }
+        for (number, blob) in &blobs {
+            assert!(bytes_of(blob).await == pattern(1 + number), "content {number}");
+        }
+        let last = blobs.pop();
+        drop(blobs);
+        assert_ne!(vault.in_files(), 0);
+        drop(last);
+        assert_eq!(vault.in_files(), 0);
+    }
+
+    #[tokio::test]
+    async fn a_big_content_gives_its_room_back_by_itself() {
+        let vault = Vault::new(0, std::env::temp_dir());
+        let (_, small) = blob(&vault, b"small").await;
+        let bytes = pattern((20 << 20) + 3);
+        let (hash, big) = blob(&vault, &bytes).await;
+        assert_eq!(hash, <Hash>::from(Sha256::digest(&bytes)));
+        assert!(bytes_of(&big).await == bytes);
+        drop(big);
+        assert_eq!(vault.in_files(), 5 + SHARED_PART);
+        drop(small);
+        assert_eq!(vault.in_files(), 0);
     }
 
     #[tokio::test]
