@@ -14,7 +14,7 @@ use crate::health::GetHealth;
 use crate::http::Transport;
 use crate::keys::{Key, Keys};
 use crate::raw::RawRequest;
-use crate::refusal::CarbonFiles;
+use crate::refusal::{CarbonFiles, POOL_IDLE};
 use crate::settings::{Settings, client_settings, env_var};
 use crate::short_urls::{ShortUrl, ShortUrls};
 use crate::stats::GetStats;
@@ -228,7 +228,7 @@ impl ClientBuilder {
     /// # Errors
     /// `InvalidInput` that names the setting which can't be used.
     pub fn build(self) -> Result<Client> {
-        let transport = self.settings.transport(&self.url, self.credentials, &CarbonFiles)?;
+        let transport = self.settings.transport(&self.url, self.credentials, &CarbonFiles, POOL_IDLE)?;
         Ok(Client {
             #[cfg(feature = "events")]
             lines: crate::events::Lines::new(&transport, self.events),

@@ -91,7 +91,7 @@ struct Inner {
     details: Details,
     request: Option<RequestContext>,
     fate: Fate,
-    /// Shared, since one cause may end several streams of events.
+    /// Shared, since one cause may end several streams of events, or calls.
     source: Option<Arc<dyn std::error::Error + Send + Sync>>,
 }
 
@@ -220,7 +220,7 @@ impl Error {
     }
 
     /// The same error for one more of those it concerns.
-    #[cfg(feature = "events")]
+    #[cfg(any(feature = "events", feature = "file-storage"))]
     pub(crate) fn share(&self) -> Self {
         Self(self.0.clone())
     }

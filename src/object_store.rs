@@ -119,10 +119,6 @@ struct Refusal {
 }
 
 impl Dialect for S3 {
-    fn pool_idle(&self) -> Duration {
-        Duration::from_secs(20)
-    }
-
     /// A body that is no such XML is not passed on: whatever answered it may have repeated the URL.
     fn decode(&self, status: StatusCode, _: &HeaderMap, body: &[u8]) -> Decoded {
         let refusal = std::str::from_utf8(body).ok().and_then(|body| quick_xml::de::from_str(body).ok());
@@ -162,6 +158,7 @@ fn kind_of(code: &str) -> Option<ErrorKind> {
         "QuotaExceeded" | "XMinioStorageFull" => ErrorKind::QuotaExceeded,
         "BadDigest" | "IncompleteBody" | "XAmzContentSHA256Mismatch" => ErrorKind::IntegrityMismatch,
         "MissingContentLength" => ErrorKind::InvalidInput,
+        // The body came too slowly, or the connection was an old one; it is a 400, and passes.
         "RequestTimeout" => ErrorKind::Timeout(TimeoutPhase::Send),
         "SlowDown" | "TooManyRequests" => ErrorKind::RateLimited,
         _ => return None,

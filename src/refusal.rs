@@ -10,6 +10,9 @@ use crate::http::{Decoded, Dialect};
 
 pub(crate) struct CarbonFiles;
 
+/// How long a connection may wait for its next request: the server closes it after 131 s (wire description section 2).
+pub(crate) const POOL_IDLE: Duration = Duration::from_secs(90);
+
 #[derive(Deserialize)]
 struct Refusal {
     error: String,
@@ -18,11 +21,6 @@ struct Refusal {
 }
 
 impl Dialect for CarbonFiles {
-    /// The server waits 131 s (wire description section 2).
-    fn pool_idle(&self) -> Duration {
-        Duration::from_secs(90)
-    }
-
     fn decode(&self, status: StatusCode, _: &HeaderMap, body: &[u8]) -> Decoded {
         let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
         let Ok(Refusal { error, hint }) = serde_json::from_slice(body) else { return Decoded::default() };

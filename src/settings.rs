@@ -47,12 +47,13 @@ impl Settings {
         }
     }
 
-    /// Makes the transport of a client. Nothing is sent.
+    /// Makes the transport of a client. Nothing is sent. `pool_idle` is less than the service lets a connection wait.
     pub(crate) fn transport(
         self,
         url: &str,
         credentials: Credentials,
         dialect: &'static dyn Dialect,
+        pool_idle: Duration,
     ) -> Result<Transport> {
         let base = parse_base(url)?;
         if let Credentials::Fixed(token) = &credentials {
@@ -64,7 +65,7 @@ impl Settings {
                 .map_err(|_| Error::invalid_input("user_agent", "it can't be sent in a header"))?;
             headers.insert(header::USER_AGENT, value);
         }
-        let http = reqwest::Client::builder().pool_idle_timeout(dialect.pool_idle()).tcp_keepalive(TCP_KEEPALIVE);
+        let http = reqwest::Client::builder().pool_idle_timeout(pool_idle).tcp_keepalive(TCP_KEEPALIVE);
         #[cfg(any(target_os = "android", target_os = "fuchsia", target_os = "linux"))]
         let http = http.tcp_user_timeout(self.timeouts.idle);
         let http = match self.configure {
@@ -210,6 +211,10 @@ macro_rules! client_settings {
             /// The crate sets what it relies on afterwards: no redirects, no referer, no decompression, no retries of reqwest's
             /// own, HTTP/1.1. Don't set reqwest's `timeout` or `read_timeout`: they would end long transfers. A second hook replaces
             /// the first.
+            ///
+            /// **Don't set reqwest's `default_headers` either, and never to a credential**: reqwest sends them to every origin,
+            /// also to the storage behind a presigned URL, and there is no way to take them out again.
+            /// [`default_header`](Self::default_header) sends to the server's own origin only.
             ///
             /// ```no_run
             /// # fn f() -> Result<(), Box<dyn std::error::Error>> {

@@ -499,7 +499,6 @@ async fn raw() -> Outcome {
     Ok(())
 }
 
-/// On the real service, where `tests/file_storage/host.sh` has started it.
 #[cfg(feature = "tenantbox")]
 #[tokio::test]
 async fn tenantbox() -> Outcome {
@@ -532,6 +531,7 @@ async fn tenantbox() -> Outcome {
     Ok(())
 }
 
+/// On the real service, where `tests/file_storage/host.sh` has started it.
 #[cfg(feature = "file-storage")]
 #[tokio::test]
 async fn file_storage() -> Outcome {

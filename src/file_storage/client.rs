@@ -8,7 +8,7 @@ use http::{HeaderValue, Method, header};
 
 use super::files::{File, Files, PublicFile};
 use super::models::SessionTokens;
-use super::refusal::FileStorage;
+use super::refusal::{FileStorage, POOL_IDLE};
 use super::session::{Login, Session};
 use super::uploads::{ResumableUpload, Uploads};
 use crate::auth::{Credentials, Token};
@@ -109,7 +109,9 @@ impl Client {
         ResumableUpload::new(self.clone(), id.as_ref())
     }
 
-    /// The tokens of the session as they are now; `None` where the client has no session, or has not logged in yet.
+    /// The tokens of the session as they are now; `None` where the client has no session, has not logged in yet, or has
+    /// lost its session. While they are being renewed these are the old ones, whose refresh token is spent: to keep the new
+    /// ones, use [`on_session`](ClientBuilder::on_session).
     #[must_use]
     pub fn session_tokens(&self) -> Option<SessionTokens> {
         self.session.as_ref()?.tokens()
@@ -242,7 +244,7 @@ impl ClientBuilder {
     /// # Errors
     /// `InvalidInput` that names the setting which can't be used.
     pub fn build(self) -> Result<Client> {
-        let transport = self.settings.transport(&self.url, self.credentials, &FileStorage)?;
+        let transport = self.settings.transport(&self.url, self.credentials, &FileStorage, POOL_IDLE)?;
         if !self.login.is_used() {
             return Ok(Client { transport, session: None });
         }

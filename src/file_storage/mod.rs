@@ -50,6 +50,10 @@
 //! lacks a permission, [`Error::missing_permission`](crate::Error::missing_permission) names it: `file_storage.upload`,
 //! `.download`, `.delete` or `.manage`. Without `manage` one sees one's own files only, and those of others are not found.
 //!
+//! Personal access tokens and service keys are made and revoked on the host's page `/api-tokens/`: that is another module, which
+//! wants a browser's session and the CSRF token of a page. Cookie logins are for browsers too; [`ClientBuilder::login`] may
+//! do what they may.
+//!
 //! # What is checked
 //!
 //! A plain upload is compared with the SHA-256 that the service took. The service takes none of an upload in parts: there
@@ -58,8 +62,8 @@
 //!
 //! # What this service does that one might not expect
 //!
-//! - Uploading the same bytes under the same name again makes a second file. So an upload whose answer was lost is looked
-//!   for before anything is sent again.
+//! - Uploading the same bytes under the same name again makes a second file. So an upload whose answer was lost, or came from
+//!   a gateway, is looked for before anything is sent again.
 //! - A refusal of an upload (403, 413, 415) comes after the whole body, except where the body is over the limit by more
 //!   than 1 MiB.
 //! - Names arrive as they were sent, with slashes and `..`: clean them before you write to disk under them.

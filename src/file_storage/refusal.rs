@@ -6,11 +6,15 @@ use std::time::Duration;
 use http::{HeaderMap, StatusCode, header};
 use serde::Deserialize;
 use serde_json::Value;
+use url::Url;
 
 use crate::error::{Details, ErrorKind, FieldError};
 use crate::http::{Decoded, Dialect};
 
 pub(super) struct FileStorage;
+
+/// How long a connection may wait for its next request: uvicorn closes it after 5 s.
+pub(super) const POOL_IDLE: Duration = Duration::from_secs(4);
 
 #[derive(Deserialize)]
 struct Refusal {
@@ -51,11 +55,6 @@ struct Invalid {
 }
 
 impl Dialect for FileStorage {
-    /// uvicorn waits 5 s.
-    fn pool_idle(&self) -> Duration {
-        Duration::from_secs(4)
-    }
-
     fn decode(&self, status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Decoded {
         if status.is_redirection() {
             return moved(headers);
@@ -74,7 +73,14 @@ impl Dialect for FileStorage {
             Err(_) => Decoded::default(),
         }
     }
+
+    fn leads_to_page(&self, to: &Url) -> bool {
+        is_set_up(to.path()) || to.path().trim_end_matches('/').ends_with("/login")
+    }
 }
+
+/// What to do about an upload session that takes no parts any more.
+pub(super) const SESSION_CLOSED: &str = "The upload session has expired, was given up or completed: begin anew";
 
 impl Own {
     fn decode(self) -> Decoded {
@@ -90,6 +96,7 @@ impl Own {
             "file_storage.parts_mismatch" => {
                 Some(format!("missing parts: {:?}, parts that differ: {:?}", self.missing, self.mismatched))
             }
+            "file_storage.upload_session_closed" => Some(SESSION_CLOSED.to_owned()),
             "file_storage.backend_unavailable" => {
                 Some("The file was stored by a back end that is not the one in use now".to_owned())
             }
@@ -103,7 +110,7 @@ impl Own {
 /// The service sends browsers that come to a fresh installation to its set-up page; nothing else is a redirection here.
 fn moved(headers: &HeaderMap) -> Decoded {
     let to = headers.get(header::LOCATION).and_then(|to| to.to_str().ok()).unwrap_or_default();
-    if to.split(['?', '#']).next().is_some_and(|path| path.trim_end_matches('/').ends_with("/setup")) {
+    if to.split(['?', '#']).next().is_some_and(is_set_up) {
         return Decoded {
             kind: Some(ErrorKind::Server),
             message: Some("the service is not set up yet: it has no account".into()),
@@ -112,6 +119,10 @@ fn moved(headers: &HeaderMap) -> Decoded {
         };
     }
     Decoded { message: Some("the server sent the request elsewhere".into()), ..Decoded::default() }
+}
+
+fn is_set_up(path: &str) -> bool {
+    path.trim_end_matches('/').ends_with("/setup")
 }
 
 fn validation(invalid: Vec<Invalid>) -> Decoded {

@@ -47,11 +47,25 @@ struct Inner {
 
 #[derive(Default)]
 struct State {
+    /// The last pair, also while it is being renewed.
     tokens: Option<SessionTokens>,
+    /// Its refresh token has been sent, and must not be sent again.
+    spent: bool,
     /// From when on the access token is renewed before it is used.
     stale: Option<Instant>,
     /// The password was refused: asking again would lock the account.
     refused: Option<String>,
+    /// How many renewals have ended,
+    ended: u64,
+    /// and how the last one failed: that is the outcome for all who waited for it.
+    failure: Option<Error>,
+}
+
+impl State {
+    fn fresh(&self) -> Option<Token> {
+        let fresh = self.stale.is_some_and(|stale| Instant::now() < stale);
+        self.tokens.as_ref().filter(|_| fresh).map(|tokens| Token::from(&tokens.access_token))
+    }
 }
 
 #[derive(Deserialize)]
@@ -89,11 +103,11 @@ impl Session {
         let tokens = {
             let mut state = self.0.state();
             // That a password was refused is kept: it is no better after the end.
-            state.stale = None;
+            (state.stale, state.spent) = (None, false);
             state.tokens.take()
         };
-        let Some(tokens) = tokens else { return Ok(()) };
-        let request = users(Method::DELETE, "/token", &json!({ "refresh_token": tokens.refresh_token }))?;
+        let Some(SessionTokens { refresh_token, .. }) = tokens else { return Ok(()) };
+        let request = users(Method::DELETE, "/token", &json!({ "refresh_token": refresh_token }), &refresh_token)?;
         self.0.transport.send(request.replay(Replay::Safe).options(options)).await.map(drop)
     }
 }
@@ -101,12 +115,16 @@ impl Session {
 impl Renew for Session {
     fn token(&self) -> BoxFuture<'_, Result<Token>> {
         Box::pin(async {
-            if let Some(token) = self.0.fresh() {
-                return Ok(token);
-            }
+            let ended = {
+                let state = self.0.state();
+                match state.fresh() {
+                    Some(token) => return Ok(token),
+                    None => state.ended,
+                }
+            };
             let inner = self.0.clone();
             // In a task of its own: a renewal that was given up half way would lose the session.
-            let renewal = tokio::spawn(async move { inner.renew().await });
+            let renewal = tokio::spawn(async move { inner.renew(ended).await });
             renewal.await.unwrap_or_else(|cause| {
                 Err(Error::new(ErrorKind::Interrupted, "the runtime stopped renewing the session").caused_by(cause))
             })
@@ -129,19 +147,32 @@ impl Inner {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn fresh(&self) -> Option<Token> {
-        let state = self.state();
-        let fresh = state.stale.is_some_and(|stale| Instant::now() < stale);
-        state.tokens.as_ref().filter(|_| fresh).map(|tokens| Token::from(&tokens.access_token))
+    /// For one who asked when so many renewals had ended.
+    async fn renew(&self, ended: u64) -> Result<Token> {
+        let _alone = self.renewing.lock().await;
+        {
+            let state = self.state();
+            if let Some(token) = state.fresh() {
+                return Ok(token);
+            }
+            if let Some(failure) = state.failure.as_ref().filter(|_| state.ended != ended) {
+                return Err(failure.share());
+            }
+        }
+        let renewed = self.exchange().await;
+        let mut state = self.state();
+        state.ended += 1;
+        state.failure = renewed.as_ref().err().map(Error::share);
+        renewed
     }
 
-    async fn renew(&self) -> Result<Token> {
-        let _alone = self.renewing.lock().await;
-        if let Some(token) = self.fresh() {
-            return Ok(token);
-        }
-        // Taken out first: whatever becomes of it, it is sent once.
-        let old = self.state().tokens.take();
+    async fn exchange(&self) -> Result<Token> {
+        let old = {
+            let mut state = self.state();
+            // Noted first: whatever becomes of it, it is sent once.
+            let unspent = !std::mem::replace(&mut state.spent, true);
+            state.tokens.clone().filter(|_| unspent)
+        };
         let lost = match old {
             None => None,
             Some(old) => match self.refresh(&old).await {
@@ -150,12 +181,13 @@ impl Inner {
                     Err(error) => Some(error),
                 },
                 Err(error) if was_not_used(&error) => {
-                    self.state().tokens = Some(old);
+                    self.state().spent = false;
                     return Err(error);
                 }
                 Err(error) => Some(error),
             },
         };
+        self.state().tokens = None;
         match (&self.login.password, lost) {
             (Some((email, password)), _) => self.log_in(email, password).await,
             (None, Some(cause)) => Err(Error::new(ErrorKind::Unauthenticated, "the session could not be renewed")
@@ -170,7 +202,8 @@ impl Inner {
     /// Tried again only where nothing was sent: a refresh token that comes a second time ends the whole session.
     async fn refresh(&self, tokens: &SessionTokens) -> Result<Response> {
         let body = json!({ "refresh_token": tokens.refresh_token });
-        self.transport.send(users(Method::POST, "/token/refresh", &body)?.replay(Replay::Never)).await
+        let request = users(Method::POST, "/token/refresh", &body, &tokens.refresh_token)?;
+        self.transport.send(request.replay(Replay::Never)).await
     }
 
     async fn log_in(&self, email: &str, password: &Secret) -> Result<Token> {
@@ -179,7 +212,7 @@ impl Inner {
                 .with_hint("The login was refused before, and was not tried again: that would lock the account"));
         }
         let body = json!({ "email": email, "password": password });
-        let request = users(Method::POST, "/token", &body)?.replay(Replay::Safe);
+        let request = users(Method::POST, "/token", &body, password)?.replay(Replay::Safe);
         match self.transport.send(request).await {
             Ok(answer) => self.keep(answer.json()?),
             Err(error) if matches!(error.status(), Some(StatusCode::UNAUTHORIZED | StatusCode::BAD_REQUEST)) => {
@@ -203,6 +236,7 @@ impl Inner {
             let mut state = self.state();
             state.stale = Some(Instant::now() + in_time(life));
             state.tokens = Some(tokens.clone());
+            state.spent = false;
         }
         // Last: should it panic, the pair is not lost.
         if let Some(keep) = &self.login.keep {
@@ -224,10 +258,12 @@ fn was_not_used(error: &Error) -> bool {
     turned_away || (error.status().is_none() && error.fate() == Fate::NeverSent)
 }
 
-fn users(method: Method, path: &str, body: &serde_json::Value) -> Result<Request> {
+/// A request about credentials: none goes with it, and the one in its body is in no error.
+fn users(method: Method, path: &str, body: &serde_json::Value, secret: &Secret) -> Result<Request> {
     Request::new(method, format!("/api/users/auth{path}"))
         .set_header(header::ACCEPT, HeaderValue::from_static("application/json"))
         .authorization(Authorization::Never)
+        .conceal(secret)
         .json(body)
 }
 

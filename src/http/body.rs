@@ -47,13 +47,6 @@ pub(crate) struct Outgoing<'a> {
     pub(crate) feed: Option<Feed<'a>>,
 }
 
-impl Outgoing<'_> {
-    /// No body at all.
-    pub(crate) fn empty() -> Self {
-        Self { body: Bytes::new().into(), length: Some(0), feed: None }
-    }
-}
-
 pub(crate) struct Feed<'a> {
     pub(crate) gauge: Arc<Gauge>,
     /// Ends when all is handed over, or with the error of the source. It stays pending when the transport has stopped

@@ -56,40 +56,65 @@ pub(super) struct Destination {
     pub(super) url: Url,
     /// How answers from there are worded; `None` for the API itself.
     pub(super) foreign: Option<&'static dyn Dialect>,
+    /// How many redirections have led there.
+    hops: u8,
 }
 
+/// The API's, and those of a storage among its regions.
+const MOST_HOPS: u8 = 3;
+
 impl Destination {
+    pub(super) fn api(url: Url) -> Self {
+        Self { url, foreign: None, hops: 0 }
+    }
+
     pub(super) fn foreign(url: Url, dialect: &'static dyn Dialect) -> Result<Self> {
         if !matches!(url.scheme(), "http" | "https") {
             return Err(Error::new(ErrorKind::Decode, "the service named a place that is neither http nor https"));
         }
-        Ok(Self { url, foreign: Some(dialect) })
+        Ok(Self { url, foreign: Some(dialect), hops: 0 })
     }
 
-    /// Where an answer of the API sends the request on to, if it does.
+    /// Where an answer sends the request on to, if it does.
     pub(super) fn redirected(
         &self,
         request: &Request,
+        api: &dyn Dialect,
         status: StatusCode,
         headers: &HeaderMap,
     ) -> Option<Result<Self>> {
-        let dialect = request.redirects.filter(|_| self.redirects(request, status, headers))?;
+        if !self.redirects(request, api, status, headers) {
+            return None;
+        }
+        let dialect = self.foreign.or(request.redirects)?;
         Some(match self.location(headers) {
             Some(url) if self.url.scheme() == "https" && url.scheme() == "http" => {
-                Err(Error::new(ErrorKind::Decode, "the service redirects from https to http").with_status(status))
+                Err(Error::new(ErrorKind::Decode, "a redirection from https to http is not followed")
+                    .with_status(status))
             }
-            Some(url) => Self::foreign(url, dialect),
+            Some(url) => Self::foreign(url, dialect).map(|there| Self { hops: self.hops + 1, ..there }),
             None => Err(Error::new(ErrorKind::Decode, "the service redirects to no URL").with_status(status)),
         })
     }
 
-    /// Whether an answer is a redirection that is followed. One to a page of the service itself, such as its set-up, is a
-    /// refusal: content lies at another origin, or at a signed URL.
-    pub(super) fn redirects(&self, request: &Request, status: StatusCode, headers: &HeaderMap) -> bool {
-        self.foreign.is_none()
-            && request.redirects.is_some()
-            && matches!(status.as_u16(), 302 | 303 | 307)
-            && self.location(headers).is_none_or(|url| url.origin() != self.url.origin() || is_signed(&url))
+    /// Whether an answer is a redirection that is followed.
+    ///
+    /// The API's leads to content at another origin, or at a signed URL: one to a page of the service, such as its set-up,
+    /// is a refusal, at whatever origin. A storage's sends the same request, body included, to another of its regions.
+    pub(super) fn redirects(
+        &self,
+        request: &Request,
+        api: &dyn Dialect,
+        status: StatusCode,
+        headers: &HeaderMap,
+    ) -> bool {
+        let to_content = |url: Url| is_signed(&url) || (url.origin() != self.url.origin() && !api.leads_to_page(&url));
+        match (self.foreign, status.as_u16()) {
+            _ if self.hops >= MOST_HOPS => false,
+            (Some(_), 307 | 308) => self.location(headers).is_some(),
+            (None, 302 | 303 | 307) if request.redirects.is_some() => self.location(headers).is_none_or(to_content),
+            _ => false,
+        }
     }
 
     fn location(&self, headers: &HeaderMap) -> Option<Url> {
@@ -125,12 +150,12 @@ mod tests {
     struct Words;
 
     impl Dialect for Words {
-        fn pool_idle(&self) -> std::time::Duration {
-            std::time::Duration::ZERO
-        }
-
         fn decode(&self, _: StatusCode, _: &HeaderMap, _: &[u8]) -> crate::http::Decoded {
             Default::default()
+        }
+
+        fn leads_to_page(&self, to: &Url) -> bool {
+            to.path() == "/setup"
         }
     }
 
@@ -140,28 +165,44 @@ mod tests {
         let there = Destination::foreign(url.clone(), &Words).unwrap();
         assert_eq!(there.shown().as_str(), "https://s3.example.com/b/k");
         assert_eq!(there.secrets(), [Token::new("0123456789abcdef")]);
-        assert_eq!(Destination { url: url.clone(), foreign: None }.shown(), url);
+        assert_eq!(Destination::api(url.clone()).shown(), url);
         assert!(Destination::foreign(Url::parse("file:///etc/passwd").unwrap(), &Words).is_err());
     }
 
     #[test]
-    fn only_the_api_redirects_and_only_where_it_is_followed() {
-        let api = Destination { url: Url::parse("https://api.example.com/f/1").unwrap(), foreign: None };
+    fn the_api_redirects_only_where_it_is_followed() {
+        let api = Destination::api(Url::parse("https://api.example.com/f/1").unwrap());
         let mut headers = HeaderMap::new();
         headers.insert(header::LOCATION, "//s3.example.com/k?sig=1".parse().unwrap());
         let (plain, followed) = (Request::get("/f/1"), Request::get("/f/1").follow(&Words));
-        assert!(api.redirected(&plain, StatusCode::FOUND, &headers).is_none());
-        assert!(api.redirected(&followed, StatusCode::OK, &headers).is_none());
-        let there = api.redirected(&followed, StatusCode::FOUND, &headers).unwrap().unwrap();
+        assert!(api.redirected(&plain, &Words, StatusCode::FOUND, &headers).is_none());
+        assert!(api.redirected(&followed, &Words, StatusCode::OK, &headers).is_none());
+        let there = api.redirected(&followed, &Words, StatusCode::FOUND, &headers).unwrap().unwrap();
         assert_eq!(there.url.as_str(), "https://s3.example.com/k?sig=1");
-        assert!(there.redirected(&followed, StatusCode::FOUND, &headers).is_none());
-        assert!(api.redirected(&followed, StatusCode::FOUND, &HeaderMap::new()).unwrap().is_err());
+        assert!(there.redirected(&followed, &Words, StatusCode::FOUND, &headers).is_none());
+        assert!(api.redirected(&followed, &Words, StatusCode::FOUND, &HeaderMap::new()).unwrap().is_err());
         let mut to = |location: &'static str| {
             headers.insert(header::LOCATION, location.parse().unwrap());
-            api.redirected(&followed, StatusCode::FOUND, &headers)
+            api.redirected(&followed, &Words, StatusCode::FOUND, &headers)
         };
         assert!(to("/setup?next=/f/1").is_none());
+        assert!(to("https://other.example.com/setup").is_none());
+        assert!(to("https://s3.example.com/setup?X-Amz-Signature=1").unwrap().is_ok());
         assert!(to("/bucket/k?X-Amz-Signature=1").unwrap().is_ok());
         assert!(to("http://s3.example.com/k?X-Amz-Signature=1").unwrap().is_err());
+    }
+
+    #[test]
+    fn a_storage_redirects_among_its_regions_for_a_while() {
+        let mut there = Destination::foreign(Url::parse("https://s3.example.com/b/k?sig=1").unwrap(), &Words).unwrap();
+        let (put, mut headers) = (Request::new(Method::PUT, ""), HeaderMap::new());
+        assert!(there.redirected(&put, &Words, StatusCode::TEMPORARY_REDIRECT, &headers).is_none());
+        headers.insert(header::LOCATION, "https://s3-2.example.com/b/k?sig=1".parse().unwrap());
+        assert!(there.redirected(&put, &Words, StatusCode::FOUND, &headers).is_none());
+        for _ in 0..MOST_HOPS {
+            there = there.redirected(&put, &Words, StatusCode::TEMPORARY_REDIRECT, &headers).unwrap().unwrap();
+            assert!(there.foreign.is_some() && there.url.host_str() == Some("s3-2.example.com"));
+        }
+        assert!(there.redirected(&put, &Words, StatusCode::TEMPORARY_REDIRECT, &headers).is_none());
     }
 }

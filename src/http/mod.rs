@@ -34,6 +34,8 @@ pub(crate) use refusal::words_of_hub;
 pub(crate) use refusal::{Decoded, Dialect};
 pub(crate) use request::{Authorization, Receive, Replay, Request};
 pub(crate) use response::Response;
+#[cfg(feature = "file-storage")]
+pub(crate) use retry::READ_ONCE;
 pub use retry::RetryPolicy;
 #[cfg(feature = "events")]
 pub(crate) use secrets::Secrets;

@@ -3,16 +3,14 @@
 use std::time::Duration;
 
 use http::{HeaderMap, StatusCode};
+use url::Url;
 
 use super::retry::retry_after;
 use super::secrets::Secrets;
 use crate::error::{Details, Error, ErrorKind, FieldError, TimeoutPhase};
 
-/// How a service words its refusals, and how it treats connections.
+/// How a service words its refusals.
 pub(crate) trait Dialect: Send + Sync {
-    /// How long a connection may wait for its next request: less than the service waits before it closes one.
-    fn pool_idle(&self) -> Duration;
-
     /// Reads the body of an error answer. What it leaves out is derived from the status.
     fn decode(&self, status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Decoded;
 
@@ -21,6 +19,11 @@ pub(crate) trait Dialect: Send + Sync {
     #[cfg_attr(not(feature = "tracing"), allow(dead_code, reason = "only spans have names"))]
     fn template(&self, _path: &str) -> Option<String> {
         None
+    }
+
+    /// Whether a redirection leads to a page for people, such as a set-up, and not to content: then it is a refusal.
+    fn leads_to_page(&self, _to: &Url) -> bool {
+        false
     }
 }
 
@@ -148,7 +151,6 @@ fn describe(status: StatusCode, body: &[u8], secrets: &Secrets) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use url::Url;
 
     #[test]
     fn every_body_gives_a_bounded_message() {

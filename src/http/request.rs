@@ -21,7 +21,8 @@ pub(crate) enum Replay {
     /// Only what certainly never reached the server is sent again.
     Never,
     /// As `Never`; but the server does nothing before it has the whole body, so an attempt that broke before that may be
-    /// repeated, and so may one that was turned away for now (408, 429, 503).
+    /// repeated. So may one that was turned away for now (408, 429); a 503 may be a gateway's, who has passed the body on,
+    /// and counts only before its last byte.
     #[cfg_attr(not(feature = "file-storage"), allow(dead_code, reason = "for a service behind a feature"))]
     UnlessSentWhole,
 }
@@ -64,6 +65,8 @@ pub(crate) struct Request {
     pub(crate) query: String,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Bytes,
+    /// What the body holds and no error may repeat.
+    pub(crate) secrets: Vec<Token>,
     pub(crate) authorization: Authorization,
     pub(crate) replay: Replay,
     pub(crate) receive: Receive,
@@ -92,6 +95,7 @@ impl Request {
             query: String::new(),
             headers: HeaderMap::new(),
             body: Bytes::new(),
+            secrets: Vec::new(),
             authorization: Authorization::Optional,
             replay,
             receive: Receive::Whole(JSON_LIMIT),
@@ -133,6 +137,13 @@ impl Request {
         self.body = json.into();
         self.headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
         Ok(self)
+    }
+
+    /// Its body holds this, which no error may repeat.
+    #[cfg(feature = "file-storage")]
+    pub(crate) fn conceal(mut self, secret: impl Into<Token>) -> Self {
+        self.secrets.push(secret.into());
+        self
     }
 
     pub(crate) fn authorization(mut self, authorization: Authorization) -> Self {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use http::{HeaderMap, Method, StatusCode};
+use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use serde::de::DeserializeOwned;
 use tokio::time::{Instant, timeout, timeout_at};
 use url::Url;
@@ -20,6 +20,8 @@ pub(crate) struct Response {
     pub(crate) body: ResponseBody,
     pub(crate) exchange: Exchange,
     pub(crate) limits: ReadLimits,
+    /// The ETag that the API gave where it redirected to this answer.
+    pub(crate) api_etag: Option<HeaderValue>,
 }
 
 /// Which request an answer belongs to; put into words only where there is an error to tell.
@@ -75,7 +77,8 @@ impl Response {
     /// The same answer without its body.
     pub(crate) fn head(&self) -> Self {
         let (body, exchange) = (ResponseBody::Whole(Bytes::new()), self.exchange.clone());
-        Self { status: self.status, headers: self.headers.clone(), body, exchange, limits: self.limits }
+        let (headers, api_etag) = (self.headers.clone(), self.api_etag.clone());
+        Self { status: self.status, headers, body, exchange, limits: self.limits, api_etag }
     }
 
     /// An error about this answer.

@@ -3,7 +3,11 @@
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use http::{HeaderMap, header};
+use http::{HeaderMap, StatusCode, header};
+
+use super::body::RequestBody;
+use super::request::{Replay, Request};
+use crate::error::{Error, ErrorKind, Fate, TimeoutPhase};
 
 /// How often a call is tried, and how long is waited between the tries.
 ///
@@ -74,6 +78,40 @@ impl RetryPolicy {
         }
     }
 }
+
+/// The order matters: what was never sent may go again whatever it is; what may have been carried out only if doing it
+/// twice is the same; and then the failure must be one that passes.
+pub(super) fn may_retry(request: &Request, body: &dyn RequestBody, error: &Error) -> bool {
+    match error.fate() {
+        Fate::NeverSent => {
+            matches!(
+                error.kind(),
+                ErrorKind::Connect | ErrorKind::Interrupted | ErrorKind::Timeout(TimeoutPhase::Connect)
+            )
+        }
+        _ if request.replay == Replay::Never => false,
+        Fate::Unknown if request.replay == Replay::UnlessSentWhole && body.was_sent_whole() => false,
+        Fate::Answered if request.replay == Replay::UnlessSentWhole => {
+            match error.status().map(|status| status.as_u16()) {
+                Some(408 | 429) => true,
+                Some(503) => !body.was_sent_whole(),
+                _ => false,
+            }
+        }
+        Fate::Unknown => error.kind() == ErrorKind::Interrupted,
+        // A 408, or what a storage says in place of it.
+        Fate::Answered if error.kind() == ErrorKind::Timeout(TimeoutPhase::Send) => true,
+        Fate::Answered => match error.status() {
+            Some(StatusCode::INTERNAL_SERVER_ERROR) => !request.lasting_500,
+            Some(status) => matches!(status.as_u16(), 408 | 429 | 502 | 503 | 504),
+            None => false,
+        },
+    }
+}
+
+/// The hint of an error after which a body could not be sent again.
+pub(crate) const READ_ONCE: &str =
+    "The body can be read only once, so it was not sent again: use a path, bytes or Source::factory";
 
 /// A token bucket shared by the calls of a client: a retry takes ten, a success gives one back.
 #[derive(Debug)]

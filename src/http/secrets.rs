@@ -11,7 +11,12 @@ const SHORTEST: usize = 8;
 
 /// The credentials of one request, in the forms in which a server or a proxy may repeat them.
 #[derive(Debug, Default)]
-pub(crate) struct Secrets(Vec<String>);
+pub(crate) struct Secrets {
+    /// The longest first: one may be the beginning of another.
+    each: Vec<String>,
+    /// Too short to be cut out: a text that holds one of these is not shown at all.
+    short: Vec<String>,
+}
 
 impl Secrets {
     pub(crate) fn of<'a>(tokens: &[Token], url: &Url, headers: impl IntoIterator<Item = &'a HeaderMap>) -> Self {
@@ -28,14 +33,30 @@ impl Secrets {
         for value in headers.into_iter().flat_map(HeaderMap::values).filter(|value| value.is_sensitive()) {
             add(&String::from_utf8_lossy(value.as_bytes()));
         }
-        // One may be the beginning of another.
-        secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
-        Self(secrets)
+        Self { each: secrets, short: Vec::new() }.sorted()
+    }
+
+    /// And what the JSON of a request's body holds, such as a password.
+    pub(crate) fn with_body(mut self, secrets: &[Token]) -> Self {
+        for secret in secrets.iter().map(Token::expose).filter(|secret| !secret.is_empty()) {
+            let escaped = serde_json::Value::from(secret).to_string();
+            let forms = if secret.len() < SHORTEST { &mut self.short } else { &mut self.each };
+            forms.extend([secret.to_owned(), escaped.trim_matches('"').to_owned()]);
+        }
+        self.sorted()
+    }
+
+    fn sorted(mut self) -> Self {
+        self.each.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
+        self
     }
 
     /// A text without them.
     pub(crate) fn cut(&self, text: &str) -> String {
-        self.0.iter().fold(text.to_owned(), |text, secret| text.replace(secret, CUT))
+        if self.short.iter().any(|secret| text.contains(secret)) {
+            return CUT.to_owned();
+        }
+        self.each.iter().fold(text.to_owned(), |text, secret| text.replace(secret, CUT))
     }
 }
 
@@ -90,6 +111,17 @@ mod tests {
         let cut = "[redacted], [redacted], [redacted], [redacted], 42, application/json, 12345678";
         assert_eq!(secrets.cut(said), cut);
         assert_eq!(Secrets::default().cut(said), said);
+    }
+
+    #[test]
+    fn what_a_body_held_is_cut_in_its_forms() {
+        let url = Url::parse("http://h/").unwrap();
+        let secrets = |secret: &str| Secrets::of(&[], &url, []).with_body(&[Token::new(secret)]);
+        let said = r#"you said {"password":"pass\"word"}, that is pass"word"#;
+        assert_eq!(secrets("pass\"word").cut(said), r#"you said {"password":"[redacted]"}, that is [redacted]"#);
+        assert_eq!(secrets("x").cut("no x"), "[redacted]");
+        assert_eq!(secrets("x").cut("Bad credentials"), "Bad credentials");
+        assert_eq!(secrets("").cut("Bad credentials"), "Bad credentials");
     }
 
     #[test]

@@ -20,7 +20,7 @@ use super::probe::refusal_of_head;
 use super::refusal::{BODY_LIMIT, BODY_PATIENCE, Dialect, refusal};
 use super::request::{Authorization, Receive, Replay, Request};
 use super::response::{Exchange, ReadLimits, Response, ResponseBody, read_excerpt, read_whole};
-use super::retry::{Budget, RetryPolicy};
+use super::retry::{Budget, READ_ONCE, RetryPolicy, may_retry};
 use super::secrets::Secrets;
 use super::timeouts::Timeouts;
 use super::trace::{AttemptSpan, OperationSpan, retrying};
@@ -174,21 +174,32 @@ impl Transport {
         let policy = request.options.retry.as_ref().unwrap_or(&self.0.config.retry);
         let (mut may_be_done, mut reauthorized) = (false, false);
         let mut expired = None;
+        // Attempts that followed no failure, but had a fresh URL or credential: they are no retries.
+        let mut afresh = 0;
         loop {
             call.attempts += 1;
             let outgoing = body.open(call.attempts).await?;
             let renewed = expired.is_some();
             let to = self.destination(request, call, expired.take().as_ref()).await?;
             let mut outcome = self.attempt(request, &to, outgoing, call).await;
-            if let Ok(answer) = &outcome
-                && let Some(next) = to.redirected(request, answer.status, &answer.headers)
+            let (mut api_etag, mut redirected) = (None, None);
+            while let Ok(answer) = &outcome
+                && let at = redirected.as_ref().unwrap_or(&to)
+                && let Some(next) = at.redirected(request, self.0.config.dialect, answer.status, &answer.headers)
             {
-                outcome = self.attempt(request, &next?, Outgoing::empty(), call).await;
+                if at.foreign.is_none() {
+                    api_etag = answer.headers.get(header::ETAG).cloned();
+                } else {
+                    body.retrying(Duration::ZERO);
+                }
+                let next = redirected.insert(next?);
+                let outgoing = body.open(call.attempts).await?;
+                outcome = self.attempt(request, next, outgoing, call).await;
             }
             let error = match outcome {
                 Ok(response) => {
                     self.0.budget.give_back();
-                    return Ok(response);
+                    return Ok(Response { api_etag, ..response });
                 }
                 // A login that failed has had its own retries, and says nothing about this request.
                 Err(error) if !call.built => return Err(error),
@@ -201,6 +212,7 @@ impl Transport {
             if error.tells_of_expired_url() && !renewed && body.is_replayable() {
                 body.retrying(Duration::ZERO);
                 expired = Some(to.url);
+                afresh += 1;
                 continue;
             }
             // Nothing was done: a session's token may have ended before its time.
@@ -211,20 +223,20 @@ impl Transport {
                 && call.token.as_ref().is_some_and(|token| self.0.config.credentials.renews(token))
             {
                 body.retrying(Duration::ZERO);
+                afresh += 1;
                 continue;
             }
             // A gateway that gave up does not know either what the server has done.
             may_be_done |= error.fate() == Fate::Unknown
                 || matches!(error.status(), Some(StatusCode::BAD_GATEWAY | StatusCode::GATEWAY_TIMEOUT));
-            if call.attempts >= policy.max_attempts || !may_retry(request, body, &error) {
+            let tries = call.attempts - afresh;
+            if tries >= policy.max_attempts || !may_retry(request, body, &error) {
                 return Err(error);
             }
             if !body.is_replayable() {
-                let hint =
-                    "The body can be read only once, so it was not sent again: use a path, bytes or Source::factory";
-                return Err(if error.hint().is_some() { error } else { error.with_hint(hint) });
+                return Err(if error.hint().is_some() { error } else { error.with_hint(READ_ONCE) });
             }
-            let Some(delay) = policy.delay(call.attempts, error.retry_after()) else { return Err(error) };
+            let Some(delay) = policy.delay(tries, error.retry_after()) else { return Err(error) };
             if call.deadline.is_some_and(|deadline| later(Instant::now(), delay) >= deadline) || !self.0.budget.take() {
                 return Err(error);
             }
@@ -244,13 +256,14 @@ impl Transport {
             body: ResponseBody::Whole(Bytes::new()),
             exchange: call.exchange(request),
             limits: ReadLimits { idle: self.0.config.timeouts.idle, deadline: call.deadline },
+            api_etag: None,
         }
     }
 
     async fn destination(&self, request: &Request, call: &Call, expired: Option<&Url>) -> Result<Destination> {
         match &request.elsewhere {
             Some(there) => Destination::foreign(there.place.locate(expired).await?, there.dialect),
-            None => Ok(Destination { url: call.url.clone(), foreign: None }),
+            None => Ok(Destination::api(call.url.clone())),
         }
     }
 
@@ -362,10 +375,17 @@ impl Transport {
     ) -> Result<Response> {
         let (status, headers) = (answer.status(), std::mem::take(answer.headers_mut()));
         let Asked { request, to, secrets } = asked;
-        if !request.expects(status) && !to.redirects(request, status, &headers) {
+        let response = |headers, body| {
+            let exchange = call.exchange(request);
+            Response { status, headers, body, exchange, limits, api_etag: None }
+        };
+        if to.redirects(request, self.0.config.dialect, status, &headers) {
+            return Ok(response(headers, ResponseBody::Whole(Bytes::new())));
+        }
+        if !request.expects(status) {
             let excerpt = read_excerpt(&mut answer, BODY_LIMIT, BODY_PATIENCE).await;
             let sent = [&self.0.config.headers, &request.options.headers, &request.headers];
-            let secrets = Secrets::of(secrets, &call.url, sent);
+            let secrets = Secrets::of(secrets, &call.url, sent).with_body(&request.secrets);
             return Err(refusal(to.foreign.unwrap_or(self.0.config.dialect), status, &headers, &excerpt, &secrets));
         }
         if gauge.is_some_and(|gauge| !gauge.has_ended()) {
@@ -380,7 +400,7 @@ impl Transport {
                     .map_err(|e| e.with_status(status).with_fate(Fate::Unknown))?,
             ),
         };
-        Ok(Response { status, headers, body, exchange: call.exchange(request), limits })
+        Ok(response(headers, body))
     }
 
     /// The head of one attempt, authorized; and what is secret in it.
@@ -443,30 +463,6 @@ impl Call {
             bytes_sent: self.bytes_sent,
             span: self.span.clone(),
         }
-    }
-}
-
-/// The order matters: what was never sent may go again whatever it is; what may have been carried out only if doing it
-/// twice is the same; and then the failure must be one that passes.
-fn may_retry(request: &Request, body: &dyn RequestBody, error: &Error) -> bool {
-    match error.fate() {
-        Fate::NeverSent => {
-            matches!(
-                error.kind(),
-                ErrorKind::Connect | ErrorKind::Interrupted | ErrorKind::Timeout(TimeoutPhase::Connect)
-            )
-        }
-        _ if request.replay == Replay::Never => false,
-        Fate::Unknown if request.replay == Replay::UnlessSentWhole && body.was_sent_whole() => false,
-        Fate::Answered if request.replay == Replay::UnlessSentWhole => {
-            matches!(error.status().map(|status| status.as_u16()), Some(408 | 429 | 503))
-        }
-        Fate::Unknown => error.kind() == ErrorKind::Interrupted,
-        Fate::Answered => match error.status() {
-            Some(StatusCode::INTERNAL_SERVER_ERROR) => !request.lasting_500,
-            Some(status) => matches!(status.as_u16(), 408 | 429 | 502 | 503 | 504),
-            None => false,
-        },
     }
 }
 

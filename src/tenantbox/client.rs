@@ -5,7 +5,7 @@ use std::fmt;
 use http::Method;
 
 use super::file::File;
-use super::refusal::Tenantbox;
+use super::refusal::{POOL_IDLE, Tenantbox};
 use super::tenants::{Tenant, Tenants};
 use super::usage_of::UsageOf;
 use crate::auth::{Credentials, Token};
@@ -148,7 +148,8 @@ impl ClientBuilder {
         if self.url.trim().is_empty() {
             return Err(Error::invalid_input("base_url", "it is empty"));
         }
-        Ok(Client { transport: self.settings.transport(&self.url, Credentials::Fixed(self.api_key), &Tenantbox)? })
+        let credentials = Credentials::Fixed(self.api_key);
+        Ok(Client { transport: self.settings.transport(&self.url, credentials, &Tenantbox, POOL_IDLE)? })
     }
 }
 

@@ -1,20 +1,29 @@
 //! A download to here, through a presigned URL.
 
 use std::fmt;
+use std::marker::PhantomData;
 use std::ops::RangeBounds;
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::header;
+
 use super::file::File;
-use crate::error::{Error, ErrorKind, Result};
+use crate::call::Call;
+use crate::error::{Error, Result};
 use crate::file_path::encode_segment;
-use crate::http::{CallOptions, awaitable};
+use crate::http::{CallOptions, call_options};
 use crate::object_store::{Issued, Presigned, get};
-use crate::transfer::{self, DownloadPlan, Reporter, last_bytes, range_header, reports_progress};
+use crate::transfer::{
+    self, DownloadPlan, Outcome, Reporter, header_value, last_bytes, quoted, range_header, reports_progress,
+};
 
 impl File {
     /// The content: its head at once, its body as bytes, stream, reader or file. After a cut it goes on where it was, with
     /// a fresh URL where the old one has expired.
+    ///
+    /// That all of it came is told by the length that the storage gives. A storage's ETag is no hash that one could compare
+    /// with: it may be an MD5, or look like one. [`expect_sha256`](Download::expect_sha256) compares.
     ///
     /// ```no_run
     /// # async fn f(client: carbonfiles::tenantbox::Client) -> carbonfiles::Result<()> {
@@ -22,20 +31,52 @@ impl File {
     /// # Ok(()) }
     /// ```
     pub fn download<'a>(&self) -> Download<'a> {
-        Download { file: self.clone(), range: Ok(None), reporter: Reporter::default(), options: CallOptions::default() }
+        Download {
+            file: self.clone(),
+            range: Ok(None),
+            if_none_match: None,
+            if_match: None,
+            expected: Ok(None),
+            reporter: Reporter::default(),
+            parallel: 1,
+            options: CallOptions::default(),
+            outcome: PhantomData,
+        }
     }
 }
 
 /// Asks for a content. Made by [`File::download`].
 #[must_use = "nothing is sent until it is awaited"]
-pub struct Download<'a> {
+pub struct Download<'a, O = transfer::Download<'a>> {
     file: File,
     range: Result<Option<String>>,
+    if_none_match: Option<String>,
+    if_match: Option<String>,
+    expected: Result<Option<String>>,
     pub(super) reporter: Reporter<'a>,
+    parallel: usize,
     pub(super) options: CallOptions,
+    outcome: PhantomData<fn() -> O>,
 }
 
 impl<'a> Download<'a> {
+    /// Only if the content is another one than this ETag's: `None` where it is the same.
+    pub fn if_none_match(self, etag: impl AsRef<str>) -> Download<'a, Option<transfer::Download<'a>>> {
+        Download {
+            file: self.file,
+            range: self.range,
+            if_none_match: Some(quoted(etag.as_ref())),
+            if_match: self.if_match,
+            expected: self.expected,
+            reporter: self.reporter,
+            parallel: self.parallel,
+            options: self.options,
+            outcome: PhantomData,
+        }
+    }
+}
+
+impl<'a, O: Outcome<'a>> Download<'a, O> {
     /// Only these bytes: `0..100`, `100..`, `..=9`. An end past that of the file is moved to it; a start past it is
     /// `RangeNotSatisfiable`.
     pub fn range(mut self, bytes: impl RangeBounds<u64>) -> Self {
@@ -49,19 +90,55 @@ impl<'a> Download<'a> {
         self
     }
 
-    async fn run(self) -> Result<transfer::Download<'a>> {
-        let unasked = || Error::new(ErrorKind::Decode, "the storage said 'not modified' without being asked");
-        self.plan()?.start().await?.ok_or_else(unasked)
+    /// Only if the content is still that of this ETag: else `PreconditionFailed`.
+    pub fn if_match(mut self, etag: impl AsRef<str>) -> Self {
+        self.if_match = Some(quoted(etag.as_ref()));
+        self
+    }
+
+    /// The SHA-256 (64 hex digits) that the whole content must have, such as one that you noted with its upload: else the
+    /// last thing that comes is `IntegrityMismatch`. A range is not compared.
+    pub fn expect_sha256(mut self, sha256: impl AsRef<str>) -> Self {
+        self.expected = match sha256.as_ref() {
+            hex if hex.len() == 64 && hex.bytes().all(|b| b.is_ascii_hexdigit()) => Ok(Some(hex.to_ascii_lowercase())),
+            _ => Err(Error::invalid_input("expect_sha256", "a SHA-256 has 64 hexadecimal digits")),
+        };
+        self
+    }
+
+    /// Fetches so many ranges of it at once, over as many connections, as
+    /// [the other service's](crate::files::DownloadFile::parallel). All of them are of one URL, and of one ETag. Default 1.
+    pub fn parallel(mut self, ranges: usize) -> Self {
+        self.parallel = ranges;
+        self
+    }
+
+    /// Sends it: the same as `.await` on the builder, as a future with a name.
+    pub fn send(self) -> Call<'a, O> {
+        self.into_future()
+    }
+
+    async fn run(self) -> Result<O> {
+        let parallel = self.parallel;
+        O::of(self.plan()?.start_parallel(parallel).await?)
     }
 
     pub(super) fn plan(self) -> Result<DownloadPlan<'a>> {
         let name = format!("/api/storage/files/{}", encode_segment(self.file.checked_path()?));
+        let transport = self.file.client.transport.clone();
+        let mut request = get(place(self.file, self.options.clone()), &name).options(self.options);
+        if let Some(etag) = &self.if_none_match {
+            request = request.set_header(header::IF_NONE_MATCH, header_value("etag", etag)?);
+        }
+        if let Some(etag) = &self.if_match {
+            request = request.set_header(header::IF_MATCH, header_value("etag", etag)?);
+        }
         Ok(DownloadPlan {
-            transport: self.file.client.transport.clone(),
-            request: get(place(self.file, self.options.clone()), &name).options(self.options),
+            transport,
+            request,
             range: self.range?,
             verify: true,
-            sha256: None,
+            sha256: self.expected?,
             reporter: self.reporter,
         })
     }
@@ -78,10 +155,19 @@ fn place(file: File, options: CallOptions) -> Arc<Presigned<()>> {
     }))
 }
 
-reports_progress!(['a] Download<'a>, reporter);
-awaitable!(Download<'a> => transfer::Download<'a>);
+call_options!(['a, O: Outcome<'a>] Download<'a, O>);
+reports_progress!(['a, O: Outcome<'a>] Download<'a, O>, reporter);
 
-impl fmt::Debug for Download<'_> {
+impl<'a, O: Outcome<'a>> IntoFuture for Download<'a, O> {
+    type Output = Result<O>;
+    type IntoFuture = Call<'a, O>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        Call::new(self.run())
+    }
+}
+
+impl<O> fmt::Debug for Download<'_, O> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Download").field("file", &self.file).finish_non_exhaustive()
     }

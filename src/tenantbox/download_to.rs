@@ -15,8 +15,9 @@ impl File {
     /// written is refused before anything is sent. A later call goes on with what one before has left, as with
     /// [the other service's](crate::File::download_to).
     ///
-    /// The storage gives no SHA-256 to check against, so that [`Downloaded::verified_sha256`] is `None`; the length is
-    /// checked.
+    /// The storage gives no SHA-256 to check against: the length is checked, and
+    /// [`expect_sha256`](DownloadTo::expect_sha256) compares with one of yours. Without it,
+    /// [`Downloaded::verified_sha256`] is `None`.
     ///
     /// ```no_run
     /// # async fn f(client: carbonfiles::tenantbox::Client) -> carbonfiles::Result<()> {
@@ -44,6 +45,13 @@ pub struct DownloadTo<'a> {
 }
 
 impl DownloadTo<'_> {
+    /// The SHA-256 (64 hex digits) that the content must have: with another one it is `IntegrityMismatch`, and the target
+    /// stays as it was.
+    pub fn expect_sha256(mut self, sha256: impl AsRef<str>) -> Self {
+        self.download = self.download.expect_sha256(sha256);
+        self
+    }
+
     async fn run(mut self) -> Result<Downloaded> {
         check_target(&self.target, self.saving.overwrite)?;
         self.download.options = self.options;

@@ -14,16 +14,15 @@ pub const NOT_IN_STORAGE: &str = "not_in_storage";
 
 pub(super) struct Tenantbox;
 
+/// How long a connection may wait for its next request. The storage's are in the same pool, and S3s close theirs early.
+pub(super) const POOL_IDLE: Duration = Duration::from_secs(20);
+
 #[derive(Deserialize)]
 struct Refusal {
     detail: String,
 }
 
 impl Dialect for Tenantbox {
-    fn pool_idle(&self) -> Duration {
-        Duration::from_secs(60)
-    }
-
     fn decode(&self, status: StatusCode, _: &HeaderMap, body: &[u8]) -> Decoded {
         let message = serde_json::from_slice(body).ok().map(|Refusal { detail }| detail);
         let kind = match status {

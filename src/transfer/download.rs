@@ -15,7 +15,7 @@ use tokio_util::io::StreamReader;
 
 use super::DOWNLOAD_BUFFERS;
 use super::hashing::Hasher;
-use super::info::{ContentInfo, ContentRange};
+use super::info::{ContentInfo, ContentRange, hash_in};
 use super::parallel::Ranges;
 use super::progress::{Phase, Reporter};
 use crate::error::{Error, ErrorKind, Result, TimeoutPhase};
@@ -97,8 +97,14 @@ impl<'a> DownloadPlan<'a> {
         Ok((self.transport.send(request).await?, room))
     }
 
+    fn info_of(&self, response: &Response) -> ContentInfo {
+        let redirecting = response.api_etag.as_ref().and_then(|tag| hash_in(tag.to_str().ok()?)).map(str::to_owned);
+        let known = self.sha256.clone().or(redirecting);
+        ContentInfo::of(response.status, &response.headers).known_as(known.as_ref())
+    }
+
     fn receive(self, response: Response, room: Room) -> Body<'a> {
-        let info = ContentInfo::of(response.status, &response.headers).known_as(self.sha256.as_ref());
+        let info = self.info_of(&response);
         let whole = info.start == 0 && info.length == info.total;
         let hasher = (self.verify && whole && info.sha256().is_some()).then(Hasher::new);
         let start = info.start;
@@ -106,7 +112,7 @@ impl<'a> DownloadPlan<'a> {
     }
 
     fn receive_rest(self, response: Response, room: Room, from: Resumed) -> Body<'a> {
-        let mut info = ContentInfo::of(response.status, &response.headers).known_as(self.sha256.as_ref());
+        let mut info = self.info_of(&response);
         (info.start, info.length) = (0, info.total);
         let hasher = from.hasher.filter(|_| info.sha256().is_some());
         self.body(response, info, from.at, hasher, Some(room))

@@ -56,20 +56,29 @@ impl ContentInfo {
     }
 
     /// The SHA-256 of the whole content in lower-case hex: CarbonFiles and file_storage give it as the ETag, a bucket of the
-    /// latter does not, so there the metadata has it.
+    /// latter does not, so there the metadata has it, or the answer that led to the bucket.
     #[must_use]
     pub fn sha256(&self) -> Option<&str> {
         if self.known.is_some() {
             return self.known.as_deref();
         }
-        let tag = self.strong_etag()?.trim_matches('"');
-        (tag.len() == 64 && tag.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))).then_some(tag)
+        hash_in(self.etag.as_deref()?)
     }
 
     /// The ETag, if it stands for exactly these bytes (RFC 9110 section 8.8.1).
     pub(crate) fn strong_etag(&self) -> Option<&str> {
-        self.etag.as_deref().filter(|tag| tag.starts_with('"') && tag.ends_with('"') && tag.len() > 2)
+        self.etag.as_deref().filter(|tag| is_strong(tag))
     }
+}
+
+fn is_strong(tag: &str) -> bool {
+    tag.starts_with('"') && tag.ends_with('"') && tag.len() > 2
+}
+
+/// The SHA-256 that an ETag is.
+pub(super) fn hash_in(tag: &str) -> Option<&str> {
+    let text = Some(tag).filter(|tag| is_strong(tag))?.trim_matches('"');
+    (text.len() == 64 && text.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))).then_some(text)
 }
 
 /// `Content-Range: bytes start-last/total` (RFC 9110 section 14.4); `end` is exclusive.

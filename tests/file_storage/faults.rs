@@ -23,8 +23,12 @@ fn client(server: &RawServer) -> Client {
     builder(&server.url).build().unwrap()
 }
 
+fn hash_of(content: &[u8]) -> String {
+    Sha256::digest(content).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
 fn stored(name: &str, content: &[u8]) -> Vec<u8> {
-    let hash: String = Sha256::digest(content).iter().map(|byte| format!("{byte:02x}")).collect();
+    let hash = hash_of(content);
     format!(
         r#"{{"id":"{ID}","key":"k","filename":"{name}","content_type":"text/plain","size_bytes":{},"backend":"s3",
         "checksum_sha256":"{hash}","uploaded_by":null,"created_at":"{}","public":false,"public_url":null}}"#,
@@ -86,6 +90,17 @@ async fn a_service_that_is_not_set_up() {
     ] {
         assert!(error.to_string().contains("not set up yet"), "{error}");
     }
+    // By its public name, which is another origin than the one that was asked.
+    let (elsewhere, asked) = noting(|_, _| Answer::Bytes(answer(200, "", b"<html>"))).await;
+    let location = format!("Location: {}/setup?next=/\r\n", elsewhere.url);
+    let (server, _) = noting(move |_, _| Answer::Bytes(answer(302, &location, b""))).await;
+    for error in [
+        within(client(&server).file(ID).download().send()).await.unwrap_err(),
+        within(client(&server).public_file(ID).download().send()).await.unwrap_err(),
+    ] {
+        assert!(error.to_string().contains("not set up yet"), "{error}");
+    }
+    assert!(asked.lock().unwrap().is_empty());
 }
 
 #[tokio::test]
@@ -245,28 +260,114 @@ async fn an_upload_whose_answer_was_lost_is_looked_for() {
 
 #[tokio::test]
 async fn a_failure_inside_the_service_makes_no_second_file() {
-    for status in [500, 502, 504] {
+    let upload = |server: &RawServer| client(server).files().upload("content".as_bytes()).filename("x.txt").send();
+    for status in [500, 502, 503, 504] {
+        // It was stored all the same.
+        let (server, seen) = noting(move |head, _| match head.method.as_str() {
+            "POST" => Answer::Bytes(answer(status, "", b"")),
+            _ => Answer::Bytes(page(&stored("x.txt", b"content"))),
+        })
+        .await;
+        assert_eq!(within(upload(&server)).await.unwrap().id, ID);
+        assert_eq!(posts(&seen), 1, "{status}");
+        // It can't be told: nobody answers.
         let (server, seen) = noting(move |_, _| Answer::Bytes(answer(status, "", b""))).await;
-        let upload = client(&server).files().upload("content".as_bytes()).filename("x.txt");
-        assert_eq!(within(upload.send()).await.unwrap_err().kind(), ErrorKind::Server);
-        assert_eq!(seen.lock().unwrap().len(), 1, "{status}");
+        let error = within(upload(&server)).await.unwrap_err();
+        assert!(error.kind() == ErrorKind::Server && error.hint().unwrap().contains("look for the file"), "{error}");
+        assert_eq!(posts(&seen), 1, "{status}");
     }
-    // One that was turned away at the door has done nothing.
+    // It is not there: with a 503 it is sent again, else it may be on its way.
+    for (status, sent) in [(500, 1), (502, 1), (503, 2), (504, 1)] {
+        let (server, seen) = noting(move |head, n| match (head.method.as_str(), n) {
+            ("POST", 0) => Answer::Bytes(answer(status, "", b"")),
+            ("POST", _) => Answer::Bytes(answer(201, "", &stored("x.txt", b"content"))),
+            _ => Answer::Bytes(page(b"")),
+        })
+        .await;
+        match within(upload(&server)).await {
+            Ok(_) => assert_eq!(status, 503),
+            Err(error) => assert!(error.hint().unwrap().contains("not stored yet"), "{error}"),
+        }
+        assert_eq!(posts(&seen), sent, "{status}");
+    }
+}
+
+fn posts(seen: &Mutex<Vec<String>>) -> usize {
+    seen.lock().unwrap().iter().filter(|head| head.starts_with("POST")).count()
+}
+
+#[tokio::test]
+async fn a_gateway_that_never_recovers_is_left_alone() {
+    let (server, seen) = noting(|head, _| match head.method.as_str() {
+        "POST" => Answer::Bytes(answer(503, "", b"")),
+        _ => Answer::Bytes(page(b"")),
+    })
+    .await;
+    let upload = client(&server).files().upload("content".as_bytes()).filename("x.txt").send();
+    let error = within(upload).await.unwrap_err();
+    assert_eq!((error.kind(), error.attempts(), posts(&seen)), (ErrorKind::Server, 4, 4), "{error}");
+}
+
+#[tokio::test]
+async fn another_file_is_not_taken_for_the_one_that_was_sent() {
+    let text = |content: &[u8]| String::from_utf8(stored("x.txt", content)).unwrap();
+    let it = text(b"content");
+    let unlike = [
+        it.replace(r#""public":false"#, r#""public":true"#),
+        it.replace("text/plain", "text/x"),
+        it.replace(r#""size_bytes":7"#, r#""size_bytes":8"#),
+        text(b"CONTENT"),
+    ];
+    for other in unlike {
+        let (server, seen) = noting(move |head, _| match head.method.as_str() {
+            "POST" => Answer::ThenClose(Vec::new()),
+            _ => Answer::Bytes(page(other.as_bytes())),
+        })
+        .await;
+        let upload = client(&server).files().upload("content".as_bytes()).filename("x.txt").send();
+        assert_eq!((within(upload).await.unwrap_err().kind(), posts(&seen)), (ErrorKind::Interrupted, 1));
+    }
+    // Of two that are equal, it could be either.
+    let both = format!("{it},{it}");
+    let (server, _) = noting(move |head, _| match head.method.as_str() {
+        "POST" => Answer::ThenClose(Vec::new()),
+        _ => Answer::Bytes(page(both.as_bytes())),
+    })
+    .await;
+    let upload = client(&server).files().upload("content".as_bytes()).filename("x.txt").send();
+    let error = within(upload).await.unwrap_err();
+    assert!(error.hint().unwrap().contains("several equal files"), "{error}");
+}
+
+#[tokio::test]
+async fn an_upload_that_was_limited_goes_again_and_one_over_the_quota_does_not() {
     let (server, seen) = noting(|_, n| match n {
-        0 => Answer::Bytes(answer(503, "", b"")),
+        0 => Answer::Bytes(answer(429, "Retry-After: 1\r\n", br#"{"detail":"Too many requests.","retry_after":1}"#)),
         _ => Answer::Bytes(answer(201, "", &stored("x.txt", b"content"))),
     })
     .await;
+    let start = tokio::time::Instant::now();
     within(client(&server).files().upload("content".as_bytes()).filename("x.txt").send()).await.unwrap();
-    assert_eq!(seen.lock().unwrap().len(), 2);
+    assert!(start.elapsed().as_millis() >= 1000 && seen.lock().unwrap().len() == 2);
+
+    let body = br#"{"detail":{"code":"file_storage.quota_exceeded","message":"Quota exceeded"}}"#;
+    let (server, seen) = noting(|_, _| Answer::Bytes(answer(413, "", body))).await;
+    let error =
+        within(client(&server).files().upload("content".as_bytes()).filename("x.txt").send()).await.unwrap_err();
+    assert_eq!((error.kind(), error.code()), (ErrorKind::QuotaExceeded, Some("file_storage.quota_exceeded")));
+    assert_eq!(seen.lock().unwrap().len(), 1);
 }
 
 #[tokio::test]
 async fn what_can_be_read_once_is_not_sent_again() {
-    let (server, seen) = noting(|_, _| Answer::Bytes(answer(503, "", b""))).await;
+    let (server, seen) = noting(|head, _| match head.method.as_str() {
+        "POST" => Answer::Bytes(answer(503, "", b"")),
+        _ => Answer::Bytes(page(b"")),
+    })
+    .await;
     let source = Source::reader(&b"content"[..]).size(7);
     let error = within(client(&server).files().upload(source).filename("x.txt").send()).await.unwrap_err();
-    assert!(error.hint().unwrap().contains("read only once") && seen.lock().unwrap().len() == 1);
+    assert!(error.hint().unwrap().contains("read only once") && posts(&seen) == 1, "{error}");
 }
 
 #[tokio::test]
@@ -321,6 +422,23 @@ fn client_of(server: &RawServer) -> Client {
 }
 
 #[tokio::test]
+async fn a_public_file_of_a_bucket_is_compared_with_the_hash_of_the_service() {
+    for (object, good) in [(&b"content"[..], true), (b"CONTENT", false)] {
+        let (bucket, _) = noting(move |_, _| Answer::Bytes(answer(200, "ETag: \"0123\"\r\n", object))).await;
+        let hash: String = Sha256::digest(b"content").iter().map(|byte| format!("{byte:02x}")).collect();
+        let head = format!("ETag: \"{hash}\"\r\nLocation: {}/k?X-Amz-Signature=0123456789abcdef\r\n", bucket.url);
+        let (service, _) = noting(move |_, _| Answer::Bytes(answer(302, &head, b""))).await;
+        let download = within(client_of(&service).public_file(ID).download().send()).await.unwrap();
+        assert_eq!(download.info().sha256(), Some(hash_of(b"content").as_str()));
+        let outcome = within(download.bytes(10)).await;
+        assert_eq!(outcome.is_ok(), good);
+        if let Err(error) = outcome {
+            assert_eq!(error.kind(), ErrorKind::IntegrityMismatch);
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_download_goes_on_with_a_fresh_url_after_a_cut() {
     let object = |head: &Head, n| match n {
         0 => {
@@ -360,6 +478,16 @@ async fn a_part_gets_a_fresh_url_when_one_has_expired() {
         _ => Answer::Bytes(answer(200, "ETag: \"9a0364b9e99bb480dd25e1f0284c8555\"\r\n", b"")),
     })
     .await;
+    let service = in_one_part(&bucket).await;
+    let done = within(client(&service).upload(ID).resume("content".as_bytes()).send()).await.unwrap();
+    assert_eq!(done.sent, 7);
+    let seen = at_bucket.lock().unwrap();
+    assert_eq!(seen.len(), 3);
+    assert!(seen.iter().all(|head| !head.to_lowercase().contains("authorization")));
+}
+
+/// A service whose bucket takes the only part of a session of 7 bytes.
+async fn in_one_part(bucket: &RawServer) -> RawServer {
     let url = bucket.url.clone();
     let session = |status: &str, file: &str| {
         format!(
@@ -378,11 +506,77 @@ async fn a_part_gets_a_fresh_url_when_one_has_expired() {
         Answer::Bytes(answer(200, "", body.as_bytes()))
     })
     .await;
-    let done = within(client(&service).upload(ID).resume("content".as_bytes()).send()).await.unwrap();
-    assert_eq!(done.sent, 7);
-    let seen = at_bucket.lock().unwrap();
-    assert_eq!(seen.len(), 3);
-    assert!(seen.iter().all(|head| !head.to_lowercase().contains("authorization")));
+    service
+}
+
+#[tokio::test]
+async fn a_part_survives_what_a_bucket_says_in_passing() {
+    use carbonfiles::Phase;
+    const TAG: &str = "ETag: \"9a0364b9e99bb480dd25e1f0284c8555\"\r\n";
+    let (region, at_region) = noting(|_, _| Answer::Bytes(answer(200, TAG, b""))).await;
+    let elsewhere = format!("Location: {}/k?X-Amz-Signature=0123456789abcdef\r\n", region.url);
+    let slow = b"<Error><Code>RequestTimeout</Code><Message>Your socket connection was idle</Message></Error>";
+    let (bucket, at_bucket) = noting(move |_, n| match n {
+        0 => Answer::ThenClose(answer(400, "", slow)),
+        _ => Answer::Bytes(answer(307, &elsewhere, b"<Error><Code>TemporaryRedirect</Code></Error>")),
+    })
+    .await;
+    let service = in_one_part(&bucket).await;
+    let phases = Arc::new(Mutex::new(Vec::new()));
+    let seen = phases.clone();
+    let resumed = client(&service).upload(ID).resume("content".as_bytes());
+    let done = within(resumed.progress(move |p| seen.lock().unwrap().push((p.attempt, p.phase))).send()).await.unwrap();
+    assert_eq!((done.sent, at_bucket.lock().unwrap().len(), at_region.lock().unwrap().len()), (7, 2, 1));
+    assert!(at_region.lock().unwrap()[0].to_lowercase().contains("content-length: 7"));
+    let phases = phases.lock().unwrap();
+    let retries = phases.iter().filter(|(_, phase)| matches!(phase, Phase::Retrying { .. })).count();
+    assert!(retries >= 1 && phases.last().unwrap().0 > 1, "{phases:?}");
+}
+
+#[tokio::test]
+async fn a_bucket_that_redirects_for_ever_is_an_error() {
+    let (bucket, seen) = noting(|head, _| {
+        let location = format!("Location: {}\r\n", head.target);
+        Answer::Bytes(answer(307, &location, b"<Error><Code>TemporaryRedirect</Code><Message>Go on</Message></Error>"))
+    })
+    .await;
+    let service = in_one_part(&bucket).await;
+    let error = within(client(&service).upload(ID).resume("content".as_bytes()).send()).await.unwrap_err();
+    assert_eq!((error.code(), seen.lock().unwrap().len()), (Some("TemporaryRedirect"), 4), "{error}");
+    assert!(!format!("{error} {error:?}").contains("0123456789abcdef"));
+}
+
+#[tokio::test]
+async fn a_session_that_has_ended_says_so() {
+    let closed = br#"{"detail":{"code":"file_storage.upload_session_closed","message":"Upload session is closed"}}"#;
+    let session = |status: &str| {
+        format!(
+            r#"{{"id":"{ID}","filename":"x","content_type":"text/plain","total_size":7,"part_size":7,"total_parts":1,
+            "status":"{status}","public":false,"expires_at":"2020-11-21T00:00:00Z","parts":[],"file":null}}"#
+        )
+    };
+    // Expired before: nothing is sent. Expired on the way: the service says it, and is not asked again.
+    let (gone, active) = (session("aborted"), session("active"));
+    let (server, seen) = noting(move |_, _| Answer::Bytes(answer(200, "", gone.as_bytes()))).await;
+    let error = within(client(&server).upload(ID).resume("content".as_bytes()).send()).await.unwrap_err();
+    assert_eq!((error.kind(), seen.lock().unwrap().len()), (ErrorKind::Conflict, 1), "{error}");
+    assert!(error.hint().unwrap().contains("anew"));
+
+    let (server, seen) = noting(move |head, _| match (head.method.as_str(), head.target.ends_with("/part-urls")) {
+        ("GET", _) => Answer::Bytes(answer(200, "", active.as_bytes())),
+        (_, true) => Answer::Bytes(answer(200, "", br#"{"urls":{"1":"/x"},"direct":false}"#)),
+        _ => Answer::Bytes(answer(409, "", closed)),
+    })
+    .await;
+    let error = within(client(&server).upload(ID).resume("content".as_bytes()).send()).await.unwrap_err();
+    assert_eq!((error.kind(), error.code()), (ErrorKind::Conflict, Some("file_storage.upload_session_closed")));
+    assert!(error.hint().unwrap().contains("anew") && seen.lock().unwrap().len() == 3, "{error}");
+
+    // Cleaned away.
+    let missing = br#"{"detail":{"code":"file_storage.not_found","message":"Not found"}}"#;
+    let (server, _) = noting(|_, _| Answer::Bytes(answer(404, "", missing))).await;
+    let error = within(client(&server).upload(ID).resume("content".as_bytes()).send()).await.unwrap_err();
+    assert!(error.is_not_found(), "{error}");
 }
 
 #[tokio::test]

@@ -5,6 +5,7 @@ mod conformance;
 mod faults;
 mod host;
 mod recordings;
+mod secrets;
 mod sessions;
 #[path = "../support/mod.rs"]
 mod support;

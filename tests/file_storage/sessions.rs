@@ -9,7 +9,8 @@ use carbonfiles::file_storage::{Client, ClientBuilder};
 use chrono::{TimeDelta, Utc};
 
 use crate::host::{USER, host};
-use crate::support::{Answer, RawServer, answer, quick, within};
+use crate::support::secrets::printed;
+use crate::support::{Answer, GUARD, RawServer, answer, quick, within};
 
 /// A service that hands out tokens by number, and takes each refresh token once.
 struct Tokens {
@@ -152,6 +153,134 @@ async fn a_renewal_that_was_turned_away_keeps_the_session() {
     assert_eq!(within(client.files().list().send()).await.unwrap_err().kind(), ErrorKind::RateLimited);
     within(client.files().list().send()).await.unwrap();
     assert_eq!(tokens.count("POST /api/users/auth/token/refresh"), 2);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 3)]
+async fn the_last_pair_is_there_while_it_is_renewed() {
+    let (going, asked) = std::sync::mpsc::channel();
+    let (release, held) = std::sync::mpsc::channel::<()>();
+    let (going, held) = (Mutex::new(going), Mutex::new(held));
+    let (server, _) = service(
+        move |tokens| {
+            going.lock().unwrap().send(()).unwrap();
+            tokio::task::block_in_place(|| held.lock().unwrap().recv().unwrap());
+            Answer::Bytes(tokens.pair())
+        },
+        fine,
+    )
+    .await;
+    let client = builder(&server).session(expired()).build().unwrap();
+    let before = client.session_tokens().unwrap();
+    let call = tokio::spawn(client.files().list().send());
+    tokio::task::block_in_place(|| asked.recv_timeout(GUARD).unwrap());
+    assert_eq!(client.session_tokens().unwrap(), before);
+    release.send(()).unwrap();
+    within(call).await.unwrap().unwrap();
+    assert_ne!(client.session_tokens().unwrap(), before);
+}
+
+#[tokio::test]
+async fn those_who_wait_for_a_login_share_its_failure() {
+    let logins = Arc::new(AtomicU32::new(0));
+    let counted = logins.clone();
+    let server = RawServer::start(move |head| {
+        assert_eq!(head.target, "/api/users/auth/token");
+        counted.fetch_add(1, Ordering::SeqCst);
+        Answer::Bytes(answer(429, "Retry-After: 299\r\n", br#"{"detail":"Too many attempts"}"#))
+    })
+    .await;
+    let client = builder(&server).login("a@example.com", "password").build().unwrap();
+    let calls = (0..20).map(|_| client.files().list().send());
+    for outcome in within(futures::future::join_all(calls)).await {
+        let error = outcome.unwrap_err();
+        assert_eq!((error.kind(), error.message()), (ErrorKind::RateLimited, "Too many attempts"));
+        assert_eq!(error.retry_after().unwrap().as_secs(), 299);
+    }
+    assert_eq!(logins.load(Ordering::SeqCst), 1);
+    // The next call is another matter.
+    within(client.files().list().send()).await.unwrap_err();
+    assert_eq!(logins.load(Ordering::SeqCst), 2);
+}
+
+#[tokio::test]
+async fn what_keeps_the_tokens_may_panic() {
+    let (server, tokens) = service(|tokens| Answer::Bytes(tokens.pair()), fine).await;
+    let client = builder(&server).login("a@example.com", "password").on_session(|_| panic!("no disk")).build().unwrap();
+    assert_eq!(within(client.files().list().send()).await.unwrap_err().kind(), ErrorKind::Interrupted);
+    assert!(client.session_tokens().is_some());
+    within(client.files().list().send()).await.unwrap();
+    assert_eq!(tokens.count("POST"), 1, "the pair that was issued is used");
+}
+
+#[tokio::test]
+async fn a_password_that_was_refused_stays_refused_after_a_log_out() {
+    let (server, seen) = refusing().await;
+    let client = builder(&server).login("a@example.com", "password").build().unwrap();
+    for _ in 0..2 {
+        within(client.files().list().send()).await.unwrap_err();
+        within(client.log_out().send()).await.unwrap();
+    }
+    assert_eq!(seen.load(Ordering::SeqCst), 1);
+}
+
+/// A service that refuses every login, and counts them.
+async fn refusing() -> (RawServer, Arc<AtomicU32>) {
+    let seen = Arc::new(AtomicU32::new(0));
+    let count = seen.clone();
+    let server = RawServer::start(move |_| {
+        count.fetch_add(1, Ordering::SeqCst);
+        Answer::Bytes(answer(401, "", br#"{"detail":"Invalid credentials"}"#))
+    })
+    .await;
+    (server, seen)
+}
+
+#[tokio::test]
+async fn a_login_that_fails_says_nothing_of_the_call() {
+    // A gateway fails the renewal, and would have made of the 404 a deletion whose answer was lost.
+    let failures = AtomicU32::new(0);
+    let (server, tokens) = service(
+        move |tokens| match failures.fetch_add(1, Ordering::SeqCst) {
+            0 => Answer::Bytes(answer(503, "", b"")),
+            _ => Answer::Bytes(tokens.pair()),
+        },
+        |_| answer(404, "", br#"{"detail":{"code":"file_storage.not_found","message":"File not found"}}"#),
+    )
+    .await;
+    let client = builder(&server).session(expired()).build().unwrap();
+    let file = client.file("3b53bad0-8223-48db-81fb-d6600ae05a40");
+    assert_eq!(within(file.delete().send()).await.unwrap_err().kind(), ErrorKind::Server);
+    assert_eq!(tokens.count("DELETE"), 0);
+    assert!(within(file.delete().send()).await.unwrap_err().is_not_found());
+    assert_eq!(tokens.count("DELETE"), 1);
+}
+
+#[tokio::test]
+async fn no_error_repeats_what_a_login_has_sent() {
+    // All the worlds a body may come back in: as it was, escaped, cut, in fields, in pages.
+    for (password, echoed) in [
+        ("correct horse", r#"no way for {"email":"a@example.com","password":"correct horse"}"#),
+        ("quo\"te\\d word", r#"no way for {"email":"a@example.com","password":"quo\"te\\d word"}"#),
+        ("x7", r#"<p>password=x7</p>"#),
+        ("correct horse", r#"{"detail":"Bad password: correct horse"}"#),
+        ("x7", r#"{"detail":[{"type":"t","loc":["body","x7"],"msg":"not x7","input":"x7"}]}"#),
+        ("correct horse", r#"{"detail":{"code":"correct horse","message":"correct horse"}}"#),
+    ] {
+        for status in [400, 401, 422, 500] {
+            let server = RawServer::saying(answer(status, "", echoed.as_bytes())).await;
+            let client = builder(&server).login("a@example.com", password).build().unwrap();
+            let escaped = serde_json::json!(password).to_string();
+            for _ in 0..2 {
+                let error = within(client.files().list().send()).await.unwrap_err();
+                let shown = printed(&error);
+                assert!(!shown.contains(password) && !shown.contains(escaped.trim_matches('"')), "{shown}");
+            }
+            let tokens = SessionTokens::new("access-0", password, Utc::now());
+            let client = builder(&server).session(tokens).build().unwrap();
+            let shown = printed(&within(client.files().list().send()).await.unwrap_err());
+            assert!(!shown.contains(password) && !shown.contains(escaped.trim_matches('"')), "{shown}");
+        }
+    }
 }
 
 #[tokio::test]

@@ -121,3 +121,16 @@ impl Visit for Text {
         let _ = write!(self.0, " {}={value}", field.name());
     }
 }
+
+/// Everything that can be printed of an error.
+pub(crate) fn printed(error: &carbonfiles::Error) -> String {
+    let (hint, code, fields) = (error.hint(), error.code(), error.field_errors());
+    let mut all =
+        format!("{error} {error:?} {error:#?} {} {hint:?} {code:?} {fields:?} {:?}", error.message(), error.url());
+    let mut next = std::error::Error::source(error);
+    while let Some(cause) = next {
+        let _ = write!(all, " {cause} {cause:?}");
+        next = cause.source();
+    }
+    all
+}

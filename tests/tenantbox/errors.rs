@@ -6,6 +6,7 @@ use carbonfiles::tenantbox::{Client, NOT_IN_STORAGE};
 use carbonfiles::{ErrorKind, RetryPolicy};
 use carbonfiles_testserver::Fault;
 
+use crate::support::secrets::printed;
 use crate::{builder, client, server};
 
 #[tokio::test]
@@ -109,12 +110,7 @@ async fn errors_of_a_storage_show_no_signature() {
     let signatures: Vec<_> = server.storage_requests().iter().filter_map(|seen| signed(&seen.path)).collect();
     assert_eq!(signatures.len(), 6);
     for error in errors {
-        let mut shown = format!("{error} {error:?} {:?}", error.url());
-        let mut cause = std::error::Error::source(&error);
-        while let Some(error) = cause {
-            shown += &format!("{error} {error:?}");
-            cause = error.source();
-        }
+        let shown = printed(&error);
         let storage = server.storage_url();
         assert!(error.url().unwrap().starts_with(storage) && !error.url().unwrap().contains('?'), "{shown}");
         assert!(!shown.contains("X-Amz") && !signatures.iter().any(|secret| shown.contains(secret)), "{shown}");

@@ -25,6 +25,50 @@ async fn an_upload_with_an_expired_url_gets_a_fresh_one() {
 }
 
 #[tokio::test]
+async fn a_fresh_url_is_no_retry() {
+    let server = server().await;
+    let client = builder(&server).retry(RetryPolicy::never()).build().unwrap();
+    server.sign_in_the_past(1, Duration::from_secs(7200));
+    let done = client.tenant("u").files().upload(pattern(1 << 20)).await.unwrap();
+    server.sign_in_the_past(1, Duration::from_secs(7200));
+    assert_eq!(client.file(&done.file_path).download().await.unwrap().bytes(2 << 20).await.unwrap(), pattern(1 << 20));
+}
+
+#[tokio::test]
+async fn a_storage_that_sends_on_to_another_region_is_followed() {
+    let server = server().await;
+    let client = client(&server);
+    let tenant = client.tenant("u");
+    let url = tenant.files().upload_url("there.bin").content_type("a/b").await.unwrap();
+    let location = url.presigned_url.expose();
+    let elsewhere =
+        Fault::status(307).header("location", location).body("<Error><Code>TemporaryRedirect</Code></Error>");
+    server.inject_storage(elsewhere.on("PUT", "").times(1));
+    let content = pattern(3 << 20);
+    tenant.files().upload(content.clone()).content_type("a/b").await.unwrap();
+    assert_eq!(server.stored(&url.file_path).await.unwrap(), content);
+
+    // What can be read once has gone to the first place.
+    let elsewhere =
+        Fault::status(307).header("location", location).body("<Error><Code>TemporaryRedirect</Code></Error>");
+    server.inject_storage(elsewhere.on("PUT", "").times(1));
+    let source = Source::reader(&content[..]).size(content.len() as u64);
+    let error = tenant.files().upload(source).content_type("a/b").await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::BodyNotReplayable, "{error}");
+    assert!(!format!("{error:?}").contains("X-Amz"));
+}
+
+#[tokio::test]
+async fn a_storage_that_waited_in_vain_is_asked_again() {
+    let server = server().await;
+    let idle =
+        "<Error><Code>RequestTimeout</Code><Message>Your socket connection to the server was idle</Message></Error>";
+    server.inject_storage(Fault::status(400).body(idle).on("PUT", "").times(1));
+    let done = client(&server).tenant("u").files().upload(pattern(1 << 20)).await.unwrap();
+    assert_eq!((done.size, server.storage_requests().len()), (1 << 20, 2));
+}
+
+#[tokio::test]
 async fn a_fresh_url_that_is_expired_again_is_an_error() {
     let server = server().await;
     server.sign_in_the_past(9, Duration::from_secs(7200));

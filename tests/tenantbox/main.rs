@@ -7,6 +7,7 @@ mod errors;
 mod faults;
 mod hosted;
 mod official;
+mod secrets;
 mod storage;
 mod surface;
 

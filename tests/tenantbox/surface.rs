@@ -4,8 +4,9 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use carbonfiles::tenantbox::{Client, MB, human_readable};
-use carbonfiles::{Phase, Source};
+use carbonfiles::{ErrorKind, Phase, Source};
 use futures::StreamExt;
+use sha2::{Digest, Sha256};
 
 use crate::support::within;
 use crate::{builder, client, header, pattern, seen, server};
@@ -199,4 +200,61 @@ fn handles_are_send_sync_and_static() {
     check::<carbonfiles::tenantbox::Tenant>();
     check::<carbonfiles::tenantbox::Files>();
     check::<carbonfiles::tenantbox::File>();
+}
+
+#[tokio::test]
+async fn downloads_take_conditions() {
+    let server = server().await;
+    let client = client(&server);
+    let done = client.tenant("u").files().upload("hello".as_bytes()).await.unwrap();
+    let file = client.file(&done.file_path);
+    let etag = file.download().await.unwrap().info().etag.clone().unwrap();
+    assert!(file.download().if_none_match(&etag).await.unwrap().is_none());
+    let other = file.download().if_none_match("other").await.unwrap().unwrap();
+    assert_eq!(other.bytes(9).await.unwrap(), "hello");
+    assert_eq!(file.download().if_match(&etag).await.unwrap().bytes(9).await.unwrap(), "hello");
+    let error = file.download().if_match("other").await.unwrap_err();
+    assert_eq!((error.kind(), error.code()), (ErrorKind::PreconditionFailed, Some("PreconditionFailed")), "{error}");
+    assert!(file.download().if_match("a\nb").await.unwrap_err().is_invalid_input());
+}
+
+#[tokio::test]
+async fn downloads_come_in_parallel() {
+    let server = server().await;
+    let client = client(&server);
+    let content = pattern(9 << 20);
+    let done = client.tenant("u").files().upload(content.clone()).await.unwrap();
+    let file = client.file(&done.file_path);
+    let (api, storage) = (server.requests().len(), server.storage_requests().len());
+    assert_eq!(file.download().parallel(3).await.unwrap().bytes(10 << 20).await.unwrap(), content);
+    // One URL for all of them; 2 MiB each.
+    assert_eq!((server.requests().len() - api, server.storage_requests().len() - storage), (1, 5));
+    let folder = tempfile::tempdir().unwrap();
+    file.download_to(folder.path().join("x")).parallel(3).await.unwrap();
+    assert_eq!(std::fs::read(folder.path().join("x")).unwrap(), content);
+}
+
+#[tokio::test]
+async fn downloads_are_compared_with_a_hash_that_one_knows() {
+    let server = server().await;
+    let client = client(&server);
+    let content = pattern(3 << 20);
+    let hash: String = Sha256::digest(&content).iter().map(|byte| format!("{byte:02X}")).collect();
+    let done = client.tenant("u").files().upload(content.clone()).await.unwrap();
+    let (file, folder) = (client.file(&done.file_path), tempfile::tempdir().unwrap());
+    for parallel in [1, 3] {
+        let download = file.download().expect_sha256(&hash).parallel(parallel).await.unwrap();
+        assert_eq!(download.bytes(4 << 20).await.unwrap(), content);
+        let download = file.download().expect_sha256("0".repeat(64)).parallel(parallel).await.unwrap();
+        assert_eq!(download.bytes(4 << 20).await.unwrap_err().kind(), ErrorKind::IntegrityMismatch);
+
+        let target = folder.path().join("x");
+        let to = file.download_to(&target).parallel(parallel).expect_sha256("0".repeat(64));
+        assert_eq!(to.await.unwrap_err().kind(), ErrorKind::IntegrityMismatch);
+        assert!(!target.exists());
+    }
+    let saved = file.download_to(folder.path().join("y")).expect_sha256(&hash).await.unwrap();
+    assert_eq!(saved.verified_sha256, Some(hash.to_lowercase()));
+    assert!(file.download_to(folder.path().join("z")).await.unwrap().verified_sha256.is_none());
+    assert!(file.download().expect_sha256("x").await.unwrap_err().is_invalid_input());
 }

@@ -3,7 +3,7 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::process::ExitCode;
 
-use carbonfiles_testserver::{Builder, Defects, TestServer};
+use carbonfiles_testserver::{Builder, Defects, StartError, TestServer};
 use lexopt::Arg::{Long, Short};
 use lexopt::ValueExt as _;
 
@@ -20,11 +20,20 @@ Usage: carbonfiles-testserver [OPTIONS]
       --data-dir DIRECTORY     where temporary files go
       --cors-origins LIST      origins that may read answers, comma-separated [*]
       --no-defects             without the real server's defects
+      --tenantbox              a Tenantbox beside it, with its storage; prints the environment that its clients take
+                               (needs the feature tenantbox)
   -h, --help                   this text
 ";
 
-fn parse() -> Result<Option<Builder>, lexopt::Error> {
+/// What the command line asks for.
+struct Asked {
+    server: Builder,
+    tenantbox: bool,
+}
+
+fn parse() -> Result<Option<Asked>, lexopt::Error> {
     let mut builder = TestServer::builder();
+    let mut tenantbox = false;
     let mut address = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
     let mut arguments = lexopt::Parser::from_env();
     while let Some(argument) = arguments.next()? {
@@ -47,16 +56,21 @@ fn parse() -> Result<Option<Builder>, lexopt::Error> {
                 if origins == "*" { builder } else { builder.cors_origins(origins.split(',').map(str::trim)) }
             }
             Long("no-defects") => builder.defects(Defects::none()),
+            Long("tenantbox") if cfg!(feature = "tenantbox") => {
+                tenantbox = true;
+                builder
+            }
+            Long("tenantbox") => return Err("--tenantbox needs --features tenantbox".into()),
             _ => return Err(argument.unexpected()),
         };
     }
-    Ok(Some(builder.address(address)))
+    Ok(Some(Asked { server: builder.address(address), tenantbox }))
 }
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let builder = match parse() {
-        Ok(Some(builder)) => builder,
+    let asked = match parse() {
+        Ok(Some(asked)) => asked,
         Ok(None) => {
             print!("{HELP}");
             return ExitCode::SUCCESS;
@@ -66,18 +80,33 @@ async fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    let server = match builder.start().await {
-        Ok(server) => server,
+    match run(asked).await {
+        Ok(()) => ExitCode::SUCCESS,
         Err(failed) => {
             let cause = std::error::Error::source(&failed).map(ToString::to_string).unwrap_or_default();
             eprintln!("{failed}: {cause}");
-            return ExitCode::FAILURE;
+            ExitCode::FAILURE
         }
+    }
+}
+
+async fn run(asked: Asked) -> Result<(), StartError> {
+    let server = asked.server.start().await?;
+    #[cfg(feature = "tenantbox")]
+    let tenantbox = match asked.tenantbox {
+        true => Some(carbonfiles_testserver::Tenantbox::start().await?),
+        false => None,
     };
     println!("{}", server.url());
+    #[cfg(feature = "tenantbox")]
+    if let Some(tenantbox) = &tenantbox {
+        println!("TENANTBOX_BASE_URL={}\nTENANTBOX_API_KEY={}", tenantbox.url(), tenantbox.api_key());
+    }
+    #[cfg(not(feature = "tenantbox"))]
+    debug_assert!(!asked.tenantbox, "it is refused");
     asked_to_stop().await;
     server.shutdown_gracefully().await;
-    ExitCode::SUCCESS
+    Ok(())
 }
 
 /// Ctrl-C, or SIGTERM where there is one.

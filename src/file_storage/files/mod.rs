@@ -9,6 +9,7 @@ mod get;
 mod list;
 mod public;
 mod set_public;
+mod sought;
 mod thumbnail;
 mod upload;
 mod watch;

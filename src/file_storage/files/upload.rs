@@ -2,17 +2,17 @@
 
 use std::fmt;
 
-use http::{Method, header};
-use tokio::time::Instant;
+use http::{Method, StatusCode, header};
+use tokio::time::sleep;
 
 use super::Files;
-use super::list::{ListFiles, Query};
+use super::sought::{Sought, Stored};
 use crate::error::{Error, ErrorKind, Fate, Result};
 use crate::file_storage::Client;
 use crate::file_storage::client::api;
 use crate::file_storage::filename::{Filename, check_media_type};
 use crate::file_storage::models::StoredFile;
-use crate::http::{Boundary, CallOptions, Replay, RequestBody, awaitable};
+use crate::http::{Boundary, CallOptions, READ_ONCE, Replay, Request, RequestBody, awaitable};
 use crate::transfer::{Digest, Part, Reporter, Source, UploadBody, reports_progress, starts};
 
 impl Files {
@@ -50,8 +50,11 @@ impl Files {
 /// Content is hashed on the way and compared with what the service stored; a difference is `IntegrityMismatch`. Dropping
 /// the call before it is done aborts the upload: the service stores nothing that has not come whole.
 ///
-/// An attempt that broke before the whole body was sent is repeated. One whose answer was lost is looked for among the
-/// newest files of that name; where it is not there yet, the error says that it may still appear.
+/// An attempt that broke before the whole body was sent is repeated. After one whose answer was lost, or is a gateway's
+/// (500, 502, 503, 504), the file is looked for among the newest of that name: the same name, type, size, SHA-256 and
+/// publicity, stored since the call began by the service's own clock, and the only such one. The service does not tell whose
+/// upload it was, so with `file_storage.manage` an equal file that somebody else stored in these seconds counts. Where it is
+/// not there, a 503 is repeated; else the error says that it may still appear. The call's time limit holds for all of this.
 #[must_use = "nothing is sent until it is awaited"]
 pub struct Upload<'a> {
     client: Client,
@@ -109,26 +112,14 @@ impl<'a> Upload<'a> {
             .set_header(header::CONTENT_TYPE, boundary.content_type()?)
             .replay(Replay::UnlessSentWhole)
             .slow()
-            .refused_early()
-            .options(self.options.clone());
+            .refused_early();
         let prefix = before_file(&boundary, &name, &media_type, self.public);
         let part = Part { prefix: prefix.into(), source: self.source, expected: self.expected };
         let mut body = UploadBody::new(vec![part], boundary.end(), self.verify, self.reporter, None);
 
-        let start = Instant::now();
-        let stored = match self.client.transport().send_body(&request, &mut body).await {
-            Ok(answer) => answer.json()?,
-            Err(error) if error.fate() == Fate::Unknown && body.was_sent_whole() => {
-                match find(&self.client, &name, body.sent(), start, self.options).await {
-                    Some(stored) => stored,
-                    None => {
-                        let hint = "All was sent, and no answer came: look for the file before you send it again";
-                        return Err(error.with_hint(hint));
-                    }
-                }
-            }
-            Err(error) => return Err(error),
-        };
+        let public = self.public.unwrap_or(false);
+        let sought = Sought::new(self.client, name.as_str(), &media_type, public, self.options);
+        let stored = send(request, &mut body, &sought).await?;
         if let Some(sent) = body.sent().first() {
             check(&stored, sent)?;
         }
@@ -162,27 +153,46 @@ fn before_file(boundary: &Boundary, name: &Filename, media_type: &str, public: O
     prefix
 }
 
-/// The file that an attempt without an answer has stored, if it shows: the same name, size and hash, made since `start` by
-/// the service's own clock.
-async fn find(
-    client: &Client,
-    name: &Filename,
-    sent: &[Digest],
-    start: Instant,
-    options: CallOptions,
-) -> Option<StoredFile> {
-    let digest = sent.first()?;
-    let sha256 = digest.sha256.as_ref()?;
-    let took = chrono::TimeDelta::from_std(start.elapsed()).ok()?;
-    let (page, now) = ListFiles::of(client.clone(), Query::named(name.as_str()), options).with_date().await.ok()?;
-    // The header's clock has whole seconds.
-    let since = now? - took - chrono::TimeDelta::seconds(2);
-    page.into_iter().find(|file| {
-        file.filename == name.as_str()
-            && file.size_bytes == digest.size
-            && file.checksum_sha256.as_ref() == Some(sha256)
-            && file.created_at.is_some_and(|at| at >= since)
-    })
+/// Sends it; where all of it went out and the answer leaves open what became of it, looks for the file first.
+async fn send(request: Request, body: &mut UploadBody<'_>, sought: &Sought<'_>) -> Result<StoredFile> {
+    let transport = sought.client().transport();
+    let policy = sought.options().retry.unwrap_or_else(|| transport.config().retry.clone());
+    let mut earlier = 0;
+    loop {
+        let request = request.clone().options(sought.options());
+        let error = match transport.send_body(&request, body).await {
+            Ok(answer) => return answer.json(),
+            Err(error) => error.after_attempts(earlier),
+        };
+        if !body.was_sent_whole() || !may_be_stored(&error) {
+            return Err(error);
+        }
+        match sought.look(body.sent()).await {
+            Stored::Yes(file) => return Ok(*file),
+            Stored::Unknown(why) => return Err(error.with_hint(why)),
+            // With another answer than this one, the service may still be storing it.
+            Stored::No if error.status() != Some(StatusCode::SERVICE_UNAVAILABLE) => {
+                return Err(error
+                    .with_hint("All was sent, and it is not stored yet: look for the file before you send it again"));
+            }
+            Stored::No if !body.is_replayable() => return Err(error.with_hint(READ_ONCE)),
+            Stored::No => {}
+        }
+        earlier = error.attempts();
+        let Some(delay) = policy.delay(earlier, error.retry_after()).filter(|delay| sought.leaves(*delay)) else {
+            return Err(error);
+        };
+        if earlier >= policy.max_attempts || !transport.take_from_budget() {
+            return Err(error);
+        }
+        body.again_after(earlier, delay);
+        sleep(delay).await;
+    }
+}
+
+/// Whether the service, or a gateway before it, leaves open what became of a body that it has whole.
+fn may_be_stored(error: &Error) -> bool {
+    error.fate() == Fate::Unknown || matches!(error.status().map(|status| status.as_u16()), Some(500 | 502 | 503 | 504))
 }
 
 /// Is what the service stored what was sent?

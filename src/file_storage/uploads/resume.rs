@@ -10,6 +10,7 @@ use super::ResumableUpload;
 use super::part::{Sending, is_direct};
 use crate::error::{Error, ErrorKind, Result};
 use crate::file_storage::models::{SessionStatus, StoredFile, UploadSession, UploadedPart};
+use crate::file_storage::refusal::SESSION_CLOSED;
 use crate::http::{CallOptions, awaitable};
 use crate::transfer::{Hasher, Phase, Reporter, Sections, Source, reports_progress, starts};
 
@@ -49,7 +50,7 @@ impl Default for How {
 /// Sends what is missing of an upload. Made by [`ResumableUpload::resume`].
 ///
 /// Dropping it leaves what has arrived: it can be resumed until the session expires. Its progress counts the parts that had
-/// arrived before.
+/// arrived before; where a part is tried again, a new attempt begins without that part's bytes.
 #[must_use = "nothing is sent until it is awaited"]
 pub struct ResumeUpload<'a> {
     upload: ResumableUpload,
@@ -135,7 +136,10 @@ pub(super) async fn send(
     let mut parts = match session.status {
         SessionStatus::Active => arrived(&session, content, how, &mut reporter).await?,
         SessionStatus::Completed => BTreeMap::new(),
-        _ => return Err(Error::new(ErrorKind::Conflict, "the upload session is closed")),
+        _ => {
+            let error = Error::new(ErrorKind::Conflict, "the upload session is closed");
+            return Err(error.with_hint(SESSION_CLOSED));
+        }
     };
     let missing: Vec<u32> = match session.status {
         SessionStatus::Active => (1..=session.total_parts).filter(|no| !parts.contains_key(no)).collect(),
@@ -203,7 +207,7 @@ async fn side_by_side<'s>(
         if watched {
             let tell = tell.clone();
             part.set_callback(move |progress| {
-                let _ = tell.send((no, progress.sent));
+                let _ = tell.send((no, progress));
             });
         }
         sending(no).run(u64::from(no - 1) * session.part_size, session.size_of(no), part)
@@ -214,9 +218,17 @@ async fn side_by_side<'s>(
     loop {
         tokio::select! {
             biased;
-            Some((no, bytes)) = told.recv(), if watched => {
-                moved.insert(no, bytes);
-                reporter.report(before + moved.values().sum::<u64>(), Phase::Sending);
+            Some((no, progress)) = told.recv(), if watched => {
+                moved.insert(no, progress.sent);
+                let sent = before + moved.values().sum::<u64>();
+                match progress.phase {
+                    // The bytes of that part begin anew; the others go on.
+                    Phase::Retrying { .. } => {
+                        reporter.report(sent, progress.phase);
+                        reporter.attempt += 1;
+                    }
+                    _ => reporter.report(sent, Phase::Sending),
+                }
             }
             done = under_way.next() => match done {
                 Some(part) => {

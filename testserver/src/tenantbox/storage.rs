@@ -150,6 +150,11 @@ impl Objects {
     }
 }
 
+/// Whether a list of tags has this one, or is `*`.
+fn names(tags: &str, etag: &str) -> bool {
+    tags.split(',').map(str::trim).any(|tag| tag == "*" || tag == etag)
+}
+
 #[async_trait::async_trait]
 impl S3 for Objects {
     async fn put_object(&self, request: S3Request<PutObjectInput>) -> S3Result<S3Response<PutObjectOutput>> {
@@ -186,6 +191,12 @@ impl S3 for Objects {
     async fn get_object(&self, request: S3Request<GetObjectInput>) -> S3Result<S3Response<GetObjectOutput>> {
         let input = request.input;
         let object = self.object(&input.bucket, &input.key)?;
+        if input.if_match.is_some_and(|tags| !names(&tags, &object.etag)) {
+            return Err(s3_error!(PreconditionFailed, "At least one of the pre-conditions you specified did not hold"));
+        }
+        if input.if_none_match.is_some_and(|tags| names(&tags, &object.etag)) {
+            return Err(s3_error!(NotModified));
+        }
         let whole = object.blob.length();
         let (range, content_range) = match input.range {
             None => (0..whole, None),

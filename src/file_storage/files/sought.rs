@@ -1,0 +1,113 @@
+//! A file that was sent whole, and whose answer leaves open what became of it.
+
+use std::time::Duration;
+
+use chrono::TimeDelta;
+use tokio::time::Instant;
+
+use super::list::{ListFiles, MOST_ROWS, Query};
+use crate::file_storage::Client;
+use crate::file_storage::models::StoredFile;
+use crate::http::{CallOptions, later};
+use crate::transfer::Digest;
+
+/// What an upload would have stored, and until when it may be looked for.
+pub(super) struct Sought<'u> {
+    client: Client,
+    name: &'u str,
+    media_type: &'u str,
+    public: bool,
+    start: Instant,
+    deadline: Option<Instant>,
+    options: CallOptions,
+}
+
+/// Whether the service has it.
+pub(super) enum Stored {
+    Yes(Box<StoredFile>),
+    No,
+    /// It can't be told; a hint says why.
+    Unknown(&'static str),
+}
+
+impl<'u> Sought<'u> {
+    /// Of a call that begins now.
+    pub(super) fn new(client: Client, name: &'u str, media_type: &'u str, public: bool, options: CallOptions) -> Self {
+        let start = Instant::now();
+        let total = options.total_timeout.or(client.transport().config().timeouts.total);
+        let deadline = total.map(|limit| later(start, limit));
+        Self { client, name, media_type, public, start, deadline, options }
+    }
+
+    pub(super) fn client(&self) -> &Client {
+        &self.client
+    }
+
+    /// The call's own, within what is left of its time.
+    pub(super) fn options(&self) -> CallOptions {
+        let mut options = self.options.clone();
+        options.total_timeout = self.deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+        options
+    }
+
+    /// Whether the call's time lasts longer than this.
+    pub(super) fn leaves(&self, delay: Duration) -> bool {
+        self.deadline.is_none_or(|deadline| later(Instant::now(), delay) < deadline)
+    }
+
+    /// Looks for it among the newest files of its name: all that the service tells of a file has to be the same.
+    pub(super) async fn look(&self, sent: &[Digest]) -> Stored {
+        const UNKNOWN: &str =
+            "All was sent, and whether it is stored could not be told: look for the file before you send it again";
+        let [Digest { size, sha256: Some(sha256) }] = sent else { return Stored::Unknown(UNKNOWN) };
+        if !self.leaves(Duration::ZERO) {
+            return Stored::Unknown(UNKNOWN);
+        }
+        let took = self.start.elapsed();
+        let list = ListFiles::of(self.client.clone(), Query::named(self.name), self.options()).per_page(MOST_ROWS);
+        let (Ok((page, Some(now))), Ok(took)) = (list.with_date().await, TimeDelta::from_std(took)) else {
+            return Stored::Unknown(UNKNOWN);
+        };
+        // The clock of the `Date` header has whole seconds.
+        let since = now - took - TimeDelta::seconds(2);
+        let is_it = |file: &StoredFile| {
+            file.filename == self.name
+                && file.content_type == self.media_type
+                && file.size_bytes == *size
+                && file.checksum_sha256.as_ref() == Some(sha256)
+                && file.public == self.public
+                && file.created_at.is_some_and(|at| at >= since)
+        };
+        let mut found = page.into_iter().filter(is_it);
+        match (found.next(), found.next()) {
+            (Some(file), None) => Stored::Yes(Box::new(file)),
+            (None, _) => Stored::No,
+            (Some(_), Some(_)) => Stored::Unknown(
+                "All was sent, and several equal files were stored meanwhile: which one is this one's can't be told",
+            ),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn looking_is_a_part_of_the_call() {
+        let client = Client::anonymous("http://127.0.0.1:9").unwrap();
+        let seconds = Duration::from_secs;
+        let mut limited = CallOptions::default();
+        limited.total_timeout = Some(seconds(10));
+        let sought = Sought::new(client.clone(), "x", "a/b", false, limited);
+        tokio::time::advance(seconds(4)).await;
+        assert_eq!(sought.options().total_timeout, Some(seconds(6)));
+        assert!(sought.leaves(seconds(5)) && !sought.leaves(seconds(6)));
+        tokio::time::advance(seconds(7)).await;
+        let sent = [Digest { size: 1, sha256: Some("0".repeat(64)) }];
+        assert!(matches!(sought.look(&sent).await, Stored::Unknown(_)));
+
+        let unlimited = Sought::new(client, "x", "a/b", false, CallOptions::default());
+        assert!(unlimited.options().total_timeout.is_none() && unlimited.leaves(seconds(3600)));
+    }
+}
