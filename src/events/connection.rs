@@ -17,44 +17,31 @@
 use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use tokio::runtime::Handle;
-use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, Sleep, sleep, sleep_until, timeout};
 
-use super::event::Event;
+use super::event::{Arrival, Event};
+use super::line::{Line, Running, wake};
 use super::protocol::{self, HANDSHAKE, Handshake, Malformed, Message, PING, Records, TooLong};
-use super::queue::Queue;
-use super::registry::{Filter, Interest, Registry, Wakers};
-use super::settings::EventSettings;
+use super::registry::Wakers;
 use super::socket::{Socket, WsText};
-use super::state::{ConnectionState, StateWatch};
+use super::state::ConnectionState;
 use crate::auth::Token;
 use crate::error::{Error, ErrorKind, Fate, Result, TimeoutPhase};
-use crate::http::{Secrets, Transport, later, words_of_hub};
-
-/// One of a client's connections to the hub, made when it is needed.
-pub(crate) struct Line {
-    transport: Transport,
-    settings: EventSettings,
-    /// Whether the client's credential goes into the URL.
-    admin: bool,
-    registry: Mutex<Registry>,
-    /// The subscriptions have changed.
-    changed: Notify,
-    state: watch::Sender<ConnectionState>,
-}
+use crate::http::{Secrets, later};
 
 /// How a connection, or the attempt at one, came to its end.
 enum Ended {
     /// Nobody listens any more.
     Unneeded,
-    /// It will be tried again.
+    /// It will be tried again, where it has been there before or the error may pass.
     Lost(Error),
+    /// It will be tried again.
+    Passing(Error),
     /// It will not.
     Refused(Error),
 }
@@ -66,237 +53,152 @@ const MESSAGE: usize = 16 << 10;
 /// A connection that stood so long was a good one: the next failure is the first.
 const STOOD: Duration = Duration::from_secs(10);
 
-impl std::fmt::Debug for Line {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Line").field("state", &*self.state.borrow()).finish_non_exhaustive()
-    }
-}
-
-impl Line {
-    pub(super) fn new(transport: Transport, settings: EventSettings, admin: bool) -> Arc<Self> {
-        Arc::new(Self {
-            transport,
-            settings: settings.bounded(),
-            admin,
-            registry: Mutex::default(),
-            changed: Notify::new(),
-            state: watch::Sender::new(ConnectionState::Closed),
-        })
-    }
-
-    pub(super) fn settings(&self) -> &EventSettings {
-        &self.settings
-    }
-
-    pub(super) fn state(&self) -> StateWatch {
-        StateWatch::new(self.state.subscribe())
-    }
-
-    /// Adds a subscription, and makes the connection if there is none.
-    ///
-    /// # Errors
-    /// `Interrupted` where there is no runtime to look after it.
-    pub(super) fn subscribe(self: &Arc<Self>, interest: &Interest, filter: Filter, queue: Arc<Queue>) -> Result<u64> {
-        let runtime = Handle::try_current().map_err(|cause| {
-            Error::new(ErrorKind::Interrupted, "no Tokio runtime looks after the event connection").caused_by(cause)
-        })?;
-        let (id, start) = {
-            let mut registry = self.registry();
-            let id = registry.add(interest, filter, queue);
-            (id, !std::mem::replace(&mut registry.running, true))
-        };
-        if start {
-            // Made here, as the runtime may end before the task's first turn.
-            let running = Running { line: self.clone(), done: false };
-            runtime.spawn(self.clone().run(running));
-        }
-        self.changed.notify_one();
-        Ok(id)
-    }
-
-    pub(super) fn unsubscribe(&self, interest: &Interest, id: u64) {
-        self.registry().remove(interest, id);
-        self.changed.notify_one();
-    }
-
-    fn registry(&self) -> MutexGuard<'_, Registry> {
-        self.registry.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn enter(&self, state: ConnectionState) {
-        self.state.send_replace(state);
-    }
-
-    async fn run(self: Arc<Self>, mut running: Running) {
-        let (mut failures, mut established) = (0, false);
-        let mut gap: Option<DateTime<Utc>> = None;
-        loop {
-            self.enter(ConnectionState::Connecting { failures });
-            let ended = match self.unless_unneeded(self.connect(failures)).await {
-                Err(ended) => ended,
-                Ok(mut session) => {
-                    let start = Instant::now();
-                    let ended = session.run(&mut gap).await;
-                    established |= session.settled;
-                    if session.settled && start.elapsed() >= STOOD {
-                        failures = 0;
-                    }
-                    gap.get_or_insert_with(|| Utc::now() - session.heard.elapsed());
-                    if matches!(ended, Ended::Unneeded) {
-                        session.socket.close().await;
-                    }
-                    ended
+/// Keeps a connection up for as long as there are subscriptions.
+pub(super) async fn keep_up(mut running: Running) {
+    let line = running.line.clone();
+    let (mut failures, mut established) = (0, false);
+    let mut gap: Option<DateTime<Utc>> = None;
+    loop {
+        line.enter(ConnectionState::Connecting { failures });
+        let ended = match unless_unneeded(&line, connect(&line, failures)).await {
+            Err(ended) => ended,
+            Ok(mut session) => {
+                let start = Instant::now();
+                let ended = session.run(&mut gap).await;
+                established |= session.settled;
+                if session.settled && start.elapsed() >= STOOD {
+                    failures = 0;
                 }
-            };
-            let error = match ended {
-                Ended::Unneeded if running.retire() => return,
-                Ended::Unneeded => continue,
-                Ended::Lost(error) if established || error.is_retryable() => error,
-                Ended::Lost(error) | Ended::Refused(error) => return running.refuse(&error),
-            };
-            failures += 1;
-            if self.settings.max_attempts.is_some_and(|most| failures >= most) {
-                return running.refuse(&error);
-            }
-            let retry_in = self.settings.delay(failures, error.retry_after());
-            wake(|wakers| self.registry().disconnected(&error.to_string(), wakers));
-            self.enter(ConnectionState::Waiting { failures, retry_in, reason: error.to_string() });
-            let waited = async {
-                sleep(retry_in).await;
-                Ok(())
-            };
-            if self.unless_unneeded(waited).await.is_err() && running.retire() {
-                return;
-            }
-        }
-    }
-
-    /// Does something as long as there are subscriptions.
-    async fn unless_unneeded<T>(&self, work: impl Future<Output = Result<T, Ended>>) -> Result<T, Ended> {
-        let unneeded = async {
-            while !self.registry().is_empty() {
-                self.changed.notified().await;
+                gap.get_or_insert_with(|| Utc::now() - session.heard.elapsed());
+                if matches!(ended, Ended::Unneeded) {
+                    session.socket.close().await;
+                }
+                ended
             }
         };
-        tokio::select! {
-            () = unneeded => Err(Ended::Unneeded),
-            done = work => done,
-        }
-    }
-
-    /// Makes one attempt: token, WebSocket, handshake.
-    async fn connect(self: &Arc<Self>, failures: u32) -> Result<Session, Ended> {
-        let token = self.token().await.map_err(Ended::Lost)?;
-        let config = self.transport.config();
-        let secrets = Secrets::of(token.as_slice(), &config.base, [&config.headers]);
-        let opened = Socket::open(&self.transport, &self.settings, token.as_ref(), &secrets, failures + 1).await;
-        let session = Session {
-            line: self.clone(),
-            anonymous: token.is_none(),
-            secrets,
-            socket: opened.map_err(Ended::Lost)?,
-            records: Records::new(self.settings.record_limit),
-            outbox: VecDeque::from([WsText::from_static(HANDSHAKE), WsText::from_static(PING)]),
-            sending: None,
-            unsent: true,
-            accepted: false,
-            settled: false,
-            first: None,
-            heard: Instant::now(),
-            previous: Vec::new(),
-            wakers: Wakers::new(),
+        let error = match ended {
+            Ended::Unneeded if running.retire() => return,
+            Ended::Unneeded => continue,
+            Ended::Lost(error) if established || error.is_retryable() => error,
+            Ended::Passing(error) => error,
+            Ended::Lost(error) | Ended::Refused(error) => return running.refuse(&error),
         };
-        timeout(self.settings.handshake_timeout, session.shake_hands()).await.unwrap_or_else(|_| {
-            let message = "the hub did not answer the handshake within the time limit";
-            Err(Ended::Lost(Error::new(ErrorKind::Timeout(TimeoutPhase::Response), message).with_fate(Fate::Unknown)))
-        })
-    }
-
-    async fn token(&self) -> Result<Option<Token>> {
-        if !self.admin {
-            return Ok(None);
+        failures += 1;
+        if line.settings.max_attempts.is_some_and(|most| failures >= most) {
+            return running.refuse(&error);
         }
-        let Some(token) = self.transport.config().credentials.token().await? else { return Ok(None) };
-        token.check()?;
-        if token.is_upload_token() {
-            return Err(Error::new(
-                ErrorKind::PermissionDenied,
-                "an upload token does not let a client hear of everything",
-            )
-            .with_hint("Use the admin key or a dashboard token"));
-        }
-        Ok(Some(token))
-    }
-}
-
-/// That a task looks after the connection. It may be dropped with its runtime at any time.
-struct Running {
-    line: Arc<Line>,
-    done: bool,
-}
-
-impl Running {
-    /// Ends the task, unless there is a subscription again.
-    fn retire(&mut self) -> bool {
-        let mut registry = self.line.registry();
-        if registry.is_empty() {
-            registry.running = false;
-            self.done = true;
-            self.line.enter(ConnectionState::Closed);
-        }
-        self.done
-    }
-
-    fn refuse(&mut self, error: &Error) {
-        wake(|wakers| {
-            let mut registry = self.line.registry();
-            registry.running = false;
-            registry.fail(error, wakers);
-            self.line.enter(ConnectionState::Refused { reason: error.to_string() });
-        });
-        self.done = true;
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        if !self.done {
-            let error =
-                Error::new(ErrorKind::Interrupted, "the runtime that looked after the event connection has ended");
-            self.refuse(&error);
+        let retry_in = line.settings.delay(failures, error.retry_after());
+        wake(|wakers| line.registry().disconnected(&error.to_string(), wakers));
+        line.enter(ConnectionState::Waiting { failures, retry_in, reason: error.to_string() });
+        let waited = async {
+            sleep(retry_in).await;
+            Ok(())
+        };
+        if unless_unneeded(&line, waited).await.is_err() && running.retire() {
+            return;
         }
     }
 }
 
-/// Wakes readers after the registry is unlocked.
-fn wake(work: impl FnOnce(&mut Wakers)) {
-    let mut wakers = Wakers::new();
-    work(&mut wakers);
-    wakers.into_iter().for_each(std::task::Waker::wake);
+/// Does something as long as there are subscriptions.
+async fn unless_unneeded<T>(line: &Line, work: impl Future<Output = Result<T, Ended>>) -> Result<T, Ended> {
+    let unneeded = async {
+        while !line.registry().is_empty() {
+            line.changed.notified().await;
+        }
+    };
+    tokio::select! {
+        () = unneeded => Err(Ended::Unneeded),
+        done = work => done,
+    }
+}
+
+/// Makes one attempt: token, WebSocket, handshake.
+async fn connect(line: &Arc<Line>, failures: u32) -> Result<Session, Ended> {
+    let token = token(line).await?;
+    let config = line.transport.config();
+    let mut url = config.base.clone();
+    if let Some(token) = &token {
+        // As it will be sent, so that it is not repeated in that form either.
+        url.query_pairs_mut().append_pair("access_token", token.expose());
+    }
+    let secrets = Secrets::of(token.as_slice(), &url, [&config.headers]);
+    let opened = Socket::open(&line.transport, &line.settings, token.as_ref(), secrets, failures + 1).await;
+    let session = Session {
+        line: line.clone(),
+        anonymous: token.is_none(),
+        socket: opened.map_err(Ended::Lost)?,
+        records: Records::new(line.settings.record_limit),
+        outbox: VecDeque::from([WsText::from_static(HANDSHAKE), WsText::from_static(PING)]),
+        sending: None,
+        unsent: true,
+        stuck: None,
+        accepted: false,
+        settled: false,
+        first: None,
+        unanswered: None,
+        heard: Instant::now(),
+        previous: Vec::new(),
+        wakers: Wakers::new(),
+    };
+    let limit = line.settings.handshake_timeout;
+    timeout(limit, session.shake_hands())
+        .await
+        .unwrap_or_else(|_| Err(Ended::Lost(too_late("the hub did not answer the handshake within the time limit"))))
+}
+
+/// The credential for the URL. A provider that fails may succeed the next time.
+async fn token(line: &Line) -> Result<Option<Token>, Ended> {
+    if !line.admin {
+        return Ok(None);
+    }
+    let token = line.transport.config().credentials.token().await.map_err(Ended::Passing)?;
+    let Some(token) = token else { return Ok(None) };
+    token.check().map_err(Ended::Lost)?;
+    if token.is_upload_token() {
+        let error = Error::new(ErrorKind::PermissionDenied, "an upload token does not let a client hear of everything");
+        return Err(Ended::Lost(error.with_hint("Use the admin key or a dashboard token")));
+    }
+    Ok(Some(token))
+}
+
+fn too_late(message: impl Into<String>) -> Error {
+    Error::new(ErrorKind::Timeout(TimeoutPhase::Response), message).with_fate(Fate::Unknown)
 }
 
 /// A connection that is there.
 struct Session {
     line: Arc<Line>,
     anonymous: bool,
-    secrets: Secrets,
     socket: Socket,
     records: Records,
     outbox: VecDeque<WsText>,
     sending: Option<WsText>,
     /// Something may wait in the socket's own buffer.
     unsent: bool,
+    /// Since when the server has taken nothing of what is written.
+    stuck: Option<Instant>,
     /// The handshake was answered.
     accepted: bool,
     /// All subscriptions that were there at first are in force.
     settled: bool,
     /// What was asked for up to here was asked for at first.
     first: Option<u64>,
-    /// When the server last sent a record.
+    /// The oldest join that the hub has not answered, and since when it is that. It answers one after another.
+    unanswered: Option<(u64, Instant)>,
+    /// When the server last sent something.
     heard: Instant,
     /// The last event about a file, as it came.
     previous: Vec<u8>,
     wakers: Wakers,
+}
+
+/// What a server may take too long for.
+#[derive(Clone, Copy)]
+enum Limit {
+    Silence,
+    Answer,
+    Writing,
 }
 
 impl From<TooLong> for Ended {
@@ -325,40 +227,69 @@ impl Session {
         let line = self.line.clone();
         let settings = &line.settings;
         let mut next_ping = later(Instant::now(), settings.keep_alive);
-        // One timer for both ends: it is set anew only when it has run out, not with each record.
-        let mut timer: Pin<&mut Sleep> = pin!(sleep_until(next_ping.min(later(self.heard, settings.server_timeout))));
+        // One timer for all limits: it is set anew when it has run out or a limit is nearer, not with each record.
+        let mut timer: Pin<&mut Sleep> = pin!(sleep_until(next_ping));
         loop {
             if let Err(ended) = self.look_after_groups(gap) {
                 return ended;
             }
-            let (burst, time_is_up) = tokio::select! {
+            let due = self.limits().map(|(at, _)| at).fold(next_ping, Instant::min);
+            if due < timer.deadline() {
+                timer.as_mut().reset(due);
+            }
+            let burst = tokio::select! {
                 biased;
-                burst = poll_fn(|cx| self.poll_burst(cx)) => (burst, false),
-                () = line.changed.notified() => (Ok(()), false),
-                () = &mut timer => (Ok(()), true),
+                burst = poll_fn(|cx| self.poll_burst(cx)) => burst,
+                () = line.changed.notified() => Ok(()),
+                () = &mut timer => Ok(()),
             };
             if let Err(ended) = burst {
                 return ended;
             }
-            // The timer has no turn as long as there is something to read; the server waits for a sign of life all the same.
             let now = Instant::now();
+            // The timer has no turn as long as there is something to read; its time comes all the same.
+            if now < timer.deadline() {
+                continue;
+            }
+            if let Some((_, passed)) = self.limits().find(|(at, _)| *at <= now) {
+                return Ended::Lost(self.too_slow(passed));
+            }
             if now >= next_ping {
-                self.outbox.push_back(WsText::from_static(PING));
                 next_ping = later(now, settings.keep_alive);
-            }
-            if time_is_up {
-                if now - self.heard >= settings.server_timeout {
-                    return self.silence();
+                // One that waits to be written is enough.
+                if !self.is_writing() {
+                    self.outbox.push_back(WsText::from_static(PING));
                 }
-                timer.as_mut().reset(next_ping.min(later(self.heard, settings.server_timeout)));
             }
+            timer.as_mut().reset(later(now, settings.keep_alive));
         }
     }
 
-    fn silence(&self) -> Ended {
-        let limit = self.line.settings.server_timeout;
-        let message = format!("the server has been silent for {limit:?}");
-        Ended::Lost(Error::new(ErrorKind::Timeout(TimeoutPhase::Receive), message).with_fate(Fate::Unknown))
+    /// When which limit for the server passes.
+    fn limits(&self) -> impl Iterator<Item = (Instant, Limit)> + use<> {
+        let settings = &self.line.settings;
+        let answer = settings.handshake_timeout;
+        let silence = (later(self.heard, settings.server_timeout), Limit::Silence);
+        let answer_due = self.unanswered.map(|(_, since)| (later(since, answer), Limit::Answer));
+        let writing_due = self.stuck.map(|since| (later(since, answer), Limit::Writing));
+        [Some(silence), answer_due, writing_due].into_iter().flatten()
+    }
+
+    fn too_slow(&self, passed: Limit) -> Error {
+        let (silence, answer) = (self.line.settings.server_timeout, self.line.settings.handshake_timeout);
+        match passed {
+            Limit::Silence => Error::new(
+                ErrorKind::Timeout(TimeoutPhase::Receive),
+                format!("the server has been silent for {silence:?}"),
+            )
+            .with_fate(Fate::Unknown),
+            Limit::Answer => too_late(format!("the hub has not answered a subscription for {answer:?}")),
+            Limit::Writing => too_late(format!("the server has read nothing for {answer:?}")),
+        }
+    }
+
+    fn is_writing(&self) -> bool {
+        self.unsent || self.sending.is_some() || !self.outbox.is_empty()
     }
 
     /// Joins and leaves groups as the subscriptions need it; and when all is in force, says so.
@@ -369,16 +300,24 @@ impl Session {
             registry.close();
             return Err(Ended::Unneeded);
         }
-        registry.plan(&mut out);
-        let first = *self.first.get_or_insert(registry.last_id());
-        if !self.settled && registry.is_settled(first) {
-            self.settled = true;
-            if let Some(missed_since) = gap.take() {
-                registry.reconnected(missed_since, &mut self.wakers);
-            }
-            self.line.enter(ConnectionState::Connected);
+        // Until all before it is written, what is to be said next may still become less; so it never piles up.
+        if !self.is_writing() {
+            registry.plan(&mut out);
+            self.first.get_or_insert(registry.last_id());
+        }
+        let oldest = registry.oldest_asked();
+        if oldest != self.unanswered.map(|(id, _)| id) {
+            self.unanswered = oldest.map(|id| (id, Instant::now()));
+        }
+        let settles = !self.settled && self.first.is_some_and(|first| registry.is_settled(first));
+        if settles && let Some(missed_since) = gap.take() {
+            registry.reconnected(missed_since, &mut self.wakers);
         }
         drop(registry);
+        if settles {
+            self.settled = true;
+            self.line.enter(ConnectionState::Connected);
+        }
         self.wakers.drain(..).for_each(std::task::Waker::wake);
         self.post(&out);
         Ok(())
@@ -400,23 +339,16 @@ impl Session {
 
     /// Writes what there is to write, and takes what has come, up to a burst. Reading never waits for writing.
     fn poll_burst(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Ended>> {
-        while self.unsent || self.sending.is_some() || !self.outbox.is_empty() {
-            if self.sending.is_none() {
-                self.sending = self.outbox.pop_front();
-            }
-            self.unsent = true;
-            match self.socket.poll_send(cx, &mut self.sending) {
-                Poll::Ready(Ok(())) => self.unsent = false,
-                Poll::Ready(Err(error)) => return Poll::Ready(Err(Ended::Lost(error))),
-                Poll::Pending => break,
-            }
-        }
+        let halted = self.write(cx)?;
         let mut came = 0;
         let mut end = None;
         while came < BURST {
             match self.socket.poll_message(cx) {
                 Poll::Pending => break,
                 Poll::Ready(Ok(message)) => {
+                    if came == 0 {
+                        self.heard = Instant::now();
+                    }
                     came += 1;
                     if let Err(ended) = self.take(&message) {
                         end = Some(ended);
@@ -429,15 +361,35 @@ impl Session {
                 }
             }
         }
-        if came > 0 {
-            self.heard = Instant::now();
-        }
         self.wakers.drain(..).for_each(std::task::Waker::wake);
         match end {
             Some(ended) => Poll::Ready(Err(ended)),
-            None if came > 0 => Poll::Ready(Ok(())),
+            None if came > 0 || halted => Poll::Ready(Ok(())),
             None => Poll::Pending,
         }
+    }
+
+    /// Writes what there is to write. Whether it has just come to an end with that, or to a halt.
+    fn write(&mut self, cx: &mut Context<'_>) -> Result<bool, Ended> {
+        let mut wrote = false;
+        while self.is_writing() {
+            if self.sending.is_none() {
+                self.sending = self.outbox.pop_front();
+            }
+            self.unsent = true;
+            match self.socket.poll_send(cx, &mut self.sending) {
+                Poll::Ready(written) => {
+                    written.map_err(Ended::Lost)?;
+                    (self.unsent, self.stuck, wrote) = (false, None, true);
+                }
+                Poll::Pending => {
+                    let halts = self.stuck.is_none();
+                    self.stuck.get_or_insert_with(Instant::now);
+                    return Ok(halts);
+                }
+            }
+        }
+        Ok(wrote)
     }
 
     fn take(&mut self, message: &[u8]) -> Result<(), Ended> {
@@ -455,8 +407,13 @@ impl Session {
                     Ok(())
                 }
                 Handshake::Refused(words) => {
-                    let message = format!("the hub refused the handshake: {}", words_of_hub(&words, &self.secrets));
-                    Err(Ended::Refused(Error::new(ErrorKind::Unsupported, message)))
+                    let message = format!("the hub refused the handshake: {}", self.socket.words(&words));
+                    // That it came too late, or the server is going down: no word about this client.
+                    Err(if words == "Handshake was canceled." {
+                        Ended::Passing(Error::new(ErrorKind::Interrupted, message).with_fate(Fate::Unknown))
+                    } else {
+                        Ended::Refused(Error::new(ErrorKind::Unsupported, message))
+                    })
                 }
             };
         }
@@ -465,7 +422,7 @@ impl Session {
             Message::Completion { id: Some(id), error } => return self.completion(id, error),
             Message::Completion { id: None, .. } | Message::Ping | Message::Ignored => {}
             Message::Close { error, allow_reconnect } => {
-                let words = error.map_or_else(String::new, |e| format!(": {}", words_of_hub(&e, &self.secrets)));
+                let words = error.map_or_else(String::new, |e| format!(": {}", self.socket.words(&e)));
                 let message = format!("the hub ended the connection{words}");
                 return Err(if allow_reconnect {
                     Ended::Lost(Error::new(ErrorKind::Interrupted, message).with_fate(Fate::Unknown))
@@ -490,7 +447,7 @@ impl Session {
         } else {
             self.previous.clear();
         }
-        self.line.registry().deliver(event, &mut self.wakers);
+        self.line.registry().deliver(Arrival { at: self.heard, event }, &mut self.wakers);
     }
 
     fn completion(&mut self, id: u64, error: Option<String>) -> Result<(), Ended> {
@@ -499,7 +456,7 @@ impl Session {
             registry.completed(id, None, &mut self.wakers);
             return Ok(());
         };
-        let (error, lasting) = refusal(&words, self.anonymous, &self.secrets);
+        let (error, lasting) = refusal(&words, self.anonymous, &self.socket);
         // What was in force a moment ago is not given up for a fault of the server.
         if !lasting && registry.was_in_force(id) {
             return Err(Ended::Lost(error));
@@ -512,16 +469,16 @@ impl Session {
 }
 
 /// The hub's refusal of an invocation (events description, section 6), and whether it is its own decision or a fault.
-fn refusal(words: &str, anonymous: bool, secrets: &Secrets) -> (Error, bool) {
+fn refusal(words: &str, anonymous: bool, socket: &Socket) -> (Error, bool) {
     let Some((_, decision)) = words.split_once("HubException: ") else {
-        return (Error::new(ErrorKind::Server, words_of_hub(words, secrets)), false);
+        return (Error::new(ErrorKind::Server, socket.words(words)), false);
     };
     let kind = match decision {
         "Method does not exist." => ErrorKind::Unsupported,
         _ if anonymous => ErrorKind::Unauthenticated,
         _ => ErrorKind::PermissionDenied,
     };
-    let error = Error::new(kind, words_of_hub(decision, secrets));
+    let error = Error::new(kind, socket.words(decision));
     let error = match kind {
         ErrorKind::Unsupported => error,
         _ => error.with_hint("Events of everything need the admin key or a dashboard token"),

@@ -3,6 +3,7 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use tokio::time::Instant;
 
 use crate::models::{BucketInfo, FileInfo, time};
 
@@ -111,6 +112,19 @@ pub enum EventKind {
     BucketDeleted,
     /// [`Event::Unknown`].
     Unknown,
+}
+
+/// An event, and when it came.
+#[derive(Debug, Clone)]
+pub(super) struct Arrival {
+    pub(super) at: Instant,
+    pub(super) event: Event,
+}
+
+impl Arrival {
+    pub(super) fn now(event: Event) -> Self {
+        Self { at: Instant::now(), event }
+    }
 }
 
 impl Event {

@@ -33,6 +33,7 @@ mod event;
 #[cfg(fuzzing)]
 #[doc(hidden)]
 pub mod fuzzing;
+mod line;
 mod mirror;
 mod protocol;
 mod queue;
@@ -55,7 +56,7 @@ pub use state::{ConnectionState, StateWatch};
 pub use subscribe::{EventStream, Subscribe};
 pub use watch::{BucketWatchEvent, WatchBuckets, WatchEvent, WatchFiles};
 
-use self::connection::Line;
+use self::line::Line;
 use self::registry::Interest;
 use crate::buckets::Bucket;
 use crate::client::Client;

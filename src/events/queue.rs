@@ -5,7 +5,7 @@ use std::hash::{BuildHasher, RandomState};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
-use super::event::Event;
+use super::event::{Arrival, Event};
 use crate::error::{Error, ErrorKind, Result};
 
 /// What becomes of events that a reader leaves waiting until its buffer is full.
@@ -29,7 +29,7 @@ pub(super) struct Queue(Mutex<Inner>);
 #[derive(Debug)]
 struct Inner {
     /// `None` where an event was taken back for a newer one.
-    waiting: VecDeque<Option<Arc<Event>>>,
+    waiting: VecDeque<Option<Arc<Arrival>>>,
     /// How many of them are events.
     count: usize,
     /// How many were put in before the first of `waiting`.
@@ -79,7 +79,7 @@ impl Queue {
 
     /// Adds an event. Hands back who is to be woken, so that a burst wakes once, and whether more is taken.
     #[must_use]
-    pub(super) fn push(&self, event: Arc<Event>) -> (Option<Waker>, bool) {
+    pub(super) fn push(&self, event: Arc<Arrival>) -> (Option<Waker>, bool) {
         let mut inner = self.lock();
         if !matches!(inner.end, End::Open) {
             return (None, false);
@@ -129,10 +129,14 @@ impl Queue {
     }
 
     /// Moves what is waiting to `taken`, which is empty, or waits for it.
-    pub(super) fn poll_take(&self, cx: &mut Context<'_>, taken: &mut VecDeque<Arc<Event>>) -> Poll<Option<Result<()>>> {
+    pub(super) fn poll_take(
+        &self,
+        cx: &mut Context<'_>,
+        taken: &mut VecDeque<Arc<Arrival>>,
+    ) -> Poll<Option<Result<()>>> {
         let mut inner = self.lock();
         if inner.lost > 0 {
-            taken.push_back(Arc::new(Event::Lagged(std::mem::take(&mut inner.lost))));
+            taken.push_back(Arc::new(Arrival::now(Event::Lagged(std::mem::take(&mut inner.lost)))));
         }
         while taken.len() < TAKEN {
             let Some(slot) = inner.waiting.pop_front() else { break };
@@ -180,7 +184,7 @@ impl Inner {
         }
     }
 
-    fn push(&mut self, mut event: Arc<Event>) {
+    fn push(&mut self, mut event: Arc<Arrival>) {
         if self.overflow == Overflow::CoalesceByPath {
             event = self.coalesce(event);
         }
@@ -210,8 +214,9 @@ impl Inner {
     }
 
     /// Takes back the event that waits for the same path, if any, and hands back the one to keep.
-    fn coalesce(&mut self, event: Arc<Event>) -> Arc<Event> {
-        let Some(path) = event.path() else { return event };
+    fn coalesce(&mut self, arrival: Arc<Arrival>) -> Arc<Arrival> {
+        let event = &arrival.event;
+        let Some(path) = event.path() else { return arrival };
         let hash = self.hasher.hash_one((event.bucket_id(), path));
         let mut kept = None;
         if let Some(slot) = self
@@ -220,11 +225,12 @@ impl Inner {
             .and_then(|at| at.checked_sub(self.gone))
             .and_then(|at| self.waiting.get_mut(at as usize))
         {
-            let same =
-                slot.as_deref().is_some_and(|old| old.path() == Some(path) && old.bucket_id() == event.bucket_id());
+            let same = slot
+                .as_deref()
+                .is_some_and(|old| old.event.path() == Some(path) && old.event.bucket_id() == event.bucket_id());
             if same && let Some(old) = slot.take() {
                 self.count -= 1;
-                kept = newer(&old, &event);
+                kept = newer(&old.event, event).map(|event| Arrival { at: arrival.at, event });
             }
         }
         while let Some(None) = self.waiting.front() {
@@ -235,13 +241,13 @@ impl Inner {
             self.close_ranks();
         }
         self.newest.insert(hash, self.gone + self.waiting.len() as u64);
-        kept.map_or(event, Arc::new)
+        kept.map_or(arrival, Arc::new)
     }
 
     fn close_ranks(&mut self) {
         self.waiting.retain(Option::is_some);
         self.newest.clear();
-        for (at, event) in (self.gone..).zip(self.waiting.iter().flatten()) {
+        for (at, Arrival { event, .. }) in (self.gone..).zip(self.waiting.iter().flatten().map(AsRef::as_ref)) {
             if let Some(path) = event.path() {
                 self.newest.insert(self.hasher.hash_one((event.bucket_id(), path)), at);
             }
@@ -285,7 +291,7 @@ mod tests {
     }
 
     fn push(queue: &Queue, event: Event) {
-        let _ = queue.push(Arc::new(event));
+        let _ = queue.push(Arc::new(Arrival::now(event)));
     }
 
     fn take(queue: &Queue) -> Vec<Event> {
@@ -293,7 +299,7 @@ mod tests {
         loop {
             let mut taken = VecDeque::new();
             match queue.poll_take(&mut Context::from_waker(Waker::noop()), &mut taken) {
-                Poll::Ready(Some(Ok(()))) => all.extend(taken.into_iter().map(Arc::unwrap_or_clone)),
+                Poll::Ready(Some(Ok(()))) => all.extend(taken.into_iter().map(|arrival| arrival.event.clone())),
                 _ => return all,
             }
         }

@@ -5,11 +5,11 @@
 //! changes, the new group is joined before the old one is left, and for a while there are copies, which the server sends
 //! right after each other (events description, section 8).
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use std::task::Waker;
 
-use super::event::{Event, EventKind};
+use super::event::{Arrival, Event, EventKind};
 use super::protocol::invocation;
 use super::queue::Queue;
 use crate::error::Error;
@@ -90,8 +90,8 @@ pub(super) struct Registry {
     buckets: HashMap<Arc<str>, BucketGroups>,
     /// What has to be looked at by the next [`Registry::plan`]: all, or whole buckets.
     changed: HashSet<Interest>,
-    /// Joins that the hub has not answered.
-    asked: HashMap<u64, Interest>,
+    /// Joins that the hub has not answered, in the order of asking.
+    asked: BTreeMap<u64, Interest>,
     last_id: u64,
 }
 
@@ -110,7 +110,12 @@ impl Registry {
 
     /// Whether all joins up to this number have been answered, however many have been asked for since.
     pub(super) fn is_settled(&self, up_to: u64) -> bool {
-        self.asked.keys().all(|id| *id > up_to)
+        self.oldest_asked().is_none_or(|id| id > up_to)
+    }
+
+    /// The join that has waited for its answer longest.
+    pub(super) fn oldest_asked(&self) -> Option<u64> {
+        self.asked.first_key_value().map(|(id, _)| *id)
     }
 
     /// Adds a subscription and hands back what it is to be removed by.
@@ -295,13 +300,14 @@ impl Registry {
     }
 
     /// Hands an event to those who want it.
-    pub(super) fn deliver(&mut self, event: Event, wakers: &mut Wakers) {
-        let event = Arc::new(event);
+    pub(super) fn deliver(&mut self, arrival: Arrival, wakers: &mut Wakers) {
+        let arrival = Arc::new(arrival);
+        let event = &arrival.event;
         let mut ended = false;
         let mut give = |group: &Group| {
             for member in &group.members {
-                if member.filter.passes(&event) {
-                    let (waker, open) = member.queue.push(event.clone());
+                if member.filter.passes(event) {
+                    let (waker, open) = member.queue.push(arrival.clone());
                     wakers.extend(waker);
                     ended |= !open;
                 }
@@ -361,7 +367,7 @@ impl Registry {
         self.all.joined = Joined::No;
         changed.insert(Interest::All);
         self.changed = changed;
-        let event = Arc::new(Event::Disconnected { reason: reason.to_owned() });
+        let event = Arc::new(Arrival::now(Event::Disconnected { reason: reason.to_owned() }));
         for member in self.members() {
             if !member.told_of_loss && member.queue.is_in_force() {
                 member.told_of_loss = true;
@@ -372,7 +378,7 @@ impl Registry {
 
     /// Everything is in force again.
     pub(super) fn reconnected(&mut self, missed_since: chrono::DateTime<chrono::Utc>, wakers: &mut Wakers) {
-        let event = Arc::new(Event::Reconnected { missed_since });
+        let event = Arc::new(Arrival::now(Event::Reconnected { missed_since }));
         for member in self.members() {
             if std::mem::take(&mut member.told_of_loss) {
                 wakers.extend(member.queue.push(event.clone()).0);

@@ -14,7 +14,8 @@ pub struct EventSettings {
     /// How long the server may be silent until the connection counts as lost; it pings every 15 s. 100 ms at
     /// least, default 30 s.
     pub server_timeout: Duration,
-    /// How long the answers to the request for a WebSocket, and to the handshake, may take each. Default 15 s.
+    /// How long the answers to the request for a WebSocket, to the handshake and to a subscription may take each, and how
+    /// long the server may leave unread what it is sent; then the connection is made again. Default 15 s.
     pub handshake_timeout: Duration,
     /// The upper bound of the wait before the first attempt to connect again; it doubles with each. Waits are drawn
     /// between zero and the bound ("full jitter"). Default 200 ms.
@@ -63,7 +64,7 @@ impl EventSettings {
         self
     }
 
-    /// Sets how long the answers that begin a connection may take each.
+    /// Sets how long each answer of the hub may take.
     #[must_use]
     pub fn handshake_timeout(mut self, limit: Duration) -> Self {
         self.handshake_timeout = limit;

@@ -23,7 +23,11 @@ use crate::http::{
 
 const HUB: &str = "/hub/files";
 
-pub(super) struct Socket(WebSocketStream<Upgraded>);
+pub(super) struct Socket {
+    stream: WebSocketStream<Upgraded>,
+    /// What the server was sent and must not be heard to repeat.
+    secrets: Secrets,
+}
 
 /// Under load, one message of the server holds over a thousand records.
 const LONGEST_MESSAGE: usize = 16 << 20;
@@ -34,13 +38,13 @@ impl Socket {
         transport: &Transport,
         settings: &EventSettings,
         token: Option<&Token>,
-        secrets: &Secrets,
+        secrets: Secrets,
         attempts: u32,
     ) -> Result<Self> {
         let mut query = Vec::new();
         let id;
         if settings.negotiate {
-            id = negotiate(transport, settings.handshake_timeout, secrets).await?;
+            id = negotiate(transport, settings.handshake_timeout, &secrets).await?;
             query.push(("id", id.as_str()));
         }
         if let Some(token) = token {
@@ -69,15 +73,16 @@ impl Socket {
         }
         let longest = LONGEST_MESSAGE.max(settings.record_limit);
         let config = WebSocketConfig::default().max_message_size(Some(longest)).max_frame_size(Some(longest));
-        Ok(Self(WebSocketStream::from_raw_socket(bytes, Role::Client, Some(config)).await))
+        let stream = WebSocketStream::from_raw_socket(bytes, Role::Client, Some(config)).await;
+        Ok(Self { stream, secrets })
     }
 
     /// The next message; pings are answered, and pongs skipped.
     pub(super) fn poll_message(&mut self, cx: &mut Context<'_>) -> Poll<Result<Bytes>> {
         loop {
-            return Poll::Ready(match ready!(Pin::new(&mut self.0).poll_next(cx)) {
+            return Poll::Ready(match ready!(Pin::new(&mut self.stream).poll_next(cx)) {
                 Some(Ok(message @ (WsMessage::Text(_) | WsMessage::Binary(_)))) => Ok(message.into_data()),
-                Some(Ok(WsMessage::Close(frame))) => Err(closed(frame.map(|f| (f.code.into(), f.reason.to_string())))),
+                Some(Ok(WsMessage::Close(frame))) => Err(closed(frame.map(|f| (f.code.into(), self.words(&f.reason))))),
                 Some(Ok(_)) => continue,
                 Some(Err(error)) => Err(broken(error)),
                 None => Err(closed(None)),
@@ -87,7 +92,7 @@ impl Socket {
 
     /// Writes a message, or waits until there is room for it; `message` is then left alone.
     pub(super) fn poll_send(&mut self, cx: &mut Context<'_>, message: &mut Option<WsText>) -> Poll<Result<()>> {
-        let mut socket = Pin::new(&mut self.0);
+        let mut socket = Pin::new(&mut self.stream);
         if message.is_some() {
             ready!(socket.as_mut().poll_ready(cx)).map_err(broken)?;
             if let Some(text) = message.take() {
@@ -97,9 +102,14 @@ impl Socket {
         socket.poll_flush(cx).map_err(broken)
     }
 
+    /// A text of the server, fit to be passed on.
+    pub(super) fn words(&self, text: &str) -> String {
+        words_of_hub(text, &self.secrets)
+    }
+
     /// Says goodbye, for a moment at most.
     pub(super) async fn close(mut self) {
-        let _ = tokio::time::timeout(Duration::from_secs(1), self.0.close(None)).await;
+        let _ = tokio::time::timeout(Duration::from_secs(1), self.stream.close(None)).await;
     }
 }
 
@@ -116,10 +126,7 @@ fn interrupted(message: impl Into<String>) -> Error {
 fn closed(frame: Option<(u16, String)>) -> Error {
     interrupted(match frame {
         None => "the server closed the connection".to_owned(),
-        Some((code, reason)) if reason.trim().is_empty() => format!("the server closed the connection (code {code})"),
-        Some((code, reason)) => {
-            format!("the server closed the connection (code {code}): {}", words_of_hub(&reason, &Secrets::default()))
-        }
+        Some((code, reason)) => format!("the server closed the connection (code {code}): {reason}"),
     })
 }
 

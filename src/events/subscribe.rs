@@ -11,8 +11,8 @@ use std::time::Duration;
 use futures::Stream;
 use futures::stream::FusedStream;
 
-use super::connection::Line;
-use super::event::{Event, EventKind};
+use super::event::{Arrival, Event, EventKind};
+use super::line::Line;
 use super::queue::{Overflow, Queue};
 use super::registry::{Filter, Interest};
 use super::state::ConnectionState;
@@ -110,7 +110,7 @@ impl IntoFuture for Subscribe {
 #[must_use = "dropping a stream of events unsubscribes"]
 pub struct EventStream {
     /// Taken from the queue, many at a time.
-    taken: VecDeque<Arc<Event>>,
+    taken: VecDeque<Arc<Arrival>>,
     queue: Arc<Queue>,
     line: Arc<Line>,
     interest: Interest,
@@ -128,15 +128,16 @@ impl EventStream {
             .with_fate(Fate::Unknown)
     }
 
-    /// The next item, if it is there already.
-    pub(super) fn next_ready(&mut self) -> Option<Option<Result<Event>>> {
-        match self.poll_item(&mut Context::from_waker(Waker::noop())) {
+    /// The next item and when it came, if it is there already.
+    pub(super) fn arrival_ready(&mut self) -> Option<Option<Result<Arrival>>> {
+        match self.poll_arrival(&mut Context::from_waker(Waker::noop())) {
             Poll::Ready(item) => Some(item),
             Poll::Pending => None,
         }
     }
 
-    fn poll_item(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Event>>> {
+    /// The next item and when it came.
+    pub(super) fn poll_arrival(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Arrival>>> {
         loop {
             if let Some(event) = self.taken.pop_front() {
                 return Poll::Ready(Some(Ok(Arc::unwrap_or_clone(event))));
@@ -160,7 +161,7 @@ impl Stream for EventStream {
     type Item = Result<Event>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        self.poll_item(cx)
+        self.poll_arrival(cx).map_ok(|arrival| arrival.event)
     }
 }
 

@@ -1,6 +1,5 @@
 //! Watching, mirroring, waiting: right after every gap, and for what has no event.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use carbonfiles::events::{BucketWatchEvent, WatchEvent};
@@ -12,7 +11,10 @@ use crate::support::{self, within};
 use crate::{client, settings, start, upload};
 
 /// `init`, `=path`, `done`, `*path`, `-path`.
-async fn told(watch: &mut (impl Stream<Item = carbonfiles::Result<WatchEvent>> + Unpin), count: usize) -> Vec<String> {
+pub(crate) async fn told(
+    watch: &mut (impl Stream<Item = carbonfiles::Result<WatchEvent>> + Unpin),
+    count: usize,
+) -> Vec<String> {
     let mut told = Vec::new();
     for _ in 0..count {
         told.push(match within(watch.next()).await.unwrap().unwrap() {
@@ -216,51 +218,6 @@ async fn waiting_for_a_file_misses_nothing() {
     let error = within(bucket.wait_for("../a")).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::InvalidInput);
     drop(client);
-}
-
-/// The scenario in which the official clients were compared: 5 uploads, the server restarted, 5 more.
-#[tokio::test]
-async fn ten_of_ten_whenever_the_server_is_restarted() {
-    for when in ["at once", "when it is back", "after a long time", "after a kill"] {
-        let (server, watcher, bucket) = start().await;
-        let uploader = client(&server).bucket(bucket.id());
-        let mut watch = watcher.bucket(bucket.id()).watch();
-        told(&mut watch, 2).await;
-        for n in 0..5 {
-            upload(&uploader, &n.to_string()).await;
-        }
-        let mut seen = BTreeMap::new();
-        let mut follow = async |until: usize| {
-            while seen.len() < until {
-                if let WatchEvent::Changed(file) = within(watch.next()).await.unwrap().unwrap() {
-                    *seen.entry(file.path).or_insert(0) += 1;
-                }
-            }
-        };
-        follow(5).await;
-        match when {
-            "after a kill" => {
-                server.hub().end_connections();
-                server.restart().await.unwrap();
-            }
-            "after a long time" => {
-                server.shutdown().await;
-                // Many attempts fail meanwhile: the longest wait between them is 50 ms here.
-                tokio::time::sleep(Duration::from_secs(1)).await;
-                server.restart().await.unwrap();
-            }
-            _ => server.restart().await.unwrap(),
-        }
-        if when == "when it is back" {
-            within(server.hub().until(|hub| hub.subscribers(&Group::Bucket(bucket.id().into())) == 1)).await;
-        }
-        for n in 5..10 {
-            upload(&uploader, &n.to_string()).await;
-        }
-        follow(10).await;
-        assert!(seen.values().all(|times| *times == 1), "{when}: {seen:?}");
-        println!("5 uploads, server restarted, 5 uploads {when}: watch showed {} of 10", seen.len());
-    }
 }
 
 /// The same client again, from the first moment of a server that was not there.

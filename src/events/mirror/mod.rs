@@ -106,7 +106,7 @@ async fn follow(watch: WatchFiles, shared: Arc<Shared>, ready: oneshot::Sender<R
                     Ok(WatchEvent::File(file) | WatchEvent::Changed(file)) => store.set(file),
                     Ok(WatchEvent::Removed(path)) => store.remove(&path),
                     Ok(WatchEvent::InitDone) => done = true,
-                    Ok(WatchEvent::Init) => {}
+                    Ok(WatchEvent::Init | WatchEvent::ListingFailed { .. }) => {}
                     Err(error) => store.end(error),
                 }
             }

@@ -44,6 +44,11 @@ pub(in crate::events) fn parse(record: &[u8]) -> Result<Message, Malformed> {
     }
 }
 
+/// Whether an event of this name is one that this crate reads, whatever its shape.
+pub(in crate::events) fn is_known(target: &str) -> bool {
+    Known::of(target).is_some()
+}
+
 fn malformed(reason: &'static str, source: Option<serde_json::Error>) -> Malformed {
     Malformed { reason, source }
 }

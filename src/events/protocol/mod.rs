@@ -7,6 +7,6 @@ mod message;
 mod outgoing;
 mod records;
 
-pub(super) use message::{Handshake, Malformed, Message, parse, parse_handshake};
+pub(super) use message::{Handshake, Malformed, Message, is_known, parse, parse_handshake};
 pub(super) use outgoing::{HANDSHAKE, PING, invocation};
 pub(super) use records::{Records, SEPARATOR, TooLong};

@@ -61,7 +61,7 @@ fn file(id: &str, path: &str) -> Interest {
 fn events(queue: &Queue) -> Vec<Event> {
     let mut taken = Default::default();
     let _ = queue.poll_take(&mut std::task::Context::from_waker(Waker::noop()), &mut taken);
-    taken.into_iter().map(Arc::unwrap_or_clone).collect()
+    taken.into_iter().map(|arrival| arrival.event.clone()).collect()
 }
 
 #[test]
@@ -98,7 +98,8 @@ fn the_widest_group_is_joined_before_the_narrower_is_left() {
     assert!(covered.is_in_force());
     assert_eq!(hub.settle(), [""; 0]);
     let mut wakers = Vec::new();
-    hub.registry.deliver(Event::FileDeleted { bucket_id: "a".into(), path: "x/y.txt".into() }, &mut wakers);
+    hub.registry
+        .deliver(Arrival::now(Event::FileDeleted { bucket_id: "a".into(), path: "x/y.txt".into() }), &mut wakers);
     assert_eq!(events(&one).len(), 1);
     assert_eq!(events(&covered).len(), 0);
     // And back: the files are joined before the bucket is left.
@@ -205,7 +206,7 @@ fn a_subscription_that_fails_by_its_policy_leaves_its_group() {
     hub.registry.add(&bucket("a"), Filter::default(), queue);
     hub.settle();
     for _ in 0..2 {
-        hub.registry.deliver(Event::BucketDeleted { bucket_id: "a".into() }, &mut Vec::new());
+        hub.registry.deliver(Arrival::now(Event::BucketDeleted { bucket_id: "a".into() }), &mut Vec::new());
     }
     assert!(hub.registry.is_empty());
     assert_eq!(hub.settle(), ["-a"]);

@@ -1,9 +1,10 @@
 //! What keeps a view right: the events, the listings and the look-ups behind it.
 
 use std::collections::{HashMap, VecDeque};
+use std::future::poll_fn;
 use std::time::Duration;
 
-use chrono::Utc;
+use chrono::{DateTime, Utc};
 use futures::StreamExt;
 use futures::future::BoxFuture;
 use futures::stream::{self, BoxStream, FuturesUnordered};
@@ -12,7 +13,7 @@ use tokio::time::{Instant, sleep_until};
 use super::source::{Row, Source, Told};
 use super::view::{Change, View};
 use crate::error::{Error, ErrorKind, Result};
-use crate::events::event::Event;
+use crate::events::event::Arrival;
 use crate::events::subscribe::EventStream;
 use crate::http::later;
 use crate::paging::Page;
@@ -25,6 +26,7 @@ pub(crate) enum Step<R> {
     InitDone,
     Changed(R),
     Removed(String),
+    ListingFailed(String),
 }
 
 /// How often things are done.
@@ -40,7 +42,7 @@ impl Default for Pace {
 }
 
 impl Pace {
-    /// The time from one listing to the next.
+    /// The time from the end of one listing to the next.
     fn pause(self) -> Duration {
         self.relist.min(AGES).mul_f64(0.9 + 0.2 * fastrand::f64()).max(BREATH)
     }
@@ -63,7 +65,9 @@ pub(super) fn steps<S: Source>(source: S, pace: Pace) -> BoxStream<'static, Resu
         listing: None,
         listed_once: false,
         next_listing: Instant::now(),
+        rest_until: Instant::now(),
         failures: 0,
+        said_to_be_gone: false,
         lookups: FuturesUnordered::new(),
         asked: HashMap::new(),
         out: VecDeque::new(),
@@ -89,21 +93,36 @@ struct Driver<S: Source> {
     view: View<S::Row>,
     listing: Option<BoxStream<'static, Result<Page<S::Row>>>>,
     listed_once: bool,
+    /// When there is cause for the next listing. One that is under way is let to its end.
     next_listing: Instant,
+    /// Whatever the cause, none begins before.
+    rest_until: Instant,
     /// Listings in a row that failed.
     failures: u32,
+    /// The last listing was refused for there being nothing to list.
+    said_to_be_gone: bool,
     lookups: FuturesUnordered<LookUp<S::Row>>,
-    /// Keys that are being looked up, and whether an event about them has come meanwhile.
-    asked: HashMap<String, bool>,
+    /// Keys that are being looked up.
+    asked: HashMap<String, Since>,
     out: VecDeque<Step<S::Row>>,
     /// Comes after what is in `out`.
     end: Option<Error>,
     ended: bool,
 }
 
+/// What events have said of a key since it was asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Since {
+    Nothing,
+    /// That it is different once more.
+    Different,
+    /// What it is.
+    Told,
+}
+
 /// What has happened while a driver waited.
 enum News<R> {
-    Event(Option<Result<Event>>),
+    Event(Option<Result<Arrival>>),
     Page(Option<Result<Page<R>>>),
     LookedUp(String, Result<Option<R>>),
     TimeToList,
@@ -140,12 +159,12 @@ impl<S: Source> Driver<S> {
         let listing = self.listing.as_mut();
         let (is_listing, first) = (listing.is_some(), !self.listed_once);
         let news = tokio::select! {
-            event = events.next(), if !first => News::Event(event),
+            event = poll_fn(|cx| events.poll_arrival(cx)), if !first => News::Event(event),
             Some((key, found)) = self.lookups.next(), if !self.lookups.is_empty() => News::LookedUp(key, found),
             page = async { match listing { Some(listing) => listing.next().await, None => None } }, if is_listing => {
                 News::Page(page)
             }
-            () = sleep_until(self.next_listing), if !is_listing => News::TimeToList,
+            () = sleep_until(self.next_listing.max(self.rest_until)), if !is_listing => News::TimeToList,
         };
         match news {
             News::Event(event) => self.take_events(event)?,
@@ -160,7 +179,7 @@ impl<S: Source> Driver<S> {
     }
 
     /// Takes an event, and those that are there as well.
-    fn take_events(&mut self, first: Option<Result<Event>>) -> Result<()> {
+    fn take_events(&mut self, first: Option<Result<Arrival>>) -> Result<()> {
         let mut next = first;
         let mut taken = 0;
         loop {
@@ -172,47 +191,41 @@ impl<S: Source> Driver<S> {
             let Some(events) = self.events.as_mut().filter(|_| taken < BATCH && self.end.is_none()) else {
                 return Ok(());
             };
-            next = match events.next_ready() {
+            next = match events.arrival_ready() {
                 Some(item) => item,
                 None => return Ok(()),
             };
         }
     }
 
-    fn event(&mut self, event: Event) {
-        let now = Instant::now();
+    fn event(&mut self, Arrival { at, event }: Arrival) {
         match self.source.told(event) {
             Told::Nothing => {}
             Told::Stored(row) => {
-                self.touch(row.key());
-                let change = self.view.stored(row, now);
+                self.touch(row.key(), Since::Told);
+                let change = self.view.stored(row, at);
                 self.tell(change);
             }
             Told::Gone(key) => {
-                self.touch(&key);
-                let change = self.view.gone(key, now);
+                self.touch(&key, Since::Told);
+                let change = self.view.gone(key, at);
                 self.tell(change);
             }
             Told::Different(key) => {
-                if !self.touch(&key) {
+                if !self.touch(&key, Since::Different) {
                     self.view.doubt(key);
                 }
             }
-            Told::Gap => {
-                // A listing under way may have begun before the gap.
-                self.listing = None;
-                self.view.drop_listing();
-                self.list_at(now + BREATH);
-            }
+            Told::Gap => self.list_at(Instant::now() + BREATH),
             Told::AllGone => self.all_gone(Error::new(ErrorKind::NotFound, "the bucket was deleted")),
         }
     }
 
     /// Notes that an event about it has come; whether it is being looked up.
-    fn touch(&mut self, key: &str) -> bool {
+    fn touch(&mut self, key: &str, now: Since) -> bool {
         match self.asked.get_mut(key) {
-            Some(touched) => {
-                *touched = true;
+            Some(since) => {
+                *since = now.max(*since);
                 true
             }
             None => false,
@@ -220,10 +233,16 @@ impl<S: Source> Driver<S> {
     }
 
     fn tell(&mut self, changes: impl IntoIterator<Item = Change<S::Row>>) {
-        self.out.extend(changes.into_iter().map(|change| match change {
-            Change::Set(row) => Step::Changed(row),
-            Change::Removed(key) => Step::Removed(key),
-        }));
+        for change in changes {
+            let step = match change {
+                Change::Set(row) => {
+                    self.list_when_expired(row.expires_at());
+                    Step::Changed(row)
+                }
+                Change::Removed(key) => Step::Removed(key),
+            };
+            self.out.push_back(step);
+        }
     }
 
     fn look_up_doubts(&mut self) {
@@ -233,25 +252,24 @@ impl<S: Source> Driver<S> {
             return;
         }
         for key in doubts {
-            if !self.touch(&key) {
+            if !self.touch(&key, Since::Told) {
                 let look = self.source.look(key.clone());
-                self.asked.insert(key.clone(), false);
+                self.asked.insert(key.clone(), Since::Nothing);
                 self.lookups.push(Box::pin(async move { (key, look.await) }));
             }
         }
     }
 
     fn looked_up(&mut self, key: String, found: Result<Option<S::Row>>) {
-        // What was seen may be older than what an event has told since.
-        if self.asked.remove(&key) == Some(true) {
-            return self.view.doubt(key);
+        let since = self.asked.remove(&key).unwrap_or(Since::Nothing);
+        let Ok(row) = found else { return self.list_at(Instant::now() + BREATH) };
+        // What was seen may be older than what an event has told since; but not than what is shown, where none told.
+        if since < Since::Told {
+            let change = self.view.looked_up(key.clone(), row);
+            self.tell(change);
         }
-        match found {
-            Ok(row) => {
-                let change = self.view.looked_up(key, row);
-                self.tell(change);
-            }
-            Err(_) => self.list_at(Instant::now() + BREATH),
+        if since > Since::Nothing {
+            self.view.doubt(key);
         }
     }
 
@@ -259,18 +277,24 @@ impl<S: Source> Driver<S> {
         self.next_listing = self.next_listing.min(at);
     }
 
+    fn list_when_expired(&mut self, at: Option<DateTime<Utc>>) {
+        if let Some(left) = at.and_then(|at| (at - Utc::now()).to_std().ok()) {
+            self.list_at(later(Instant::now(), left.saturating_add(BREATH)));
+        }
+    }
+
     fn begin_listing(&mut self) {
         self.view.begin_listing();
         self.listing = Some(self.source.list());
-        // For when it is done. A gap meanwhile brings it forward.
-        self.next_listing = later(Instant::now(), self.pace.pause());
+        // Until there is cause for another. One that arises before this one has ended waits for that.
+        self.next_listing = later(Instant::now(), AGES);
     }
 
     fn listed(&mut self, page: Page<S::Row>) {
         if !self.listed_once {
             for row in &page {
                 // One that is listed again, since the first listing broke off, is told only if it has changed.
-                if let Some(Change::Set(row)) = self.view.looked_up(row.key().to_owned(), Some(row.clone())) {
+                if let Some(Change::Set(row)) = self.view.set(row.clone()) {
                     self.out.push_back(Step::Listed(row));
                 }
             }
@@ -280,32 +304,43 @@ impl<S: Source> Driver<S> {
 
     fn end_listing(&mut self) {
         self.listing = None;
-        self.failures = 0;
+        (self.failures, self.said_to_be_gone) = (0, false);
         let changes = self.view.end_listing();
         self.tell(changes);
         if !std::mem::replace(&mut self.listed_once, true) {
             self.out.push_back(Step::InitDone);
         }
-        let now = Utc::now();
-        let expires = self.view.rows().filter_map(Row::expires_at).filter(|at| *at > now).min();
-        if let Some(left) = expires.and_then(|at| (at - now).to_std().ok()) {
-            self.list_at(later(Instant::now(), left.saturating_add(BREATH)));
-        }
+        let now = Instant::now();
+        self.rest_until = now + BREATH;
+        self.list_at(later(now, self.pace.pause()));
+        let present = Utc::now();
+        let expires = self.view.rows().filter_map(Row::expires_at).filter(|at| *at > present).min();
+        self.list_when_expired(expires);
     }
 
+    /// Before the first listing is complete, what will not pass by itself ends the watch. After it, only the server's own
+    /// word that there is nothing to list any more does, given twice: an answer of something on the way does not.
     fn listing_failed(&mut self, error: Error) -> Result<()> {
         self.listing = None;
         self.view.drop_listing();
-        if error.is_not_found() {
+        let is_gone = self.source.is_gone(&error);
+        let was_said = std::mem::replace(&mut self.said_to_be_gone, is_gone);
+        if is_gone && was_said || error.is_not_found() && !self.listed_once {
             self.all_gone(error);
             return Ok(());
         }
-        if !error.is_retryable() {
+        if !self.listed_once && !error.is_retryable() {
             return Err(error);
         }
-        self.failures += 1;
-        let wait = self.source.settings().delay(self.failures, error.retry_after()).max(BREATH);
-        self.list_at(later(Instant::now(), wait));
+        let wait = if is_gone {
+            BREATH
+        } else {
+            self.failures += 1;
+            self.out.push_back(Step::ListingFailed(error.to_string()));
+            self.source.settings().delay(self.failures, error.retry_after()).max(BREATH)
+        };
+        self.rest_until = later(Instant::now(), wait);
+        self.list_at(self.rest_until);
         Ok(())
     }
 

@@ -37,6 +37,12 @@ pub enum WatchEvent {
     Changed(FileInfo),
     /// There is no file of this path any more.
     Removed(String),
+    /// A listing failed, for a reason that may pass, and is tried again. Events are still followed; what has none is
+    /// seen by the listing that succeeds.
+    ListingFailed {
+        /// Why, in words.
+        reason: String,
+    },
 }
 
 /// What a [`WatchBuckets`] tells of the buckets of a server.
@@ -54,6 +60,11 @@ pub enum BucketWatchEvent {
     Changed(BucketInfo),
     /// There is no bucket of this id any more.
     Removed(String),
+    /// As [`WatchEvent::ListingFailed`].
+    ListingFailed {
+        /// Why, in words.
+        reason: String,
+    },
 }
 
 impl Bucket {
@@ -80,6 +91,10 @@ impl Bucket {
     /// `updated_at`, asks where the order of two events is in doubt, and lists again after a reconnect, a lag, and every
     /// minute, for what has no event: `PATCH`, append, expiry. When the bucket is gone, its files are removed, and the
     /// stream ends with `NotFound`.
+    ///
+    /// A listing that fails is told and tried again ([`WatchEvent::ListingFailed`]). Once the first one is complete, only
+    /// the server's own word that there is no such bucket, given twice, or a refusal of the hub ends the stream: an
+    /// error page on the way, or a 403, does not.
     pub fn watch(&self) -> WatchFiles {
         WatchFiles { bucket: self.clone(), prefix: None, pace: Pace::default(), steps: None }
     }
@@ -96,7 +111,7 @@ impl Client {
 
 /// The files of a bucket and what becomes of them, as a stream. Made by [`Bucket::watch`].
 ///
-/// Nothing is sent before it is polled. A listing that fails is tried again for as long as that may help.
+/// Nothing is sent before it is polled.
 #[must_use = "a stream does nothing unless it is polled"]
 pub struct WatchFiles {
     bucket: Bucket,
@@ -131,6 +146,7 @@ impl Stream for WatchFiles {
             Step::InitDone => WatchEvent::InitDone,
             Step::Changed(file) => WatchEvent::Changed(file),
             Step::Removed(path) => WatchEvent::Removed(path),
+            Step::ListingFailed(reason) => WatchEvent::ListingFailed { reason },
         })
     }
 }
@@ -169,6 +185,7 @@ impl Stream for WatchBuckets {
             Step::InitDone => BucketWatchEvent::InitDone,
             Step::Changed(bucket) => BucketWatchEvent::Changed(bucket),
             Step::Removed(id) => BucketWatchEvent::Removed(id),
+            Step::ListingFailed(reason) => BucketWatchEvent::ListingFailed { reason },
         })
     }
 }

@@ -9,8 +9,9 @@ use futures::stream::BoxStream;
 
 use crate::buckets::Bucket;
 use crate::client::Client;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::events::event::Event;
+use crate::events::protocol;
 use crate::events::settings::EventSettings;
 use crate::events::subscribe::Subscribe;
 use crate::models::{BucketInfo, FileInfo};
@@ -60,7 +61,7 @@ pub(super) enum Told<R> {
     Gone(String),
     /// Something is different about it; what, has to be asked.
     Different(String),
-    /// Events may have been missed.
+    /// Changes may have been missed.
     Gap,
     /// There will never be a row again.
     AllGone,
@@ -74,6 +75,26 @@ pub(super) trait Source: Clone + Send + Sync + 'static {
     fn list(&self) -> BoxStream<'static, Result<Page<Self::Row>>>;
     fn look(&self, key: String) -> BoxFuture<'static, Result<Option<Self::Row>>>;
     fn told(&self, event: Event) -> Told<Self::Row>;
+    /// Whether a failed listing says that there is nothing to list any more.
+    fn is_gone(&self, error: &Error) -> bool;
+}
+
+/// How the server says that there is no such bucket (wire description section 2). Anybody on the way says 404.
+const NO_BUCKET: &str = "Bucket not found";
+/// And no such file.
+const NO_FILE: &str = "File not found";
+
+/// Whether an error is a 404 in these words.
+fn says(error: &Error, words: &str) -> bool {
+    error.is_not_found() && error.message() == words
+}
+
+/// Nothing, where the server says in these words that there is none.
+fn found<R>(asked: Result<R>, none: &str) -> Result<Option<R>> {
+    match asked {
+        Err(error) if says(&error, none) => Ok(None),
+        asked => asked.map(Some),
+    }
 }
 
 /// The files of a bucket.
@@ -108,7 +129,8 @@ impl Source for FilesOf {
     }
 
     fn look(&self, path: String) -> BoxFuture<'static, Result<Option<FileInfo>>> {
-        Box::pin(self.bucket.file(path).get_opt().send())
+        let get = self.bucket.file(path).get();
+        Box::pin(async move { found(get.await, NO_FILE) })
     }
 
     fn told(&self, event: Event) -> Told<FileInfo> {
@@ -116,10 +138,19 @@ impl Source for FilesOf {
             Event::FileCreated { file, .. } | Event::FileUpdated { file, .. } => Told::Stored(file),
             Event::FileDeleted { path, .. } => Told::Gone(path),
             Event::BucketDeleted { .. } => Told::AllGone,
-            Event::Reconnected { .. } | Event::Lagged(_) | Event::Unknown { .. } => Told::Gap,
-            Event::BucketCreated { .. } | Event::BucketUpdated { .. } | Event::Disconnected { .. } => Told::Nothing,
+            other => of_the_stream(&other),
         }
     }
+
+    fn is_gone(&self, error: &Error) -> bool {
+        says(error, NO_BUCKET)
+    }
+}
+
+/// What an event means that is about none of the rows.
+fn of_the_stream<R>(event: &Event) -> Told<R> {
+    let unreadable = matches!(event, Event::Unknown { target, .. } if protocol::is_known(target));
+    if event.is_gap() || unreadable { Told::Gap } else { Told::Nothing }
 }
 
 /// All buckets of a server.
@@ -147,10 +178,10 @@ impl Source for AllBuckets {
     }
 
     fn look(&self, id: String) -> BoxFuture<'static, Result<Option<BucketInfo>>> {
-        let get = self.client.bucket(id).get_opt();
+        let get = self.client.bucket(id).get();
         Box::pin(async move {
             tokio::time::sleep(SETTLE).await;
-            Ok(get.await?.map(|details| details.bucket))
+            Ok(found(get.await, NO_BUCKET)?.map(|details| details.bucket))
         })
     }
 
@@ -162,8 +193,11 @@ impl Source for AllBuckets {
             | Event::FileUpdated { bucket_id, .. }
             | Event::FileDeleted { bucket_id, .. }
             | Event::BucketUpdated { bucket_id, .. } => Told::Different(bucket_id),
-            Event::Reconnected { .. } | Event::Lagged(_) | Event::Unknown { .. } => Told::Gap,
-            Event::Disconnected { .. } => Told::Nothing,
+            other => of_the_stream(&other),
         }
+    }
+
+    fn is_gone(&self, _: &Error) -> bool {
+        false
     }
 }

@@ -26,7 +26,14 @@ enum Said {
     Gone,
 }
 
-/// How far apart two events have to be to be sure of their order.
+/// What was learnt of a key while a listing was under way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Meanwhile {
+    Said(Said),
+    LookedUp,
+}
+
+/// How far apart two events have to come to be sure of their order.
 const CLOSE: Duration = Duration::from_secs(2);
 
 #[derive(Debug)]
@@ -43,8 +50,8 @@ pub(super) struct View<R> {
 #[derive(Debug)]
 struct Listing<R> {
     came: HashMap<String, R>,
-    /// Keys that events were about since it began.
-    said: HashMap<String, Said>,
+    /// Of keys that events or look-ups were about since it began.
+    meanwhile: HashMap<String, Meanwhile>,
 }
 
 impl<R: Row> View<R> {
@@ -65,61 +72,67 @@ impl<R: Row> View<R> {
         self.doubts.insert(key);
     }
 
-    /// An event says that it was stored.
-    pub(super) fn stored(&mut self, row: R, now: Instant) -> Option<Change<R>> {
-        self.say(row.key(), Said::Stored, now);
+    /// An event that came at `at` says that it was stored.
+    pub(super) fn stored(&mut self, row: R, at: Instant) -> Option<Change<R>> {
+        self.say(row.key(), Said::Stored, at);
         self.set_newer(row)
     }
 
-    /// An event says that it is gone.
-    pub(super) fn gone(&mut self, key: String, now: Instant) -> Option<Change<R>> {
-        self.say(&key, Said::Gone, now);
+    /// An event that came at `at` says that it is gone.
+    pub(super) fn gone(&mut self, key: String, at: Instant) -> Option<Change<R>> {
+        self.say(&key, Said::Gone, at);
         self.remove(key)
     }
 
-    fn say(&mut self, key: &str, said: Said, now: Instant) {
+    fn say(&mut self, key: &str, said: Said, at: Instant) {
         if let Some(listing) = &mut self.listing {
-            listing.said.insert(key.to_owned(), said);
+            listing.meanwhile.insert(key.to_owned(), Meanwhile::Said(said));
         }
-        if let Some((before, at)) = self.recent.insert(key.to_owned(), (said, now))
+        if let Some((before, earlier)) = self.recent.insert(key.to_owned(), (said, at))
             && before != said
-            && now - at < CLOSE
+            && at - earlier < CLOSE
         {
             self.doubts.insert(key.to_owned());
         }
         if self.recent.len() >= self.forget_at {
-            self.recent.retain(|_, (_, at)| now - *at < CLOSE);
+            self.recent.retain(|_, (_, earlier)| at - *earlier < CLOSE);
             self.forget_at = (2 * self.recent.len()).max(256);
         }
     }
 
     fn set_newer(&mut self, row: R) -> Option<Change<R>> {
         match self.rows.get(row.key()) {
-            Some(known) if known.stamp() > row.stamp() || *known == row => None,
-            _ => Some(self.set(row)),
+            Some(known) if known.stamp() > row.stamp() => None,
+            _ => self.set(row),
         }
     }
 
-    fn set(&mut self, row: R) -> Change<R> {
+    /// Sets it to what the server says that it is.
+    pub(super) fn set(&mut self, row: R) -> Option<Change<R>> {
+        if self.rows.get(row.key()) == Some(&row) {
+            return None;
+        }
         self.rows.insert(row.key().to_owned(), row.clone());
-        Change::Set(row)
+        Some(Change::Set(row))
     }
 
     fn remove(&mut self, key: String) -> Option<Change<R>> {
         self.rows.remove(&key).map(|_| Change::Removed(key))
     }
 
-    /// The server was asked, and no event about the key has come since.
+    /// The server was asked, and no event has told more since.
     pub(super) fn looked_up(&mut self, key: String, row: Option<R>) -> Option<Change<R>> {
+        if let Some(listing) = &mut self.listing {
+            listing.meanwhile.insert(key.clone(), Meanwhile::LookedUp);
+        }
         match row {
             None => self.remove(key),
-            Some(row) if self.rows.get(&key) == Some(&row) => None,
-            Some(row) => Some(self.set(row)),
+            Some(row) => self.set(row),
         }
     }
 
     pub(super) fn begin_listing(&mut self) {
-        self.listing = Some(Listing { came: HashMap::new(), said: HashMap::new() });
+        self.listing = Some(Listing { came: HashMap::new(), meanwhile: HashMap::new() });
     }
 
     /// A listing that broke off says nothing.
@@ -133,27 +146,32 @@ impl<R: Row> View<R> {
         }
     }
 
-    /// The listing is complete: what it does not have is gone, and what it has is so, except where an event came
-    /// meanwhile: then the newer counts, and a deletion is in doubt, for nobody knows which was first.
+    /// The listing is complete: what it does not have is gone, and what it has is so, except where more was learnt
+    /// meanwhile. Of an event's state and the listing's the newer counts; a look-up wins unless the listing's is newer for
+    /// certain; a deletion is in doubt, for nobody knows which was first.
     pub(super) fn end_listing(&mut self) -> Vec<Change<R>> {
-        let Some(Listing { mut came, said }) = self.listing.take() else { return Vec::new() };
+        let Some(Listing { mut came, meanwhile }) = self.listing.take() else { return Vec::new() };
         let known: Vec<String> = self.rows.keys().cloned().collect();
         let mut changes = Vec::new();
         for key in known {
-            match (came.remove(&key), said.get(&key)) {
-                (None, None) => changes.extend(self.remove(key)),
-                (None, Some(_)) => {}
-                (Some(row), None) if self.rows.get(&key) == Some(&row) => {}
-                (Some(row), None) => changes.push(self.set(row)),
-                (Some(row), Some(_)) => changes.extend(self.set_newer(row)),
-            }
+            changes.extend(match (came.remove(&key), meanwhile.get(&key)) {
+                (None, None) => self.remove(key),
+                (None, Some(_)) => None,
+                (Some(row), None) => self.set(row),
+                (Some(row), Some(Meanwhile::Said(_))) => self.set_newer(row),
+                (Some(row), Some(Meanwhile::LookedUp)) => {
+                    let newer = self.rows.get(&key).is_none_or(|known| known.stamp() < row.stamp());
+                    newer.then(|| self.set(row)).flatten()
+                }
+            });
         }
         let mut new: Vec<_> = came.into_iter().collect();
         new.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
         for (key, row) in new {
-            match said.get(&key) {
-                Some(Said::Gone) => drop(self.doubts.insert(key)),
-                _ => changes.push(self.set(row)),
+            match meanwhile.get(&key) {
+                Some(Meanwhile::Said(Said::Gone)) => drop(self.doubts.insert(key)),
+                Some(Meanwhile::LookedUp) => {}
+                _ => changes.extend(self.set(row)),
             }
         }
         changes
@@ -230,6 +248,16 @@ mod tests {
         assert_eq!(doubts(&mut view), ["gone"]);
         assert_eq!(view.looked_up("gone".into(), None), None);
         assert_eq!(view.looked_up("gone".into(), Some(file("gone", 3))), Some(Change::Set(file("gone", 3))));
+        // What was looked up meanwhile is no older than the listing, unless it says so.
+        view.begin_listing();
+        view.listed(vec![file("gone", 2), file("new", 5), file("stays", 1)]);
+        assert_eq!(view.looked_up("gone".into(), None), Some(Change::Removed("gone".into())));
+        let other = FileInfo { size: 9, ..file("stays", 1) };
+        assert_eq!(view.looked_up("stays".into(), Some(other.clone())), Some(Change::Set(other)));
+        assert_eq!(view.looked_up("new".into(), Some(file("new", 4))), Some(Change::Set(file("new", 4))));
+        assert_eq!(view.looked_up("more".into(), Some(file("more", 1))), Some(Change::Set(file("more", 1))));
+        assert_eq!(view.end_listing(), [Change::Set(file("new", 5))]);
+        assert_eq!(doubts(&mut view), [""; 0]);
         // A listing that broke off says nothing.
         view.begin_listing();
         view.listed(vec![]);

@@ -1,0 +1,158 @@
+//! One of a client's connections to the hub, as its subscriptions see it: what they share with the task that keeps it up
+//! (`connection`).
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::runtime::Handle;
+use tokio::sync::{Notify, watch};
+
+use super::connection;
+use super::queue::Queue;
+use super::registry::{Filter, Interest, Registry, Wakers};
+use super::settings::EventSettings;
+use super::state::{ConnectionState, StateWatch};
+use crate::error::{Error, ErrorKind, Result};
+use crate::http::Transport;
+
+/// A connection, made when it is needed.
+pub(crate) struct Line {
+    pub(super) transport: Transport,
+    pub(super) settings: EventSettings,
+    /// Whether the client's credential goes into the URL.
+    pub(super) admin: bool,
+    registry: Mutex<Registry>,
+    /// The subscriptions have changed.
+    pub(super) changed: Notify,
+    /// Set while the registry is not locked: that wakes others.
+    state: watch::Sender<ConnectionState>,
+    /// How many tasks have been started for it.
+    tasks: AtomicU64,
+}
+
+impl std::fmt::Debug for Line {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Line").field("state", &*self.state.borrow()).finish_non_exhaustive()
+    }
+}
+
+impl Line {
+    pub(super) fn new(transport: Transport, settings: EventSettings, admin: bool) -> Arc<Self> {
+        Arc::new(Self {
+            transport,
+            settings: settings.bounded(),
+            admin,
+            registry: Mutex::default(),
+            changed: Notify::new(),
+            state: watch::Sender::new(ConnectionState::Closed),
+            tasks: AtomicU64::new(0),
+        })
+    }
+
+    pub(super) fn settings(&self) -> &EventSettings {
+        &self.settings
+    }
+
+    pub(super) fn state(&self) -> StateWatch {
+        StateWatch::new(self.state.subscribe())
+    }
+
+    pub(super) fn enter(&self, state: ConnectionState) {
+        self.state.send_replace(state);
+    }
+
+    /// Adds a subscription, and makes the connection if there is none.
+    ///
+    /// # Errors
+    /// `Interrupted` where there is no runtime to look after it.
+    pub(super) fn subscribe(self: &Arc<Self>, interest: &Interest, filter: Filter, queue: Arc<Queue>) -> Result<u64> {
+        let runtime = Handle::try_current().map_err(|cause| {
+            Error::new(ErrorKind::Interrupted, "no Tokio runtime looks after the event connection").caused_by(cause)
+        })?;
+        let (id, task) = {
+            let mut registry = self.registry();
+            let id = registry.add(interest, filter, queue);
+            let start = !std::mem::replace(&mut registry.running, true);
+            (id, start.then(|| self.tasks.fetch_add(1, Ordering::SeqCst) + 1))
+        };
+        if let Some(number) = task {
+            // Made here, as the runtime may end before the task's first turn.
+            let running = Running { line: self.clone(), number, done: false };
+            runtime.spawn(connection::keep_up(running));
+        }
+        self.changed.notify_one();
+        Ok(id)
+    }
+
+    pub(super) fn unsubscribe(&self, interest: &Interest, id: u64) {
+        self.registry().remove(interest, id);
+        self.changed.notify_one();
+    }
+
+    pub(super) fn registry(&self) -> MutexGuard<'_, Registry> {
+        self.registry.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// That a task looks after a connection. It may be dropped with its runtime at any time.
+pub(super) struct Running {
+    pub(super) line: Arc<Line>,
+    number: u64,
+    done: bool,
+}
+
+impl Running {
+    /// Ends the task, unless there is a subscription again.
+    pub(super) fn retire(&mut self) -> bool {
+        {
+            let mut registry = self.line.registry();
+            if !registry.is_empty() {
+                return false;
+            }
+            registry.running = false;
+        }
+        self.end(ConnectionState::Closed);
+        true
+    }
+
+    /// Ends the task and all subscriptions.
+    pub(super) fn refuse(&mut self, error: &Error) {
+        wake(|wakers| {
+            {
+                let mut registry = self.line.registry();
+                registry.running = false;
+                registry.fail(error, wakers);
+            }
+            self.end(ConnectionState::Refused { reason: error.to_string() });
+        });
+    }
+
+    /// The last state, unless another task has begun meanwhile: then its states count.
+    fn end(&mut self, state: ConnectionState) {
+        self.done = true;
+        self.line.state.send_if_modified(|now| {
+            let is_last = self.line.tasks.load(Ordering::SeqCst) == self.number;
+            if is_last {
+                *now = state;
+            }
+            is_last
+        });
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if !self.done {
+            let error =
+                Error::new(ErrorKind::Interrupted, "the runtime that looked after the event connection has ended");
+            self.refuse(&error);
+        }
+    }
+}
+
+/// Wakes readers after the registry is unlocked.
+pub(super) fn wake(work: impl FnOnce(&mut Wakers)) {
+    let mut wakers = Wakers::new();
+    work(&mut wakers);
+    wakers.into_iter().for_each(std::task::Waker::wake);
+}
