@@ -105,7 +105,7 @@ async fn events(State(dashboard): Shared, headers: HeaderMap) -> Sse<impl Stream
         Ok(changes) => of_changes(&changes),
         Err(error) => Event::default().event("over").data(error.message()),
     });
-    // The last error is for the eye; with it the files end, and then so does the stream.
+    // The last error is for the eye: at that, the page closes the stream. For others the states go on.
     let states = dashboard.client.events().state().map(|state| of_state(&state));
     let events = futures::stream::iter([about]).chain(futures::stream::select(files, states)).map(Ok);
     Sse::new(events).keep_alive(KeepAlive::new().interval(HEARTBEAT))

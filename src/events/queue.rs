@@ -337,6 +337,19 @@ mod tests {
     }
 
     #[test]
+    fn events_keep_the_time_at_which_they_came() {
+        let start = tokio::time::Instant::now();
+        let queue = Queue::new(3, Overflow::CoalesceByPath);
+        for (seconds, event) in [(1, created("a", 1)), (2, created("b", 1)), (3, updated("a", 2))] {
+            let _ = queue.push(Arc::new(Arrival { at: start + std::time::Duration::from_secs(seconds), event }));
+        }
+        let mut taken = VecDeque::new();
+        assert!(queue.poll_take(&mut Context::from_waker(Waker::noop()), &mut taken).is_ready());
+        let came: Vec<_> = taken.iter().map(|arrival| (arrival.at - start).as_secs()).collect();
+        assert_eq!(came, [2, 3]);
+    }
+
+    #[test]
     fn failing_gives_what_waited_and_then_the_error() {
         let queue = Queue::new(2, Overflow::Fail);
         for n in 0..4 {

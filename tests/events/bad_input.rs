@@ -5,7 +5,7 @@ use carbonfiles::events::ConnectionState;
 use carbonfiles_testserver::{Fault, TestServer};
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
-use crate::support::{self, Answer, RawServer, answer, within};
+use crate::support::{self, Answer, Head, RawServer, answer, within};
 use crate::{client, next, settings, short, start, upload};
 
 #[tokio::test]
@@ -117,7 +117,7 @@ async fn hubs_of_another_protocol() {
 }
 
 /// Answers the upgrade as it should be, and then says something of its own.
-async fn echoing(says: &'static [u8]) -> RawServer {
+async fn echoing(says: impl Fn(&Head) -> Vec<u8> + Send + Sync + 'static) -> RawServer {
     RawServer::start(move |head| {
         let key = head
             .text
@@ -128,10 +128,35 @@ async fn echoing(says: &'static [u8]) -> RawServer {
             "HTTP/1.1 101 X\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: {accept}\r\n\r\n"
         )
         .into_bytes();
-        bytes.extend_from_slice(says);
+        bytes.extend(says(head));
         Answer::ThenSilence(bytes)
     })
     .await
+}
+
+/// A server may say what it was told, in any of its forms.
+#[tokio::test]
+async fn a_token_that_a_hub_repeats_is_not_passed_on() {
+    const TOKEN: &str = "open+sesame/now";
+    let frame = |kind: u8, payload: &[u8]| [&[kind, payload.len() as u8], payload].concat();
+    for (place, code) in
+        [("{\"error\":\"TOKEN\"}", None), ("{}\x1e{\"type\":7,\"error\":\"TOKEN\"}", None), ("{}", Some(1000u16))]
+    {
+        let server = echoing(move |head| {
+            let sent = head.target.split("access_token=").nth(1).unwrap_or_default();
+            let repeated = format!("{TOKEN} {sent}");
+            let mut bytes = frame(0x81, format!("{place}\x1e").replace("TOKEN", &repeated).as_bytes());
+            if let Some(code) = code {
+                bytes.extend(frame(0x88, &[&code.to_be_bytes(), repeated.as_bytes()].concat()));
+            }
+            bytes
+        })
+        .await;
+        let client = support::builder(&server.url).token(TOKEN).events(settings().max_attempts(1)).build().unwrap();
+        let error = within(client.events().all().send()).await.unwrap_err();
+        assert!(error.message().ends_with("[redacted] [redacted]"), "{error}");
+        assert!(!format!("{error:?}").contains("sesame"));
+    }
 }
 
 #[tokio::test]
@@ -146,7 +171,7 @@ async fn garbage_behind_an_upgrade() {
         (b"\x81\x7e\x01\x00{}\x1e", ErrorKind::Interrupted, "without a word"),
         (b"\x01\x0f{\"error\":\"sec\"}\x80\x01\x1e", ErrorKind::Unsupported, "sec"),
     ] {
-        let server = echoing(says).await;
+        let server = echoing(|_| says.to_vec()).await;
         let short = settings().handshake_timeout(std::time::Duration::from_millis(300)).max_attempts(1);
         let client = support::builder(&server.url).events(short).build().unwrap();
         let error = within(client.bucket("b").events().send()).await.unwrap_err();

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use carbonfiles::ErrorKind;
-use carbonfiles::events::{ConnectionState, Event};
+use carbonfiles::events::{ConnectionState, Event, EventStream};
 use carbonfiles_testserver::{Fault, Group, HubTimes, TestServer};
 use chrono::Utc;
 use futures::{FutureExt, StreamExt};
@@ -164,6 +164,68 @@ async fn a_token_is_asked_for_at_each_attempt_and_a_refusal_ends_it() {
     assert_eq!(error.message(), "Admin authentication required for global subscriptions");
     assert!(error.is_denied() && within(all.next()).await.is_none());
     assert_eq!(asked.load(Ordering::SeqCst), 3);
+}
+
+#[tokio::test]
+async fn a_token_provider_that_fails_is_asked_again() {
+    let server = support::server().await;
+    let asked = Arc::new(AtomicUsize::new(0));
+    let (count, key) = (asked.clone(), server.admin_key().to_owned());
+    let provide = move || {
+        let nth = count.fetch_add(1, Ordering::SeqCst);
+        let token = if nth < 2 { Err(std::io::Error::other("the vault is away")) } else { Ok(key.clone()) };
+        async move { token }
+    };
+    let client = support::builder(server.url()).token_provider(provide).events(settings()).build().unwrap();
+    drop(within(client.events().all().send()).await.unwrap());
+    assert_eq!(asked.load(Ordering::SeqCst), 3);
+}
+
+/// What the server says to a handshake that came too late for it, or while it goes down.
+#[tokio::test]
+async fn a_cancelled_handshake_is_made_again() {
+    let (server, _client, bucket) = start().await;
+    let cancelled = server.inject(Fault::fail_call("Handshake was canceled.").on("handshake", "").times(2));
+    drop(within(bucket.events().send()).await.unwrap());
+    assert_eq!(cancelled.fired(), 2);
+}
+
+#[tokio::test]
+async fn a_subscription_that_is_not_answered_is_asked_for_again() {
+    let server = support::server().await;
+    let patient = settings().handshake_timeout(Duration::from_secs(1));
+    let client = support::builder(server.url()).token(server.admin_key()).events(patient).build().unwrap();
+    let bucket = support::bucket(&client).await;
+    let mut events = bucket.events().await.unwrap();
+    let lost = server.inject(Fault::lose_completion().on("SubscribeToBucket", "other"));
+    let _other = within(client.bucket("other").events().send()).await.unwrap();
+    assert_eq!(lost.fired(), 1);
+    let Event::Disconnected { reason } = next(&mut events).await else { panic!() };
+    assert!(reason.contains("not answered a subscription for 1s"), "{reason}");
+    assert_eq!(some(&mut events, 1).await, ["reconnected"]);
+}
+
+/// Whoever is woken by a state may use the client at once.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_state_is_told_while_nothing_is_locked() {
+    struct Drops(std::sync::Mutex<Vec<EventStream>>, Arc<AtomicUsize>);
+    impl std::task::Wake for Drops {
+        fn wake(self: Arc<Self>) {
+            self.0.lock().unwrap().clear();
+            self.1.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+    let (server, client, bucket) = start().await;
+    let woken = Arc::new(AtomicUsize::new(0));
+    let streams = vec![bucket.events().await.unwrap(), client.bucket("other").events().await.unwrap()];
+    let waker = Arc::new(Drops(streams.into(), woken.clone())).into();
+    let mut states = client.events().state();
+    while states.poll_next_unpin(&mut std::task::Context::from_waker(&waker)).is_ready() {}
+    server.hub().say_goodbye(None, false);
+    let mut state = client.events().state();
+    within(state.wait_for(|state| !state.is_connected())).await;
+    drop(within(bucket.events().send()).await.unwrap());
+    assert_eq!(woken.load(Ordering::SeqCst), 1);
 }
 
 #[tokio::test]

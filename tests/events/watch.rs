@@ -10,7 +10,7 @@ use futures::{Stream, StreamExt, TryStreamExt};
 use crate::support::{self, within};
 use crate::{client, settings, start, upload};
 
-/// `init`, `=path`, `done`, `*path`, `-path`.
+/// `init`, `=path`, `done`, `*path size`, `-path`, `failed`.
 pub(crate) async fn told(
     watch: &mut (impl Stream<Item = carbonfiles::Result<WatchEvent>> + Unpin),
     count: usize,
@@ -23,6 +23,7 @@ pub(crate) async fn told(
             WatchEvent::InitDone => "done".to_owned(),
             WatchEvent::Changed(file) => format!("*{} {}", file.path, file.size),
             WatchEvent::Removed(path) => format!("-{path}"),
+            WatchEvent::ListingFailed { .. } => "failed".to_owned(),
             other => format!("{other:?}"),
         });
     }
@@ -107,13 +108,126 @@ async fn a_listing_that_fails_is_made_again() {
     }
     let down = server.inject(Fault::status(503).on("GET", "delimiter").times(9));
     let mut watch = bucket.watch();
-    let all = told(&mut watch, 7).await;
-    assert_eq!((down.fired(), all.len()), (9, 7));
-    assert!(all.contains(&"=4".into()) && all.last().unwrap() == "done");
+    let all = told(&mut watch, 9).await;
+    assert_eq!(down.fired(), 9, "four attempts each");
+    assert_eq!(all, ["init", "failed", "failed", "=0", "=1", "=2", "=3", "=4", "done"]);
     let error = client.bucket("nothere").watch().try_collect::<Vec<_>>();
     assert!(within(error).await.unwrap_err().is_not_found());
     let error = client.bucket(" ").watch().try_collect::<Vec<_>>();
     assert_eq!(within(error).await.unwrap_err().kind(), ErrorKind::InvalidInput);
+}
+
+/// What a page on the way says, or the server says once, is no reason to forget a bucket.
+#[tokio::test]
+async fn a_watch_outlives_what_others_say_of_its_bucket() {
+    let (server, _client, bucket) = start().await;
+    upload(&bucket, "a").await;
+    let mut watch = bucket.watch().relist_every(Duration::from_millis(50));
+    told(&mut watch, 3).await;
+    let page = "<html><h1>404 Not Found</h1><hr>ingress</html>";
+    for answer in [
+        Fault::status(404).body(page).times(2),
+        Fault::status(200).header("content-type", "text/html").body(page).times(2),
+        Fault::status(403).body(r#"{"error":"Access denied"}"#).times(2),
+        Fault::status(404).body(r#"{"error":"no route"}"#).times(2),
+    ] {
+        server.inject(answer.on("GET", "delimiter"));
+        assert_eq!(told(&mut watch, 2).await, ["failed", "failed"]);
+    }
+    let once = server.inject(Fault::status(404).body(r#"{"error":"Bucket not found"}"#).on("GET", "delimiter"));
+    let watching = tokio::spawn(async move { (told(&mut watch, 1).await, watch) });
+    within(once.fired_at_least(1)).await;
+    bucket.file("a").append("!".as_bytes()).await.unwrap();
+    let (all, mut watch) = within(watching).await.unwrap();
+    assert_eq!(all, ["*a 2"]);
+    // Said twice, it is so; no event tells of it here.
+    let lost = server.inject(Fault::lose_event().on("BucketDeleted", ""));
+    bucket.delete().await.unwrap();
+    assert_eq!(told(&mut watch, 1).await, ["-a"]);
+    assert!(within(watch.next()).await.unwrap().unwrap_err().is_not_found());
+    assert_eq!(lost.fired(), 1);
+}
+
+/// However many gaps come while it runs, a listing is of use.
+#[tokio::test]
+async fn a_gap_does_not_cut_a_listing_short() {
+    let (server, _client, bucket) = start().await;
+    upload(&bucket, "a").await;
+    let mut watch = bucket.watch().relist_every(Duration::from_secs(3600));
+    told(&mut watch, 3).await;
+    bucket.file("a").append("!".as_bytes()).await.unwrap();
+    let held = server.inject(Fault::stall_headers().on("GET", "delimiter"));
+    server.hub().restart();
+    let watching = tokio::spawn(async move { (told(&mut watch, 1).await, watch) });
+    within(held.fired_at_least(1)).await;
+    // Another gap; that it has been heard of shows in an event behind it.
+    server.inject(Fault::status(503).on("GET", "delimiter").forever());
+    server.hub().restart();
+    let group = Group::Bucket(bucket.id().into());
+    let back = |hub: &carbonfiles_testserver::Hub| hub.connections().iter().any(|c| c.number == 3);
+    within(server.hub().until(|hub| back(hub) && hub.subscribers(&group) == 1)).await;
+    upload(&bucket, "b").await;
+    let (all, mut watch) = within(watching).await.unwrap();
+    assert_eq!(all, ["*b 1"]);
+    held.release();
+    assert_eq!(told(&mut watch, 1).await, ["*a 2"], "from the listing that began before the gap");
+    assert_eq!(told(&mut watch, 1).await, ["failed"], "and one for the gap");
+}
+
+#[tokio::test]
+async fn an_unknown_event_is_no_gap_and_an_unreadable_one_is() {
+    let (server, _client, bucket) = start().await;
+    let mut watch = bucket.watch().relist_every(Duration::from_secs(3600));
+    told(&mut watch, 2).await;
+    server.inject(Fault::status(404).body("no").on("GET", "delimiter").forever());
+    let say = async |target: &str| {
+        let record = format!("{{\"type\":1,\"target\":\"{target}\",\"arguments\":[\"{}\",7]}}\x1e", bucket.id());
+        server.hub().send_text(record).await;
+    };
+    say("FileMoved").await;
+    upload(&bucket, "a").await;
+    assert_eq!(told(&mut watch, 1).await, ["*a 1"]);
+    say("FileUpdated").await;
+    assert_eq!(told(&mut watch, 1).await, ["failed"]);
+}
+
+/// A bucket that never rests is shown all the same, and one that comes later expires in time.
+#[tokio::test]
+async fn busy_buckets_and_brief_ones() {
+    let (_server, client, bucket) = start().await;
+    let mut watch = client.watch().relist_every(Duration::from_secs(3600));
+    for _ in 0..3 {
+        within(watch.next()).await.unwrap().unwrap();
+    }
+    let busy = async {
+        loop {
+            upload(&bucket, "a").await;
+            bucket.file("a").delete().await.unwrap();
+            upload(&bucket, &fastrand::u64(..).to_string()).await;
+        }
+    };
+    let mut count = 0;
+    let shown = async {
+        for _ in 0..3 {
+            let BucketWatchEvent::Changed(now) = within(watch.next()).await.unwrap().unwrap() else { panic!() };
+            assert!(now.file_count >= count);
+            count = now.file_count;
+        }
+    };
+    tokio::select! {
+        () = busy => {}
+        () = shown => {}
+    }
+    let brief = client.buckets().create("brief").expires(Duration::from_secs(1)).await.unwrap();
+    let mut seen = Vec::new();
+    while seen.len() < 2 {
+        match within(watch.next()).await.unwrap().unwrap() {
+            BucketWatchEvent::Changed(one) if one.id == brief.id => seen.push("there"),
+            BucketWatchEvent::Removed(id) if id == brief.id => seen.push("gone"),
+            _ => {}
+        }
+    }
+    assert_eq!(seen, ["there", "gone"]);
 }
 
 #[tokio::test]

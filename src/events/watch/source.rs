@@ -201,3 +201,20 @@ impl Source for AllBuckets {
         false
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::ErrorKind;
+
+    /// Anybody on the way may say 404.
+    #[test]
+    fn only_the_servers_own_words_say_that_there_is_nothing() {
+        let said = |words: &str| Err::<FileInfo, _>(Error::new(ErrorKind::NotFound, words));
+        assert!(found(said("File not found"), NO_FILE).unwrap().is_none());
+        assert!(found(said("Not Found: <html>"), NO_FILE).is_err());
+        assert!(found(said("Bucket not found"), NO_FILE).is_err(), "the next listing finds that out");
+        let denied = Err::<FileInfo, _>(Error::new(ErrorKind::PermissionDenied, "File not found"));
+        assert!(found(denied, NO_FILE).is_err());
+    }
+}
