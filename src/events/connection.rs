@@ -231,12 +231,14 @@ impl Session {
         let mut timer: Pin<&mut Sleep> = pin!(sleep_until(next_ping));
         loop {
             if let Err(ended) = self.look_after_groups(gap) {
+                self.wake();
                 return ended;
             }
             let due = self.limits().map(|(at, _)| at).fold(next_ping, Instant::min);
             if due < timer.deadline() {
                 timer.as_mut().reset(due);
             }
+            self.wake();
             let burst = tokio::select! {
                 biased;
                 burst = poll_fn(|cx| self.poll_burst(cx)) => burst,
@@ -244,6 +246,7 @@ impl Session {
                 () = &mut timer => Ok(()),
             };
             if let Err(ended) = burst {
+                self.wake();
                 return ended;
             }
             let now = Instant::now();
@@ -292,6 +295,11 @@ impl Session {
         self.unsent || self.sending.is_some() || !self.outbox.is_empty()
     }
 
+    /// Wakes readers, when all is as they are to find it.
+    fn wake(&mut self) {
+        self.wakers.drain(..).for_each(std::task::Waker::wake);
+    }
+
     /// Joins and leaves groups as the subscriptions need it; and when all is in force, says so.
     fn look_after_groups(&mut self, gap: &mut Option<DateTime<Utc>>) -> Result<(), Ended> {
         let mut out = Vec::new();
@@ -318,7 +326,6 @@ impl Session {
             self.settled = true;
             self.line.enter(ConnectionState::Connected);
         }
-        self.wakers.drain(..).for_each(std::task::Waker::wake);
         self.post(&out);
         Ok(())
     }
@@ -361,7 +368,6 @@ impl Session {
                 }
             }
         }
-        self.wakers.drain(..).for_each(std::task::Waker::wake);
         match end {
             Some(ended) => Poll::Ready(Err(ended)),
             None if came > 0 || halted => Poll::Ready(Ok(())),

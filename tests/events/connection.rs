@@ -99,8 +99,13 @@ async fn a_silent_server_is_given_up_and_an_idle_one_is_not() {
     hub.mute(true);
     let Event::Disconnected { reason } = next(&mut events).await else { panic!() };
     assert!(reason.contains("silent for 2s"), "{reason}");
+    let told = Utc::now();
     hub.mute(false);
-    assert_eq!(some(&mut events, 1).await, ["reconnected"]);
+    let Event::Reconnected { missed_since } = next(&mut events).await else { panic!() };
+    assert!(
+        told - missed_since > chrono::TimeDelta::seconds(1),
+        "from when it was last heard, not when it was given up"
+    );
 }
 
 /// `Duration::MAX` is a natural way to say "never".
@@ -164,6 +169,20 @@ async fn a_token_is_asked_for_at_each_attempt_and_a_refusal_ends_it() {
     assert_eq!(error.message(), "Admin authentication required for global subscriptions");
     assert!(error.is_denied() && within(all.next()).await.is_none());
     assert_eq!(asked.load(Ordering::SeqCst), 3);
+}
+
+/// A connection that breaks as soon as it is made is no success: the waits between attempts grow.
+#[tokio::test]
+async fn connections_that_do_not_last_count_as_failures() {
+    let server = support::server().await;
+    let client = support::builder(server.url()).events(settings().max_attempts(3)).build().unwrap();
+    let mut events = client.bucket("b").events().await.unwrap();
+    for _ in 0..2 {
+        server.hub().restart();
+        assert_eq!(some(&mut events, 2).await, ["disconnected", "reconnected"]);
+    }
+    server.hub().restart();
+    assert_eq!(within(events.next()).await.unwrap().unwrap_err().kind(), ErrorKind::Interrupted);
 }
 
 #[tokio::test]
