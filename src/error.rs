@@ -55,7 +55,7 @@ pub enum ErrorKind {
     Io,
     /// The server does not do this.
     Unsupported,
-    /// The caller stopped it, by [`Transfer::cancel`](crate::Transfer::cancel).
+    /// The caller stopped it: by [`Transfer::cancel`](crate::Transfer::cancel), or by the signal of a batch or a sync.
     Cancelled,
 }
 
@@ -75,10 +75,11 @@ pub enum TimeoutPhase {
     Total,
 }
 
-/// An error of this crate.
+/// An error of this crate. Clones share the cause.
 ///
 /// `Display` says what happened in one line, with the request it happened to; [`std::error::Error::source`] has the
 /// cause. No credential is ever part of it: query parameters that carry secrets are cut out of the URL.
+#[derive(Clone)]
 pub struct Error(Box<Inner>);
 
 #[derive(Clone)]
@@ -217,12 +218,6 @@ impl Error {
     /// It was refused because its presigned URL has expired.
     pub(crate) fn tells_of_expired_url(&self) -> bool {
         self.0.details.expired
-    }
-
-    /// The same error for one more of those it concerns.
-    #[cfg(any(feature = "events", feature = "file-storage"))]
-    pub(crate) fn share(&self) -> Self {
-        Self(self.0.clone())
     }
 
     pub(crate) fn fate(&self) -> Fate {

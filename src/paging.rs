@@ -236,6 +236,9 @@ impl<T: Send + 'static> Ahead<T> {
 /// How often a listing that shifted is read again, each time one window further back, before what is there is taken.
 const REREADS: u64 = 4;
 
+/// So many windows in succession may have only rows that came before: each takes as many additions as a window has rows.
+const BARREN: u64 = 64;
+
 /// All pages of a listing that is addressed by offset.
 ///
 /// Windows overlap by one row. Where the row that should come first is another one, rows were added or removed before
@@ -251,10 +254,17 @@ where
     Box::pin(try_stream! {
         let window = window.checked()?;
         let (limit, start) = (window.limit.unwrap_or(PAGE_ROWS), window.offset);
-        let fetch = |offset| fetch(Window { limit: Some(limit), offset, ..window });
+        let fetch = |offset| {
+            let page = fetch(Window { limit: Some(limit), offset, ..window });
+            async move {
+                let page = page.await?;
+                check_offset(offset, page.offset)?;
+                Ok(page)
+            }
+        };
         let mut asked = start;
         let mut recent = HashSet::<String>::new();
-        let (mut overlaps, mut rereads, mut width) = (false, 0, 0);
+        let (mut overlaps, mut rereads, mut width, mut barren) = (false, 0, 0, 0);
         let mut ahead = Ahead::fetch(fetch(asked));
         loop {
             let mut page = ahead.page().await?;
@@ -278,7 +288,7 @@ where
             let came = page.items.len() as u64;
             let handed_out = seen.map_or(0, |last| last as u64 + 1);
             let items: Vec<T> = page.items.into_iter().skip(handed_out as usize).collect();
-            let (next, first) = (asked + came, recent.is_empty());
+            let (next, first) = (asked.saturating_add(came), recent.is_empty());
             let ends = came == 0 || next >= page.total;
             if !items.is_empty() {
                 // A few rows are too few to be recognised by: any of them may be deleted next.
@@ -286,12 +296,17 @@ where
                     recent.clear();
                 }
                 recent.extend(items.iter().map(|row| key(row).to_owned()));
-                rereads = 0;
+                (rereads, barren) = (0, 0);
+            } else if !ends {
+                barren += 1;
+                if barren > BARREN {
+                    Err(no_headway("one window after another has only rows that came before"))?;
+                }
             }
             // A window of one row can't both overlap and go forward.
             overlaps = came > 1;
             width = came;
-            let yielded = Page::new(items, page.total, limit, asked + handed_out);
+            let yielded = Page::new(items, page.total, limit, asked.saturating_add(handed_out));
             asked = next - u64::from(overlaps);
             if ends {
                 if first || !yielded.items.is_empty() {
@@ -307,12 +322,49 @@ where
     })
 }
 
+/// A listing that comes to no end, or would pass a part of itself off as the whole: a peer, or a cache before it, that gives
+/// the same rows whatever is asked for. It must not look like an end, for whoever compares with it deletes what it left out.
+pub(crate) fn no_headway(what: impl std::fmt::Display) -> Error {
+    Error::new(ErrorKind::Decode, format!("the listing makes no headway: {what}"))
+        .with_hint("A cache or a proxy that ignores the query of a URL does this")
+}
+
 /// The last row of a window that was handed out before.
 fn last_of<T>(window: &[T], recent: &HashSet<String>, key: fn(&T) -> &str) -> Option<usize> {
     if recent.is_empty() {
         return None;
     }
     window.iter().rposition(|row| recent.contains(key(row)))
+}
+
+/// Is a window that was asked for by offset the one that came?
+pub(crate) fn check_offset(asked: u64, came: i64) -> Result<()> {
+    if u64::try_from(came) == Ok(asked) {
+        return Ok(());
+    }
+    Err(no_headway(format_args!("rows from {asked} on were asked for, and those from {came} on came")))
+}
+
+/// Does a window that was asked for with a cursor go on behind it? All of its rows lie behind the cursor, and the next window
+/// begins behind all of them. `rows` are those the server sent, before any are left out.
+pub(crate) fn check_headway<'a>(
+    asked: Option<&str>,
+    rows: impl IntoIterator<Item = &'a str>,
+    next: Option<&str>,
+) -> Result<()> {
+    // An empty cursor asks for the first window, as none does.
+    let asked = asked.unwrap_or_default();
+    let mut last = asked;
+    for row in rows {
+        if !asked.is_empty() && row <= asked {
+            return Err(no_headway("a window has rows that came before"));
+        }
+        last = last.max(row);
+    }
+    match next {
+        Some(next) if next < last || next <= asked => Err(no_headway("the next window does not lie behind this one")),
+        _ => Ok(()),
+    }
 }
 
 /// One window of a listing that is addressed by a cursor.
@@ -323,7 +375,8 @@ pub(crate) struct CursorPage<T> {
     pub(crate) next: Option<String>,
 }
 
-/// All pages of a listing that is addressed by a cursor, the next one fetched ahead.
+/// All pages of a listing that is addressed by a cursor, the next one fetched ahead. `fetch` has each window checked by
+/// [`check_headway`].
 pub(crate) fn by_cursor<T, F, Fut>(limit: u64, fetch: F) -> BoxStream<'static, Result<Page<T>>>
 where
     T: Send + Sync + 'static,
@@ -331,23 +384,19 @@ where
     Fut: Future<Output = Result<CursorPage<T>>> + Send + 'static,
 {
     Box::pin(try_stream! {
-        let mut offset = 0;
-        let mut cursor = None;
+        let mut offset = 0_u64;
         let mut ahead = Ahead::fetch(fetch(None));
         loop {
             let page = ahead.page().await?;
-            let total = offset + page.left.max(page.items.len() as u64);
+            let total = offset.saturating_add(page.left.max(page.items.len() as u64));
             let yielded = Page::new(page.items, total, limit, offset);
-            // A cursor that does not move would make an endless listing of a finite one.
-            let next = page.next.filter(|next| Some(next) != cursor.as_ref());
-            let Some(next) = next else {
+            let Some(next) = page.next else {
                 if offset == 0 || !yielded.items.is_empty() {
                     yield yielded;
                 }
                 break;
             };
-            ahead = Ahead::fetch(fetch(Some(next.clone())));
-            cursor = Some(next);
+            ahead = Ahead::fetch(fetch(Some(next)));
             if !yielded.items.is_empty() {
                 offset += yielded.items.len() as u64;
                 yield yielded;
@@ -432,7 +481,48 @@ mod tests {
         assert!(pages[0].items.is_empty() && !pages[0].has_more());
     }
 
+    #[tokio::test]
+    async fn windows_of_known_rows_only_come_to_an_end() {
+        let fetched = Arc::new(Mutex::new(0));
+        let count = fetched.clone();
+        let window = Window { limit: Some(2), ..Window::default() };
+        let pages = by_offset(
+            window,
+            |row: &String| row,
+            move |Window { offset, .. }| {
+                *count.lock().unwrap() += 1;
+                async move { Ok(Page::new(vec!["a".to_owned(), "b".to_owned()], u64::MAX, 2, offset)) }
+            },
+        );
+        let error = Items::new(pages).try_collect::<Vec<_>>().await.unwrap_err();
+        assert!(error.kind() == ErrorKind::Decode && *fetched.lock().unwrap() < 100, "{error}");
+    }
+
+    #[tokio::test]
+    async fn a_total_beyond_all_numbers_is_the_largest() {
+        let pages = by_cursor(1, |cursor: Option<String>| async move {
+            let next = cursor.is_none().then(|| "a".to_owned());
+            Ok(CursorPage { items: vec![1], left: u64::MAX, next })
+        });
+        let totals: Vec<_> = pages.map_ok(|page| page.total).try_collect().await.unwrap();
+        assert_eq!(totals, [u64::MAX, u64::MAX]);
+    }
+
     proptest! {
+        #[test]
+        fn headway_is_rows_behind_the_cursor_and_a_cursor_behind_the_rows(
+            asked in proptest::option::of("[a-c]{0,2}"),
+            rows in proptest::collection::vec("[a-c]{1,2}", 0..4),
+            next in proptest::option::of("[a-c]{1,2}"),
+        ) {
+            let behind = asked.as_ref().is_none_or(|asked| rows.iter().all(|row| row > asked));
+            let goes_on = next.as_ref().is_none_or(|next| {
+                rows.iter().all(|row| next >= row) && asked.as_ref().is_none_or(|asked| next > asked)
+            });
+            let checked = check_headway(asked.as_deref(), rows.iter().map(String::as_str), next.as_deref());
+            prop_assert_eq!(checked.is_ok(), behind && goes_on);
+        }
+
         // Fewer changes per window than a window has rows: then nothing that was there throughout is lost or doubled.
         #[test]
         fn shifts_lose_and_double_nothing(

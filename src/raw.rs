@@ -7,6 +7,7 @@ use crate::error::{Error, Result};
 use crate::http::{CallOptions, Replay, Request, Transport, awaitable};
 
 /// A request of the user's own. Made by [`Client::request`](crate::Client::request).
+#[derive(Clone)]
 #[must_use = "nothing is sent until it is awaited"]
 pub struct RawRequest {
     transport: Transport,

@@ -4,11 +4,12 @@ mod support;
 
 use std::collections::HashSet;
 
-use carbonfiles::Bucket;
 use carbonfiles::files::TreeEntry;
 use carbonfiles::models::{FileSort, Order};
+use carbonfiles::{Bucket, Error, ErrorKind};
 use carbonfiles_testserver::TestServer;
 use futures::{StreamExt, TryStreamExt, stream};
+use support::{Answer, RawServer, answer, builder, within};
 
 async fn setup() -> (TestServer, Bucket) {
     let server = support::server().await;
@@ -177,4 +178,81 @@ async fn sorts_limits_and_offsets() {
     let mut items = bucket.files().list_all().limit(0).items();
     assert!(items.next().await.unwrap().is_err());
     assert!(items.next().await.is_none(), "a stream ends after its error");
+}
+
+/// What a cache in front of the server does that ignores the query of a URL: the first window, whatever is asked for.
+async fn always(window: &'static str) -> (RawServer, Bucket) {
+    let answer = answer(200, "Content-Type: application/json\r\n", window.as_bytes());
+    let server = RawServer::start(move |_| Answer::Bytes(answer.clone())).await;
+    let client = builder(&server.url).build().unwrap();
+    let bucket = client.bucket("b");
+    (server, bucket)
+}
+
+macro_rules! file {
+    ($path:literal) => {
+        concat!(
+            r#"{"path":""#,
+            $path,
+            r#"","name":"x","size":1,"mime_type":"text/plain","created_at":"2026-01-01T00:00:00Z","updated_at":"2026-01-01T00:00:00Z"}"#
+        )
+    };
+}
+
+macro_rules! tree {
+    ($($file:literal),* => $left:literal, $cursor:literal) => {
+        concat!(
+            r#"{"delimiter":"//","directories":[],"total_directories":0,"files":["#, tree!(@files $($file),*),
+            r#"],"total_files":"#, $left, r#","cursor":""#, $cursor, r#""}"#
+        )
+    };
+    (@files) => { "" };
+    (@files $first:literal $(, $file:literal)*) => { concat!(file!($first) $(, ",", file!($file))*) };
+}
+
+fn makes_no_headway(error: &Error) {
+    assert!(error.kind() == ErrorKind::Decode && error.message().contains("makes no headway"), "{error:?}");
+}
+
+#[tokio::test]
+async fn a_listing_that_begins_again_is_not_complete() {
+    for window in [tree!("a", "b" => 10, "b"), tree!("a", "b" => 10, "a"), tree!("b", "a" => 2, "b"), tree!(=> 10, "b")]
+    {
+        let (_server, bucket) = always(window).await;
+        makes_no_headway(
+            &within(bucket.files().list_all().stable().items().try_collect::<Vec<_>>()).await.unwrap_err(),
+        );
+        makes_no_headway(&within(bucket.files().tree().entries().try_collect::<Vec<_>>()).await.unwrap_err());
+    }
+    let page = concat!(r#"{"items":["#, file!("a"), ",", file!("b"), r#"],"total":3,"limit":2,"offset":0}"#);
+    let (_server, bucket) = always(page).await;
+    makes_no_headway(&within(bucket.files().list_all().limit(2).items().try_collect::<Vec<_>>()).await.unwrap_err());
+    let folder = concat!(
+        r#"{"files":["#,
+        file!("a/b"),
+        r#"],"folders":[],"total_files":2,"total_folders":0,"limit":1000,"offset":0}"#
+    );
+    let (_server, bucket) = always(folder).await;
+    makes_no_headway(&within(bucket.file("a/content").get().send()).await.unwrap_err());
+}
+
+#[tokio::test]
+async fn what_a_listing_left_out_is_not_deleted() {
+    let (_server, bucket) = always(tree!("a" => 2, "a")).await;
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("b"), "only the second page has its twin").unwrap();
+    let sync = bucket.files().sync_down(folder.path()).delete_extra(true);
+    makes_no_headway(&within(sync.send()).await.unwrap_err());
+    assert!(folder.path().join("b").exists());
+}
+
+#[tokio::test]
+async fn a_bucket_may_claim_any_size() {
+    let window = r#"{"delimiter":"/","directories":[],"total_directories":0,"files":[
+        {"path":"d_/a","name":"a","size":18446744073709551615,"mime_type":"x/y","created_at":"2026-01-01T00:00:00Z","updated_at":"2026-01-01T00:00:00Z"},
+        {"path":"d_/b","name":"b","size":18446744073709551615,"mime_type":"x/y","created_at":"2026-01-01T00:00:00Z","updated_at":"2026-01-01T00:00:00Z"}
+        ],"total_files":18446744073709551615}"#;
+    let (_server, bucket) = always(window).await;
+    let page = bucket.files().tree().prefix("d_").await.unwrap();
+    assert_eq!((page.directories[0].file_count, page.directories[0].total_size), (2, u64::MAX));
 }

@@ -295,7 +295,12 @@ async fn a_signal_ends_it_and_the_outcome_says_what_was_done() {
     assert_eq!((batch.done().count(), count(Skipped::Cancelled), count(Skipped::NotStarted)), (10, 5, 15));
     assert!(batch.stopped && batch.files.len() == 30);
     assert_eq!(stored(&bucket).await.len(), 10);
-    assert_eq!(batch.into_result().unwrap_err().kind(), ErrorKind::Interrupted);
+    let error = batch.into_result().unwrap_err();
+    assert_eq!(
+        (error.kind(), error.is_retryable()),
+        (ErrorKind::Cancelled, false),
+        "nothing that was stopped is begun again"
+    );
 }
 
 #[tokio::test]

@@ -289,7 +289,7 @@ impl Registry {
         group.joined = Joined::No;
         let refused = std::mem::take(&mut group.members);
         self.count -= refused.len();
-        wakers.extend(refused.into_iter().filter_map(|member| member.queue.fail(error.share())));
+        wakers.extend(refused.into_iter().filter_map(|member| member.queue.fail(error.clone())));
     }
 
     /// Whether a subscription that the group is asked for was in force before: on an earlier connection, or by a wider
@@ -394,7 +394,7 @@ impl Registry {
     /// Ends all subscriptions.
     pub(super) fn fail(&mut self, error: &Error, wakers: &mut Wakers) {
         for member in self.members() {
-            wakers.extend(member.queue.fail(error.share()));
+            wakers.extend(member.queue.fail(error.clone()));
         }
         self.close();
     }

@@ -26,7 +26,7 @@ use crate::error::{Error, ErrorKind, Fate, Result, TimeoutPhase};
 pub struct Subscribe {
     line: Arc<Line>,
     /// What it is about, or why there is no such thing.
-    interest: std::result::Result<Interest, Arc<Error>>,
+    interest: Result<Interest>,
     filter: Filter,
     buffer: usize,
     overflow: Overflow,
@@ -38,7 +38,6 @@ const BUFFER: usize = 4096;
 
 impl Subscribe {
     pub(super) fn new(line: Arc<Line>, interest: Result<Interest>) -> Self {
-        let interest = interest.map_err(Arc::new);
         Self { line, interest, filter: Filter::default(), buffer: BUFFER, overflow: Overflow::default(), timeout: None }
     }
 
@@ -81,7 +80,7 @@ impl Subscribe {
     }
 
     async fn run(self) -> Result<EventStream> {
-        let interest = self.interest.map_err(|error| error.share())?;
+        let interest = self.interest?;
         let queue = Arc::new(Queue::new(self.buffer, self.overflow));
         let id = self.line.subscribe(&interest, self.filter, queue.clone())?;
         // From here on, dropping it unsubscribes.

@@ -6,6 +6,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::file_path::FilePath;
 use crate::http::{CallOptions, Request, awaitable};
 use crate::models::{DirectoryListing, FileInfo};
+use crate::paging::check_offset;
 
 impl File {
     /// What the file is: size, type, hash, times (public). `NotFound` where there is none, and for directories.
@@ -43,7 +44,7 @@ impl GetFile {
     /// looked up in the listing of that folder.
     async fn find_in_listing(&self, path: &FilePath, parent: &FilePath) -> Result<FileInfo> {
         const ROWS: u64 = 1000;
-        let mut offset = 0;
+        let mut offset = 0_u64;
         loop {
             let request = Request::get(self.file.bucket.route("/ls")?)
                 .query("path", parent.as_str())
@@ -51,12 +52,13 @@ impl GetFile {
                 .query("offset", offset.to_string())
                 .options(self.options.clone());
             let listing: DirectoryListing = self.file.client().transport.send(request).await?.json()?;
+            check_offset(offset, listing.offset)?;
             let came = listing.files.len() as u64;
             // `ls` matches more than it was asked for: other cases, and wildcards.
             if let Some(found) = listing.files.into_iter().find(|file| file.path == path.as_str()) {
                 return Ok(found);
             }
-            offset += came;
+            offset = offset.saturating_add(came);
             if came == 0 || offset >= listing.total_files {
                 return Err(Error::new(ErrorKind::NotFound, "File not found"));
             }

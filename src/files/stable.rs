@@ -58,6 +58,11 @@ impl ListStable {
                 let request =
                     tree_request(&files, literal(&prefix), NO_DELIMITER, Some(limit), cursor.as_deref(), options)?;
                 let mut page: TreePage = files.client().transport.send(request).await?.json()?;
+                let rows = page.files.iter().map(|file| file.path.as_str());
+                paging::check_headway(cursor.as_deref(), rows, page.cursor.as_deref())?;
+                if page.files.is_empty() && page.cursor.is_some() {
+                    return Err(paging::no_headway("a window without rows is said not to be the last"));
+                }
                 let left = page.total_files;
                 page.files.retain(|file| file.path.starts_with(&prefix));
                 Ok(CursorPage { items: page.files, left, next: page.cursor })

@@ -12,6 +12,7 @@ use super::stable::{ListStable, literal};
 use crate::error::{Error, Result};
 use crate::http::{CallOptions, Request, awaitable};
 use crate::models::{DirectoryInfo, Extra, FileInfo, TreePage};
+use crate::paging::{check_headway, no_headway};
 
 impl Files {
     /// What lies directly under a prefix: files, and directories as paths up to the next delimiter (public).
@@ -109,6 +110,8 @@ impl ListTree {
         let request =
             tree_request(&self.files, &self.prefix, &self.delimiter, limit, self.cursor.as_deref(), self.options)?;
         let mut page: TreePage = self.files.client().transport.send(request).await?.json()?;
+        let rows = page.files.iter().map(|file| file.path.as_str());
+        check_headway(self.cursor.as_deref(), rows, page.cursor.as_deref())?;
         page.files.retain(|file| file.path.starts_with(&self.prefix));
         Ok(page)
     }
@@ -123,7 +126,7 @@ impl ListTree {
         while let Some(file) = rows.try_next().await? {
             if let Some(directory) = self.directory_of(&file.path) {
                 let (count, size) = directories.entry(directory).or_default();
-                (*count, *size) = (*count + 1, *size + file.size);
+                (*count, *size) = (*count + 1, size.saturating_add(file.size));
                 continue;
             }
             total_files += 1;
@@ -169,6 +172,7 @@ impl ListTree {
                 let mut next = self.clone();
                 (next.limit, next.cursor) = (Some(self.limit.unwrap_or(MOST_ROWS)), cursor.clone());
                 let page = next.run().await?;
+                let rows = page.files.len() + page.directories.len();
                 for directory in page.directories {
                     if directories.insert(directory.path.clone()) {
                         yield TreeEntry::Directory(directory.path);
@@ -178,8 +182,9 @@ impl ListTree {
                     yield TreeEntry::File(file);
                 }
                 match page.cursor {
-                    Some(next) if Some(&next) != cursor.as_ref() => cursor = Some(next),
-                    _ => break,
+                    Some(_) if rows == 0 => Err(no_headway("a page without entries is said not to be the last"))?,
+                    Some(next) => cursor = Some(next),
+                    None => break,
                 }
             }
         })

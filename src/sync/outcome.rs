@@ -6,7 +6,7 @@ use crate::files::{Batch, FileOutcome};
 use super::plan::{SyncAction, SyncPlan};
 
 /// What became of a sync: what was copied, deleted, left and reported.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 #[must_use = "files may have failed or been reported: look at it, or use into_result()"]
 #[non_exhaustive]
 pub struct SyncOutcome<T> {
@@ -38,7 +38,7 @@ impl<T> SyncOutcome<T> {
     /// How many files were copied and deleted, if all was done and nothing had to be reported.
     ///
     /// # Errors
-    /// That of the first file that failed, `Conflict` for the first that was reported, or `Interrupted` where the sync was
+    /// That of the first file that failed, `Conflict` for the first that was reported, or `Cancelled` where the sync was
     /// ended by a signal.
     pub fn into_result(self) -> Result<(usize, usize)> {
         let copied = self.copied.into_result()?.len();
@@ -48,7 +48,7 @@ impl<T> SyncOutcome<T> {
             return Err(Error::new(ErrorKind::Conflict, format!("{path:?} was left as it is: {reason}")));
         }
         if untouched {
-            return Err(Error::new(ErrorKind::Interrupted, "not all extra files were deleted"));
+            return Err(Error::new(ErrorKind::Cancelled, "not all extra files were deleted"));
         }
         Ok((copied, deleted))
     }

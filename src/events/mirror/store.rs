@@ -102,7 +102,7 @@ impl Store {
     }
 
     pub(super) fn error(&self) -> Option<Error> {
-        self.error.as_ref().map(Error::share)
+        self.error.clone()
     }
 
     pub(super) fn get(&self, path: &str) -> Option<Arc<FileInfo>> {

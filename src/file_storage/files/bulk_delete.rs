@@ -41,7 +41,7 @@ impl Files {
 /// Deletes many files. Made by [`Files::bulk_delete`].
 ///
 /// An attempt whose answer is lost is repeated; what that one had deleted is then not in the result.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 #[must_use = "nothing is sent until it is awaited"]
 pub struct BulkDelete {
     client: Client,
@@ -58,7 +58,7 @@ impl BulkDelete {
                 .replay(Replay::Safe)
                 .options(self.options.clone());
             let answer: BulkDeleted = self.client.transport().send(request).await?.json()?;
-            gone.deleted += answer.deleted;
+            gone.deleted = gone.deleted.saturating_add(answer.deleted);
             gone.ids.extend(answer.ids);
         }
         Ok(gone)

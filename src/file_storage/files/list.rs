@@ -216,6 +216,7 @@ async fn at_offset(client: &Client, query: &Query, window: Window, options: Call
         ));
     }
     let (mut found, _) = fetch(client, query, page, Some(rows), options).await?;
+    paging::check_offset((page - 1) * rows, found.offset)?;
     let before = window.offset - (page - 1) * rows;
     found.items.drain(..found.items.len().min(before as usize));
     Ok(Page::new(found.items, found.total, limit, window.offset))

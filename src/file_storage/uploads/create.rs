@@ -27,7 +27,7 @@ impl Uploads {
 }
 
 /// Opens an upload session. Made by [`Uploads::create`].
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 #[must_use = "nothing is sent until it is awaited"]
 pub struct CreateSession {
     pub(super) client: Client,

@@ -26,6 +26,7 @@ impl ResumableUpload {
             upload: self.clone(),
             no,
             source: source.into(),
+            verify: true,
             reporter: Reporter::default(),
             options: CallOptions::default(),
         }
@@ -39,11 +40,19 @@ pub struct UploadPart<'a> {
     upload: ResumableUpload,
     no: u32,
     source: Source<'a>,
+    verify: bool,
     reporter: Reporter<'a>,
     options: CallOptions,
 }
 
 impl UploadPart<'_> {
+    /// Whether what arrived is compared with what was sent, by its MD5. It is, by default; a bucket that encrypts with keys
+    /// of its own (SSE-KMS) gives other tags, so it can't be there.
+    pub fn verify(mut self, verify: bool) -> Self {
+        self.verify = verify;
+        self
+    }
+
     async fn run(self) -> Result<UploadedPart> {
         let content = self.source.into_sections().await?;
         let direct = is_direct(&self.upload, self.no, &self.options).await?;
@@ -51,7 +60,7 @@ impl UploadPart<'_> {
             upload: self.upload,
             no: self.no,
             direct,
-            verify: true,
+            verify: self.verify,
             options: self.options,
             content: &content,
         };

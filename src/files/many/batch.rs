@@ -8,7 +8,7 @@ use crate::error::{Error, ErrorKind, Result};
 /// What became of many files: those done, those that failed, and those skipped, each with its name.
 ///
 /// Nothing in here is an error by itself; [`into_result`](Batch::into_result) makes one of the first failure.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 #[must_use = "files may have failed: look at failed(), or use into_result()"]
 #[non_exhaustive]
 pub struct Batch<T> {
@@ -20,7 +20,7 @@ pub struct Batch<T> {
 }
 
 /// What became of one of many files.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct BatchFile<T> {
     /// Its path in the bucket, or the name that can't be one.
@@ -33,7 +33,7 @@ pub struct BatchFile<T> {
 }
 
 /// What became of a file.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum FileOutcome<T> {
     /// It is there, and checked.
@@ -102,7 +102,7 @@ impl<T> Batch<T> {
     /// asked for are no failure.
     ///
     /// # Errors
-    /// That of the first file that failed; `Interrupted` where the batch ended for a signal.
+    /// That of the first file that failed; `Cancelled` where the batch ended for a signal.
     pub fn into_result(self) -> Result<Vec<T>> {
         let all = self.files.len();
         let mut done = Vec::with_capacity(all);
@@ -114,7 +114,7 @@ impl<T> Batch<T> {
             }
         }
         if self.stopped {
-            return Err(Error::new(ErrorKind::Interrupted, format!("cancelled when {} files were done", done.len())));
+            return Err(Error::new(ErrorKind::Cancelled, format!("cancelled when {} files were done", done.len())));
         }
         Ok(done)
     }

@@ -65,8 +65,9 @@ struct Sums<'a> {
     files: u64,
     failed: u64,
     files_total: Option<u64>,
-    bytes: u64,
-    bytes_total: u64,
+    /// Wide enough for any number of sizes that a peer may claim; what is shown stops at `u64::MAX`.
+    bytes: u128,
+    bytes_total: u128,
     /// All files are known, so that the totals can be.
     complete: bool,
     /// Files whose length nobody knows yet.
@@ -101,7 +102,7 @@ impl<'a> Tally<'a> {
     }
 
     /// All files are known beforehand; the first report.
-    pub(super) fn expect(&self, files: Option<u64>, bytes: Option<u64>) {
+    pub(super) fn expect(&self, files: Option<u64>, bytes: Option<u128>) {
         let mut sums = self.sums();
         sums.files_total = files;
         if let Some(bytes) = bytes {
@@ -121,7 +122,7 @@ impl<'a> Tally<'a> {
         let mut sums = self.sums();
         match (expected, sums.complete) {
             (Some(_), true) => {}
-            (Some(expected), false) => sums.bytes_total += expected,
+            (Some(expected), false) => sums.bytes_total += u128::from(expected),
             (None, _) => sums.unsized_files += 1,
         }
         Track { tally: Self(self.0.clone()), path: path.to_owned(), sent: 0, total: expected, done: false }
@@ -153,16 +154,21 @@ impl Sums<'_> {
         }
         self.last = Some(now);
         let known = self.complete && self.unsized_files == 0;
+        let bytes = shown(self.bytes);
         on_batch(BatchProgress {
             files: self.files,
             failed: self.failed,
             files_total: self.files_total,
-            bytes: self.bytes,
-            bytes_total: known.then_some(self.bytes_total),
-            rate: self.speed.at(now, self.bytes),
+            bytes,
+            bytes_total: known.then(|| shown(self.bytes_total)),
+            rate: self.speed.at(now, bytes),
             finished,
         });
     }
+}
+
+fn shown(bytes: u128) -> u64 {
+    u64::try_from(bytes).unwrap_or(u64::MAX)
 }
 
 /// One file's part of the sums. Dropped before it is done, it takes its part out again.
@@ -182,10 +188,10 @@ impl Track<'_> {
         }
         if progress.total.is_some() && progress.total != self.total {
             match self.total {
-                Some(expected) => sums.bytes_total -= expected,
+                Some(expected) => sums.bytes_total -= u128::from(expected),
                 None => sums.unsized_files -= 1,
             }
-            sums.bytes_total += progress.total.unwrap_or(0);
+            sums.bytes_total += u128::from(progress.total.unwrap_or(0));
             self.total = progress.total;
         }
         let sent = match progress.phase {
@@ -194,7 +200,7 @@ impl Track<'_> {
             _ => progress.sent,
         };
         let sent = sent.min(progress.total.unwrap_or(u64::MAX));
-        sums.bytes = sums.bytes - self.sent + sent;
+        sums.bytes = sums.bytes - u128::from(self.sent) + u128::from(sent);
         (self.sent, self.done) = (sent, progress.phase == Phase::Done);
         sums.report(false, false);
     }
@@ -204,9 +210,9 @@ impl Drop for Track<'_> {
     fn drop(&mut self) {
         if !self.done {
             let mut sums = self.tally.sums();
-            sums.bytes -= self.sent;
+            sums.bytes -= u128::from(self.sent);
             match self.total {
-                Some(expected) => sums.bytes_total -= expected,
+                Some(expected) => sums.bytes_total -= u128::from(expected),
                 None => sums.unsized_files -= 1,
             }
         }
@@ -216,6 +222,7 @@ impl Drop for Track<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     #[test]
     fn the_sum_stays_within_the_total() {
@@ -240,6 +247,35 @@ mod tests {
         assert_eq!((first.bytes, first.bytes_total, first.finished), (0, Some(30), false));
         assert_eq!((last.files, last.failed, last.bytes, last.bytes_total), (2, 1, 35, Some(35)));
         assert!(last.finished && last.percent() == Some(100.0));
+    }
+
+    proptest! {
+        #[test]
+        fn sums_hold_whatever_a_peer_claims(files in proptest::collection::vec(
+            (proptest::option::of(any_size()), any_size(), any_size(), any::<bool>()), 0..8))
+        {
+            let mut seen = Vec::new();
+            let tally = Tally::new(Some(Box::new(|p| seen.push(p))), None, Duration::ZERO);
+            let sizes = files.iter().map(|file| file.0.map(u128::from));
+            tally.expect(Some(files.len() as u64), sizes.sum::<Option<u128>>());
+            for (expected, total, sent, done) in &files {
+                let mut track = tally.begin("a", *expected);
+                let phase = if *done { Phase::Done } else { Phase::Sending };
+                track.report(Progress { sent: *sent, total: Some(*total), phase, ..Progress::START });
+                drop(track);
+                tally.ended(*done);
+            }
+            tally.finish();
+            drop(tally);
+            let done = || files.iter().filter(|file| file.3);
+            let last = seen[seen.len() - 1];
+            prop_assert_eq!(last.bytes, done().map(|file| file.2.min(file.1)).fold(0, u64::saturating_add));
+            prop_assert!(last.bytes_total.is_none_or(|total| total == done().map(|file| file.1).fold(0, u64::saturating_add)));
+        }
+    }
+
+    fn any_size() -> impl Strategy<Value = u64> {
+        prop_oneof![0u64..1000, (u64::MAX - 1000)..=u64::MAX, any::<u64>()]
     }
 
     #[test]

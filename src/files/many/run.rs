@@ -143,7 +143,7 @@ pub(crate) struct Totals {
     /// They are a list: those which never begin can be told, and the bytes of all are known.
     listed: bool,
     files: Option<u64>,
-    bytes: Option<u64>,
+    bytes: Option<u128>,
 }
 
 impl Totals {
@@ -151,7 +151,7 @@ impl Totals {
     pub(crate) fn of<J>(jobs: &[Job<J>]) -> Self {
         let files = jobs.iter().filter(|job| !matches!(job.work, Err(NotNow::Skipped(_)))).count() as u64;
         let mut bytes = jobs.iter().filter(|job| job.work.is_ok());
-        let bytes = bytes.try_fold(0u64, |all, job| Some(all.saturating_add(job.size?)));
+        let bytes = bytes.try_fold(0u128, |all, job| Some(all + u128::from(job.size?)));
         Self { listed: true, files: Some(files), bytes }
     }
 
