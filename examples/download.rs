@@ -58,11 +58,11 @@ async fn run() -> Result<(), Failure> {
         match result {
             Ok(done) => {
                 let checked = if done.verified_sha256.is_some() { "checked" } else { "not checked" };
-                println!("{} ({}, {checked})", done.path.display(), HumanBytes(done.size));
+                println!("{:?} ({}, {checked})", done.path, HumanBytes(done.size));
             }
             Err(error) => {
                 failed += 1;
-                eprintln!("{path}");
+                eprintln!("{path:?}");
                 common::tell(&**error);
             }
         }

@@ -66,7 +66,7 @@ async fn run(how: How, path: PathBuf) -> Result<(), Failure> {
         _ = tokio::signal::ctrl_c() => return Err("interrupted".into()),
     };
     bar.finish_and_clear();
-    println!("uploaded   {} as {}, {}", stored.filename, stored.id, HumanBytes(stored.size_bytes));
+    println!("uploaded   {:?} as {}, {}", stored.filename, stored.id, HumanBytes(stored.size_bytes));
     println!(
         "SHA-256    {}",
         stored.checksum_sha256.as_deref().unwrap_or("(the service has none of an upload in parts)")
@@ -78,7 +78,7 @@ async fn run(how: How, path: PathBuf) -> Result<(), Failure> {
 
     let mut newest = client.files().list_all().search(&stored.filename).items();
     while let Some(found) = newest.try_next().await? {
-        println!("listed     {} {} {:?}", found.id, found.filename, found.created_at);
+        println!("listed     {} {:?} {:?}", found.id, found.filename, found.created_at);
     }
 
     let target = std::env::temp_dir().join(format!("{}.download", stored.id));

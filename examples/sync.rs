@@ -98,11 +98,11 @@ fn show(plan: &SyncPlan) {
     for action in &plan.actions {
         match action {
             SyncAction::Copy { path, size, replaces } => {
-                println!("{} {path} ({})", if *replaces { "replace" } else { "copy   " }, HumanBytes(*size));
+                println!("{} {path:?} ({})", if *replaces { "replace" } else { "copy   " }, HumanBytes(*size));
             }
-            SyncAction::Delete { path } => println!("delete  {path}"),
-            SyncAction::Keep { path } => println!("keep    {path}"),
-            SyncAction::Report { path, reason } => println!("leave   {path}: {reason}"),
+            SyncAction::Delete { path } => println!("delete  {path:?}"),
+            SyncAction::Keep { path } => println!("keep    {path:?}"),
+            SyncAction::Report { path, reason } => println!("leave   {path:?}: {reason}"),
             _ => {}
         }
     }
@@ -120,10 +120,10 @@ fn tell<T>(outcome: SyncOutcome<T>, started: Instant) -> Result<(), Failure> {
         started.elapsed().as_secs_f64()
     );
     for (path, reason) in &outcome.reported {
-        eprintln!("{path}: {reason}");
+        eprintln!("{path:?}: {reason}");
     }
     for (path, error) in outcome.copied.failed().chain(outcome.deleted.failed()) {
-        eprintln!("{path}");
+        eprintln!("{path:?}");
         common::tell(error);
     }
     outcome.into_result().map(drop).map_err(|error| format!("not everything was done: {error}").into())

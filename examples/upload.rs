@@ -66,7 +66,7 @@ async fn run() -> Result<(), Failure> {
         match result {
             Ok(done) => {
                 let known = if done.deduplicated { ", known to the server before" } else { "" };
-                println!("{} ({}{known})", done.path, HumanBytes(done.size));
+                println!("{:?} ({}{known})", done.path, HumanBytes(done.size));
                 println!("  {}", files.file(&done.path).url()?);
                 if let Some(short) = done.short_link(&service.client) {
                     println!("  {short}");
@@ -154,11 +154,11 @@ async fn upload_dir(files: &Files, folder: &Path) -> Result<(), Failure> {
         .await?;
     bar.finish_and_clear();
     for (path, error) in batch.failed() {
-        eprintln!("{path}");
+        eprintln!("{path:?}");
         common::tell(error);
     }
     for (path, why) in batch.skipped() {
-        eprintln!("{path} was skipped: {why:?}");
+        eprintln!("{path:?} was skipped: {why:?}");
     }
     let bytes = batch.done().map(|(_, file)| file.size).sum();
     let (done, seconds) = (batch.done().count(), started.elapsed().as_secs_f64());

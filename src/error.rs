@@ -77,7 +77,7 @@ pub enum TimeoutPhase {
 
 /// An error of this crate. Clones share the cause.
 ///
-/// `Display` says what happened in one line, with the request it happened to; [`std::error::Error::source`] has the
+/// `Display` says what happened in one line, control characters escaped, with the request it happened to; [`std::error::Error::source`] has the
 /// cause. No credential is ever part of it: query parameters that carry secrets are cut out of the URL.
 #[derive(Clone)]
 pub struct Error(Box<Inner>);
@@ -353,9 +353,9 @@ impl Error {
     fn line(&self) -> String {
         use fmt::Write;
         let inner = &self.0;
-        let mut line = inner.message.replace(['\n', '\t'], " ");
+        let mut line = shown(&inner.message);
         if let Some(hint) = &inner.hint {
-            let _ = write!(line, ". {}", hint.replace(['\n', '\t'], " "));
+            let _ = write!(line, ". {}", shown(hint));
         }
         let mut notes = Vec::new();
         if let Some(status) = inner.status {
@@ -372,6 +372,23 @@ impl Error {
         }
         line
     }
+}
+
+/// A text in one line, fit for a terminal: a peer may have chosen names in it. What would steer the terminal, or turn the
+/// direction of the text around, is escaped.
+fn shown(text: &str) -> String {
+    let mut line = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '\n' | '\t' => line.push(' '),
+            '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => {
+                line.extend(c.escape_unicode());
+            }
+            _ if c.is_control() => line.extend(c.escape_unicode()),
+            _ => line.push(c),
+        }
+    }
+    line
 }
 
 impl fmt::Display for Error {
@@ -407,5 +424,21 @@ impl fmt::Debug for Error {
             out.field("source", source);
         }
         out.finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_that_a_peer_has_chosen_steers_no_terminal() {
+        let error = Error::new(ErrorKind::Io, "a\u{1b}]0;x\u{7}/\u{202e}gpj.exe\nb\u{9b}é").with_hint("\u{2066}c\t\u{7f}");
+        let line = error.to_string();
+        assert_eq!(
+            line,
+            r"a\u{1b}]0;x\u{7}/\u{202e}gpj.exe b\u{9b}é. \u{2066}c \u{7f}".replace(r"\\", r"\")
+        );
+        assert!(!format!("{error:?}").chars().any(char::is_control));
     }
 }

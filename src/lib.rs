@@ -103,6 +103,7 @@
 //! Without `rustls` only `http://` works, unless your own dependency on reqwest brings another TLS (`native-tls`). A tokio runtime with time and I/O enabled must be running.
 
 mod auth;
+mod blocking;
 pub mod buckets;
 mod call;
 mod check;

@@ -131,6 +131,7 @@ impl Window {
 
     pub(crate) fn apply(self, request: Request) -> Request {
         request
+            .rows(self.limit.unwrap_or(PAGE_ROWS))
             .query_opt("limit", self.limit)
             .query_opt("offset", Some(self.offset).filter(|offset| *offset > 0))
             .query_opt("order", self.order.map(Order::as_str))

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use http::Method;
 
 use crate::error::{Error, Result};
-use crate::http::{CallOptions, Replay, Request, Transport, awaitable};
+use crate::http::{CallOptions, Receive, Replay, Request, Transport, awaitable};
 
 /// A request of the user's own. Made by [`Client::request`](crate::Client::request).
 #[derive(Clone)]
@@ -28,7 +28,7 @@ impl RawRequest {
             None
         };
         let problem = problem.map(|problem| Error::invalid_input("path", problem));
-        let request = Request::new(method, path);
+        let request = Request::new(method, path).receive(Receive::Whole(16 << 20));
         Self { transport, request, problem, options: CallOptions::default() }
     }
 
@@ -61,6 +61,12 @@ impl RawRequest {
     /// Says that doing it twice does the same as doing it once, so that it may be retried. `GET` and `HEAD` are.
     pub fn idempotent(mut self) -> Self {
         self.request = self.request.replay(Replay::Safe);
+        self
+    }
+
+    /// The longest body of an answer that is read; 16 MiB by default. A longer one is `Decode`.
+    pub fn max_bytes(mut self, bytes: usize) -> Self {
+        self.request.receive = Receive::Whole(bytes);
         self
     }
 

@@ -22,7 +22,7 @@ impl GetStats {
     }
 
     async fn run(self) -> Result<Stats> {
-        let request = Request::get("/api/stats").needs_credential().options(self.options);
+        let request = Request::get("/api/stats").unpaged().needs_credential().options(self.options);
         self.client.transport.send(request).await?.json()
     }
 }

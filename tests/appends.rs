@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use carbonfiles::{Client, ErrorKind, File, Phase, Source, TimeoutPhase};
+use carbonfiles::{Client, ErrorKind, File, Phase, RetryPolicy, Source, TimeoutPhase};
 use carbonfiles_testserver::{Fault, TestServer};
 use futures::{FutureExt, StreamExt, stream};
 use support::{Answer, RawServer, admin, answer, bucket, builder, server};
@@ -115,6 +115,39 @@ async fn a_log_is_there_when_it_was_flushed_and_neither_lost_nor_doubled() {
     let mut log = file.log_writer().flush_every(Duration::from_millis(1)).await.unwrap();
     log.write_all(b"time").await.unwrap();
     within(async { while !content(&file).await.ends_with(b"endtime") {} }).await;
+}
+
+#[tokio::test]
+async fn a_log_holds_only_so_much_while_the_server_is_away() {
+    let (server, _, _) = start().await;
+    let client = builder(server.url()).token(server.admin_key()).retry(RetryPolicy::never()).build().unwrap();
+    let file = client.bucket(&client.buckets().create("logs").await.unwrap().id).file("log.txt");
+    let ages = Duration::from_secs(3600);
+    // As much as there is: by time alone.
+    let mut log = file.log_writer().flush_every(ages).flush_bytes(usize::MAX).await.unwrap();
+    log.write_all(b"0123").await.unwrap();
+    within(log.shutdown()).await.unwrap();
+
+    let mut log = file.log_writer().flush_every(ages).flush_bytes(1000).await.unwrap();
+    server.inject(Fault::status(503).on("*", "log.txt").forever());
+    let line = [b'x'; 500];
+    let mut written = 0;
+    // Lines are written and flushed, and nobody looks at what becomes of that.
+    while written < 1000 {
+        let waits = {
+            let mut write = std::pin::pin!(log.write_all(&line));
+            (&mut write).now_or_never().is_none()
+        };
+        let _ = within(log.flush()).await;
+        if waits {
+            break;
+        }
+        written += 1;
+    }
+    assert!(written < 100, "{written} lines were taken");
+    server.clear_faults();
+    within(log.shutdown()).await.unwrap();
+    assert_eq!(content(&file).await.len(), 4 + 500 * written, "and none of them is lost");
 }
 
 #[tokio::test]

@@ -249,6 +249,23 @@ async fn an_endless_refusal_is_cut_off() {
 }
 
 #[tokio::test]
+async fn an_answer_about_one_thing_is_short() {
+    let server = RawServer::start(|_| {
+        let chunk = format!("10000\r\n{}\r\n", " ".repeat(0x10000));
+        Answer::ThenEndless(b"HTTP/1.1 200 X\r\nTransfer-Encoding: chunked\r\n\r\n".to_vec(), chunk.into_bytes())
+    })
+    .await;
+    let error = within(client(&server.url).health().send()).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Decode);
+    assert_sound(&error);
+    // What the sockets' buffers hold, and no more.
+    assert!(server.written() < 32 << 20, "{} bytes went out", server.written());
+    let request = |most| client(&server.url).request(http::Method::GET, "/x").max_bytes(most);
+    let error = within(request(5 << 20).send()).await.unwrap_err();
+    assert!(error.kind() == ErrorKind::Decode && error.message().contains("5242880"), "{error}");
+}
+
+#[tokio::test]
 async fn a_refusal_whose_body_never_comes_is_still_that_refusal() {
     let server = RawServer::start(|_| {
         Answer::ThenSilence(b"HTTP/1.1 404 X\r\nContent-Length: 1000\r\n\r\n{\"error\":\"Buck".to_vec())

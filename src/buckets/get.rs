@@ -44,9 +44,9 @@ impl GetBucket {
 
     async fn run(self) -> Result<BucketDetails> {
         let transport = &self.bucket.client.transport;
-        let request = Request::get(self.bucket.route("")?).options(self.options.clone());
+        let request = Request::get(self.bucket.route("")?).rows(FILES).options(self.options.clone());
+        // The server's cache may have kept somebody else's `include=files`.
         let mut details: BucketDetails = transport.send(request).await?.json()?;
-        // The cache may have kept somebody else's `include=files`.
         (details.files, details.has_more_files) = (None, None);
         if self.with_files {
             let mut list = self.bucket.files().list().limit(FILES);

@@ -21,7 +21,7 @@ pub struct GetSummary {
 
 impl GetSummary {
     async fn run(self) -> Result<String> {
-        let request = Request::get(self.bucket.route("/summary")?).options(self.options);
+        let request = Request::get(self.bucket.route("/summary")?).unpaged().options(self.options);
         let answer = self.bucket.client.transport.send(request).await?;
         // The server says no charset; it writes UTF-8 (wire description section 6).
         match str::from_utf8(answer.whole()) {

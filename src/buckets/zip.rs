@@ -8,9 +8,7 @@ use http::{Method, StatusCode};
 use super::Bucket;
 use crate::error::{Error, Result};
 use crate::http::{CallOptions, Request, awaitable};
-use crate::transfer::{
-    ContentInfo, Download, DownloadPlan, Downloaded, Reporter, Saving, check_target, reports_progress, save,
-};
+use crate::transfer::{ContentInfo, Download, DownloadPlan, Downloaded, Reporter, Saving, reports_progress, save};
 
 impl Bucket {
     /// All files of the bucket as a ZIP archive, made by the server on the way (public).
@@ -42,7 +40,6 @@ impl<'a> DownloadZip<'a> {
     /// # Errors
     /// Those of the call, and `Io` or `InvalidInput` for the target.
     pub async fn to_file(self, target: impl AsRef<Path>) -> Result<Downloaded> {
-        check_target(target.as_ref(), true)?;
         save(self.plan()?, target.as_ref(), &Saving::default()).await.map_err(explain)
     }
 

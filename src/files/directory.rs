@@ -52,7 +52,7 @@ impl ListDirectory {
         let request = Request::get(self.files.bucket.route("/ls")?)
             .query_opt("path", Some(&self.path).filter(|path| !path.is_empty()))
             .options(self.options);
-        let request = window.apply(request).query_opt("sort", self.sort.map(FileSort::as_str));
+        let request = window.apply(request).unpaged().query_opt("sort", self.sort.map(FileSort::as_str));
         let mut listing: DirectoryListing = self.files.client().transport.send(request).await?.json()?;
         listing.files.retain(|file| folder_of(&file.path) == self.path);
         Ok(listing)

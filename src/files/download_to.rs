@@ -7,7 +7,7 @@ use super::File;
 use super::download::DownloadFile;
 use crate::error::Result;
 use crate::http::{CallOptions, awaitable};
-use crate::transfer::{Downloaded, Saving, check_target, reports_progress, save, saves, starts};
+use crate::transfer::{Downloaded, Saving, reports_progress, save, saves, starts};
 
 impl File {
     /// Downloads the content into a file: written beside the target, checked against the server's SHA-256, synced, and
@@ -61,7 +61,6 @@ impl<'a> DownloadFileTo<'a> {
 
     async fn run(mut self) -> Result<Downloaded> {
         self.download.file.checked_path()?;
-        check_target(&self.target, self.saving.overwrite)?;
         self.download.options = self.options;
         save(self.download.plan()?, &self.target, &self.saving).await
     }

@@ -47,6 +47,7 @@ impl GetFile {
         let mut offset = 0_u64;
         loop {
             let request = Request::get(self.file.bucket.route("/ls")?)
+                .unpaged()
                 .query("path", parent.as_str())
                 .query("limit", ROWS.to_string())
                 .query("offset", offset.to_string())

@@ -17,7 +17,7 @@ use tokio_util::sync::PollSender;
 use super::File;
 use super::change::known_length;
 use crate::error::{Error, ErrorKind, Result};
-use crate::http::{CallOptions, awaitable};
+use crate::http::{CallOptions, awaitable, later};
 
 impl File {
     /// An `AsyncWrite` that appends to this file, of any length, over any time: for logs. A file that is not there is made.
@@ -28,12 +28,12 @@ impl File {
     ///
     /// **Nothing is lost or doubled by a retry**: bytes are kept until the server has confirmed them, and go again to
     /// the same offset ([`File::append_at`]). When an append fails for a reason that passes, it is tried again after the same
-    /// time, and with the next `flush`, which says what was wrong; meanwhile writes wait once four times the bytes of a flush
-    /// are gathered. A reason that does not pass (no permission, the file was deleted, another writer) ends the writer: what it
+    /// time, 100 ms at least, and with the next `flush`, which says what was wrong; meanwhile writes wait once four times the
+    /// bytes of a flush are gathered behind those that failed. A reason that does not pass (no permission, the file was deleted, another writer) ends the writer: what it
     /// was is the error of the next call.
     ///
-    /// A crash loses what was not flushed. Dropping the writer lets the rest be appended in the background, and its errors
-    /// unheard: use `shutdown`. There may be one writer for a file: of several, on this or other machines, all but one fail, and
+    /// A crash loses what was not flushed. When the writer is dropped, the rest is appended in the background: one call with its
+    /// retries, whose error nobody hears and which loses the rest. Use `shutdown`. There may be one writer for a file: of several, on this or other machines, all but one fail, and
     /// bytes can be lost. The server rewrites the whole file with each append, so begin a new one now and then.
     ///
     /// ```no_run
@@ -127,26 +127,27 @@ struct Appender {
 impl Appender {
     async fn run(mut self) {
         loop {
-            let full = self.gathered.len() >= 4 * self.log.flush_bytes;
-            let due = self.due;
+            let (due, full) = (self.due, self.is_full());
             let (answer, outcome) = tokio::select! {
-                Some(answer) = self.flushes.recv() => {
-                    // What was written before it.
-                    while let Ok(data) = self.written.try_recv() {
-                        self.gathered.extend_from_slice(&data);
+                answer = self.flushes.recv() => {
+                    let outcome = self.flush().await;
+                    // The writer has gone.
+                    if answer.is_none() {
+                        return;
                     }
-                    (Some(answer), self.append().await)
+                    (answer, outcome)
                 }
                 data = self.written.recv(), if !full => match data {
                     Some(data) => {
                         self.gathered.extend_from_slice(&data);
-                        self.due.get_or_insert_with(|| later(self.log.flush_every));
+                        self.due.get_or_insert_with(|| later(Instant::now(), self.log.flush_every));
                         // After a failure it takes its time, unless it is told to try.
                         if !self.unsent.is_empty() || self.gathered.len() < self.log.flush_bytes {
                             continue;
                         }
                         (None, self.append().await)
                     }
+                    // Everything is there: `shutdown` has seen to it. Or the writer has gone.
                     None => {
                         let _ = self.append().await;
                         return;
@@ -167,6 +168,30 @@ impl Appender {
         }
     }
 
+    /// As much is gathered as may wait.
+    fn is_full(&self) -> bool {
+        self.gathered.len() >= self.log.flush_bytes.saturating_mul(4)
+    }
+
+    /// Appends what was written before now, in as many steps as there is room for: a writer that flushes each line although
+    /// the appends fail does not make it grow.
+    async fn flush(&mut self) -> Result<()> {
+        let mut waiting = self.written.len();
+        loop {
+            while waiting > 0 && !self.is_full() {
+                match self.written.try_recv() {
+                    Ok(data) => self.gathered.extend_from_slice(&data),
+                    Err(_) => break,
+                }
+                waiting -= 1;
+            }
+            self.append().await?;
+            if waiting == 0 {
+                return Ok(());
+            }
+        }
+    }
+
     /// Appends everything there is, what has to go again first.
     async fn append(&mut self) -> Result<()> {
         loop {
@@ -179,18 +204,16 @@ impl Appender {
             }
             let append = self.log.file.append_at(self.offset, self.unsent.clone()).options(self.log.options.clone());
             if let Err(error) = append.await {
-                self.due = Some(later(self.log.flush_every));
+                self.due = Some(later(Instant::now(), self.log.flush_every.max(SHORTEST_PAUSE)));
                 return Err(error);
             }
-            self.offset += std::mem::take(&mut self.unsent).len() as u64;
+            self.offset = self.offset.saturating_add(std::mem::take(&mut self.unsent).len() as u64);
         }
     }
 }
 
-fn later(time: Duration) -> Instant {
-    const AGES: Duration = Duration::from_secs(86_400 * 365);
-    Instant::now() + time.min(AGES)
-}
+/// After an append that failed.
+const SHORTEST_PAUSE: Duration = Duration::from_millis(100);
 
 /// Appends to a file what is written to it. Made by [`File::log_writer`].
 #[must_use = "what was not flushed is only appended in the background"]

@@ -93,7 +93,7 @@ impl<'a> UploadMultipart<'a> {
         }
         let mut reporter = self.reporter;
         let framing = Framing::new();
-        let request = framing.request(&self.bucket)?;
+        let request = framing.request(&self.bucket)?.rows(self.files.len() as u64);
         // In one order for all, so that no two wait for each other.
         let mut _turns = Vec::with_capacity(self.files.len());
         for path in self.files.iter().map(|(path, _)| path).collect::<BTreeSet<_>>() {

@@ -42,6 +42,7 @@ pub(super) fn tree_request(
     Ok(Request::get(files.bucket.route("/files")?)
         .query("delimiter", delimiter)
         .query_opt("prefix", Some(prefix).filter(|prefix| !prefix.is_empty()))
+        .rows(limit.unwrap_or(100))
         .query_opt("limit", limit)
         .query_opt("cursor", cursor)
         .options(options))
@@ -109,6 +110,8 @@ impl ListTree {
         let limit = self.limit.map(|limit| limit.min(MOST_ROWS));
         let request =
             tree_request(&self.files, &self.prefix, &self.delimiter, limit, self.cursor.as_deref(), self.options)?;
+        // Directories are not paged.
+        let request = request.unpaged();
         let mut page: TreePage = self.files.client().transport.send(request).await?.json()?;
         let rows = page.files.iter().map(|file| file.path.as_str());
         check_headway(self.cursor.as_deref(), rows, page.cursor.as_deref())?;

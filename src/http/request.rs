@@ -52,8 +52,12 @@ pub(crate) enum Receive {
     Whole(usize),
 }
 
-/// The longest JSON answer that is read: a page of 1,000 files is about 300 KiB.
-pub(crate) const JSON_LIMIT: usize = 256 << 20;
+/// The longest answer about one thing that is read. What the services say of one is below 10 KiB.
+const ANSWER_LIMIT: usize = 1 << 20;
+/// So much a row of a listing may have: a path of 8 KiB, escaped.
+const ROW_LIMIT: usize = 16 << 10;
+/// The longest answer that is read of any listing, and of those that have no pages.
+const LISTING_LIMIT: usize = 256 << 20;
 
 /// One call of an API.
 #[derive(Debug, Clone)]
@@ -98,7 +102,7 @@ impl Request {
             secrets: Vec::new(),
             authorization: Authorization::Optional,
             replay,
-            receive: Receive::Whole(JSON_LIMIT),
+            receive: Receive::Whole(ANSWER_LIMIT),
             slow: false,
             lasting_500: false,
             refused_early: false,
@@ -163,6 +167,17 @@ impl Request {
     pub(crate) fn receive(mut self, receive: Receive) -> Self {
         self.receive = receive;
         self
+    }
+
+    /// The answer has up to so many rows.
+    pub(crate) fn rows(self, rows: u64) -> Self {
+        let bytes = usize::try_from(rows).unwrap_or(usize::MAX).saturating_mul(ROW_LIMIT);
+        self.receive(Receive::Whole(bytes.clamp(ANSWER_LIMIT, LISTING_LIMIT)))
+    }
+
+    /// The answer has as many rows as there are.
+    pub(crate) fn unpaged(self) -> Self {
+        self.rows(u64::MAX)
     }
 
     pub(crate) fn slow(mut self) -> Self {

@@ -6,11 +6,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::SystemTime;
 
-use tokio::task::spawn_blocking;
 use walkdir::{DirEntry, WalkDir};
 
 use super::{Selection, Symlinks};
-use crate::error::{Error, ErrorKind, Result};
+use crate::blocking::blocking;
+use crate::error::{Error, Result};
 
 /// What is below a folder.
 #[derive(Debug, Default)]
@@ -86,9 +86,7 @@ pub(crate) async fn walk(root: PathBuf, selection: Selection) -> Result<Walked> 
     selection.check()?;
     let stop = Stop(Arc::default());
     let stopped = stop.0.clone();
-    spawn_blocking(move || Walk { root, selection, stopped, found: Walked::default() }.run())
-        .await
-        .unwrap_or_else(|cause| Err(Error::new(ErrorKind::Io, "the runtime stopped reading a folder").caused_by(cause)))
+    blocking(move || Walk { root, selection, stopped, found: Walked::default() }.run()).await
 }
 
 struct Walk {

@@ -8,7 +8,8 @@ use futures::{StreamExt, TryStreamExt, stream};
 use super::compare::{Comparison, Side};
 use super::hashes::{Hashes, sha256_of};
 use super::plan::{Direction, SyncPlan};
-use crate::error::{Error, Result};
+use crate::blocking::blocking;
+use crate::error::Result;
 use crate::files::{Files, Settings};
 use crate::local::{LocalFile, Selection, Walked, Why, folder_prefix, walk};
 use crate::models::FileInfo;
@@ -124,8 +125,11 @@ impl Scope {
             selection.filter(move |name| name != cache);
         }
         // A folder that is to be filled need not be there yet; an upload's must be, or all would look deleted.
-        if direction == Direction::Down && !self.folder.exists() {
-            return Ok(Walked::default());
+        if direction == Direction::Down {
+            let folder = self.folder.clone();
+            if !blocking(move || Ok(folder.exists())).await? {
+                return Ok(Walked::default());
+            }
         }
         walk(self.folder.clone(), selection).await
     }
@@ -187,15 +191,6 @@ pub(super) struct Looked {
     pub(super) plan: SyncPlan,
     pub(super) hashes: Hashes,
     pub(super) stamps: HashMap<String, crate::local::Stamp>,
-}
-
-/// Refuses a local file that lies, by a link, outside the folder.
-pub(super) fn check_inside(root: &Path, path: &Path) -> Result<()> {
-    let real = |path: &Path| path.canonicalize().ok();
-    match (real(root), real(path)) {
-        (Some(root), Some(path)) if path.starts_with(&root) => Ok(()),
-        _ => Err(Error::invalid_input("plan", format!("{} is not in {}", path.display(), root.display()))),
-    }
 }
 
 /// The setters of both directions.

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use super::outcome::SyncOutcome;
 use super::plan::{Direction, SyncAction, SyncPlan};
 use super::settings::{Scope, SyncSettings, sync_setters};
+use crate::blocking::blocking;
 use crate::error::{Error, Result};
 use crate::files::{Batch, Download, DownloadFileTo, Files, Job, NotNow, Totals, downloading, run};
 use crate::http::awaitable;
@@ -72,13 +73,10 @@ impl<'a> SyncDown<'a> {
             let jobs: Vec<_> = extras.collect();
             let delete = move |path: PathBuf, _| {
                 let root = folder.clone();
-                async move {
-                    let shown = path.display().to_string();
-                    tokio::task::spawn_blocking(move || remove(&root, &path))
-                        .await
-                        .unwrap_or_else(|cause| Err(io::Error::other(cause)))
-                        .map_err(|cause| Error::io(format!("{shown} can't be deleted"), cause))
-                }
+                blocking(move || {
+                    remove(&root, &path)
+                        .map_err(|cause| Error::io(format!("{} can't be deleted", path.display()), cause))
+                })
             };
             run(jobs.into_iter(), Totals::listed(), rest, delete).collect_batch().await
         };

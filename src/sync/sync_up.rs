@@ -1,11 +1,12 @@
 //! The bucket is made like the local folder.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::outcome::SyncOutcome;
 use super::plan::{Direction, SyncAction, SyncPlan};
-use super::settings::{Scope, SyncSettings, check_inside, sync_setters};
-use crate::error::Result;
+use super::settings::{Scope, SyncSettings, sync_setters};
+use crate::blocking::blocking;
+use crate::error::{Error, Result};
 use crate::file_path::FilePath;
 use crate::files::{Batch, Files, Job, NotNow, Totals, Upload, run, uploading};
 use crate::http::awaitable;
@@ -64,7 +65,20 @@ impl<'a> SyncUp<'a> {
         let rest = batch.without_progress();
         let jobs: Vec<_> = plan.actions.iter().filter_map(|action| upload(action, &plan.prefix, &folder)).collect();
         let totals = Totals::of(&jobs);
-        let copied = run(jobs.into_iter(), totals, batch, uploading(files.clone(), self.each)).collect_batch().await;
+        // What was found just now has been looked at; a plan from elsewhere may name anything.
+        let root = if looked.is_some() { None } else { Some(real(folder.clone()).await?) };
+        let mut send = uploading(files.clone(), self.each);
+        let work = move |(path, local): (FilePath, PathBuf), track| {
+            let upload = send((path, Source::from(local.clone())), track);
+            let root = root.clone();
+            async move {
+                if let Some(root) = root {
+                    check_inside(root, local).await?;
+                }
+                upload.await
+            }
+        };
+        let copied = run(jobs.into_iter(), totals, batch, work).collect_batch().await;
         if let Some(looked) = &mut looked {
             for (path, done) in copied.done() {
                 let name = &path[plan.prefix.len()..];
@@ -95,13 +109,32 @@ impl<'a> SyncUp<'a> {
     }
 }
 
-fn upload(action: &SyncAction, prefix: &str, folder: &Path) -> Option<Job<(FilePath, Source<'static>)>> {
+fn upload(action: &SyncAction, prefix: &str, folder: &Path) -> Option<Job<(FilePath, PathBuf)>> {
     let SyncAction::Copy { path: name, size, .. } = action else { return None };
     let path = format!("{prefix}{name}");
-    let local = local_path(folder, name).and_then(|local| check_inside(folder, &local).map(|()| local));
+    let local = local_path(folder, name);
     let shown = local.as_ref().ok().cloned();
-    let work = FilePath::try_from(path.as_str()).and_then(|path| Ok((path, Source::from(local?))));
+    let work = FilePath::try_from(path.as_str()).and_then(|path| Ok((path, local?)));
     Some(Job { path, local: shown, size: Some(*size), work: work.map_err(NotNow::Failed) })
+}
+
+/// Where a folder is, links resolved.
+async fn real(folder: PathBuf) -> Result<PathBuf> {
+    blocking(move || {
+        let unusable =
+            |cause| Error::invalid_input("folder", format!("{} can't be read", folder.display())).caused_by(cause);
+        folder.canonicalize().map_err(unusable)
+    })
+    .await
+}
+
+/// Refuses a local file that lies, by a link, outside the folder. It is asked just before the file is opened.
+async fn check_inside(root: PathBuf, path: PathBuf) -> Result<()> {
+    blocking(move || match path.canonicalize() {
+        Ok(real) if real.starts_with(&root) => Ok(()),
+        _ => Err(Error::invalid_input("plan", format!("{} is not in {}", path.display(), root.display()))),
+    })
+    .await
 }
 
 fn deletion(action: &SyncAction, prefix: &str) -> Option<Job<String>> {

@@ -7,7 +7,7 @@ use super::download::Download;
 use super::file::File;
 use crate::error::Result;
 use crate::http::{CallOptions, awaitable};
-use crate::transfer::{Downloaded, Saving, check_target, reports_progress, save, saves, starts};
+use crate::transfer::{Downloaded, Saving, reports_progress, save, saves, starts};
 
 impl File {
     /// Downloads the content into a file: written beside the target, continued after a cut (with a fresh URL where the old
@@ -53,7 +53,6 @@ impl DownloadTo<'_> {
     }
 
     async fn run(mut self) -> Result<Downloaded> {
-        check_target(&self.target, self.saving.overwrite)?;
         self.download.options = self.options;
         save(self.download.plan()?, &self.target, &self.saving).await
     }

@@ -22,9 +22,9 @@ pub use download::{Download, DownloadReader, DownloadStream};
 pub(crate) use download::{DownloadPlan, header_value};
 pub(crate) use hashing::Hasher;
 pub use info::ContentInfo;
+pub(crate) use part::Saving;
 pub use part::discard_partial;
 pub(crate) use part::is_part_name;
-pub(crate) use part::{Saving, check_target};
 pub use progress::{Phase, Progress};
 pub(crate) use progress::{Reporter, Speed, reports_progress, starts};
 #[cfg(feature = "file-storage")]
@@ -33,6 +33,8 @@ pub use source::Source;
 pub(crate) use spool::spool;
 pub use started::{Canceller, ProgressWatch, Transfer};
 pub use to_file::Downloaded;
+#[cfg(feature = "file-storage")]
+pub(crate) use to_file::check_target;
 pub(crate) use to_file::{save, saves};
 pub(crate) use turns::{Turn, Turns};
 pub(crate) use upload::{Digest, Part, UploadBody};

@@ -380,7 +380,7 @@ pub fn discard_partial(target: impl AsRef<Path>) -> io::Result<bool> {
 }
 
 /// Refuses a target that can't be written, before anything is asked for.
-pub(crate) fn check_target(target: &Path, overwrite: bool) -> Result<()> {
+pub(super) fn check_target(target: &Path, overwrite: bool) -> Result<()> {
     let unusable = |why: &str| Err(Error::invalid_input("target", format!("{} {why}", target.display())));
     if target.file_name().is_none() {
         return unusable("is not the name of a file");

@@ -13,8 +13,9 @@ use super::download::{DownloadPlan, Resumed};
 use super::hashing::{Hasher, hash_file};
 use super::info::ContentInfo;
 use super::parallel::{Ranges, save_ranges};
-use super::part::{Lock, Part, Record, Saving, Taken, WORTH_KEEPING, check_target, is_sha256};
+use super::part::{self, Lock, Part, Record, Saving, Taken, WORTH_KEEPING, is_sha256};
 use super::progress::Phase;
+use crate::blocking::blocking;
 use crate::error::{Error, ErrorKind, Result};
 
 /// A file that was downloaded.
@@ -36,9 +37,15 @@ pub struct Downloaded {
 /// How often a download begins again because the content was replaced under it, where that is asked for.
 const RESTARTS: u32 = 5;
 
+/// Refuses a target that can't be written, or must not be. [`save`] asks it first of all.
+pub(crate) async fn check_target(target: &Path, overwrite: bool) -> Result<()> {
+    let target = target.to_owned();
+    blocking(move || part::check_target(&target, overwrite)).await
+}
+
 /// Downloads to `target`, which is what it was, or complete: never in between.
 pub(crate) async fn save(plan: DownloadPlan<'_>, target: &Path, how: &Saving) -> Result<Downloaded> {
-    check_target(target, how.overwrite)?;
+    check_target(target, how.overwrite).await?;
     let source = plan.source()?;
     let mut part = PartFile::find(target, how).await;
     let mut from = part.resumable(&source);

@@ -54,6 +54,7 @@ impl BulkDelete {
         let mut gone = BulkDeleted { deleted: 0, ids: Vec::new() };
         for ids in self.ids?.chunks(AT_ONCE) {
             let request = api(Method::POST, "/files/bulk-delete")
+                .rows(ids.len() as u64)
                 .json(&json!({ "ids": ids }))?
                 .replay(Replay::Safe)
                 .options(self.options.clone());

@@ -64,6 +64,7 @@ impl Query {
             }
         };
         api(Method::GET, "/files")
+            .rows(per_page.unwrap_or(MOST_ROWS))
             .query("page", page.to_string())
             .query_opt("per_page", per_page)
             .query_opt("q", self.search.as_ref())

@@ -9,6 +9,9 @@ use crate::file_storage::client::api;
 use crate::file_storage::models::{PartUrls, UploadSession, UploadedPart};
 use crate::http::{CallOptions, Replay, awaitable};
 
+/// The most parts that an S3 takes of one object.
+const PARTS: u64 = 10_000;
+
 impl ResumableUpload {
     /// How far it is, and which parts have arrived.
     pub fn get(&self) -> GetSession {
@@ -43,7 +46,7 @@ pub struct GetSession {
 
 impl GetSession {
     async fn run(self) -> Result<UploadSession> {
-        let request = api(Method::GET, self.upload.route("")?).options(self.options);
+        let request = api(Method::GET, self.upload.route("")?).rows(PARTS).options(self.options);
         self.upload.client.transport().send(request).await?.json()
     }
 }
@@ -62,6 +65,7 @@ pub struct GetPartUrls {
 impl GetPartUrls {
     async fn run(self) -> Result<PartUrls> {
         let request = api(Method::POST, self.upload.route("/part-urls")?)
+            .rows(100)
             .json(&json!({ "parts": self.parts }))?
             .replay(Replay::Safe)
             .options(self.options);
@@ -84,6 +88,7 @@ impl CompleteUpload {
     async fn run(self) -> Result<UploadSession> {
         let parts: Vec<_> = self.parts.iter().map(|(no, etag)| json!({ "n": no, "etag": etag })).collect();
         let request = api(Method::POST, self.upload.route("/complete")?)
+            .rows(PARTS)
             .json(&json!({ "parts": parts }))?
             .replay(Replay::Safe)
             .slow()

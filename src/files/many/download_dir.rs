@@ -8,6 +8,7 @@ use futures::TryStreamExt;
 use super::batch::Batch;
 use super::progress::Track;
 use super::run::{BatchStream, Job, NotNow, Settings, Totals, many_setters, run};
+use crate::blocking::blocking;
 use crate::error::{Error, ErrorKind, Result};
 use crate::files::{DownloadFileTo, Files};
 use crate::http::awaitable;
@@ -157,13 +158,13 @@ pub(crate) fn downloading<'a>(
 
 /// Makes the folder of a target, as far as it leads through real folders only.
 async fn make_folder(root: PathBuf, target: PathBuf) -> Result<()> {
-    let made = tokio::task::spawn_blocking(move || {
+    blocking(move || {
         let folder = target.parent().unwrap_or(&root);
         check_parents(&root, &target).and_then(|()| std::fs::create_dir_all(folder)).map_err(|cause| {
             Error::io(format!("{} can't be written below {}", target.display(), root.display()), cause)
         })
-    });
-    made.await.unwrap_or_else(|cause| Err(Error::new(ErrorKind::Io, "the runtime stopped").caused_by(cause)))
+    })
+    .await
 }
 
 selection_setters!(['a] DownloadDir<'a>, selection);

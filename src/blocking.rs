@@ -1,0 +1,11 @@
+//! Work that would hold up a worker of the runtime.
+
+use tokio::task::spawn_blocking;
+
+use crate::error::{Error, ErrorKind, Result};
+
+/// Runs a job on the runtime's blocking threads.
+pub(crate) async fn blocking<T: Send + 'static>(job: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+    let stopped = |cause| Err(Error::new(ErrorKind::Io, "the runtime stopped meanwhile").caused_by(cause));
+    spawn_blocking(job).await.unwrap_or_else(stopped)
+}
