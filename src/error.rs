@@ -433,12 +433,10 @@ mod tests {
 
     #[test]
     fn a_name_that_a_peer_has_chosen_steers_no_terminal() {
-        let error = Error::new(ErrorKind::Io, "a\u{1b}]0;x\u{7}/\u{202e}gpj.exe\nb\u{9b}é").with_hint("\u{2066}c\t\u{7f}");
+        let error =
+            Error::new(ErrorKind::Io, "a\u{1b}]0;x\u{7}/\u{202e}gpj.exe\nb\u{9b}é").with_hint("\u{2066}c\t\u{7f}");
         let line = error.to_string();
-        assert_eq!(
-            line,
-            r"a\u{1b}]0;x\u{7}/\u{202e}gpj.exe b\u{9b}é. \u{2066}c \u{7f}".replace(r"\\", r"\")
-        );
+        assert_eq!(line, r"a\u{1b}]0;x\u{7}/\u{202e}gpj.exe b\u{9b}é. \u{2066}c \u{7f}".replace(r"\\", r"\"));
         assert!(!format!("{error:?}").chars().any(char::is_control));
     }
 }

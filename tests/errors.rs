@@ -219,7 +219,8 @@ async fn answers_that_are_not_the_json_expected_are_decode_errors() {
         let error = within(client(&server.url).health().send()).await.unwrap_err();
         assert_eq!((error.kind(), error.status().unwrap().as_u16()), (ErrorKind::Decode, 200), "{name}: {error}");
         assert_sound(&error);
-        assert!(error.source().is_some(), "{name}");
+        // What is longer than any answer about one thing is not looked at.
+        assert!(error.source().is_some() || body.len() > 1 << 20, "{name}");
     }
     for right_json_of_another_shape in [r#"{"status":"healthy"}"#, r#"{"status":1,"uptime_seconds":2,"db":"ok"}"#, "{}"]
     {
@@ -318,7 +319,8 @@ async fn answers_that_break_off_and_answers_that_are_no_http() {
         let error = within(client(&server.url).health().send()).await.expect_err(name);
         assert_eq!(error.kind(), kind, "{name}: {error:?}");
         assert_sound(&error);
-        assert!(error.source().is_some(), "{name}");
+        // What is longer than any answer about one thing is not looked at.
+        assert!(error.source().is_some() || body.len() > 1 << 20, "{name}");
     }
 }
 
