@@ -156,13 +156,13 @@ impl Inner {
                 return Ok(token);
             }
             if let Some(failure) = state.failure.as_ref().filter(|_| state.ended != ended) {
-                return Err(failure.share());
+                return Err(failure.clone());
             }
         }
         let renewed = self.exchange().await;
         let mut state = self.state();
         state.ended += 1;
-        state.failure = renewed.as_ref().err().map(Error::share);
+        state.failure = renewed.as_ref().err().cloned();
         renewed
     }
 
