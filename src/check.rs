@@ -2,6 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use http::StatusCode;
+use serde::Serialize;
 
 use crate::auth::Token;
 use crate::client::Client;
@@ -10,7 +11,8 @@ use crate::http::{CallOptions, Request, awaitable};
 use crate::models::DashboardUser;
 
 /// What the server makes of a client's credential.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Access {
     /// The client has no credential: it reads what is public.

@@ -148,10 +148,14 @@ impl Client {
     ///
     /// ```no_run
     /// # async fn f(client: carbonfiles::Client) -> carbonfiles::Result<()> {
-    /// let answer = client.request(http::Method::GET, "/api/buckets").query("limit", "1").await?;
+    /// let answer = client.request(carbonfiles::Method::GET, "/api/buckets").query("limit", "1").await?;
     /// println!("{}", String::from_utf8_lossy(answer.body()));
     /// # Ok(()) }
     /// ```
+    ///
+    /// # Errors
+    /// Any status but 2xx is an `Err`, a redirection too: it is not followed. `Decode` for an answer of more than
+    /// [`max_bytes`](RawRequest::max_bytes).
     pub fn request(&self, method: Method, path: impl AsRef<str>) -> RawRequest {
         RawRequest::new(self.transport.clone(), method, path.as_ref())
     }

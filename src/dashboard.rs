@@ -20,6 +20,12 @@ impl Dashboard {
         Self { client }
     }
 
+    /// The client that this handle was made by.
+    #[must_use]
+    pub fn client(&self) -> &Client {
+        &self.client
+    }
+
     /// Creates a dashboard token (admin). It lasts an hour unless [`expires`](CreateDashboardToken::expires) says
     /// otherwise, at most 24 h, and can't be revoked.
     pub fn create_token(&self) -> CreateDashboardToken {

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::{Method, StatusCode};
+use http::{HeaderMap, Method, StatusCode};
 
 /// The result of every fallible call of this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -89,6 +89,7 @@ struct Inner {
     hint: Option<String>,
     status: Option<StatusCode>,
     retry_after: Option<Duration>,
+    headers: Option<Arc<HeaderMap>>,
     details: Details,
     request: Option<RequestContext>,
     fate: Fate,
@@ -149,6 +150,7 @@ impl Error {
             hint: None,
             status: None,
             retry_after: None,
+            headers: None,
             details: Details::default(),
             request: None,
             fate: Fate::NeverSent,
@@ -188,6 +190,11 @@ impl Error {
 
     pub(crate) fn with_retry_after(mut self, after: Option<Duration>) -> Self {
         self.0.retry_after = after;
+        self
+    }
+
+    pub(crate) fn with_headers(mut self, headers: HeaderMap) -> Self {
+        self.0.headers = Some(Arc::new(headers));
         self
     }
 
@@ -252,6 +259,13 @@ impl Error {
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
         self.0.retry_after
+    }
+
+    /// The headers of the answer that refused the request, such as a proxy's `X-Request-Id`; `None` for every other error. They
+    /// are the server's, unchecked, and in neither `Display` nor `Debug`.
+    #[must_use]
+    pub fn headers(&self) -> Option<&HeaderMap> {
+        self.0.headers.as_deref()
     }
 
     /// The service's own word for this error, where it has one: `file_storage.too_large`, or `AccessDenied` of an S3. For

@@ -9,13 +9,13 @@
 //! let bucket = client.buckets().create("my-project").expires("30d").await?;
 //! let files = client.bucket(&bucket.id).files();
 //!
-//! let photo = files.upload("photo.jpg").progress(|p| println!("{:?} %", p.percent())).await?;
+//! let photo = files.upload("photo.jpg").progress(|p| println!("{:.0} %", p.percent().unwrap_or(0.0))).await?;
 //! files["docs/hello.txt"].upload("hello".as_bytes()).await?;
 //! println!("{}", files[&photo.path].url()?);
 //!
 //! let mut all = files.list_all().items();
 //! while let Some(file) = all.try_next().await? {
-//!     println!("{} has {} bytes", file.path, file.size);
+//!     println!("{:?} has {} bytes", file.path, file.size);
 //! }
 //!
 //! let done = files["photo.jpg"].download_to("copy.jpg").await?;
@@ -40,7 +40,7 @@
 //! | administration | [`Client::keys`], [`Client::dashboard`], [`Client::stats`], [`Client::health`] |
 //! | links | [`File::url`], [`models::FileInfo::short_link`], [`Client::short_urls`] |
 //! | live events and views (feature `events`) | `Bucket::events`, `File::events`, `Client::events`, `Bucket::watch`, `Bucket::mirror`, `File::wait_until` |
-//! | what has no name here yet | [`Client::request`] |
+//! | raw requests, for what has no name here | [`Client::request`] |
 //! | what the server answers | [`models`] |
 //!
 //! **Handles** ([`Client`], [`Buckets`], [`Bucket`], [`Files`], [`File`], …) are cheap to make and to clone, and send
@@ -48,8 +48,10 @@
 //! many names use the method that gives them by value, [`Files::file`].
 //!
 //! **Calls** are builders: set what you like, then `.await`, or take the future by `.send()`, for `tokio::spawn` and the
-//! like. Each also takes headers, time limits and a retry policy of its own. What is wrong with an argument is kept and
-//! comes out of the `.await`, before anything is sent.
+//! like. Calls about one thing, and listings, also take headers, time limits and a retry policy of their own; batches, syncs
+//! and `unpack` do not: give these to each of their transfers by `each`, and end them by `cancel_when`. What is wrong with an
+//! argument is kept and comes out of the `.await`, before anything is sent; a number of nothing (`parallel(0)`, `limit(0)`,
+//! `concurrency(0)`) is wrong.
 //!
 //! # Errors and retries
 //!
@@ -62,16 +64,20 @@
 //!
 //! # Cancelling
 //!
-//! Dropping a future, a stream or a writer cancels what it does. An upload that is dropped before its end leaves nothing
-//! visible on the server, and a file that was there stays; a dropped [`File::download_to`] leaves the target as it was, and
-//! a part that a later one goes on with.
+//! Dropping a future or a stream cancels what it does. An upload that is dropped leaves nothing visible on the server, and a
+//! file that was there stays, unless it had been sent whole by then: then it may be stored. A dropped [`File::download_to`]
+//! leaves the target untouched and keeps the partial file so that a later call can resume it. A
+//! [`LogWriter`](files::LogWriter) that is dropped appends the rest in the background.
 //! For other calls that change something, whether the server has done it is then unknown.
 //!
 //! # Memory
 //!
 //! A transfer holds a few chunks of 256 KiB, whatever its size: content is read, hashed, sent, received and written chunk
 //! by chunk. All of a content is in memory only where that is asked for, by [`Download::bytes`] with its limit, or where
-//! bytes are the source. Listings hold the page that is consumed and the one after it.
+//! bytes are the source. What one transfer holds at most is [`UPLOAD_BUFFERS`] and [`DOWNLOAD_BUFFERS`]. Streams of pages hold
+//! the page that is consumed and the one after it; `download_dir`, syncs, `watch` and `mirror` hold the whole listing. Of an
+//! answer about one thing at most 1 MiB are read, of a listing 16 KiB for each row that was asked for; what is longer is
+//! `Decode`.
 //!
 //! # Traces
 //!
@@ -101,6 +107,7 @@
 //! | `file-storage` | no | a client of the file_storage service, in the module `file_storage` |
 //!
 //! Without `rustls` only `http://` works, unless your own dependency on reqwest brings another TLS (`native-tls`). A tokio runtime with time and I/O enabled must be running.
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod auth;
 mod blocking;
@@ -137,6 +144,8 @@ pub mod tenantbox;
 mod transfer;
 mod upload_tokens;
 
+pub use ::{bytes, chrono, reqwest, url};
+
 pub use crate::auth::Token;
 pub use crate::buckets::{Bucket, Buckets};
 pub use crate::call::Call;
@@ -158,8 +167,8 @@ pub use crate::raw::RawRequest;
 pub use crate::short_urls::{DeleteShortUrl, ResolveShortUrl, ShortUrl, ShortUrlTarget, ShortUrls};
 pub use crate::stats::GetStats;
 pub use crate::transfer::{
-    Canceller, ContentInfo, Download, DownloadReader, DownloadStream, Downloaded, Phase, Progress, ProgressWatch,
-    Source, Transfer,
+    Canceller, ContentInfo, DOWNLOAD_BUFFERS, Download, DownloadReader, DownloadStream, Downloaded, Phase, Progress,
+    ProgressWatch, Source, Transfer, UPLOAD_BUFFERS,
 };
 pub use crate::upload_tokens::{CreateUploadToken, UploadTokens};
 pub use ::http::{Method, StatusCode};

@@ -9,7 +9,7 @@ use std::task::{Context, Poll, ready};
 use async_stream::try_stream;
 use futures::Stream;
 use futures::stream::{BoxStream, FusedStream, StreamExt};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::error::{Error, ErrorKind, Result};
@@ -25,21 +25,28 @@ pub struct Page<T> {
     /// How many rows the whole listing had when this page was made.
     pub total: u64,
     /// The most rows that this page could have had.
-    pub limit: i64,
+    #[serde(deserialize_with = "at_least_none")]
+    pub limit: u64,
     /// How many rows come before this page.
-    pub offset: i64,
+    #[serde(deserialize_with = "at_least_none")]
+    pub offset: u64,
 }
 
 impl<T> Page<T> {
     pub(crate) fn new(items: Vec<T>, total: u64, limit: u64, offset: u64) -> Self {
-        Self { items, total, limit: limit as i64, offset: offset as i64 }
+        Self { items, total, limit, offset }
     }
 
     /// Rows come after this page.
     #[must_use]
     pub fn has_more(&self) -> bool {
-        (self.offset.max(0) as u64) + (self.items.len() as u64) < self.total && !self.items.is_empty()
+        self.offset.saturating_add(self.items.len() as u64) < self.total && !self.items.is_empty()
     }
+}
+
+/// What a server gives back as it was asked for, below 0 too.
+pub(crate) fn at_least_none<'de, D: Deserializer<'de>>(number: D) -> Result<u64, D::Error> {
+    i64::deserialize(number).map(|number| u64::try_from(number).unwrap_or(0))
 }
 
 impl<T> IntoIterator for Page<T> {
@@ -129,12 +136,15 @@ impl Window {
         Ok(self)
     }
 
-    pub(crate) fn apply(self, request: Request) -> Request {
+    /// `sort` is the server's word for it, and the order that it has by nature.
+    pub(crate) fn apply(self, request: Request, sort: Option<(&str, Order)>) -> Request {
+        let order = self.order.or(sort.map(|(_, order)| order));
         request
             .rows(self.limit.unwrap_or(PAGE_ROWS))
             .query_opt("limit", self.limit)
             .query_opt("offset", Some(self.offset).filter(|offset| *offset > 0))
-            .query_opt("order", self.order.map(Order::as_str))
+            .query_opt("order", order.map(Order::as_str))
+            .query_opt("sort", sort.map(|(word, _)| word))
     }
 }
 
@@ -154,13 +164,14 @@ macro_rules! listing_setters {
                 self
             }
 
-            /// Sorts by this member; see the service for the default.
+            /// Sorts by this member: texts from `A`, times and sizes from the newest and largest, unless
+            /// [`order`](Self::order) says otherwise.
             pub fn sort(mut self, by: $sort) -> Self {
                 self.sort = Some(by);
                 self
             }
 
-            /// The direction of the sort. The server's default is descending, for names too.
+            /// The direction of the sort; without [`sort`](Self::sort), of the server's own.
             pub fn order(mut self, order: $crate::models::Order) -> Self {
                 self.window.order = Some(order);
                 self
@@ -339,8 +350,8 @@ fn last_of<T>(window: &[T], recent: &HashSet<String>, key: fn(&T) -> &str) -> Op
 }
 
 /// Is a window that was asked for by offset the one that came?
-pub(crate) fn check_offset(asked: u64, came: i64) -> Result<()> {
-    if u64::try_from(came) == Ok(asked) {
+pub(crate) fn check_offset(asked: u64, came: u64) -> Result<()> {
+    if came == asked {
         return Ok(());
     }
     Err(no_headway(format_args!("rows from {asked} on were asked for, and those from {came} on came")))

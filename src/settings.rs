@@ -42,7 +42,7 @@ impl Settings {
         if let Ok(headers) = &mut self.headers {
             match parse_header(name, value) {
                 Ok((name, value)) => drop(headers.insert(name, value)),
-                Err(problem) => self.headers = Err(Error::invalid_input("header", problem)),
+                Err(problem) => self.headers = Err(Error::invalid_input("default_header", problem)),
             }
         }
     }
@@ -60,6 +60,14 @@ impl Settings {
             token.check()?;
         }
         let mut headers = self.headers?;
+        let limits = [
+            ("max_transfers", self.max_transfers == Some(0)),
+            ("max_buffered_bytes", self.max_buffered_bytes == Some(0)),
+        ];
+        if let Some((setting, _)) = limits.into_iter().find(|(_, is_zero)| *is_zero) {
+            return Err(Error::invalid_input(setting, "with 0 nothing could ever be transferred"));
+        }
+        self.retry.check()?;
         if !headers.contains_key(header::USER_AGENT) {
             let value = HeaderValue::try_from(self.user_agent)
                 .map_err(|_| Error::invalid_input("user_agent", "it can't be sent in a header"))?;
@@ -84,9 +92,6 @@ impl Settings {
             .http1_only()
             .build()
             .map_err(|e| Error::new(ErrorKind::InvalidInput, "the HTTP client could not be set up").caused_by(e))?;
-        if self.max_transfers == Some(0) || self.max_buffered_bytes == Some(0) {
-            return Err(Error::invalid_input("limit", "with 0 nothing could ever be transferred"));
-        }
         let limits = Limits::new(self.max_transfers, self.max_buffered_bytes);
         let (retry, timeouts) = (self.retry, self.timeouts);
         Ok(Transport::new(Config { http, base, credentials, headers, retry, timeouts, limits, dialect }))
@@ -160,7 +165,8 @@ macro_rules! client_settings {
                 self
             }
 
-            /// Limits every call as a whole, transfers and retries included. There is no such limit by default.
+            /// Limits every call as a whole, as `timeout` of a call does: transfers, retries and the wait for a turn included.
+            /// There is no such limit by default.
             pub fn total_timeout(mut self, limit: ::std::time::Duration) -> Self {
                 self.settings.timeouts.total = Some(limit);
                 self
@@ -172,7 +178,7 @@ macro_rules! client_settings {
                 self
             }
 
-            /// Limits how many transfers are under way at once: so many uploads, and so many downloads. More wait for their
+            /// Limits how many uploads, and separately how many downloads, may run at once; 0 is refused. More wait for their
             /// turn, in the order in which they came ([`Phase::Queued`](crate::Phase::Queued)). There is no such limit by
             /// default.
             ///
@@ -187,7 +193,8 @@ macro_rules! client_settings {
 
             /// Limits how many bytes all transfers may hold in memory at once, half of it uploads, half of it downloads;
             /// sources that are in memory already don't count. A transfer reserves at its start what it may need at most:
-            /// an upload 3 MiB, a download 1 MiB, a parallel one more with each part. One that needs more than there is
+            /// an upload [`UPLOAD_BUFFERS`](crate::UPLOAD_BUFFERS), a download
+            /// [`DOWNLOAD_BUFFERS`](crate::DOWNLOAD_BUFFERS), a parallel one more with each part. One that needs more than there is
             /// goes alone. There is no such limit by default.
             pub fn max_buffered_bytes(mut self, bytes: u64) -> Self {
                 self.settings.max_buffered_bytes = Some(bytes);

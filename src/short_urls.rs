@@ -21,6 +21,12 @@ impl ShortUrls {
         Self { client, lent: Lent::default() }
     }
 
+    /// The client that this handle was made by.
+    #[must_use]
+    pub fn client(&self) -> &Client {
+        &self.client
+    }
+
     /// The short URL of a code, by value.
     #[must_use]
     pub fn short_url(&self, code: impl AsRef<str>) -> ShortUrl {
@@ -42,6 +48,12 @@ impl ShortUrl {
     #[must_use]
     pub fn code(&self) -> &str {
         &self.code
+    }
+
+    /// The client that this handle was made by.
+    #[must_use]
+    pub fn client(&self) -> &Client {
+        &self.client
     }
 
     /// The absolute short URL.

@@ -22,6 +22,12 @@ impl UploadTokens {
         Self { bucket }
     }
 
+    /// The bucket that they are for.
+    #[must_use]
+    pub fn bucket(&self) -> &Bucket {
+        &self.bucket
+    }
+
     /// Creates a token (owner or admin). It lasts a day and has no limit of uses unless told otherwise.
     ///
     /// A use is one stored file; the server counts at the end of a request and checks at its start, so a request with

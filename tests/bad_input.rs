@@ -272,7 +272,7 @@ fn base_urls_and_settings() {
         ("content-length", "5"),
         ("Transfer-Encoding", "x"),
     ] {
-        refused("header", name, Client::builder("http://h").default_header(name, value).build());
+        refused("default_header", name, Client::builder("http://h").default_header(name, value).build());
     }
     refused("user_agent", "a\nb", Client::builder("http://h").user_agent("a\nb").build());
 }
@@ -405,4 +405,29 @@ async fn a_reader_of_another_size_than_said() {
         assert!(error.is_invalid_input() && error.message().starts_with("invalid size: "), "{said}: {error:?}");
         assert!(bucket.file("f").get_opt().await.unwrap().is_none(), "nothing is visible");
     }
+}
+
+#[tokio::test]
+async fn of_nothing_nothing_comes() {
+    let server = support::server().await;
+    let client = support::admin(&server);
+    let file = client.bucket("b").file("a");
+    server.clear_requests();
+    let target = std::env::temp_dir().join("carbonfiles-nothing");
+    let nothing = carbonfiles::RetryPolicy::default().max_attempts(0);
+    let errors = [
+        file.download().parallel(0).await.err(),
+        file.download_to(&target).parallel(0).await.err(),
+        client.health().retry(nothing.clone()).await.err(),
+        client.bucket("b").files().download_dir(&target).concurrency(0).await.err(),
+        support::builder(server.url()).retry(nothing).build().err(),
+    ];
+    for (at, error) in errors.into_iter().enumerate() {
+        assert!(error.expect("it is refused").is_invalid_input(), "{at}");
+    }
+    let named = |build: carbonfiles::ClientBuilder| build.build().unwrap_err().to_string();
+    assert!(named(support::builder(server.url()).max_transfers(0)).contains("max_transfers"));
+    assert!(named(support::builder(server.url()).max_buffered_bytes(0)).contains("max_buffered_bytes"));
+    assert!(named(support::builder(server.url()).default_header("a b", "c")).contains("default_header"));
+    assert!(server.requests().is_empty());
 }

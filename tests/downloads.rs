@@ -221,7 +221,7 @@ async fn the_target_is_handled_with_care() {
     let target = folder.path().join("x");
     for bad in [folder.path().to_owned(), folder.path().join("no/such/folder"), "/".into()] {
         assert!(file.download_to(&bad).await.unwrap_err().is_invalid_input(), "{bad:?}");
-        assert!(bucket.zip().to_file(&bad).await.unwrap_err().is_invalid_input(), "{bad:?}");
+        assert!(bucket.zip().download_to(&bad).await.unwrap_err().is_invalid_input(), "{bad:?}");
     }
     assert_eq!(gets(&server), 0, "nothing is asked for that can't be written");
     std::fs::write(&target, "old").unwrap();
@@ -249,7 +249,7 @@ async fn zip_is_a_valid_archive() {
     bucket.file("docs/ü.bin").upload(pattern(500_000)).await.unwrap();
     let folder = tempfile::tempdir().unwrap();
     let target = folder.path().join("all.zip");
-    let done = bucket.zip().to_file(&target).await.unwrap();
+    let done = bucket.zip().download_to(&target).await.unwrap();
     assert_eq!(done.size, std::fs::metadata(&target).unwrap().len());
     let bytes = bucket.zip().await.unwrap().bytes(1 << 20).await.unwrap();
     assert!(bytes.starts_with(b"PK"));

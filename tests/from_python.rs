@@ -83,7 +83,7 @@ async fn buckets() -> Outcome {
 
     let summary = bucket.summary().await?;
 
-    bucket.zip().to_file("bucket.zip").await?; // any size, in a few chunks of memory
+    bucket.zip().download_to("bucket.zip").await?; // any size, in a few chunks of memory
     let zip_bytes = bucket.zip().await?.bytes(100 << 20).await?; // or in memory, at most 100 MiB
 
     bucket.delete().await?;
@@ -288,7 +288,7 @@ async fn errors() -> Outcome {
 
 #[test]
 fn every_rust_block_of_the_document_is_run_here() {
-    snippets::assert_all_run(include_str!("../docs/from-python.md"), include_str!("from_python.rs"));
+    snippets::assert_all_run(&[include_str!("../docs/from-python.md")], include_str!("from_python.rs"));
 }
 
 #[test]

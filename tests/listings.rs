@@ -164,6 +164,17 @@ async fn sorts_limits_and_offsets() {
     assert_eq!(names(FileSort::Size, Order::Desc).await, ["c.json", "a.bin", "b.txt"]);
     assert_eq!(names(FileSort::CreatedAt, Order::Asc).await, ["b.txt", "a.bin", "c.json"]);
     assert_eq!(names(FileSort::MimeType, Order::Asc).await, ["c.json", "a.bin", "b.txt"]);
+    // Without an order: texts from `A`, the largest and newest first.
+    for (sort, expected) in [
+        (FileSort::Name, ["a.bin", "b.txt", "c.json"]),
+        (FileSort::Size, ["c.json", "a.bin", "b.txt"]),
+        (FileSort::CreatedAt, ["c.json", "a.bin", "b.txt"]),
+    ] {
+        let page = bucket.files().list().sort(sort).await.unwrap();
+        assert_eq!(page.items.into_iter().map(|file| file.name).collect::<Vec<_>>(), expected, "{sort}");
+        let folder = bucket.files().directory("").sort(sort).await.unwrap();
+        assert_eq!(folder.files.into_iter().map(|file| file.name).collect::<Vec<_>>(), expected, "{sort}");
+    }
     let page = bucket.files().list().sort(FileSort::Name).order(Order::Asc).limit(1).offset(1).await.unwrap();
     assert_eq!((page.items[0].name.as_str(), page.total, page.limit, page.offset), ("b.txt", 3, 1, 1));
     assert!(page.has_more());

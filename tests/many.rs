@@ -58,13 +58,13 @@ async fn a_folder_goes_up_and_comes_down_again() {
     bucket.file("in/v10/other").upload("x".as_bytes()).await.unwrap();
 
     let target = to.path().join("new/folder");
-    let batch = bucket.files().download_dir("in/v1", &target).await.unwrap();
+    let batch = bucket.files().download_dir(&target).prefix("in/v1").await.unwrap();
     assert!(batch.into_result().unwrap().iter().all(|done| done.verified_sha256.is_some()));
     assert_eq!(read_folder(&target), files);
     // Again, over what is there; and all of the bucket.
-    let again = bucket.files().download_dir("in/v1", &target).await.unwrap();
+    let again = bucket.files().download_dir(&target).prefix("in/v1").await.unwrap();
     assert_eq!(again.into_result().unwrap().len(), files.len());
-    let all = bucket.files().download_dir("", to.path().join("all")).await.unwrap();
+    let all = bucket.files().download_dir(to.path().join("all")).await.unwrap();
     assert_eq!(all.into_result().unwrap().len(), files.len() + 1);
 }
 
@@ -76,7 +76,7 @@ async fn what_is_selected_and_nothing_else() {
     tree(from.path());
     let upload = bucket.files().upload_dir(from.path()).hidden(false).exclude("deep/er").filter(|path| path != "empty");
     assert_eq!(upload.await.unwrap().into_result().unwrap().len(), 4);
-    let download = bucket.files().download_dir("", to.path()).include("**/*.txt");
+    let download = bucket.files().download_dir(to.path()).include("**/*.txt");
     assert_eq!(download.await.unwrap().into_result().unwrap().len(), 2);
     let bad = bucket.files().upload_dir(from.path()).include("***").await.unwrap_err();
     assert!(bad.is_invalid_input() && bad.to_string().contains("***"), "{bad}");
@@ -94,8 +94,8 @@ async fn bad_arguments_are_refused_before_anything_is_sent() {
         files.upload_dir(folder.path()).prefix("../x").await.unwrap_err(),
         files.upload_dir(folder.path()).prefix("/x").await.unwrap_err(),
         files.upload_dir(folder.path()).concurrency(0).await.unwrap_err(),
-        files.download_dir("a//b", folder.path()).await.unwrap_err(),
-        files.download_dir("", folder.path()).concurrency(0).await.unwrap_err(),
+        files.download_dir(folder.path()).prefix("a//b").await.unwrap_err(),
+        files.download_dir(folder.path()).concurrency(0).await.unwrap_err(),
         files.upload_many([("x", vec![])]).concurrency(0).await.unwrap_err(),
     ] {
         assert!(error.is_invalid_input(), "{error}");
@@ -159,9 +159,9 @@ async fn nothing_is_written_outside_the_folder() {
     let around = tempfile::tempdir().unwrap();
     let folder = around.path().join("folder");
     let client = builder(&server.url).build().unwrap();
-    let stops = client.bucket("b").files().download_dir("", &folder).concurrency(1).await.unwrap();
+    let stops = client.bucket("b").files().download_dir(&folder).concurrency(1).await.unwrap();
     assert!(stops.stopped && stops.done().count() == 0 && !folder.exists());
-    let batch = client.bucket("b").files().download_dir("", &folder).on_failure(OnFailure::GoOn).await.unwrap();
+    let batch = client.bucket("b").files().download_dir(&folder).on_failure(OnFailure::GoOn).await.unwrap();
     assert_eq!(batch.done().map(|(path, _)| path).collect::<Vec<_>>(), ["good", "ok/good"]);
     assert_eq!(batch.failed().count(), 10);
     assert_eq!(read_folder(around.path()).keys().collect::<Vec<_>>(), ["folder/good", "folder/ok/good"]);
@@ -172,7 +172,7 @@ async fn names_that_some_file_systems_take_for_one_are_told() {
     let server = listing(&["A.txt", "a.txt", "\u{e9}", "e\u{301}", "Dir/x", "dir/y", "z"]).await;
     let folder = tempfile::tempdir().unwrap();
     let client = builder(&server.url).build().unwrap();
-    let download = || client.bucket("b").files().download_dir("", folder.path()).on_failure(OnFailure::GoOn);
+    let download = || client.bucket("b").files().download_dir(folder.path()).on_failure(OnFailure::GoOn);
     let batch = download().await.unwrap();
     assert_eq!(batch.done().map(|(path, _)| path).collect::<Vec<_>>(), ["z"]);
     assert!(batch.failed().all(|(_, error)| error.kind() == ErrorKind::Conflict));
@@ -191,7 +191,7 @@ async fn a_link_in_the_folder_does_not_lead_out_of_it() {
         std::os::unix::fs::symlink(outside.path(), folder.path().join(link)).unwrap();
     }
     let client = builder(&server.url).build().unwrap();
-    let batch = client.bucket("b").files().download_dir("", folder.path()).on_failure(OnFailure::GoOn).await.unwrap();
+    let batch = client.bucket("b").files().download_dir(folder.path()).on_failure(OnFailure::GoOn).await.unwrap();
     assert_eq!(batch.failed().map(|(_, error)| error.kind()).collect::<Vec<_>>(), [ErrorKind::Io; 2]);
     assert!(read_folder(outside.path()).is_empty());
 }
@@ -312,7 +312,7 @@ async fn dropping_it_leaves_nothing_half() {
     }
     let folder = tempfile::tempdir().unwrap();
     let held = server.inject(Fault::stall_response_after(50_000).on("GET", "/content").skip(4).forever());
-    let download = tokio::spawn(bucket.files().download_dir("", folder.path()).concurrency(3).send());
+    let download = tokio::spawn(bucket.files().download_dir(folder.path()).concurrency(3).send());
     within(held.fired_at_least(3)).await;
     download.abort();
     assert!(download.await.unwrap_err().is_cancelled());
@@ -346,7 +346,7 @@ async fn one_progress_for_all_of_it() {
     assert!(last.finished && seen.iter().filter(|p| p.finished).count() == 1);
 
     let mut reports = 0;
-    let down = bucket.files().download_dir("", from.path().join("down")).progress_interval(Duration::from_secs(3600));
+    let down = bucket.files().download_dir(from.path().join("down")).progress_interval(Duration::from_secs(3600));
     let done = down.progress(|_| reports += 1).await.unwrap().into_result().unwrap();
     assert_eq!((done.len(), reports), (7, 2), "only the first and the last");
 }

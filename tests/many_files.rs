@@ -25,7 +25,7 @@ async fn ten_thousand_files_do_not_exhaust_file_descriptors() {
     setrlimit(Resource::RLIMIT_NOFILE, 80, hard).unwrap();
     let up = bucket.files().upload_dir(from.path()).await.unwrap();
     assert_eq!(up.into_result().unwrap().len(), FILES);
-    let down = bucket.files().download_dir("", to.path()).await.unwrap();
+    let down = bucket.files().download_dir(to.path()).await.unwrap();
     assert_eq!(down.into_result().unwrap().len(), FILES);
     for n in [0, 99, 9_999] {
         let content = fs::read_to_string(to.path().join(format!("{}/{n}", n % 100))).unwrap();

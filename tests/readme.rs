@@ -1,4 +1,4 @@
-//! The code of README.md, run: each of its Rust blocks stands here between `// snippet` and `// end`, word for word.
+//! The code of README.md and docs/tour.md, run: each of their Rust blocks stands here between `// snippet` and `// end`, word for word.
 
 mod support;
 
@@ -63,13 +63,13 @@ mod quickstart {
         let bucket = client.buckets().create("my-project").description("Assets").expires("30d").await?;
         let files = client.bucket(&bucket.id).files();
 
-        let photo = files.upload("photo.jpg").progress(|p| println!("{:?} %", p.percent())).await?;
+        let photo = files.upload("photo.jpg").progress(|p| println!("{:.0} %", p.percent().unwrap_or(0.0))).await?;
         files["docs/hello.txt"].upload("hello".as_bytes()).await?;
         println!("{}", files[&photo.path].url()?);
 
         let mut all = files.list_all().items();
         while let Some(file) = all.try_next().await? {
-            println!("{} has {} bytes", file.path, file.size);
+            println!("{:?} has {} bytes", file.path, file.size);
         }
 
         let done = files["photo.jpg"].download_to("copy.jpg").await?;
@@ -99,8 +99,150 @@ async fn the_quickstart_runs() -> Outcome {
         .await?;
     let told = String::from_utf8(output.stdout)?;
     assert!(output.status.success(), "{told}{}", String::from_utf8_lossy(&output.stderr));
-    assert!(told.contains("docs/hello.txt has 5 bytes") && told.contains("SHA-256 checked: true"), "{told}");
+    assert!(told.contains("\"docs/hello.txt\" has 5 bytes") && told.contains("SHA-256 checked: true"), "{told}");
     assert_eq!(std::fs::read("copy.jpg")?, std::fs::read("photo.jpg")?);
+    Ok(())
+}
+
+#[tokio::test]
+async fn first_upload() -> Outcome {
+    let place = Place::new().await?;
+    let files = place.files();
+    // snippet: first_upload
+    use carbonfiles::{Phase, Source};
+
+    // Anything that can be read, under a path that you choose; files.upload("photo.jpg") takes the name from the path.
+    let reader = tokio::fs::File::open("photo.jpg").await?;
+    let done = files["photos/first.jpg"]
+        .upload(Source::reader(reader)) // or bytes, a path, an open file, a stream, a factory
+        .progress(|p| match p.phase {
+            Phase::Sending => println!("{} bytes of {:?}", p.sent, p.total),
+            Phase::Retrying { after } => println!("again in {after:?}"),
+            _ => {}
+        })
+        .await?;
+    println!("{}", files[&done.path].url()?);
+    // end
+    assert_eq!(done.size, 100_000);
+    Ok(())
+}
+
+#[tokio::test]
+async fn first_listing() -> Outcome {
+    let place = Place::new().await?;
+    let files = place.files();
+    place.file("docs/a.txt").await?;
+    // snippet: first_listing
+    use carbonfiles::models::FileSort;
+    use futures::TryStreamExt;
+
+    let page = files.list().sort(FileSort::Name).limit(20).await?;
+    println!("{} of {} files", page.items.len(), page.total);
+
+    // All of them, by path, each exactly once although others add and delete meanwhile.
+    let mut all = files.list_all().stable().prefix("docs/").items();
+    while let Some(file) = all.try_next().await? {
+        println!("{:?}, {} bytes", file.path, file.size);
+    }
+    // end
+    assert_eq!(page.total, 1);
+    Ok(())
+}
+
+#[tokio::test]
+async fn first_download() -> Outcome {
+    let place = Place::new().await?;
+    let file = place.file("docs/first.md").await?;
+    // snippet: first_download
+    // Into a file: beside it first, continued after a cut, compared, synced, renamed.
+    let done = file.download_to("first.md").progress(|p| println!("{} bytes", p.sent)).await?;
+    assert!(done.verified_sha256.is_some());
+
+    let bytes = file.download().await?.bytes(10 << 20).await?; // in memory, at most 10 MiB
+    let start = file.download().range(..4).await?.bytes(4).await?; // or .stream(), or .reader()
+    assert_eq!(start, bytes[..4]);
+    // end
+    Ok(())
+}
+
+#[tokio::test]
+async fn first_error() -> Outcome {
+    let place = Place::new().await?;
+    let client = place.client.clone();
+    // snippet: first_error
+    use carbonfiles::ErrorKind;
+    use std::time::Duration;
+
+    if let Err(error) = client.bucket("nothere").get().timeout(Duration::from_secs(5)).await {
+        match error.kind() {
+            ErrorKind::NotFound => println!("no such bucket"),
+            _ if error.is_retryable() => println!("later, perhaps: {error}"),
+            _ => println!("{error}; {:?}", error.hint()),
+        }
+    }
+    // end
+    Ok(())
+}
+
+#[cfg(feature = "events")]
+#[tokio::test]
+async fn first_events() -> Outcome {
+    let place = Place::new().await?;
+    let (bucket, file) = (place.bucket.clone(), place.bucket.file("docs/a.txt"));
+    // snippet: first_events
+    use carbonfiles::events::Event;
+    use futures::TryStreamExt;
+
+    let mut events = bucket.events().prefix("docs/").await?; // now in force
+    file.upload("new".as_bytes()).await?;
+    while let Some(event) = events.try_next().await? {
+        match event {
+            Event::FileCreated { file, .. } | Event::FileUpdated { file, .. } => {
+                println!("{:?} has {} bytes", file.path, file.size);
+                break;
+            }
+            Event::Reconnected { missed_since } => println!("events after {missed_since} may be missing"),
+            other => println!("{other:?}"),
+        }
+    }
+    let mirror = bucket.mirror().await?; // the listing, and what becomes of it
+    println!("{} files, {} bytes", mirror.len(), mirror.total_size());
+    // end
+    Ok(())
+}
+
+#[cfg(feature = "tenantbox")]
+#[tokio::test]
+async fn first_tenant() -> Outcome {
+    folder();
+    let server = carbonfiles_testserver::Tenantbox::start().await?;
+    let builder = carbonfiles::tenantbox::Client::builder(server.api_key()).base_url(server.url());
+    let client = builder.http(reqwest::ClientBuilder::no_proxy).build()?;
+    // snippet: first_tenant
+    // client: carbonfiles::tenantbox::Client::from_env()?, or Client::new("tbx_key")?
+    let files = client.tenant("user_123").files();
+    let done = files.upload(std::path::Path::new("photo.jpg")).await?;
+    client.file(&done.file_path).download_to("from-tenant.jpg").await?; // keep the path: the service lists no files
+    // end
+    Ok(())
+}
+
+#[cfg(feature = "file-storage")]
+#[tokio::test]
+async fn first_service() -> Outcome {
+    let set = |name| std::env::var(name).ok();
+    let (Some(url), Some(token)) = (set("FILE_STORAGE_TEST_DISK"), set("FILE_STORAGE_TEST_DISK_TOKEN")) else {
+        eprintln!("SKIPPED: FILE_STORAGE_TEST_DISK names no real file_storage service");
+        return Ok(());
+    };
+    folder();
+    let client = carbonfiles::file_storage::Client::new(url, token)?;
+    // snippet: first_service
+    // client: carbonfiles::file_storage::Client::new(url, token)?, or Client::from_env()?
+    let photo = client.files().upload(std::path::Path::new("photo.jpg")).await?;
+    let done = client.file(&photo.id).download_to("from-service.jpg").await?;
+    assert_eq!(done.verified_sha256, photo.checksum_sha256);
+    // end
     Ok(())
 }
 
@@ -125,7 +267,7 @@ async fn client() -> Outcome {
     let client = Client::builder("https://files.example.com")
         .token_provider(read_token) // async, asked before each attempt
         .connect_timeout(Duration::from_secs(3))
-        .retry(RetryPolicy::default().attempts(6))
+        .retry(RetryPolicy::default().max_attempts(6))
         .default_header("x-team", "assets")
         .http(|http| http.pool_max_idle_per_host(4)) // reqwest's own builder: proxies, certificates, …
         .build()?;
@@ -177,7 +319,7 @@ async fn buckets() -> Outcome {
     }
 
     println!("{}", bucket.summary().await?); // text for people and language models
-    bucket.zip().to_file("assets.zip").await?;
+    bucket.zip().download_to("assets.zip").await?;
     bucket.delete().await?;
     // end
     assert!(std::fs::metadata("assets.zip")?.len() > 0);
@@ -302,10 +444,10 @@ async fn folders() -> Outcome {
         .prefix("v1")
         .exclude("**/*.tmp")
         .on_failure(OnFailure::GoOn) // by default, the first failure stops the rest
-        .progress(|p| println!("{} files, {:?} %", p.files, p.percent()))
+        .progress(|p| println!("{} files, {:.0} %", p.files, p.percent().unwrap_or(0.0)))
         .await?;
     for (path, error) in batch.failed() {
-        eprintln!("{path}: {error}");
+        eprintln!("{path:?}: {error}"); // a name may hold anything, for a terminal too
     }
     let stored = batch.into_result()?; // or the first error
 
@@ -313,7 +455,7 @@ async fn folders() -> Outcome {
     let notes = (0..100).map(|n| (format!("notes/{n}.txt"), format!("note {n}").into_bytes()));
     files.upload_many(notes).concurrency(16).await?.into_result()?;
 
-    files.download_dir("v1", "site-copy").await?.into_result()?;
+    files.download_dir("site-copy").prefix("v1").await?.into_result()?;
 
     // Only what differs by SHA-256, either way. A plan changes nothing, and is data.
     let plan = files.sync_up("site").prefix("v1").delete_extra(true).plan().await?;
@@ -467,7 +609,7 @@ async fn live_events() -> Outcome {
     while let Some(event) = events.try_next().await? {
         match event {
             Event::FileCreated { file, .. } | Event::FileUpdated { file, .. } => {
-                println!("{} has {} bytes", file.path, file.size);
+                println!("{:?} has {} bytes", file.path, file.size);
                 break;
             }
             Event::Disconnected { reason } => println!("the connection is lost: {reason}"),
@@ -491,8 +633,9 @@ async fn raw() -> Outcome {
     let place = Place::new().await?;
     let client = place.client.clone();
     // snippet: raw
-    let answer =
-        client.request(http::Method::GET, "/api/buckets").query("limit", "1").header("x-request-id", "42").await?;
+    use carbonfiles::Method;
+
+    let answer = client.request(Method::GET, "/api/buckets").query("limit", "1").header("x-request-id", "42").await?;
     println!("{} {}", answer.status(), String::from_utf8_lossy(answer.body()));
     // end
     assert_eq!(answer.status(), 200);
@@ -549,7 +692,7 @@ async fn file_storage() -> Outcome {
     let client = Client::new(&url, &token)?; // or Client::from_env()?
     let files = client.files();
 
-    let photo = files.upload(Path::new("photo.jpg")).progress(|p| println!("{:?} %", p.percent())).await?;
+    let photo = files.upload(Path::new("photo.jpg")).progress(|p| println!("{} bytes", p.sent)).await?;
     let note = files.upload("hello".as_bytes()).filename("hello.txt").public(true).await?;
     println!("{} {:?}", photo.id, note.public_link(&client));
 
@@ -596,8 +739,9 @@ async fn errors() -> Outcome {
 }
 
 #[test]
-fn every_block_of_the_readme_is_run_here() {
-    support::snippets::assert_all_run(include_str!("../README.md"), include_str!("readme.rs"));
+fn every_block_of_the_readme_and_the_tour_is_run_here() {
+    let documents = [include_str!("../README.md"), include_str!("../docs/tour.md")];
+    support::snippets::assert_all_run(&documents, include_str!("readme.rs"));
 }
 
 #[test]

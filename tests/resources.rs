@@ -242,7 +242,9 @@ async fn summaries_and_archives() {
     assert!(bytes.starts_with(b"PK") && bytes.windows(10).any(|w| w == "docs/ü.tx".as_bytes()));
     let directory = tempfile::tempdir().unwrap();
     let target = directory.path().join("all.zip");
-    let saved = bucket.zip().to_file(&target).await.unwrap();
+    let saved = bucket.zip().download_to(&target).await.unwrap();
+    let again = bucket.zip().download_to(&target).overwrite(false).await.unwrap_err();
+    assert_eq!(again.kind(), ErrorKind::Conflict, "it is there");
     assert_eq!((saved.size, std::fs::read(&target).unwrap().len() as u64), (bytes.len() as u64, bytes.len() as u64));
 
     // The server can't name such an archive; the error says what to do, and is not tried for again.

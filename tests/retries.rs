@@ -341,7 +341,7 @@ async fn never_is_never() {
     assert_eq!(server.requests().len(), 3);
     server.clear_requests();
     server.inject(Fault::status(503).times(6));
-    within(admin(&server).health().retry(quick().attempts(7)).send()).await.unwrap();
+    within(admin(&server).health().retry(quick().max_attempts(7)).send()).await.unwrap();
     assert_eq!(server.requests().len(), 7);
     server.clear_requests();
     server.inject(Fault::status(503));
@@ -379,7 +379,7 @@ async fn what_never_left_is_sent_when_the_server_comes_up() {
     assert_eq!(seen(&server), ["POST /api/buckets"]);
 
     let (client, asked, started) = client_that_starts_a_server_before_its_third_attempt(nobody().await);
-    let error = within(client.buckets().create("late").retry(quick().attempts(2)).send()).await.unwrap_err();
+    let error = within(client.buckets().create("late").retry(quick().max_attempts(2)).send()).await.unwrap_err();
     assert_eq!((error.kind(), error.attempts(), asked.load(Ordering::SeqCst)), (ErrorKind::Connect, 2, 2));
     assert!(started.lock().await.is_none());
 }

@@ -203,7 +203,7 @@ async fn a_server_that_repeats_what_it_was_sent_is_not_repeated() {
     .await;
     for token in ["cfu_0123456789abcdef", "cf4_12345678_secret", "eyJhbGciOi.eyJzY29wZSI.sig-na_ture"] {
         keep(token);
-        let client = builder(&server.url).token(token).retry(quick().attempts(2)).build().unwrap();
+        let client = builder(&server.url).token(token).retry(quick().max_attempts(2)).build().unwrap();
         for _ in 0..4 {
             everything(&client, "bucket", &"cfu_fedcba9876543210".into()).await;
         }

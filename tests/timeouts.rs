@@ -203,7 +203,7 @@ async fn the_total_includes_retries() {
     let server = server().await;
     server.inject(Fault::status(503).forever());
     let policy = RetryPolicy::default()
-        .attempts(1_000_000)
+        .max_attempts(1_000_000)
         .base_delay(Duration::from_millis(20))
         .max_delay(Duration::from_millis(20));
     let start = Instant::now();
@@ -211,6 +211,49 @@ async fn the_total_includes_retries() {
     // The server's own words are worth more than the limit that ended the trying.
     assert!(matches!(error.kind(), ErrorKind::Server | ErrorKind::Timeout(TimeoutPhase::Total)), "{error:?}");
     assert!(error.attempts() > 1 && start.elapsed() < Duration::from_secs(20), "{error:?}");
+}
+
+#[tokio::test]
+async fn the_total_includes_the_wait_for_a_token() {
+    let server = server().await;
+    let never = || builder(server.url()).token_provider(std::future::pending::<std::io::Result<String>>);
+    let (client, impatient) = (never().build().unwrap(), never().total_timeout(SHORT).build().unwrap());
+    let total = ErrorKind::Timeout(TimeoutPhase::Total);
+    let (file, other) = (client.bucket("b").file("a.txt"), impatient.bucket("b").file("a.txt"));
+    assert_eq!(within(client.buckets().list().timeout(SHORT).send()).await.unwrap_err().kind(), total);
+    assert_eq!(within(file.upload("x".as_bytes()).timeout(SHORT).send()).await.unwrap_err().kind(), total);
+    assert_eq!(within(file.append("x".as_bytes()).timeout(SHORT).send()).await.unwrap_err().kind(), total);
+    let target = std::env::temp_dir().join("carbonfiles-never");
+    assert_eq!(within(file.download_to(&target).timeout(SHORT).send()).await.unwrap_err().kind(), total);
+    assert_eq!(within(other.upload("x".as_bytes()).send()).await.unwrap_err().kind(), total);
+    assert_eq!(within(other.append("x".as_bytes()).send()).await.unwrap_err().kind(), total);
+    let both = impatient.bucket("b").files().upload_multipart().file("a", "x".as_bytes());
+    assert_eq!(within(both.send()).await.unwrap_err().kind(), total);
+}
+
+#[tokio::test]
+async fn the_total_includes_looking_and_second_tries() {
+    let server = server().await;
+    let bucket = bucket(&admin(&server)).await;
+    server.inject(Fault::status(500).on("PUT", "upload/stream").forever());
+    let looking = server.inject(Fault::stall_headers().on("GET", "a.txt").forever());
+    let error = within(bucket.file("a.txt").upload("x".as_bytes()).timeout(SHORT).send()).await.unwrap_err();
+    assert_eq!((error.kind(), looking.fired()), (ErrorKind::Timeout(TimeoutPhase::Total), 1));
+    // A part of another call ends with that: two requests, each quicker than the limit.
+    let details = bucket.get().with_files().timeout(SHORT);
+    server.inject(Fault::stall_headers().on("GET", "/files").forever());
+    assert!(within(details.send()).await.unwrap_err().is_timeout());
+}
+
+#[tokio::test]
+async fn a_log_writer_outlives_the_limit_of_its_calls() {
+    let server = server().await;
+    let file = bucket(&admin(&server)).await.file("a.log");
+    let mut log = within(file.log_writer().timeout(SHORT).send()).await.unwrap();
+    tokio::time::sleep(SHORT).await;
+    tokio::io::AsyncWriteExt::write_all(&mut log, b"later").await.unwrap();
+    within(tokio::io::AsyncWriteExt::shutdown(&mut log)).await.unwrap();
+    assert_eq!(file.get().await.unwrap().size, 5);
 }
 
 #[tokio::test]
@@ -231,7 +274,7 @@ async fn a_connection_that_is_not_accepted() {
     assert_timed_out(&error, TimeoutPhase::Connect, SHORT);
     assert!(error.is_connect() && error.bytes_sent() == 0);
     // Nothing was sent, so it is tried again, whatever it is.
-    let call = client.buckets().create("b").retry(support::quick().attempts(2));
+    let call = client.buckets().create("b").retry(support::quick().max_attempts(2));
     let error = within(call.send()).await.unwrap_err();
     assert_eq!((error.kind(), error.attempts()), (ErrorKind::Timeout(TimeoutPhase::Connect), 2));
 }

@@ -5,13 +5,13 @@ mod support;
 use std::sync::Arc;
 
 use carbonfiles::buckets::{
-    CreateBucket, DeleteBucket, DownloadZip, GetBucket, GetBucketOpt, GetSummary, HeadZip, ListAllBuckets, ListBuckets,
-    UpdateBucket,
+    CreateBucket, DeleteBucket, DownloadZip, DownloadZipTo, GetBucket, GetBucketOpt, GetSummary, HeadZip,
+    ListAllBuckets, ListBuckets, UpdateBucket,
 };
 use carbonfiles::files::{
-    Append, BatchProgress, BatchStream, DeleteFile, DownloadDir, DownloadFile, DownloadFileTo, GetFile, GetFileOpt,
-    HeadFile, ListAllFiles, ListDirectory, ListFiles, ListStable, ListTree, ListTreeEntries, Patch, TreeEntry, Upload,
-    UploadDir, UploadMany, UploadMultipart, UploadWriter, VerifyFile,
+    Append, AppendAt, Batch, BatchProgress, BatchStream, DeleteFile, DownloadDir, DownloadFile, DownloadFileTo,
+    GetFile, GetFileOpt, HeadFile, ListAllFiles, ListDirectory, ListFiles, ListStable, ListTree, ListTreeEntries,
+    LogWriter, OpenLog, Patch, TreeEntry, Upload, UploadDir, UploadMany, UploadMultipart, UploadWriter, VerifyFile,
 };
 use carbonfiles::keys::{CreateKey, GetKeyUsage, ListAllKeys, ListKeys, RevokeKey};
 use carbonfiles::models::{
@@ -19,13 +19,13 @@ use carbonfiles::models::{
     Health, HealthStatus, KeyInfo, KeySort, KeyUsage, NewDashboardToken, NewKey, NewUploadToken, Order, OwnerStats,
     Secret, Stats, TreePage, UploadedFile, Verification,
 };
-use carbonfiles::sync::{SyncAction, SyncDown, SyncPlan, SyncUp};
+use carbonfiles::sync::{SyncAction, SyncDown, SyncOutcome, SyncPlan, SyncUp};
 use carbonfiles::{
-    Access, Bucket, Buckets, Call, Check, Client, ClientBuilder, ContentInfo, CreateDashboardToken, CreateUploadToken,
-    Dashboard, DeleteShortUrl, Download, DownloadReader, DownloadStream, Downloaded, Error, ErrorKind, Expiry, File,
-    FilePath, Files, GetDashboardUser, GetHealth, GetStats, Items, Key, Keys, Page, Phase, Progress, RawRequest,
-    ResolveShortUrl, RetryPolicy, ShortUrl, ShortUrlTarget, ShortUrls, Source, TimeoutPhase, Timeouts, Token,
-    UploadTokens,
+    Access, Bucket, Buckets, Call, Canceller, Check, Client, ClientBuilder, ContentInfo, CreateDashboardToken,
+    CreateUploadToken, Dashboard, DeleteShortUrl, Download, DownloadReader, DownloadStream, Downloaded, Error,
+    ErrorKind, Expiry, File, FilePath, Files, GetDashboardUser, GetHealth, GetStats, Items, Key, Keys, Page, Phase,
+    Progress, ProgressWatch, RawRequest, ResolveShortUrl, RetryPolicy, ShortUrl, ShortUrlTarget, ShortUrls, Source,
+    TimeoutPhase, Timeouts, Token, Transfer, UploadTokens,
 };
 use futures::{Stream, StreamExt, TryStreamExt};
 use serde::Serialize;
@@ -96,6 +96,16 @@ const _: () = {
     value::<BatchProgress>();
     transfer::<UploadMultipart<'static>>();
     transfer::<Append<'static>>();
+    transfer::<AppendAt<'static>>();
+    builder::<OpenLog>();
+    send::<LogWriter>();
+    send::<Transfer<FileInfo>>();
+    send::<Canceller>();
+    send::<ProgressWatch>();
+    stream::<ProgressWatch>();
+    send::<Batch<UploadedFile>>();
+    send::<SyncOutcome<UploadedFile>>();
+    transfer::<DownloadZipTo<'static>>();
     transfer::<Patch<'static>>();
     transfer::<DownloadFile<'static>>();
     transfer::<DownloadFile<'static, Option<Download<'static>>>>();

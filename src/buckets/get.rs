@@ -42,8 +42,9 @@ impl GetBucket {
         self
     }
 
-    async fn run(self) -> Result<BucketDetails> {
+    async fn run(mut self) -> Result<BucketDetails> {
         let transport = &self.bucket.client.transport;
+        transport.start(&mut self.options);
         let request = Request::get(self.bucket.route("")?).rows(FILES).options(self.options.clone());
         // The server's cache may have kept somebody else's `include=files`.
         let mut details: BucketDetails = transport.send(request).await?.json()?;

@@ -44,7 +44,7 @@ impl Query {
             .needs_credential()
             .query_opt("include_expired", self.include_expired.then_some("true"))
             .options(options);
-        window.apply(request).query_opt("sort", sort.map(BucketSort::as_str))
+        window.apply(request, sort.map(|sort| (sort.as_str(), sort.natural_order())))
     }
 }
 

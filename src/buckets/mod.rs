@@ -23,7 +23,7 @@ pub use summary::GetSummary;
 #[cfg(feature = "zip")]
 pub use unpack::{UnpackZip, Unpacked};
 pub use update::UpdateBucket;
-pub use zip::{DownloadZip, HeadZip};
+pub use zip::{DownloadZip, DownloadZipTo, HeadZip};
 
 use crate::client::Client;
 use crate::error::Result;
@@ -42,6 +42,12 @@ pub struct Buckets {
 impl Buckets {
     pub(crate) fn new(client: Client) -> Self {
         Self { client, lent: Lent::default() }
+    }
+
+    /// The client that this handle was made by.
+    #[must_use]
+    pub fn client(&self) -> &Client {
+        &self.client
     }
 
     /// The bucket of an id, by value.
@@ -89,7 +95,9 @@ impl Bucket {
         UploadTokens::new(self.clone())
     }
 
-    pub(crate) fn client(&self) -> &Client {
+    /// The client that this handle was made by.
+    #[must_use]
+    pub fn client(&self) -> &Client {
         &self.client
     }
 

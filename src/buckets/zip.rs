@@ -1,14 +1,16 @@
 //! `GET /api/buckets/{id}/zip`
 
 use std::fmt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use http::{Method, StatusCode};
 
 use super::Bucket;
 use crate::error::{Error, Result};
 use crate::http::{CallOptions, Request, awaitable};
-use crate::transfer::{ContentInfo, Download, DownloadPlan, Downloaded, Reporter, Saving, reports_progress, save};
+use crate::transfer::{
+    ContentInfo, Download, DownloadPlan, Downloaded, Reporter, Saving, reports_progress, save, starts,
+};
 
 impl Bucket {
     /// All files of the bucket as a ZIP archive, made by the server on the way (public).
@@ -35,12 +37,17 @@ pub struct DownloadZip<'a> {
 
 impl<'a> DownloadZip<'a> {
     /// Downloads it into a file, as [`File::download_to`](crate::File::download_to) does: the target is what it was, or
-    /// complete.
+    /// complete. It comes in one piece, and what is cut begins anew.
     ///
-    /// # Errors
-    /// Those of the call, and `Io` or `InvalidInput` for the target.
-    pub async fn to_file(self, target: impl AsRef<Path>) -> Result<Downloaded> {
-        save(self.plan()?, target.as_ref(), &Saving::default()).await.map_err(explain)
+    /// ```no_run
+    /// # async fn f(bucket: carbonfiles::Bucket) -> carbonfiles::Result<()> {
+    /// let done = bucket.zip().download_to("all.zip").overwrite(false).await?;
+    /// println!("{} bytes", done.size);
+    /// # Ok(()) }
+    /// ```
+    pub fn download_to(self, target: impl AsRef<Path>) -> DownloadZipTo<'a> {
+        let (options, saving) = (self.options.clone(), Saving::default());
+        DownloadZipTo { download: self, target: target.as_ref().to_owned(), saving, options }
     }
 
     fn plan(self) -> Result<DownloadPlan<'a>> {
@@ -68,6 +75,41 @@ awaitable!(DownloadZip<'a> => Download<'a>);
 impl fmt::Debug for DownloadZip<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("DownloadZip").field("bucket", &self.bucket).finish_non_exhaustive()
+    }
+}
+
+/// Downloads a bucket's archive into a file. Made by [`DownloadZip::download_to`].
+#[must_use = "nothing is sent until it is awaited"]
+pub struct DownloadZipTo<'a> {
+    download: DownloadZip<'a>,
+    target: PathBuf,
+    saving: Saving,
+    options: CallOptions,
+}
+
+impl DownloadZipTo<'_> {
+    /// Whether an existing target is replaced. It is, by default; else it is a `Conflict`.
+    pub fn overwrite(mut self, overwrite: bool) -> Self {
+        self.saving.overwrite = overwrite;
+        self
+    }
+
+    async fn run(mut self) -> Result<Downloaded> {
+        self.download.options = self.options;
+        save(self.download.plan()?, &self.target, &self.saving).await.map_err(explain)
+    }
+}
+
+reports_progress!(['a] DownloadZipTo<'a>, download.reporter);
+awaitable!(DownloadZipTo<'a> => Downloaded);
+starts!(DownloadZipTo => Downloaded, download.reporter);
+
+impl fmt::Debug for DownloadZipTo<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DownloadZipTo")
+            .field("bucket", &self.download.bucket)
+            .field("target", &self.target)
+            .finish_non_exhaustive()
     }
 }
 

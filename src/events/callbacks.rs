@@ -14,7 +14,7 @@ use crate::error::{Error, ErrorKind};
 use crate::files::File;
 use crate::models::{BucketInfo, FileInfo};
 
-/// That a callback is called. Dropping it ends the subscription, and the callback with it.
+/// Keeps a callback registered. Dropping it ends the subscription, and the callback with it.
 #[must_use = "a callback is called until its guard is dropped; use detach() to keep it for good"]
 pub struct EventGuard(AbortOnDropHandle<Option<Error>>);
 

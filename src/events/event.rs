@@ -25,7 +25,7 @@ pub enum Event {
         /// The file.
         file: FileInfo,
     },
-    /// A path that was there was stored again, be it with the same bytes.
+    /// An existing path was uploaded again, possibly with the same bytes.
     FileUpdated {
         /// The bucket it is in.
         bucket_id: String,

@@ -69,7 +69,7 @@ impl StateWatch {
         self.now.borrow().clone()
     }
 
-    /// Waits until the state is as asked for, now included.
+    /// Waits until `is` holds for the state; returns at once if it already does.
     pub async fn wait_for(&mut self, mut is: impl FnMut(&ConnectionState) -> bool) -> ConnectionState {
         match self.now.wait_for(|state| is(state)).await {
             Ok(state) => state.clone(),

@@ -53,7 +53,7 @@ impl Subscribe {
         self
     }
 
-    /// How many events wait for a reader that is slower than they come; 4,096 by default, 0 counts as 1.
+    /// How many events wait for a reader that is slower than they come; 4,096 by default; 0 is refused.
     ///
     /// Up to 64 more may be on their way from the buffer to the reader.
     pub fn buffer(mut self, events: usize) -> Self {
@@ -61,7 +61,7 @@ impl Subscribe {
         self
     }
 
-    /// What becomes of events when the buffer is full; the oldest go by default, which the stream tells.
+    /// What becomes of events when the buffer is full; by default the oldest are dropped, and the stream reports how many.
     pub fn overflow(mut self, policy: Overflow) -> Self {
         self.overflow = policy;
         self
@@ -74,13 +74,16 @@ impl Subscribe {
         self
     }
 
-    /// Subscribes: the same as `.await` on the builder, as a future with a name, for `tokio::spawn` and the like.
+    /// Returns the call as a named future, for `tokio::spawn` and the like. The same as awaiting the builder.
     pub fn send(self) -> Call<'static, EventStream> {
         self.into_future()
     }
 
     async fn run(self) -> Result<EventStream> {
         let interest = self.interest?;
+        if self.buffer == 0 {
+            return Err(Error::invalid_input("buffer", "an event needs a place to wait in"));
+        }
         let queue = Arc::new(Queue::new(self.buffer, self.overflow));
         let id = self.line.subscribe(&interest, self.filter, queue.clone())?;
         // From here on, dropping it unsubscribes.

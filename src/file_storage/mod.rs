@@ -13,7 +13,7 @@
 //! let client = Client::new("https://app.example.com", "smpat_…")?; // or Client::from_env()?
 //! let files = client.files();
 //!
-//! let photo = files.upload(Path::new("photo.jpg")).progress(|p| println!("{:?} %", p.percent())).await?;
+//! let photo = files.upload(Path::new("photo.jpg")).progress(|p| println!("{:.0} %", p.percent().unwrap_or(0.0))).await?;
 //! let note = files.upload("hello".as_bytes()).filename("hello.txt").public(true).await?;
 //! println!("{:?}", note.public_link(&client));
 //!

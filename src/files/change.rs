@@ -9,14 +9,14 @@ use super::File;
 use super::upload::{explain_pause, path_turn};
 use crate::auth::Token;
 use crate::error::{Error, ErrorKind, Result};
-use crate::http::{Authorization, CallOptions, Receive, Replay, Request, Response, awaitable};
+use crate::http::{Authorization, CallOptions, Receive, Replay, Request, Response, awaitable, within};
 use crate::models::FileInfo;
 use crate::transfer::{ContentInfo, Part, Phase, Reporter, Source, UploadBody, header_value, reports_progress, starts};
 
 const X_APPEND: HeaderName = HeaderName::from_static("x-append");
 
 impl File {
-    /// Writes bytes behind the end of the file. `NotFound` where there is no file yet: upload it first.
+    /// Appends bytes to the file. `NotFound` where there is no file yet: upload it first.
     ///
     /// It is never sent twice where the first may have arrived: that could append twice. The server loses one of two
     /// appends that run at once, whoever makes them (wire description section 13), and rewrites the whole file for each.
@@ -24,8 +24,8 @@ impl File {
         Append { change: Change::new(self, source.into(), Place::End), options: CallOptions::default() }
     }
 
-    /// Writes bytes behind the end of the file, if that is at `offset`: else `Conflict`, or `RangeNotSatisfiable` where the
-    /// file is shorter.
+    /// Appends bytes if the file is exactly `offset` bytes long; otherwise `Conflict`, or `RangeNotSatisfiable` where it is
+    /// shorter.
     ///
     /// Unlike [`File::append`] it is safe to repeat: by this crate after a fault, and by the caller with the same offset and
     /// the same bytes, in another process too. Where the file is longer already, and the bytes behind `offset` are the
@@ -47,14 +47,24 @@ impl File {
     }
 }
 
-/// Writes bytes behind the end of a file. Made by [`File::append`].
+/// Appends bytes to a file. Made by [`File::append`].
+///
+/// # Errors
+/// `NotFound` where there is no file, `PermissionDenied`, `Io` of the source, `Conflict` where another change of this client to
+/// the file takes too long. After `Interrupted`, `Timeout` and `Server` it may
+/// have been done.
 #[must_use = "nothing is sent until it is awaited"]
 pub struct Append<'a> {
     change: Change<'a>,
     options: CallOptions,
 }
 
-/// Writes bytes behind the end of a file, if it is where it should be. Made by [`File::append_at`].
+/// Appends bytes to a file that has the length it should have. Made by [`File::append_at`].
+///
+/// # Errors
+/// `NotFound` where there is no file, `PermissionDenied`, `Io` of the source, `Conflict` where another change of this client to
+/// the file takes too long or the file has another length, `RangeNotSatisfiable` where it is shorter than the offset. After `Interrupted`, `Timeout` and `Server` it may
+/// have been done.
 #[must_use = "nothing is sent until it is awaited"]
 pub struct AppendAt<'a> {
     change: Change<'a>,
@@ -62,6 +72,11 @@ pub struct AppendAt<'a> {
 }
 
 /// Writes bytes over a file. Made by [`File::patch`].
+///
+/// # Errors
+/// `NotFound` where there is no file, `PermissionDenied`, `Io` of the source, `Conflict` where another change of this client to
+/// the file takes too long, `RangeNotSatisfiable` for an offset past the end. After `Interrupted`, `Timeout` and `Server` it may
+/// have been done.
 #[must_use = "nothing is sent until it is awaited"]
 pub struct Patch<'a> {
     change: Change<'a>,
@@ -88,7 +103,12 @@ impl<'a> Change<'a> {
         Self { file: file.clone(), source, place, token: None, reporter: Reporter::default() }
     }
 
-    async fn run(mut self, options: CallOptions) -> Result<FileInfo> {
+    async fn run(self, mut options: CallOptions) -> Result<FileInfo> {
+        let deadline = self.file.client().transport.start(&mut options);
+        within(deadline, self.change(options)).await
+    }
+
+    async fn change(mut self, options: CallOptions) -> Result<FileInfo> {
         let path = self.file.checked_path()?;
         let request = Request::new(Method::PATCH, self.file.route("/content")?).slow().options(options.clone());
         let request = match self.place {

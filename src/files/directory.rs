@@ -52,7 +52,7 @@ impl ListDirectory {
         let request = Request::get(self.files.bucket.route("/ls")?)
             .query_opt("path", Some(&self.path).filter(|path| !path.is_empty()))
             .options(self.options);
-        let request = window.apply(request).unpaged().query_opt("sort", self.sort.map(FileSort::as_str));
+        let request = window.apply(request, self.sort.map(|sort| (sort.as_str(), sort.natural_order()))).unpaged();
         let mut listing: DirectoryListing = self.files.client().transport.send(request).await?.json()?;
         listing.files.retain(|file| folder_of(&file.path) == self.path);
         Ok(listing)
@@ -69,7 +69,8 @@ impl ListDirectory {
                 None => files.push(file),
             }
         }
-        let (sort, order) = (self.sort.unwrap_or(FileSort::Name), window.order.unwrap_or(Order::Asc));
+        let sort = self.sort.unwrap_or(FileSort::Name);
+        let order = window.order.unwrap_or(sort.natural_order());
         files.sort_by(|a, b| match order {
             Order::Asc => compare(sort, a, b),
             Order::Desc => compare(sort, b, a),
@@ -82,8 +83,8 @@ impl ListDirectory {
             total_files: total,
             total_folders: folders.len() as u64,
             folders: folders.into_iter().collect(),
-            limit: limit as i64,
-            offset: window.offset as i64,
+            limit,
+            offset: window.offset,
             extra: Default::default(),
         })
     }

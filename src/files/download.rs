@@ -9,9 +9,10 @@ use http::header;
 use super::File;
 use crate::call::Call;
 use crate::error::Result;
-use crate::http::{CallOptions, Request, call_options};
+use crate::http::{CallOptions, Request, call_options, within};
 use crate::transfer::{
-    Download, DownloadPlan, Outcome, Reporter, header_value, last_bytes, quoted, range_header, reports_progress,
+    Download, DownloadPlan, Outcome, Reporter, header_value, last_bytes, no_range, quoted, range_header,
+    reports_progress,
 };
 
 impl File {
@@ -40,6 +41,11 @@ impl File {
 }
 
 /// Asks for a content. Made by [`File::download`].
+///
+/// # Errors
+/// `NotFound`, `RangeNotSatisfiable`, `PreconditionFailed` for [`if_match`](DownloadFile::if_match), and those of any call.
+/// Reading the body gives `ContentChanged` where the file was replaced meanwhile, `IntegrityMismatch` where its SHA-256 is
+/// another, and `Interrupted` or `Timeout` when it can't be continued after a cut.
 #[must_use = "nothing is sent until it is awaited"]
 pub struct DownloadFile<'a, O = Download<'a>> {
     pub(super) file: File,
@@ -91,13 +97,14 @@ impl<'a, O: Outcome<'a>> DownloadFile<'a, O> {
         self
     }
 
-    /// Whether the whole content is compared with its SHA-256 on the way. It is, by default; a thread does it.
+    /// Whether the whole content is compared with its SHA-256 on the way. It is, by default; beyond 1 MiB on the
+    /// runtime's blocking threads.
     pub fn verify(mut self, verify: bool) -> Self {
         self.verify = verify;
         self
     }
 
-    /// Sends it: the same as `.await` on the builder, as a future with a name.
+    /// Returns the call as a named future. The same as awaiting the builder.
     pub fn send(self) -> Call<'a, O> {
         self.into_future()
     }
@@ -105,7 +112,7 @@ impl<'a, O: Outcome<'a>> DownloadFile<'a, O> {
     /// Fetches so many ranges of it at once, over as many connections: for links where one connection does not fill the
     /// line. They come out in order; those ahead of what is read wait in memory, 2 MiB each. Every range is of the same
     /// ETag, else it is `ContentChanged`; a server without ranges sends it as one stream, and so does a call that asks for a
-    /// range itself. Each counts as one of the client's [transfers](crate::ClientBuilder::max_transfers). Default 1.
+    /// range itself. Each counts as one of the client's [transfers](crate::ClientBuilder::max_transfers). Default 1; 0 is refused.
     pub fn parallel(mut self, ranges: usize) -> Self {
         self.parallel = ranges;
         self
@@ -113,6 +120,9 @@ impl<'a, O: Outcome<'a>> DownloadFile<'a, O> {
 
     async fn run(self) -> Result<O> {
         let parallel = self.parallel;
+        if parallel == 0 {
+            return Err(no_range());
+        }
         O::of(self.plan()?.start_parallel(parallel).await?)
     }
 
@@ -143,8 +153,11 @@ impl<'a, O: Outcome<'a>> IntoFuture for DownloadFile<'a, O> {
     type Output = Result<O>;
     type IntoFuture = Call<'a, O>;
 
-    fn into_future(self) -> Self::IntoFuture {
-        Call::new(self.run())
+    fn into_future(mut self) -> Self::IntoFuture {
+        Call::new(async move {
+            let deadline = self.options.start(None);
+            within(deadline, self.run()).await
+        })
     }
 }
 

@@ -45,7 +45,7 @@ impl Files {
 
     fn list_request(&self, window: Window, sort: Option<FileSort>, options: CallOptions) -> Result<Request> {
         let request = Request::get(self.bucket.route("/files")?).options(options);
-        Ok(window.apply(request).query_opt("sort", sort.map(FileSort::as_str)))
+        Ok(window.apply(request, sort.map(|sort| (sort.as_str(), sort.natural_order()))))
     }
 }
 

@@ -73,7 +73,7 @@ impl OpenLog {
         self
     }
 
-    async fn run(self) -> Result<LogWriter> {
+    async fn run(mut self) -> Result<LogWriter> {
         if self.flush_bytes == 0 {
             return Err(Error::invalid_input("flush_bytes", "nothing would ever be enough"));
         }
@@ -85,6 +85,8 @@ impl OpenLog {
             }
             Err(error) => return Err(error),
         };
+        // The limit is for each append; that for opening it ends here.
+        self.options = self.options.until(None);
         let (sender, messages) = mpsc::channel(16);
         let (flush, flushes) = mpsc::unbounded_channel();
         let failure = Failure::default();

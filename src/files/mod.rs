@@ -68,7 +68,15 @@ impl Files {
         File::new(self.bucket.clone(), path.as_ref())
     }
 
-    fn client(&self) -> &Client {
+    /// The bucket that they are in.
+    #[must_use]
+    pub fn bucket(&self) -> &Bucket {
+        &self.bucket
+    }
+
+    /// The client that this handle was made by.
+    #[must_use]
+    pub fn client(&self) -> &Client {
         self.bucket.client()
     }
 }
@@ -100,7 +108,9 @@ impl File {
         &self.bucket
     }
 
-    fn client(&self) -> &Client {
+    /// The client that this handle was made by.
+    #[must_use]
+    pub fn client(&self) -> &Client {
         self.bucket.client()
     }
 

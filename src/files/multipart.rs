@@ -12,7 +12,7 @@ use crate::auth::Token;
 use crate::buckets::Bucket;
 use crate::error::{Error, ErrorKind, Result};
 use crate::file_path::{FilePath, encode_filename_star};
-use crate::http::{Boundary, CallOptions, Request, awaitable};
+use crate::http::{Boundary, CallOptions, Request, awaitable, within};
 use crate::models::UploadedFile;
 use crate::transfer::{Part, Phase, Reporter, Source, UploadBody, reports_progress, starts};
 
@@ -47,6 +47,9 @@ impl Files {
 }
 
 /// Uploads several files in one request. Made by [`Files::upload_multipart`].
+///
+/// # Errors
+/// Those of [`Upload`](super::Upload), for any of the files.
 #[must_use = "nothing is sent until it is awaited"]
 pub struct UploadMultipart<'a> {
     bucket: Bucket,
@@ -80,7 +83,12 @@ impl<'a> UploadMultipart<'a> {
         self
     }
 
-    async fn run(self) -> Result<Vec<UploadedFile>> {
+    async fn run(mut self) -> Result<Vec<UploadedFile>> {
+        let deadline = self.bucket.client().transport.start(&mut self.options);
+        within(deadline, self.upload()).await
+    }
+
+    async fn upload(self) -> Result<Vec<UploadedFile>> {
         if let Some(problem) = self.problem {
             return Err(problem);
         }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures::poll;
 use http::{HeaderValue, Method, StatusCode, header};
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep, timeout_at};
 
 use super::multipart::Framing;
 use super::{File, Files};
@@ -17,7 +17,7 @@ use crate::auth::Token;
 use crate::buckets::Bucket;
 use crate::error::{Error, ErrorKind, Fate, Result, TimeoutPhase};
 use crate::file_path::{FilePath, encode_segment};
-use crate::http::{Authorization, CallOptions, Replay, Request, RequestBody, awaitable};
+use crate::http::{Authorization, CallOptions, Replay, Request, RequestBody, awaitable, later, within};
 use crate::models::{UploadResponse, UploadedFile};
 use crate::transfer::{Digest, Part, Reporter, Source, Turn, UploadBody, reports_progress, spool, starts};
 
@@ -55,6 +55,16 @@ impl File {
 /// The server takes the content type from the name's extension; there is no way to choose it. Dropping the call before it
 /// is done aborts the upload: nothing becomes visible, and a file that was there stays. Content is hashed on the way and
 /// compared with what the server stored; a difference is `IntegrityMismatch`.
+///
+/// # Errors
+/// `InvalidInput` for a path or a token that can't be one, before anything is sent. Of the source: `Io`, `ContentChanged` where
+/// a file changed while it was read, `IntegrityMismatch` where it is not what was expected; nothing is stored then. Of the
+/// server: `PayloadTooLarge`, `QuotaExceeded`, `NotFound` (the bucket), `PermissionDenied`, `Unauthenticated`. `Conflict` where
+/// another upload of this client to the same path is still under way after 10 min, or the call's limit. `BodyNotReplayable`
+/// where it would have to be sent again and the source can be read only once. After `Interrupted`, `Timeout` and `Server` the
+/// file may have been stored.
+///
+/// Where the answer was lost and the file is found on the server, its `deduplicated` is `false`: nobody knows.
 #[must_use = "nothing is sent until it is awaited"]
 pub struct Upload<'a> {
     bucket: Bucket,
@@ -113,14 +123,18 @@ impl<'a> Upload<'a> {
     /// Reads the source to its end, into a temporary file of at most so many bytes, before anything is sent: for sources
     /// that pause, since the server cuts a body that brings less than 240 bytes a second for 5 s. The upload then has a known
     /// length, and can be sent again whatever the source is. A longer source is `PayloadTooLarge`, and nothing is sent. The
-    /// file has no name and goes with the call; it is in the system's folder for temporary files. Limits on the call's time
-    /// begin after it.
+    /// file has no name and goes with the call; it is in the system's folder for temporary files.
     pub fn spool(mut self, limit: u64) -> Self {
         self.spool = Some(limit);
         self
     }
 
     async fn run(mut self) -> Result<UploadedFile> {
+        let deadline = self.bucket.client().transport.start(&mut self.options);
+        within(deadline, self.upload()).await
+    }
+
+    async fn upload(mut self) -> Result<UploadedFile> {
         let path = self.path?;
         if self.expected.as_ref().is_some_and(|hex| hex.len() != 64 || !hex.bytes().all(|b| b.is_ascii_hexdigit())) {
             return Err(Error::invalid_input("expect_sha256", "a SHA-256 has 64 hexadecimal digits"));
@@ -183,14 +197,14 @@ pub(super) async fn path_turn(
     mut queued: impl FnMut(),
 ) -> Result<Turn> {
     let client = bucket.client();
-    let timeouts = &client.transport.config().timeouts;
-    let patience = options.total_timeout.or(timeouts.total).unwrap_or(timeouts.slow_response);
+    let deadline = client.transport.deadline(options);
+    let patience = deadline.unwrap_or_else(|| later(Instant::now(), client.transport.config().timeouts.slow_response));
     let mut turn = pin!(client.turns.wait(format!("{}/{path}", bucket.id())));
     if let Poll::Ready(turn) = poll!(turn.as_mut()) {
         return Ok(turn);
     }
     queued();
-    tokio::time::timeout(patience, turn).await.map_err(|_| {
+    timeout_at(patience, turn).await.map_err(|_| {
         Error::new(ErrorKind::Conflict, format!("another upload of this client to {path} is still under way"))
     })
 }

@@ -3,9 +3,11 @@
 use std::time::Duration;
 
 use http::{HeaderMap, HeaderName, HeaderValue, header};
+use tokio::time::{Instant, timeout_at};
 
 use super::retry::RetryPolicy;
-use crate::error::{Error, Result};
+use super::watchdog::later;
+use crate::error::{Error, ErrorKind, Fate, Result, TimeoutPhase};
 
 /// Headers, time limits and retries of one call. A bad header is kept as the call's error.
 #[derive(Debug, Clone, Default)]
@@ -15,6 +17,8 @@ pub(crate) struct CallOptions {
     pub(crate) idle_timeout: Option<Duration>,
     pub(crate) total_timeout: Option<Duration>,
     pub(crate) retry: Option<RetryPolicy>,
+    /// When all of the call has to be over, what it does by other calls included. Set when it starts.
+    deadline: Option<Instant>,
     bad_header: Option<String>,
 }
 
@@ -28,12 +32,39 @@ impl CallOptions {
         }
     }
 
-    pub(crate) fn check(&self) -> Result<()> {
-        match &self.bad_header {
-            Some(problem) => Err(Error::invalid_input("header", problem)),
-            None => Ok(()),
-        }
+    /// When the call has to be over, if it started now; a part of another call ends with that.
+    pub(crate) fn deadline(&self, client: Option<Duration>) -> Option<Instant> {
+        self.deadline.or_else(|| Some(later(Instant::now(), self.total_timeout.or(client)?)))
     }
+
+    /// The call starts: its limit, or else the client's, runs for whatever it does from here on.
+    pub(crate) fn start(&mut self, client: Option<Duration>) -> Option<Instant> {
+        self.deadline = self.deadline(client);
+        self.deadline
+    }
+
+    /// For the rest of another call.
+    pub(crate) fn until(mut self, deadline: Option<Instant>) -> Self {
+        self.deadline = deadline;
+        self
+    }
+
+    pub(crate) fn check(&self) -> Result<()> {
+        if let Some(problem) = &self.bad_header {
+            return Err(Error::invalid_input("header", problem));
+        }
+        self.retry.iter().try_for_each(RetryPolicy::check)
+    }
+}
+
+/// Does the work of a call within its limit.
+pub(crate) async fn within<T>(deadline: Option<Instant>, work: impl Future<Output = Result<T>>) -> Result<T> {
+    let Some(deadline) = deadline else { return work.await };
+    // What runs out inside at the same moment knows more: it is polled first.
+    timeout_at(deadline, work).await.unwrap_or_else(|_| {
+        let error = Error::new(ErrorKind::Timeout(TimeoutPhase::Total), "the call took longer than its limit");
+        Err(error.with_fate(Fate::Unknown))
+    })
 }
 
 /// A header that a user sets: refuses what would break the framing of the request or belongs to the transport.
@@ -57,28 +88,39 @@ pub(crate) fn parse_header(name: &str, value: &str) -> Result<(HeaderName, Heade
 /// is for what makes many calls, it has no options.
 macro_rules! awaitable {
     ($builder:ident => $output:ty) => {
-        $crate::http::awaitable!(@impl [] $builder, 'static, $output);
+        $crate::http::awaitable!(@impl [] $builder, 'static, $output, limited);
         $crate::http::call_options!([] $builder);
     };
     ($builder:ident<$life:lifetime> => $output:ty) => {
-        $crate::http::awaitable!(@impl [$life] $builder, $life, $output);
+        $crate::http::awaitable!(@impl [$life] $builder, $life, $output, limited);
         $crate::http::call_options!([$life] $builder<$life>);
     };
     (@many $builder:ident<$life:lifetime> => $output:ty) => {
-        $crate::http::awaitable!(@impl [$life] $builder, $life, $output);
+        $crate::http::awaitable!(@impl [$life] $builder, $life, $output, free);
     };
-    (@impl [$($life:lifetime)?] $builder:ident, $bound:lifetime, $output:ty) => {
+    (@call limited $builder:ident) => {
+        $crate::Call::new(async move {
+            let mut call = $builder;
+            let deadline = call.options.start(None);
+            $crate::http::within(deadline, call.run()).await
+        })
+    };
+    (@call free $builder:ident) => {
+        $crate::Call::new($builder.run())
+    };
+    (@impl [$($life:lifetime)?] $builder:ident, $bound:lifetime, $output:ty, $kind:ident) => {
         impl<$($life)?> ::std::future::IntoFuture for $builder<$($life)?> {
             type Output = $crate::Result<$output>;
             type IntoFuture = $crate::Call<$bound, $output>;
 
             fn into_future(self) -> Self::IntoFuture {
-                $crate::Call::new(self.run())
+                let builder = self;
+                $crate::http::awaitable!(@call $kind builder)
             }
         }
 
         impl<$($life)?> $builder<$($life)?> {
-            /// Sends it: the same as `.await` on the builder, as a future with a name, for `tokio::spawn` and the like.
+            /// Returns the call as a named future, for `tokio::spawn` and the like. The same as awaiting the builder.
             pub fn send(self) -> $crate::Call<$bound, $output> {
                 ::std::future::IntoFuture::into_future(self)
             }
@@ -96,7 +138,8 @@ macro_rules! call_options {
                 self
             }
 
-            /// Limits the whole call, retries and transfer included. There is no such limit by default.
+            /// Limits the whole call, from its first poll: waiting for a turn or a token, look-ups, transfer and retries.
+            /// There is no such limit by default. Of a stream of pages it limits each page.
             pub fn timeout(mut self, limit: ::std::time::Duration) -> Self {
                 self.options.total_timeout = Some(limit);
                 self

@@ -7,7 +7,7 @@ use http::{HeaderMap, StatusCode, header};
 
 use super::body::RequestBody;
 use super::request::{Replay, Request};
-use crate::error::{Error, ErrorKind, Fate, TimeoutPhase};
+use crate::error::{Error, ErrorKind, Fate, Result, TimeoutPhase};
 
 /// How often a call is tried, and how long is waited between the tries.
 ///
@@ -46,10 +46,10 @@ impl RetryPolicy {
         Self { max_attempts: 1, ..Self::default() }
     }
 
-    /// Sets the number of attempts in all; 0 counts as 1.
+    /// Sets the number of attempts in all. With 0 nothing could be sent: calls are `InvalidInput`.
     #[must_use]
-    pub fn attempts(mut self, attempts: u32) -> Self {
-        self.max_attempts = attempts.max(1);
+    pub fn max_attempts(mut self, attempts: u32) -> Self {
+        self.max_attempts = attempts;
         self
     }
 
@@ -65,6 +65,20 @@ impl RetryPolicy {
     pub fn max_delay(mut self, delay: Duration) -> Self {
         self.max_delay = delay;
         self
+    }
+
+    /// Sets the longest `Retry-After` that is waited for.
+    #[must_use]
+    pub fn max_retry_after(mut self, delay: Duration) -> Self {
+        self.max_retry_after = delay;
+        self
+    }
+
+    pub(crate) fn check(&self) -> Result<()> {
+        match self.max_attempts {
+            0 => Err(Error::invalid_input("max_attempts", "at least one attempt has to be made")),
+            _ => Ok(()),
+        }
     }
 
     /// The waiting time after `attempt` (from 1) failed, or `None` where the server asks for more than is allowed.

@@ -33,3 +33,31 @@ impl Default for Timeouts {
         }
     }
 }
+
+macro_rules! setters {
+    ($($(#[$doc:meta])* $field:ident: $type:ty,)*) => {
+        impl Timeouts {
+            $(
+                $(#[$doc])*
+                #[must_use]
+                pub fn $field(mut self, limit: $type) -> Self {
+                    self.$field = limit;
+                    self
+                }
+            )*
+        }
+    };
+}
+
+setters! {
+    /// Limits the making of a connection.
+    connect: Duration,
+    /// Limits the wait for an answer.
+    response: Duration,
+    /// Limits the wait for an answer of a slow call.
+    slow_response: Duration,
+    /// Limits how long a body may stand still.
+    idle: Duration,
+    /// Limits each call as a whole; `None` lifts that.
+    total: Option<Duration>,
+}

@@ -9,13 +9,14 @@ use bytes::Bytes;
 use futures::future::OptionFuture;
 use futures::poll;
 use http::{HeaderMap, StatusCode, header};
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::{Instant, sleep};
 use url::Url;
 
 use super::body::{Fixed, Gauge, Outgoing, RequestBody};
 use super::classify::{exchange_error, is_write_failure};
 use super::elsewhere::Destination;
 use super::limits::{Limits, Room, Way};
+use super::options::{CallOptions, within};
 use super::probe::refusal_of_head;
 use super::refusal::{BODY_LIMIT, BODY_PATIENCE, Dialect, refusal};
 use super::request::{Authorization, Receive, Replay, Request};
@@ -104,6 +105,16 @@ impl Transport {
         Err(Error::invalid_input("path", "it is not the path of a URL"))
     }
 
+    /// When a call with these options has to be over, which starts now or has started.
+    pub(crate) fn deadline(&self, options: &CallOptions) -> Option<Instant> {
+        options.deadline(self.0.config.timeouts.total)
+    }
+
+    /// Starts a call that sends several requests: the limit of the call, or of the client, is for all of it.
+    pub(crate) fn start(&self, options: &mut CallOptions) -> Option<Instant> {
+        options.start(self.0.config.timeouts.total)
+    }
+
     /// Asks for a retry that no policy of a call bounds, such as going on with a download that makes no headway.
     pub(crate) fn take_from_budget(&self) -> bool {
         self.0.budget.take()
@@ -131,9 +142,8 @@ impl Transport {
             url.set_query(Some(&request.query));
         }
         let start = Instant::now();
-        let total = request.options.total_timeout.or(self.0.config.timeouts.total);
         let operation = OperationSpan::start(request, &url, self.0.config.dialect);
-        let deadline = total.map(|t| later(start, t));
+        let deadline = self.deadline(&request.options);
         let (shown, span) = (url.clone(), AttemptSpan::none());
         let mut call =
             Call { start, deadline, attempts: 0, bytes_sent: 0, url, shown, span, token: None, built: false };
@@ -153,14 +163,7 @@ impl Transport {
             };
             self.attempts(request, body, &mut call).await
         });
-        let answer = match deadline {
-            None => sent.await,
-            Some(deadline) => timeout_at(deadline, sent).await.unwrap_or_else(|_| {
-                Err(Error::new(ErrorKind::Timeout(TimeoutPhase::Total), "the call took longer than its limit")
-                    .with_fate(Fate::Unknown))
-            }),
-        };
-        answer.map_err(|error| {
+        within(deadline, sent).await.map_err(|error| {
             operation.failed(&error);
             match (error.fate(), error.kind()) {
                 // It belongs to an argument or a source: nothing was sent anywhere.
@@ -386,7 +389,8 @@ impl Transport {
             let excerpt = read_excerpt(&mut answer, BODY_LIMIT, BODY_PATIENCE).await;
             let sent = [&self.0.config.headers, &request.options.headers, &request.headers];
             let secrets = Secrets::of(secrets, &call.url, sent).with_body(&request.secrets);
-            return Err(refusal(to.foreign.unwrap_or(self.0.config.dialect), status, &headers, &excerpt, &secrets));
+            let dialect = to.foreign.unwrap_or(self.0.config.dialect);
+            return Err(refusal(dialect, status, &headers, &excerpt, &secrets).with_headers(headers));
         }
         if gauge.is_some_and(|gauge| !gauge.has_ended()) {
             return Err(Error::new(ErrorKind::Decode, "the server accepted the upload before it had read all of it")

@@ -27,7 +27,7 @@ impl Keys {
 
     fn list_request(&self, window: Window, sort: Option<KeySort>, options: CallOptions) -> Request {
         let request = Request::get("/api/keys").needs_credential().options(options);
-        window.apply(request).query_opt("sort", sort.map(KeySort::as_str))
+        window.apply(request, sort.map(|sort| (sort.as_str(), sort.natural_order())))
     }
 }
 

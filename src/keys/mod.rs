@@ -27,6 +27,12 @@ impl Keys {
         Self { client, lent: Lent::default() }
     }
 
+    /// The client that this handle was made by.
+    #[must_use]
+    pub fn client(&self) -> &Client {
+        &self.client
+    }
+
     /// The key of a prefix, by value.
     #[must_use]
     pub fn key(&self, prefix: impl AsRef<str>) -> Key {
@@ -48,6 +54,12 @@ impl Key {
     #[must_use]
     pub fn prefix(&self) -> &str {
         &self.prefix
+    }
+
+    /// The client that this handle was made by.
+    #[must_use]
+    pub fn client(&self) -> &Client {
+        &self.client
     }
 
     fn route(&self, rest: &str) -> Result<String> {

@@ -23,7 +23,7 @@ pub struct BucketInfo {
     /// When it was created.
     #[serde(with = "time", alias = "createdAt")]
     pub created_at: DateTime<Utc>,
-    /// When it and its files go; `None` = never.
+    /// When the bucket and its files expire; `None` means never.
     #[serde(with = "time::option", default, alias = "expiresAt", skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<DateTime<Utc>>,
     /// The last upload or download; `None` = not used yet.

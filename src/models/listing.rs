@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Extra, FileInfo};
+use crate::paging::at_least_none;
 
 /// One page of a tree listing: what lies directly under a prefix (wire description, section 7).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -56,10 +57,12 @@ pub struct DirectoryListing {
     pub total_files: u64,
     /// Number of folders.
     pub total_folders: u64,
-    /// The limit that was asked for, as it was: -1 = all.
-    pub limit: i64,
-    /// The offset that was asked for, as it was.
-    pub offset: i64,
+    /// The most files that this window could have had.
+    #[serde(deserialize_with = "at_least_none")]
+    pub limit: u64,
+    /// How many files come before this window.
+    #[serde(deserialize_with = "at_least_none")]
+    pub offset: u64,
     /// Members that this version of the crate does not know.
     #[serde(flatten, skip_serializing_if = "Extra::is_empty")]
     pub extra: Extra,

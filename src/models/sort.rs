@@ -2,8 +2,22 @@
 
 use std::fmt;
 
+/// The order that a sort has unless told otherwise: texts from `A`, the newest and the largest first. The server's own is
+/// descending for all.
+macro_rules! natural_order {
+    ($Name:ident $( $Variant:ident $order:ident, )*) => {
+        impl $Name {
+            pub(crate) const fn natural_order(self) -> Order {
+                match self { $( Self::$Variant => Order::$order, )* }
+            }
+        }
+    };
+    // An order has none.
+    ($Name:ident $( $Variant:ident, )*) => {};
+}
+
 macro_rules! words {
-    ($(#[$attr:meta])* $Name:ident { $( $(#[$variant_attr:meta])* $Variant:ident = $word:literal, )* }) => {
+    ($(#[$attr:meta])* $Name:ident { $( $(#[$variant_attr:meta])* $Variant:ident = $word:literal $(=> $order:ident)?, )* }) => {
         $(#[$attr])*
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
         #[non_exhaustive]
@@ -17,6 +31,8 @@ macro_rules! words {
             }
         }
 
+        natural_order! { $Name $( $Variant $($order)?, )* }
+
         impl fmt::Display for $Name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.pad(self.as_str())
@@ -29,17 +45,17 @@ words! {
     /// What files are sorted by (wire description, section 7). Texts compare by code point, upper case first.
     FileSort {
         /// The last segment of the path.
-        Name = "name",
+        Name = "name" => Asc,
         /// The whole path.
-        Path = "path",
+        Path = "path" => Asc,
         /// Bytes.
-        Size = "size",
+        Size = "size" => Desc,
         /// The content type.
-        MimeType = "mime_type",
+        MimeType = "mime_type" => Asc,
         /// When the path was first stored; what the server does by default in a flat listing.
-        CreatedAt = "created_at",
+        CreatedAt = "created_at" => Desc,
         /// When the content last changed.
-        UpdatedAt = "updated_at",
+        UpdatedAt = "updated_at" => Desc,
     }
 }
 
@@ -47,15 +63,15 @@ words! {
     /// What buckets are sorted by (wire description, section 6). A missing time sorts lowest.
     BucketSort {
         /// The name, by code point, upper case first.
-        Name = "name",
+        Name = "name" => Asc,
         /// When the bucket expires; those that never do sort lowest.
-        ExpiresAt = "expires_at",
+        ExpiresAt = "expires_at" => Desc,
         /// The last upload or download.
-        LastUsedAt = "last_used_at",
+        LastUsedAt = "last_used_at" => Desc,
         /// Bytes of all files.
-        TotalSize = "total_size",
+        TotalSize = "total_size" => Desc,
         /// When it was created; the server's default.
-        CreatedAt = "created_at",
+        CreatedAt = "created_at" => Desc,
     }
 }
 
@@ -63,13 +79,13 @@ words! {
     /// What API keys are sorted by (wire description, section 5).
     KeySort {
         /// The name, by code point, upper case first.
-        Name = "name",
+        Name = "name" => Asc,
         /// When the key was last looked up.
-        LastUsedAt = "last_used_at",
+        LastUsedAt = "last_used_at" => Desc,
         /// Bytes of all files in buckets of the key's owner. With this one the server takes a limit of -1 as 0.
-        TotalSize = "total_size",
+        TotalSize = "total_size" => Desc,
         /// When it was created; the server's default.
-        CreatedAt = "created_at",
+        CreatedAt = "created_at" => Desc,
     }
 }
 

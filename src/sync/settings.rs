@@ -210,8 +210,8 @@ macro_rules! sync_setters {
                 self
             }
 
-            /// Says that names which differ only in letter case or Unicode form are different files on this side too, so that
-            /// they need not be reported. It is not taken for granted, for on Windows and macOS they are not.
+            /// Declares the local file system to keep names apart that differ only in letter case or Unicode form, so that such
+            /// names are not reported. Those of Windows and macOS do not.
             pub fn case_sensitive(mut self, case_sensitive: bool) -> Self {
                 self.settings.scope.case_sensitive = case_sensitive;
                 self

@@ -12,10 +12,10 @@ use super::file::File;
 use crate::call::Call;
 use crate::error::{Error, Result};
 use crate::file_path::encode_segment;
-use crate::http::{CallOptions, call_options};
+use crate::http::{CallOptions, call_options, within};
 use crate::object_store::{Issued, Presigned, get};
 use crate::transfer::{
-    self, DownloadPlan, Outcome, Reporter, header_value, last_bytes, quoted, range_header, reports_progress,
+    self, DownloadPlan, Outcome, Reporter, header_value, last_bytes, no_range, quoted, range_header, reports_progress,
 };
 
 impl File {
@@ -23,15 +23,15 @@ impl File {
     /// a fresh URL where the old one has expired.
     ///
     /// That all of it came is told by the length that the storage gives. A storage's ETag is no hash that one could compare
-    /// with: it may be an MD5, or look like one. [`expect_sha256`](Download::expect_sha256) compares.
+    /// with: it may be an MD5, or look like one. [`expect_sha256`](DownloadFile::expect_sha256) compares.
     ///
     /// ```no_run
     /// # async fn f(client: carbonfiles::tenantbox::Client) -> carbonfiles::Result<()> {
     /// let bytes = client.file("projects/p/report.pdf").download().await?.bytes(10 << 20).await?; // at most 10 MiB
     /// # Ok(()) }
     /// ```
-    pub fn download<'a>(&self) -> Download<'a> {
-        Download {
+    pub fn download<'a>(&self) -> DownloadFile<'a> {
+        DownloadFile {
             file: self.clone(),
             range: Ok(None),
             if_none_match: None,
@@ -47,7 +47,7 @@ impl File {
 
 /// Asks for a content. Made by [`File::download`].
 #[must_use = "nothing is sent until it is awaited"]
-pub struct Download<'a, O = transfer::Download<'a>> {
+pub struct DownloadFile<'a, O = transfer::Download<'a>> {
     file: File,
     range: Result<Option<String>>,
     if_none_match: Option<String>,
@@ -59,10 +59,10 @@ pub struct Download<'a, O = transfer::Download<'a>> {
     outcome: PhantomData<fn() -> O>,
 }
 
-impl<'a> Download<'a> {
+impl<'a> DownloadFile<'a> {
     /// Only if the content is another one than this ETag's: `None` where it is the same.
-    pub fn if_none_match(self, etag: impl AsRef<str>) -> Download<'a, Option<transfer::Download<'a>>> {
-        Download {
+    pub fn if_none_match(self, etag: impl AsRef<str>) -> DownloadFile<'a, Option<transfer::Download<'a>>> {
+        DownloadFile {
             file: self.file,
             range: self.range,
             if_none_match: Some(quoted(etag.as_ref())),
@@ -76,7 +76,7 @@ impl<'a> Download<'a> {
     }
 }
 
-impl<'a, O: Outcome<'a>> Download<'a, O> {
+impl<'a, O: Outcome<'a>> DownloadFile<'a, O> {
     /// Only these bytes: `0..100`, `100..`, `..=9`. An end past that of the file is moved to it; a start past it is
     /// `RangeNotSatisfiable`.
     pub fn range(mut self, bytes: impl RangeBounds<u64>) -> Self {
@@ -120,6 +120,9 @@ impl<'a, O: Outcome<'a>> Download<'a, O> {
 
     async fn run(self) -> Result<O> {
         let parallel = self.parallel;
+        if parallel == 0 {
+            return Err(no_range());
+        }
         O::of(self.plan()?.start_parallel(parallel).await?)
     }
 
@@ -155,20 +158,23 @@ fn place(file: File, options: CallOptions) -> Arc<Presigned<()>> {
     }))
 }
 
-call_options!(['a, O: Outcome<'a>] Download<'a, O>);
-reports_progress!(['a, O: Outcome<'a>] Download<'a, O>, reporter);
+call_options!(['a, O: Outcome<'a>] DownloadFile<'a, O>);
+reports_progress!(['a, O: Outcome<'a>] DownloadFile<'a, O>, reporter);
 
-impl<'a, O: Outcome<'a>> IntoFuture for Download<'a, O> {
+impl<'a, O: Outcome<'a>> IntoFuture for DownloadFile<'a, O> {
     type Output = Result<O>;
     type IntoFuture = Call<'a, O>;
 
-    fn into_future(self) -> Self::IntoFuture {
-        Call::new(self.run())
+    fn into_future(mut self) -> Self::IntoFuture {
+        Call::new(async move {
+            let deadline = self.options.start(None);
+            within(deadline, self.run()).await
+        })
     }
 }
 
-impl<O> fmt::Debug for Download<'_, O> {
+impl<O> fmt::Debug for DownloadFile<'_, O> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Download").field("file", &self.file).finish_non_exhaustive()
+        f.debug_struct("DownloadFile").field("file", &self.file).finish_non_exhaustive()
     }
 }

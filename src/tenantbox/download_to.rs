@@ -3,7 +3,7 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use super::download::Download;
+use super::download::DownloadFile;
 use super::file::File;
 use crate::error::Result;
 use crate::http::{CallOptions, awaitable};
@@ -16,7 +16,7 @@ impl File {
     /// [the other service's](crate::File::download_to).
     ///
     /// The storage gives no SHA-256 to check against: the length is checked, and
-    /// [`expect_sha256`](DownloadTo::expect_sha256) compares with one of yours. Without it,
+    /// [`expect_sha256`](DownloadFileTo::expect_sha256) compares with one of yours. Without it,
     /// [`Downloaded::verified_sha256`] is `None`.
     ///
     /// ```no_run
@@ -25,8 +25,8 @@ impl File {
     /// println!("{} bytes", done.size);
     /// # Ok(()) }
     /// ```
-    pub fn download_to<'a>(&self, target: impl AsRef<Path>) -> DownloadTo<'a> {
-        DownloadTo {
+    pub fn download_to<'a>(&self, target: impl AsRef<Path>) -> DownloadFileTo<'a> {
+        DownloadFileTo {
             download: self.download(),
             target: target.as_ref().to_owned(),
             saving: Saving::default(),
@@ -37,14 +37,14 @@ impl File {
 
 /// Downloads a content into a file. Made by [`File::download_to`].
 #[must_use = "nothing is sent until it is awaited"]
-pub struct DownloadTo<'a> {
-    download: Download<'a>,
+pub struct DownloadFileTo<'a> {
+    download: DownloadFile<'a>,
     target: PathBuf,
     saving: Saving,
     options: CallOptions,
 }
 
-impl DownloadTo<'_> {
+impl DownloadFileTo<'_> {
     /// The SHA-256 (64 hex digits) that the content must have: with another one it is `IntegrityMismatch`, and the target
     /// stays as it was.
     pub fn expect_sha256(mut self, sha256: impl AsRef<str>) -> Self {
@@ -58,13 +58,13 @@ impl DownloadTo<'_> {
     }
 }
 
-saves!(['a] DownloadTo<'a>, saving);
-reports_progress!(['a] DownloadTo<'a>, download.reporter);
-awaitable!(DownloadTo<'a> => Downloaded);
-starts!(DownloadTo => Downloaded, download.reporter);
+saves!(['a] DownloadFileTo<'a>, saving);
+reports_progress!(['a] DownloadFileTo<'a>, download.reporter);
+awaitable!(DownloadFileTo<'a> => Downloaded);
+starts!(DownloadFileTo => Downloaded, download.reporter);
 
-impl fmt::Debug for DownloadTo<'_> {
+impl fmt::Debug for DownloadFileTo<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("DownloadTo").field("target", &self.target).finish_non_exhaustive()
+        f.debug_struct("DownloadFileTo").field("target", &self.target).finish_non_exhaustive()
     }
 }

@@ -23,6 +23,12 @@ impl File {
         &self.path
     }
 
+    /// The client that this handle was made by.
+    #[must_use]
+    pub fn client(&self) -> &Client {
+        &self.client
+    }
+
     pub(super) fn checked_path(&self) -> Result<&str> {
         if self.path.trim().is_empty() {
             return Err(Error::invalid_input("file_path", "it is empty"));

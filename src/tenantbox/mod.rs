@@ -68,8 +68,8 @@ mod usage_of;
 
 pub use client::{Client, ClientBuilder};
 pub use delete::DeleteFile;
-pub use download::Download;
-pub use download_to::DownloadTo;
+pub use download::DownloadFile;
+pub use download_to::DownloadFileTo;
 pub use download_url::CreateDownloadUrl;
 pub use file::File;
 pub use files::Files;

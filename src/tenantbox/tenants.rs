@@ -20,6 +20,12 @@ impl Tenants {
         Self { client, lent: Lent::default() }
     }
 
+    /// The client that this handle was made by.
+    #[must_use]
+    pub fn client(&self) -> &Client {
+        &self.client
+    }
+
     /// The tenant of an id, by value.
     #[must_use]
     pub fn tenant(&self, id: impl AsRef<str>) -> Tenant {
@@ -45,6 +51,12 @@ impl Tenant {
     #[must_use]
     pub fn id(&self) -> &str {
         &self.id
+    }
+
+    /// The client that this handle was made by.
+    #[must_use]
+    pub fn client(&self) -> &Client {
+        &self.client
     }
 
     /// The tenant's files: `upload` and `upload_url`. The service has no listing of them.

@@ -28,7 +28,7 @@ impl Files {
     /// ```no_run
     /// # async fn f(client: carbonfiles::tenantbox::Client) -> carbonfiles::Result<()> {
     /// let files = client.tenant("user_123").files();
-    /// let done = files.upload(std::path::Path::new("/tmp/report.pdf")).progress(|p| println!("{:?} %", p.percent())).await?;
+    /// let done = files.upload(std::path::Path::new("/tmp/report.pdf")).progress(|p| println!("{:.0} %", p.percent().unwrap_or(0.0))).await?;
     /// let note = files.upload("hello".as_bytes()).filename("hello.txt").content_type("text/plain").await?;
     /// println!("{} {}", done.file_path, note.size);
     /// # Ok(()) }

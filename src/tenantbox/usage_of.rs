@@ -9,7 +9,7 @@ use futures::stream::{BoxStream, StreamExt};
 
 use super::client::Client;
 use super::models::TenantUsage;
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 /// What one tenant uses, or why that can't be told.
 #[derive(Debug)]
@@ -40,9 +40,9 @@ impl UsageOf {
         Self { client, at_once: 8, state: State::Waiting(Box::new(ids.map(Into::into))) }
     }
 
-    /// How many calls are under way at once; 8 by default, 0 counts as 1.
+    /// How many calls are under way at once; 8 by default. With 0, each tenant's usage is `InvalidInput`.
     pub fn concurrency(mut self, calls: usize) -> Self {
-        self.at_once = calls.max(1);
+        self.at_once = calls;
         self
     }
 }
@@ -54,12 +54,18 @@ impl Stream for UsageOf {
         let Self { client, at_once, state } = &mut *self;
         if let State::Waiting(ids) = state {
             let ids = std::mem::replace(ids, Box::new(std::iter::empty()));
-            let client = client.clone();
+            let (client, none) = (client.clone(), *at_once == 0);
             let ask = move |tenant_id: String| {
                 let usage = client.tenant(&tenant_id).usage();
-                async move { TenantResult { usage: usage.await, tenant_id } }
+                async move {
+                    let usage = match none {
+                        true => Err(Error::invalid_input("concurrency", "at least one call has to be under way")),
+                        false => usage.await,
+                    };
+                    TenantResult { usage, tenant_id }
+                }
             };
-            *state = State::Asking(futures::stream::iter(ids.map(ask)).buffer_unordered(*at_once).boxed());
+            *state = State::Asking(futures::stream::iter(ids.map(ask)).buffer_unordered((*at_once).max(1)).boxed());
         }
         match state {
             State::Asking(usages) => usages.poll_next_unpin(cx),

@@ -10,7 +10,7 @@ use futures::stream::{BoxStream, StreamExt};
 use futures::{Stream, poll};
 use http::{HeaderValue, StatusCode, header};
 use tokio::io::{AsyncBufRead, AsyncRead, ReadBuf};
-use tokio::time::{Instant, sleep, timeout, timeout_at};
+use tokio::time::{Instant, sleep, timeout_at};
 use tokio_util::io::StreamReader;
 
 use super::DOWNLOAD_BUFFERS;
@@ -182,9 +182,9 @@ impl DownloadPlan<'_> {
             return Ok(room);
         }
         self.reporter.report(0, Phase::Queued);
-        match request.options.total_timeout.or(transport.config().timeouts.total) {
+        match transport.deadline(&request.options) {
             None => Ok(room.await),
-            Some(limit) => timeout(limit, room).await.map_err(|_| {
+            Some(deadline) => timeout_at(deadline, room).await.map_err(|_| {
                 let message = "the client's other downloads left no room within the call's limit";
                 Error::new(ErrorKind::Timeout(TimeoutPhase::Total), message)
             }),
@@ -554,8 +554,7 @@ impl<'a> Body<'a> {
             .set_header(header::IF_RANGE, etag);
         request.headers.remove(header::IF_NONE_MATCH);
         // The limit is for the whole of the download, not for each part of it.
-        request.options.total_timeout =
-            self.deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+        request.options = request.options.until(self.deadline);
         self.response = match self.plan.transport.send(request).await {
             Ok(response) => response,
             Err(error) => {

@@ -2,9 +2,10 @@
 
 use chrono::{DateTime, Utc};
 use http::{HeaderMap, StatusCode, header};
+use serde::Serialize;
 
 /// What is known of a content before its bytes: from the headers of `GET` or `HEAD`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct ContentInfo {
     /// The media type, with its parameters.

@@ -35,7 +35,7 @@ pub use started::{Canceller, ProgressWatch, Transfer};
 pub use to_file::Downloaded;
 #[cfg(feature = "file-storage")]
 pub(crate) use to_file::check_target;
-pub(crate) use to_file::{save, saves};
+pub(crate) use to_file::{no_range, save, saves};
 pub(crate) use turns::{Turn, Turns};
 pub(crate) use upload::{Digest, Part, UploadBody};
 pub(crate) use writer::Feeder;
@@ -43,7 +43,9 @@ pub(crate) use writer::Feeder;
 /// How many bytes are read, hashed and handed on at a time. Measured: at 4 KiB a 1 GiB upload takes 15 times as long.
 pub(crate) const CHUNK: usize = 256 << 10;
 
-/// What an upload holds at most: chunks read ahead, hashed, in the channel and in the transport.
-const UPLOAD_BUFFERS: u64 = 12 * CHUNK as u64;
-/// What a download holds at most: a chunk that is hashed, one that is written, and the transport's.
-const DOWNLOAD_BUFFERS: u64 = 4 * CHUNK as u64;
+/// The bytes that an upload holds at most, however long it is: 3 MiB of chunks read ahead, hashed, and handed to the
+/// transport.
+pub const UPLOAD_BUFFERS: u64 = 12 * CHUNK as u64;
+/// The bytes that a download holds at most, however long it is: 1 MiB of chunks hashed, written, and in the transport.
+/// With `parallel` it is as much again for each range, and 2 MiB where they are read in order.
+pub const DOWNLOAD_BUFFERS: u64 = 4 * CHUNK as u64;

@@ -142,7 +142,7 @@ async fn pinned(
 ) -> Result<Body<'static>> {
     let mut request = request.set_header(header::IF_MATCH, header_value("etag", &etag)?);
     request.headers.remove(header::IF_NONE_MATCH);
-    request.options.total_timeout = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+    request.options = request.options.until(deadline);
     let changed = "the content was replaced while it was being read";
     match one(&transport, request, start, end).await {
         Ok(Some(body)) if body.info().etag.as_ref() == Some(&etag) && body.info().length == Some(end - start) => {

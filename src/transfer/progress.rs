@@ -3,13 +3,14 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use serde::Serialize;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
 use super::started::ProgressWatch;
 
 /// How far a transfer is. A value, made anew for each report.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Progress {
     /// Bytes of content that the current attempt has moved: handed to the transport (upload), or received (download).
@@ -53,7 +54,8 @@ impl Progress {
 }
 
 /// What a transfer is doing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Phase {
     /// It waits for its turn: the client's limits are reached, or another call of this client changes the same file.
@@ -211,8 +213,8 @@ impl Speed {
 macro_rules! reports_progress {
     ([$($generics:tt)*] $builder:ty, $($field:ident).+) => {
         impl<$($generics)*> $builder {
-            /// Is told how far it is: at the start, at most ten times a second, at each change of phase, and at the end.
-            /// It runs in the task that awaits the call, so it may borrow, and should be quick.
+            /// Sets a progress callback. It is called at the start, at most ten times a second, at each change of phase, and
+            /// at the end. It runs in the task that awaits the call, so it may borrow, and should be quick.
             pub fn progress(mut self, report: impl FnMut($crate::Progress) + Send + 'a) -> Self {
                 self.$($field).+.set_callback(report);
                 self

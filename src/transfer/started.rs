@@ -27,7 +27,7 @@ use crate::http::here;
 /// let transfer = files.upload("film.mkv").start();
 /// let mut progress = transfer.progress();
 /// while let Some(now) = progress.next().await {
-///     println!("{:?} % at {:?} B/s, {:?} left", now.percent(), now.rate, now.eta());
+///     println!("{} bytes at {:?} B/s, {:?} left", now.sent, now.rate, now.eta());
 /// }
 /// println!("{}", transfer.await?.path);
 /// # Ok(()) }

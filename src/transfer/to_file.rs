@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
+use serde::Serialize;
 use tokio::task::{JoinHandle, spawn_blocking};
 use tokio::time::sleep;
 
@@ -19,7 +20,7 @@ use crate::blocking::blocking;
 use crate::error::{Error, ErrorKind, Result};
 
 /// A file that was downloaded.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Downloaded {
     /// Where it is.
@@ -44,12 +45,17 @@ pub(crate) async fn check_target(target: &Path, overwrite: bool) -> Result<()> {
 }
 
 /// Downloads to `target`, which is what it was, or complete: never in between.
-pub(crate) async fn save(plan: DownloadPlan<'_>, target: &Path, how: &Saving) -> Result<Downloaded> {
+pub(crate) async fn save(mut plan: DownloadPlan<'_>, target: &Path, how: &Saving) -> Result<Downloaded> {
+    if how.parallel == 0 {
+        return Err(no_range());
+    }
     check_target(target, how.overwrite).await?;
     let source = plan.source()?;
+    // Of all that it takes, restarts included.
+    plan.transport.start(&mut plan.request.options);
     let mut part = PartFile::find(target, how).await;
     let mut from = part.resumable(&source);
-    let (mut plan, mut restarts) = (plan, 0);
+    let mut restarts = 0;
     // What is left of another run was perhaps never on the disk, so it is always compared.
     plan.verify |= from.as_ref().is_some_and(|found| is_sha256(&found.etag));
     loop {
@@ -85,7 +91,7 @@ async fn attempt(
     how: &Saving,
 ) -> Result<Downloaded> {
     let ranges = match how.parallel {
-        0 | 1 => None,
+        1 => None,
         _ => {
             let from = from.as_ref().map(|found| (found.etag.as_str(), found.at));
             Ranges::begin(plan.transport.clone(), plan.request.clone(), from, Ranges::TO_FILE).await?
@@ -137,6 +143,11 @@ async fn attempt(
     .await;
     plan.reporter = body.into_reporter();
     written
+}
+
+/// `parallel(0)`.
+pub(crate) fn no_range() -> Error {
+    Error::invalid_input("parallel", "at least one range has to be under way")
 }
 
 impl Saving {
@@ -318,9 +329,8 @@ macro_rules! saves {
                 self
             }
 
-            /// Whether it goes on with what an earlier call has left, and leaves what a later one can go on with. It does, by
-            /// default. What is gone on with is compared with the ETag's SHA-256 even where checking is switched off, since
-            /// a crash may have spoilt it.
+            /// Whether it resumes what an earlier call has left, and leaves what a later one can resume. It does, by default. A
+            /// resumed download is always checked against the ETag's SHA-256, because a crash may have damaged the part.
             pub fn resume(mut self, resume: bool) -> Self {
                 self.$field.resume = resume;
                 self
@@ -342,7 +352,7 @@ macro_rules! saves {
             /// Fetches so many ranges at once, over as many connections, each written to its place as it comes, and hashed in
             /// order behind them: for links where one connection does not fill the line. Every range is of the same ETag; a server
             /// without ranges sends it as one stream. Each counts as one of the client's
-            /// [transfers](crate::ClientBuilder::max_transfers). Default 1.
+            /// [transfers](crate::ClientBuilder::max_transfers). Default 1; 0 is refused.
             pub fn parallel(mut self, ranges: usize) -> Self {
                 self.$field.parallel = ranges;
                 self

@@ -316,7 +316,7 @@ async fn large_zip(bench: Bench) -> Outcome {
     let (bucket, large) = (bench.large_bucket().await?, bench.large().await?);
     let target = bench.scratch("large.zip")?;
     let memory = Watch::start();
-    let done = bucket.zip().to_file(&target).await?;
+    let done = bucket.zip().download_to(&target).await?;
     let memory = memory.flat(64)?;
     ensure!(done.size >= large.size, "the archive has {} bytes", done.size);
     let unpack = move || {

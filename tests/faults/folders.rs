@@ -216,7 +216,7 @@ async fn zip(stage: &mut Stage<'_>) -> Result<Verdict, String> {
     let smallest = files.values().map(Vec::len).sum::<usize>() as u64;
     let bodies = Bodies { request: 0, response: smallest, over_long: Vec::new(), wrong_hash: None };
     stage.inject("GET", "/zip", &bodies);
-    let outcome = stage.bucket.zip().to_file(&target).await;
+    let outcome = stage.bucket.zip().download_to(&target).await;
     stage.calm()?;
     let there = stage.local();
     if there.keys().any(|name| name != "target") {

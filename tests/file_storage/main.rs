@@ -63,7 +63,7 @@ async fn bad_input_is_refused_before_anything_is_sent() {
         file.download_url().await.err(),
         file.thumbnail().await.err(),
         file.public().download().await.err(),
-        file.public().thumbnail(64).await.err(),
+        file.public().thumbnail().width(64).await.err(),
         file.public().url().err(),
         client.file(id).download().range(5..5).await.err(),
         client.file(id).download().last(0).await.err(),

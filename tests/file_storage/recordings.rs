@@ -131,7 +131,7 @@ async fn refused(exchange: &Exchange) -> Error {
     let answer = answer(exchange.response.status, &headers, &body);
     let server = RawServer::start(move |_| Answer::ThenClose(answer.clone())).await;
     let client = Client::builder(&server.url).token("smpat_secret").http(reqwest::ClientBuilder::no_proxy);
-    let client = client.retry(quick().attempts(1)).build().unwrap();
+    let client = client.retry(quick().max_attempts(1)).build().unwrap();
     let error = client.request(http::Method::GET, "/api/file-storage/files").await.unwrap_err();
     assert!(!format!("{error} {error:?}").contains("smpat_secret"));
     error

@@ -1,17 +1,23 @@
 //! Code that stands in a document and is run by a test: between `// snippet: name` and `// end`, word for word.
 
-/// Each Rust block of a document is the snippet of the source at its place.
+/// Each Rust block of the documents is a snippet of the source, and each snippet is shown once.
 #[track_caller]
-pub(crate) fn assert_all_run(document: &str, source: &str) {
-    let shown: Vec<&str> =
-        document.split("```rust\n").skip(1).filter_map(|rest| Some(rest.split_once("```")?.0)).collect();
-    let run = all(source);
-    assert!(!shown.is_empty());
-    assert_eq!(shown.len(), run.len(), "blocks of the document, and snippets of its test");
-    for (shown, (name, run)) in shown.iter().zip(&run) {
-        assert_eq!(shown, run, "the snippet {name} is not what the document shows in its place");
+pub(crate) fn assert_all_run(documents: &[&str], source: &str) {
+    let mut run = all(source);
+    for document in documents {
+        let shown: Vec<&str> =
+            document.split("```rust\n").skip(1).filter_map(|rest| Some(rest.split_once("```")?.0)).collect();
+        assert!(!shown.is_empty());
+        for shown in shown {
+            let Some(at) = run.iter().position(|(_, run)| run == shown) else {
+                let names: Vec<_> = run.iter().map(|(name, _)| name).collect();
+                panic!("none of the snippets {names:?} is word for word this block of a document:\n{shown}");
+            };
+            run.remove(at);
+        }
+        assert_eq!(document.matches("```").count() % 2, 0, "a block that does not end");
     }
-    assert_eq!(document.matches("```").count() % 2, 0, "a block that does not end");
+    assert!(run.is_empty(), "snippets that no document shows: {run:?}");
 }
 
 /// The names and texts of the snippets of a source, without the indentation that they have there.

@@ -208,7 +208,7 @@ async fn a_url_that_is_about_to_expire_is_not_used_again() {
     // It lives for no time at all: each attempt asks for its own.
     server.upload_urls_live(Duration::ZERO);
     server.inject_storage(Fault::reset().on("PUT", "").forever());
-    let twice = RetryPolicy::default().base_delay(Duration::from_millis(1)).attempts(2);
+    let twice = RetryPolicy::default().base_delay(Duration::from_millis(1)).max_attempts(2);
     let error = client.tenant("u").files().upload("x".as_bytes()).retry(twice).await.unwrap_err();
     assert_eq!((error.kind(), error.attempts()), (ErrorKind::Interrupted, 2), "{error}");
     assert_eq!((server.requests().len(), server.storage_requests().len()), (2, 2));

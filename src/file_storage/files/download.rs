@@ -87,7 +87,8 @@ impl<'a> DownloadFile<'a> {
         Call::new(async move { Ok(get.await?.checksum_sha256) })
     }
 
-    async fn run(self) -> Result<Download<'a>> {
+    async fn run(mut self) -> Result<Download<'a>> {
+        self.file.client.transport().start(&mut self.options);
         let (hash, verify) = (self.hash(), self.verify);
         let download = unconditional(self.plan()?.start().await?)?;
         // The ETag of a bucket is none, so the service is asked; where it gives the bytes itself, one request does.

@@ -8,7 +8,7 @@ use super::download::DownloadFile;
 use crate::error::Result;
 use crate::file_storage::id::canonical;
 use crate::http::{CallOptions, awaitable};
-use crate::transfer::{DownloadPlan, Downloaded, Saving, check_target, reports_progress, save, starts};
+use crate::transfer::{DownloadPlan, Downloaded, Saving, check_target, reports_progress, save, saves, starts};
 
 impl File {
     /// Downloads the content into a file: written beside the target, continued after a cut, compared with its SHA-256 where
@@ -36,28 +36,9 @@ pub struct DownloadFileTo<'a> {
 }
 
 impl<'a> DownloadFileTo<'a> {
-    /// Whether an existing target is replaced. It is, by default; else it is a `Conflict`.
-    pub fn overwrite(mut self, overwrite: bool) -> Self {
-        self.saving.overwrite = overwrite;
-        self
-    }
-
     /// Whether the content is compared with its SHA-256. It is, by default.
     pub fn verify(mut self, verify: bool) -> Self {
         self.download = self.download.verify(verify);
-        self
-    }
-
-    /// Whether it goes on with what an earlier call has left, and leaves what a later one can go on with. It does, by
-    /// default.
-    pub fn resume(mut self, resume: bool) -> Self {
-        self.saving.resume = resume;
-        self
-    }
-
-    /// Fetches so many ranges at once, over as many connections. Default 1.
-    pub fn parallel(mut self, ranges: usize) -> Self {
-        self.saving.parallel = ranges;
         self
     }
 
@@ -71,6 +52,7 @@ impl<'a> DownloadFileTo<'a> {
     }
 }
 
+saves!(['a] DownloadFileTo<'a>, saving);
 reports_progress!(['a] DownloadFileTo<'a>, download.reporter);
 awaitable!(DownloadFileTo<'a> => Downloaded);
 starts!(DownloadFileTo => Downloaded, download.reporter);

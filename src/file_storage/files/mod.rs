@@ -23,7 +23,7 @@ pub use download_to::DownloadFileTo;
 pub use download_url::GetDownloadUrl;
 pub use get::{GetFile, GetFileOpt};
 pub use list::{ListAllFiles, ListFiles};
-pub use public::{DownloadPublic, PublicFile};
+pub use public::{DownloadPublic, DownloadPublicTo, PublicFile};
 pub use set_public::SetPublic;
 pub use thumbnail::GetThumbnail;
 pub use upload::Upload;
@@ -44,6 +44,12 @@ pub struct Files {
 impl Files {
     pub(super) fn new(client: Client) -> Self {
         Self { client, lent: Lent::default() }
+    }
+
+    /// The client that this handle was made by.
+    #[must_use]
+    pub fn client(&self) -> &Client {
+        &self.client
     }
 
     /// The file of an id, by value.
@@ -71,6 +77,12 @@ impl File {
     #[must_use]
     pub fn id(&self) -> &str {
         &self.id
+    }
+
+    /// The client that this handle was made by.
+    #[must_use]
+    pub fn client(&self) -> &Client {
+        &self.client
     }
 
     /// The same file, read as everybody can where it is public.

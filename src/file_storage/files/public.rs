@@ -3,20 +3,21 @@
 use std::fmt;
 use std::marker::PhantomData;
 use std::ops::RangeBounds;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use http::{Method, header};
+use http::header;
 use url::Url;
 
-use super::download::{content, derived};
+use super::download::content;
 use crate::call::Call;
 use crate::error::Result;
 use crate::file_storage::Client;
-use crate::file_storage::client::api;
 use crate::file_storage::id::canonical;
-use crate::http::{Authorization, CallOptions, call_options};
+use crate::http::{Authorization, CallOptions, awaitable, call_options, within};
 use crate::transfer::{
-    Download, DownloadPlan, Outcome, Reporter, header_value, last_bytes, quoted, range_header, reports_progress,
+    Download, DownloadPlan, Downloaded, Outcome, Reporter, Saving, header_value, last_bytes, quoted, range_header,
+    reports_progress, save, saves, starts,
 };
 
 /// A public file, by its id, read without any credential: a private one is `NotFound`, for its owner too. Limited to 600
@@ -36,6 +37,12 @@ impl PublicFile {
     #[must_use]
     pub fn id(&self) -> &str {
         &self.id
+    }
+
+    /// The client that this handle was made by.
+    #[must_use]
+    pub fn client(&self) -> &Client {
+        &self.client
     }
 
     /// The absolute URL, without a name at its end; [`StoredFile::public_link`](crate::file_storage::models::StoredFile::public_link)
@@ -61,18 +68,18 @@ impl PublicFile {
         }
     }
 
-    /// A small WebP picture, as [`File::thumbnail`](super::File::thumbnail) gives it, of this width.
-    pub fn thumbnail(&self, width: u32) -> Call<'static, Download<'static>> {
-        let file = self.clone();
-        Call::new(async move {
-            let request = api(Method::GET, file.route("/thumbnail")?)
-                .query("w", width.to_string())
-                .authorization(Authorization::Never);
-            derived(file.client.transport(), request).await
-        })
+    /// Downloads the content into a file, as [`File::download_to`](super::File::download_to) does. It is compared with its
+    /// SHA-256 where the service gives the bytes itself.
+    pub fn download_to<'a>(&self, target: impl AsRef<Path>) -> DownloadPublicTo<'a> {
+        DownloadPublicTo {
+            download: self.download(),
+            target: target.as_ref().to_owned(),
+            saving: Saving::default(),
+            options: CallOptions::default(),
+        }
     }
 
-    fn route(&self, rest: &str) -> Result<String> {
+    pub(super) fn route(&self, rest: &str) -> Result<String> {
         Ok(format!("/public/{}{rest}", canonical(&self.id)?))
     }
 }
@@ -123,25 +130,28 @@ impl<'a, O: Outcome<'a>> DownloadPublic<'a, O> {
         self
     }
 
-    /// Sends it: the same as `.await` on the builder, as a future with a name.
+    /// Returns the call as a named future. The same as awaiting the builder.
     pub fn send(self) -> Call<'a, O> {
         self.into_future()
     }
 
     async fn run(self) -> Result<O> {
+        O::of(self.plan()?.start().await?)
+    }
+
+    fn plan(self) -> Result<DownloadPlan<'a>> {
         let mut request = content(&self.file.route("")?).authorization(Authorization::Never).options(self.options);
         if let Some(etag) = &self.if_none_match {
             request = request.set_header(header::IF_NONE_MATCH, header_value("etag", etag)?);
         }
-        let plan = DownloadPlan {
+        Ok(DownloadPlan {
             transport: self.file.client.transport().clone(),
             request,
             range: self.range?,
             verify: self.verify,
             sha256: None,
             reporter: self.reporter,
-        };
-        O::of(plan.start().await?)
+        })
     }
 }
 
@@ -152,13 +162,49 @@ impl<'a, O: Outcome<'a>> IntoFuture for DownloadPublic<'a, O> {
     type Output = Result<O>;
     type IntoFuture = Call<'a, O>;
 
-    fn into_future(self) -> Self::IntoFuture {
-        Call::new(self.run())
+    fn into_future(mut self) -> Self::IntoFuture {
+        Call::new(async move {
+            let deadline = self.options.start(None);
+            within(deadline, self.run()).await
+        })
     }
 }
 
 impl<O> fmt::Debug for DownloadPublic<'_, O> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("DownloadPublic").field("file", &self.file).finish_non_exhaustive()
+    }
+}
+
+/// Downloads a public content into a file. Made by [`PublicFile::download_to`].
+#[must_use = "nothing is sent until it is awaited"]
+pub struct DownloadPublicTo<'a> {
+    download: DownloadPublic<'a>,
+    target: PathBuf,
+    saving: Saving,
+    options: CallOptions,
+}
+
+impl DownloadPublicTo<'_> {
+    /// Whether the content is compared with its SHA-256. It is, by default.
+    pub fn verify(mut self, verify: bool) -> Self {
+        self.download.verify = verify;
+        self
+    }
+
+    async fn run(mut self) -> Result<Downloaded> {
+        self.download.options = self.options;
+        save(self.download.plan()?, &self.target, &self.saving).await
+    }
+}
+
+saves!(['a] DownloadPublicTo<'a>, saving);
+reports_progress!(['a] DownloadPublicTo<'a>, download.reporter);
+awaitable!(DownloadPublicTo<'a> => Downloaded);
+starts!(DownloadPublicTo => Downloaded, download.reporter);
+
+impl fmt::Debug for DownloadPublicTo<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DownloadPublicTo").field("target", &self.target).finish_non_exhaustive()
     }
 }

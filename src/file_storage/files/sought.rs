@@ -34,9 +34,8 @@ impl<'u> Sought<'u> {
     /// Of a call that begins now.
     pub(super) fn new(client: Client, name: &'u str, media_type: &'u str, public: bool, options: CallOptions) -> Self {
         let start = Instant::now();
-        let total = options.total_timeout.or(client.transport().config().timeouts.total);
-        let deadline = total.map(|limit| later(start, limit));
-        Self { client, name, media_type, public, start, deadline, options }
+        let deadline = client.transport().deadline(&options);
+        Self { client, name, media_type, public, start, deadline, options: options.until(deadline) }
     }
 
     pub(super) fn client(&self) -> &Client {
@@ -45,9 +44,7 @@ impl<'u> Sought<'u> {
 
     /// The call's own, within what is left of its time.
     pub(super) fn options(&self) -> CallOptions {
-        let mut options = self.options.clone();
-        options.total_timeout = self.deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
-        options
+        self.options.clone()
     }
 
     /// Whether the call's time lasts longer than this.
@@ -99,15 +96,16 @@ mod tests {
         let seconds = Duration::from_secs;
         let mut limited = CallOptions::default();
         limited.total_timeout = Some(seconds(10));
+        let end = Instant::now() + seconds(10);
         let sought = Sought::new(client.clone(), "x", "a/b", false, limited);
         tokio::time::advance(seconds(4)).await;
-        assert_eq!(sought.options().total_timeout, Some(seconds(6)));
+        assert_eq!(sought.options().deadline(None), Some(end));
         assert!(sought.leaves(seconds(5)) && !sought.leaves(seconds(6)));
         tokio::time::advance(seconds(7)).await;
         let sent = [Digest { size: 1, sha256: Some("0".repeat(64)) }];
         assert!(matches!(sought.look(&sent).await, Stored::Unknown(_)));
 
         let unlimited = Sought::new(client, "x", "a/b", false, CallOptions::default());
-        assert!(unlimited.options().total_timeout.is_none() && unlimited.leaves(seconds(3600)));
+        assert!(unlimited.options().deadline(None).is_none() && unlimited.leaves(seconds(3600)));
     }
 }

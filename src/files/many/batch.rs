@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use serde::Serialize;
+
 use super::run::Job;
 use crate::error::{Error, ErrorKind, Result};
 
@@ -38,14 +40,16 @@ pub struct BatchFile<T> {
 pub enum FileOutcome<T> {
     /// It is there, and checked.
     Done(T),
-    /// It is as it was before.
+    /// It could not be done. An upload whose answer was lost, or that arrived differently, may have been stored all the same;
+    /// a download's target is as it was.
     Failed(Error),
     /// Nothing was tried, or it was given up.
     Skipped(Skipped),
 }
 
 /// Why a file was skipped.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Skipped {
     /// It is a symbolic link.

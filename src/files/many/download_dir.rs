@@ -17,7 +17,7 @@ use crate::models::FileInfo;
 use crate::transfer::Downloaded;
 
 impl Files {
-    /// Downloads all files of a folder of the bucket (`""` for all of it) into a local folder, several at once, each as
+    /// Downloads the files of the bucket, or of a folder of it, into a local folder, several at once, each as
     /// [`download_to`](crate::File::download_to) does. The folder is made where it is missing; what is there and not in the
     /// bucket stays.
     ///
@@ -27,15 +27,15 @@ impl Files {
     ///
     /// ```no_run
     /// # async fn f(files: carbonfiles::Files) -> carbonfiles::Result<()> {
-    /// let done = files.download_dir("docs/v2", "site").await?.into_result()?;
+    /// let done = files.download_dir("site").prefix("docs/v2").await?.into_result()?;
     /// println!("{} files", done.len());
     /// # Ok(()) }
     /// ```
-    pub fn download_dir<'a>(&self, prefix: impl Into<String>, folder: impl AsRef<Path>) -> DownloadDir<'a> {
+    pub fn download_dir<'a>(&self, folder: impl AsRef<Path>) -> DownloadDir<'a> {
         DownloadDir {
             files: self.clone(),
             folder: folder.as_ref().to_owned(),
-            prefix: prefix.into(),
+            prefix: String::new(),
             selection: Selection::default(),
             case_sensitive: false,
             each: Box::new(|download| download),
@@ -61,8 +61,14 @@ pub struct DownloadDir<'a> {
 }
 
 impl<'a> DownloadDir<'a> {
-    /// Says that the local file system keeps names apart which differ only in letter case or Unicode form, so that they
-    /// need not be reported. It is not taken for granted, for those of Windows and macOS do not.
+    /// The folder of the bucket, such as `docs/v2`; all of the bucket by default. Names below the local folder are without it.
+    pub fn prefix(mut self, prefix: impl Into<String>) -> Self {
+        self.prefix = prefix.into();
+        self
+    }
+
+    /// Declares the local file system to keep names apart that differ only in letter case or Unicode form, so that such names
+    /// are not reported. Those of Windows and macOS do not.
     pub fn case_sensitive(mut self, case_sensitive: bool) -> Self {
         self.case_sensitive = case_sensitive;
         self

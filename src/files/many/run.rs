@@ -98,14 +98,14 @@ macro_rules! many_setters {
                 self
             }
 
-            /// Is told how far all of it is: at the start, at most ten times a second, and at the end. It runs in the task
+            /// Sets a callback for the progress of all. It is called at the start, at most ten times a second, and at the end. It runs in the task
             /// that awaits the call, so it may borrow, and should be quick.
             pub fn progress(mut self, report: impl FnMut($crate::files::BatchProgress) + Send + 'a) -> Self {
                 self.$($field).+.on_batch = Some(Box::new(report));
                 self
             }
 
-            /// Is told of each file how far it is, with its path in the bucket.
+            /// Sets a callback for the progress of each file, with its path in the bucket.
             pub fn file_progress(mut self, report: impl FnMut(&str, $crate::Progress) + Send + 'a) -> Self {
                 self.$($field).+.on_file = Some(Box::new(report));
                 self

@@ -191,7 +191,7 @@ operations! {
     thumbnail_for_everybody => |context| {
         let stored = public_file(&context, picture().into(), ".png").await;
         let anonymous = Client::builder(&context.host.url).http(reqwest::ClientBuilder::no_proxy).build().unwrap();
-        assert!(anonymous.public_file(&stored.id).thumbnail(64).await.is_ok());
+        assert!(anonymous.public_file(&stored.id).thumbnail().width(64).await.is_ok());
     }
     thumbnail_of_what_is_no_picture => |context| {
         let text = context.file("no picture", ".txt").await;
