@@ -71,19 +71,25 @@ pub(super) fn list(exchange: &Exchange) -> Result<Reply, Refusal> {
     let state = exchange.shared.state();
     let visible = |bucket: &&Bucket| caller.owns(bucket) && (include_expired || !bucket.has_expired(now));
     let mut buckets: Vec<&Bucket> = state.buckets().filter(visible).collect();
-    let compare = comparison(&page::sort(exchange));
-    page::sort_by(&mut buckets, page::ascending(exchange, false), |a, b| compare(a, b));
+    let admin = caller == Caller::Admin;
+    if admin && !include_expired {
+        // The living ones of all owners are found by the index on their expiry, and so equals come in its order.
+        buckets.sort_by_key(|bucket| (bucket.expires_at, bucket.row));
+    }
+    let compare = comparison(&page::sort(exchange), admin);
+    page::sort_by(&mut buckets, page::ascending(exchange), |a, b| compare(a, b));
     let total = buckets.len();
     let items = cut.of(buckets.into_iter().map(BucketView::read_back));
     Ok(reply::json(StatusCode::OK, &Page { items, total, limit: cut.limit, offset: cut.offset }))
 }
 
 /// What `sort` asks for; anything unknown is the time of creation. Nothing sorts before something.
-fn comparison(sort: &str) -> fn(&Bucket, &Bucket) -> Ordering {
+fn comparison(sort: &str, admin: bool) -> fn(&Bucket, &Bucket) -> Ordering {
     match sort {
         "name" => |a, b| a.name.cmp(&b.name),
-        // There is an index on this one, so equals turn round with the order.
-        "expires_at" => |a, b| a.expires_at.cmp(&b.expires_at).then(a.row.cmp(&b.row)),
+        // For the admin an index is read forwards or backwards, so that equals turn round with the order.
+        "expires_at" if admin => |a, b| a.expires_at.cmp(&b.expires_at).then(a.row.cmp(&b.row)),
+        "expires_at" => |a, b| a.expires_at.cmp(&b.expires_at),
         "last_used_at" => |a, b| a.last_used_at.cmp(&b.last_used_at),
         "total_size" => |a, b| a.total_size().cmp(&b.total_size()),
         _ => |a, b| a.created_at.cmp(&b.created_at).then(a.row.cmp(&b.row)),
@@ -124,19 +130,18 @@ pub(super) fn detail(state: &mut State, id: &str, with_files: bool, now: DateTim
     Some(detail)
 }
 
-/// Whether `caller` may change a bucket: 404 for what has expired on others, 403 for what is alive.
+/// Whether `caller` may change a bucket: 404 for what has expired on others, 403 for what is alive, or was when its detail
+/// was cached. The look there fills the cache.
 fn changeable<'a>(
     state: &'a mut State,
     id: &str,
     caller: &Caller,
     now: DateTime<Utc>,
 ) -> Result<&'a mut Bucket, Refusal> {
-    let bucket = state.bucket_mut(id).ok_or(NOT_FOUND)?;
-    match (caller.owns(bucket), bucket.has_expired(now)) {
-        (true, _) => Ok(bucket),
-        (false, true) => Err(NOT_FOUND),
-        (false, false) => Err(Refusal::AccessDenied),
+    if !state.bucket(id).is_some_and(|bucket| caller.owns(bucket)) {
+        return Err(if detail(state, id, false, now).is_some() { Refusal::AccessDenied } else { NOT_FOUND });
     }
+    state.bucket_mut(id).ok_or(NOT_FOUND)
 }
 
 /// `PATCH /api/buckets/{id}`: revives what has expired and was not yet deleted.

@@ -11,7 +11,7 @@ use hyper::{Response, StatusCode};
 
 use super::files;
 use crate::content::{Blob, hex};
-use crate::http::conditional::{Validators, Verdict};
+use crate::http::conditional::{self, Validators, Verdict};
 use crate::http::disposition;
 use crate::http::exchange::Exchange;
 use crate::http::refusal::Refusal;
@@ -22,20 +22,24 @@ use crate::state::bucket::File;
 
 pub(super) fn get(exchange: &Exchange, id: &str, path: &str) -> Result<Reply, Refusal> {
     let file = files::find(exchange, id, path)?;
-    let blob = exchange.shared.state().contents.blob(&file.hash).ok_or(Refusal::NotFound("File not found"))?;
     let etag = format!("\"{}\"", hex(&file.hash));
+    // Before anybody looks for the bytes.
+    if conditional::is_not_modified(&exchange.head.headers, &etag, file.updated_at) {
+        return Ok(reply::empty(StatusCode::NOT_MODIFIED));
+    }
+    let blob = exchange.shared.state().contents.blob(&file.hash).ok_or(Refusal::NotFound("File not found"))?;
     // Altered bytes are served with the old ETag, but with their real length.
     let size = blob.length();
     let validators = Validators { etag: &etag, updated_at: file.updated_at, size };
     let now = exchange.shared.now();
     let verdict = validators.judge(&exchange.head.headers, now);
 
-    let touches = matches!(verdict, Verdict::Whole | Verdict::Part(_) | Verdict::Unsatisfiable);
-    if touches && let Some(bucket) = exchange.shared.state().bucket_mut(id) {
+    // Whatever the conditions come to from here on.
+    if let Some(bucket) = exchange.shared.state().bucket_mut(id) {
         bucket.last_used_at = Some(now);
     }
+    let describes = matches!(verdict, Verdict::Whole | Verdict::Part(_) | Verdict::Unsatisfiable);
     let mut reply = match verdict {
-        Verdict::BareNotModified => return Ok(reply::empty(StatusCode::NOT_MODIFIED)),
         Verdict::NotModified => reply::empty(StatusCode::NOT_MODIFIED),
         Verdict::PreconditionFailed => reply::empty(StatusCode::PRECONDITION_FAILED),
         Verdict::Whole => bytes(StatusCode::OK, &blob, 0..size),
@@ -56,7 +60,7 @@ pub(super) fn get(exchange: &Exchange, id: &str, path: &str) -> Result<Reply, Re
     let modified = httpdate::fmt_http_date(SystemTime::from(validators.last_modified()));
     set(headers, LAST_MODIFIED, modified);
     set(headers, ETAG, etag);
-    if touches {
+    if describes {
         describe(exchange, &file, headers);
     }
     Ok(reply)

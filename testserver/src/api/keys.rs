@@ -83,7 +83,7 @@ pub(super) fn list(exchange: &Exchange) -> Result<Reply, Refusal> {
     let mut keys: Vec<(&ApiKey, KeyView)> =
         state.keys.all().iter().map(|key| (key, KeyView::new(&state, key))).collect();
     let sort = page::sort(exchange);
-    page::sort_by(&mut keys, page::ascending(exchange, false), |(a, a_view), (b, b_view)| match sort.as_str() {
+    page::sort_by(&mut keys, page::ascending(exchange), |(a, a_view), (b, b_view)| match sort.as_str() {
         "name" => a.name.cmp(&b.name),
         "last_used_at" => a.last_used_at.cmp(&b.last_used_at),
         "total_size" => a_view.total_size.cmp(&b_view.total_size),

@@ -37,6 +37,11 @@ pub(super) fn behind(text: &str, units: usize) -> &str {
     ""
 }
 
+/// The text behind the first `count` characters, as SQLite's `SUBSTR` cuts it; nothing if it is shorter.
+pub(super) fn behind_characters(text: &str, count: usize) -> &str {
+    text.char_indices().nth(count).map_or("", |(at, _)| &text[at..])
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -61,7 +66,9 @@ mod tests {
     }
 
     #[test]
-    fn cutting_counts_utf16_units() {
+    fn cutting_counts_utf16_units_or_characters() {
+        assert_eq!(behind_characters("😀/sub/x", 3), "ub/x");
+        assert_eq!(behind_characters("a", 1), "");
         assert_eq!(behind("docs/a", 5), "a");
         assert_eq!(behind("😀/a", 3), "a");
         assert_eq!(behind("a", 3), "");

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::like;
 use super::listing::sort_files;
-use super::page::{self, Cut};
+use super::page::Cut;
 use crate::http::exchange::Exchange;
 use crate::http::refusal::Refusal;
 use crate::http::reply::{self, Reply};
@@ -35,12 +35,15 @@ pub(super) fn get(exchange: &Exchange, id: &str) -> Result<Reply, Refusal> {
     let by_like = state.defects.like_matching;
     let units = start.encode_utf16().count();
     let (mut files, mut folders): (Vec<&File>, _) = (Vec::new(), BTreeSet::new());
-    for file in bucket.files() {
+    // By age, which is how equals come out of the database.
+    for file in bucket.files_by_age() {
         let inside = if by_like { like::matches(&pattern, &file.path) } else { file.path.starts_with(&start) };
         if !inside {
             continue;
         }
-        match like::behind(&file.path, units).split_once('/') {
+        // The start was measured in UTF-16 units, and SQLite takes as many characters off.
+        let rest = if by_like { like::behind_characters(&file.path, units) } else { &file.path[start.len()..] };
+        match rest.split_once('/') {
             Some((folder, _)) => {
                 folders.insert(folder);
             }
@@ -48,7 +51,9 @@ pub(super) fn get(exchange: &Exchange, id: &str) -> Result<Reply, Refusal> {
         }
     }
     let sort = exchange.query.text("sort").filter(|sort| !sort.is_empty()).unwrap_or_else(|| "name".to_owned());
-    sort_files(&mut files, &known_or_name(&sort.to_lowercase()), page::ascending(exchange, true));
+    // Elsewhere everything but `asc` is descending; here everything but `desc` is ascending.
+    let descending = exchange.query.text("order").is_some_and(|order| order.eq_ignore_ascii_case("desc"));
+    sort_files(&mut files, &known_or_name(&sort.to_lowercase()), !descending);
     let total_files = files.len();
     let directory = Directory {
         files: cut.of(files.into_iter().map(FileView::read_back)),

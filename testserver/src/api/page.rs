@@ -38,13 +38,9 @@ impl Cut {
     }
 }
 
-/// `order`: `asc` in any case; anything else is the other way round, or the default if there is nothing.
-pub(super) fn ascending(exchange: &Exchange, default: bool) -> bool {
-    exchange
-        .query
-        .text("order")
-        .filter(|order| !order.is_empty())
-        .map_or(default, |order| order.eq_ignore_ascii_case("asc"))
+/// `order`: `asc` in any case; anything else, and nothing, is descending.
+pub(super) fn ascending(exchange: &Exchange) -> bool {
+    exchange.query.text("order").is_some_and(|order| order.eq_ignore_ascii_case("asc"))
 }
 
 /// `sort`, in lower case.

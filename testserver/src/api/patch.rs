@@ -6,6 +6,7 @@ use hyper::header::CONTENT_RANGE;
 use super::files;
 use super::upload::take_in;
 use crate::http::exchange::Exchange;
+use crate::http::query::dotnet_integer;
 use crate::http::refusal::Refusal;
 use crate::http::reply::{self, Reply};
 use crate::state::upload::Patched;
@@ -63,7 +64,8 @@ fn place(exchange: &Exchange) -> Result<Place, Refusal> {
     }
     let missing = || Refusal::invalid("Content-Range header required for non-append PATCH");
     let range = exchange.header(CONTENT_RANGE).and_then(|range| range.strip_prefix("bytes ")).ok_or_else(missing)?;
-    let start =
-        range.split('/').next().and_then(|range| range.split_once('-')).and_then(|(start, _)| start.parse().ok());
+    let start = range.split('/').next().and_then(|range| range.split_once('-'));
+    // Blanks and a plus are fine; the first dash is the one behind the start, so that nothing is negative.
+    let start = start.and_then(|(start, _)| dotnet_integer::<i64>(start)?.try_into().ok());
     start.map(Place::At).ok_or_else(|| Refusal::invalid("Invalid Content-Range"))
 }

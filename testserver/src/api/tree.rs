@@ -34,7 +34,7 @@ pub(super) fn get(exchange: &Exchange, id: &str, delimiter: String) -> Result<Re
     let limit = exchange.query.number("limit")?.unwrap_or(100).clamp(1, LARGEST_PAGE);
     exchange.query.number("offset")?;
     let limit = usize::try_from(limit).unwrap_or(1);
-    let prefix = exchange.query.text("prefix");
+    let prefix = exchange.query.text("prefix").filter(|prefix| !prefix.is_empty());
     let cursor = exchange.query.text("cursor").unwrap_or_default();
     let state = exchange.shared.state();
     let bucket = state.living_bucket(id, exchange.shared.now()).ok_or(Refusal::NotFound("Bucket not found"))?;

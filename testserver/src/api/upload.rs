@@ -135,7 +135,7 @@ fn part_path(names: Names) -> Result<Option<String>, Refusal> {
     };
     let generic = names.name.as_deref().is_some_and(|name| GENERIC.iter().any(|word| word.eq_ignore_ascii_case(name)));
     let path = if generic { Some(filename) } else { names.name };
-    let path = path.filter(|path| !path.is_empty());
+    let path = path.filter(|path| !path.trim().is_empty());
     path.map(Some).ok_or_else(|| Refusal::invalid("File path could not be determined"))
 }
 

@@ -12,8 +12,6 @@ use crate::dotnet_date;
 /// What the conditional headers of a request come to.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Verdict {
-    /// 304 without any header: the handler's own check.
-    BareNotModified,
     /// 304 with the validators.
     NotModified,
     /// 412.
@@ -24,6 +22,14 @@ pub(crate) enum Verdict {
     Part(Range<u64>),
     /// 416.
     Unsatisfiable,
+}
+
+/// The handler's own check, which answers with a bare 304: the exact ETag, or a date that is at most a second too old,
+/// whatever the other header says.
+pub(crate) fn is_not_modified(headers: &HeaderMap, etag: &str, updated_at: DateTime<Utc>) -> bool {
+    let since = text(headers, IF_MODIFIED_SINCE).and_then(dotnet_date::parse);
+    text(headers, IF_NONE_MATCH) == Some(etag)
+        || since.is_some_and(|since| updated_at <= since.moment + TimeDelta::seconds(1))
 }
 
 /// A stored file as conditions see it.
@@ -40,21 +46,11 @@ fn text(headers: &HeaderMap, name: impl AsHeaderName) -> Option<&str> {
 
 impl Validators<'_> {
     pub(crate) fn judge(&self, headers: &HeaderMap, now: DateTime<Utc>) -> Verdict {
-        if self.handler_says_not_modified(headers) {
-            return Verdict::BareNotModified;
-        }
         match self.state(headers, now) {
             State::NotModified => Verdict::NotModified,
             State::PreconditionFailed => Verdict::PreconditionFailed,
             State::Unspecified | State::ShouldProcess => self.range(headers),
         }
-    }
-
-    /// The exact ETag, or a date that is at most a second too old, whatever the other header says.
-    fn handler_says_not_modified(&self, headers: &HeaderMap) -> bool {
-        let same_etag = text(headers, IF_NONE_MATCH) == Some(self.etag);
-        let since = text(headers, IF_MODIFIED_SINCE).and_then(dotnet_date::parse);
-        same_etag || since.is_some_and(|since| self.updated_at <= since.moment + TimeDelta::seconds(1))
     }
 
     /// `Last-Modified`: whole seconds.
@@ -175,13 +171,16 @@ mod tests {
     use super::*;
     use hyper::header::{HeaderName, HeaderValue};
 
-    fn judged(size: u64, headers: &[(&str, &str)]) -> Verdict {
+    /// `None` for the bare 304.
+    fn judged(size: u64, headers: &[(&str, &str)]) -> Option<Verdict> {
         let updated_at = http_date("Sat, 21 Nov 2026 10:22:04 GMT").unwrap() + TimeDelta::milliseconds(600);
         let map: HeaderMap = headers
             .iter()
             .map(|(name, value)| (name.parse::<HeaderName>().unwrap(), HeaderValue::from_str(value).unwrap()))
             .collect();
-        Validators { etag: "\"e\"", updated_at, size }.judge(&map, updated_at + TimeDelta::seconds(9))
+        let validators = Validators { etag: "\"e\"", updated_at, size };
+        let bare = is_not_modified(&map, validators.etag, updated_at);
+        (!bare).then(|| validators.judge(&map, updated_at + TimeDelta::seconds(9)))
     }
 
     #[test]
@@ -198,20 +197,20 @@ mod tests {
             ("bytes=0-1,3-4", Verdict::Whole),
             ("bytes=abc", Verdict::Whole),
         ] {
-            assert_eq!(judged(10, &[("range", range)]), verdict, "{range}");
+            assert_eq!(judged(10, &[("range", range)]), Some(verdict), "{range}");
         }
-        assert_eq!(judged(0, &[("range", "bytes=0-")]), Verdict::Unsatisfiable);
+        assert_eq!(judged(0, &[("range", "bytes=0-")]), Some(Verdict::Unsatisfiable));
     }
 
     #[test]
     fn the_handlers_own_check_comes_first() {
-        assert_eq!(judged(10, &[("if-none-match", "\"e\""), ("range", "bytes=0-1")]), Verdict::BareNotModified);
-        assert_eq!(judged(10, &[("if-none-match", "*")]), Verdict::NotModified);
-        assert_eq!(judged(10, &[("if-none-match", "\"x\", W/\"e\"")]), Verdict::NotModified);
-        assert_eq!(judged(10, &[("if-none-match", "e")]), Verdict::Whole);
+        assert_eq!(judged(10, &[("if-none-match", "\"e\""), ("range", "bytes=0-1")]), None);
+        assert_eq!(judged(10, &[("if-none-match", "*")]), Some(Verdict::NotModified));
+        assert_eq!(judged(10, &[("if-none-match", "\"x\", W/\"e\"")]), Some(Verdict::NotModified));
+        assert_eq!(judged(10, &[("if-none-match", "e")]), Some(Verdict::Whole));
         let future = ("if-modified-since", "2200-01-01T00:00:00Z");
-        assert_eq!(judged(10, &[("if-none-match", "\"x\""), future]), Verdict::BareNotModified);
-        assert_eq!(judged(10, &[("if-modified-since", "Sat, 21 Nov 2026 10:22:03 GMT")]), Verdict::Whole);
+        assert_eq!(judged(10, &[("if-none-match", "\"x\""), future]), None);
+        assert_eq!(judged(10, &[("if-modified-since", "Sat, 21 Nov 2026 10:22:03 GMT")]), Some(Verdict::Whole));
     }
 
     #[test]
@@ -224,7 +223,7 @@ mod tests {
             ("if-unmodified-since", "Wed, 01 Jan 2020 00:00:00 GMT", Verdict::PreconditionFailed),
             ("if-unmodified-since", "Sat, 21 Nov 2026 10:22:04 GMT", Verdict::Whole),
         ] {
-            assert_eq!(judged(10, &[(name, value)]), verdict, "{name}: {value}");
+            assert_eq!(judged(10, &[(name, value)]), Some(verdict), "{name}: {value}");
         }
     }
 
@@ -238,7 +237,7 @@ mod tests {
             ("Sat, 21 Nov 2026 10:22:04 GMT", Verdict::Part(0..4)),
             ("Wed, 01 Jan 2020 00:00:00 GMT", Verdict::Whole),
         ] {
-            assert_eq!(judged(10, &[("range", "bytes=0-3"), ("if-range", value)]), verdict, "{value}");
+            assert_eq!(judged(10, &[("range", "bytes=0-3"), ("if-range", value)]), Some(verdict), "{value}");
         }
     }
 }

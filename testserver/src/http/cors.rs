@@ -31,7 +31,10 @@ impl Origins {
 
     fn mark(&self, headers: &mut HeaderMap, origin: HeaderValue) {
         headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin);
-        if let Self::Listed(_) = self {
+        // With one origin the answer is the same for everybody who may read it.
+        if let Self::Listed(listed) = self
+            && listed.len() > 1
+        {
             headers.insert(VARY, reply::text("Origin"));
         }
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
 use hyper::body::Incoming;
-use hyper::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, DATE, HOST, HeaderName, HeaderValue, SERVER};
+use hyper::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, DATE, ETAG, HOST, HeaderName, HeaderValue, SERVER};
 use hyper::http::request::Parts;
 use hyper::{Method, Request, Response, StatusCode, Version};
 use tokio::sync::oneshot;
@@ -104,21 +104,24 @@ impl Site for Shared {
 
     /// The headers every answer has, and what HEAD and HTTP/1.0 change.
     fn finish(&self, head: &Parts, mut reply: Reply) -> Reply {
+        let status = reply.status();
         let headers = reply.headers_mut();
         headers.insert(SERVER, reply::text("Kestrel"));
         let now = std::time::SystemTime::from(self.now());
         if let Ok(date) = HeaderValue::try_from(httpdate::fmt_http_date(now)) {
             headers.insert(DATE, date);
         }
-        if head.version < Version::HTTP_11 {
-            headers.insert(CONNECTION, reply::text("close"));
-        }
         if head.method == Method::HEAD {
-            // A length that says nothing but "no body" is only sent where the answer is a file's.
-            if !headers.contains_key(hyper::header::ETAG) {
+            let of_a_file = headers.contains_key(ETAG) && status != StatusCode::PRECONDITION_FAILED;
+            // What Kestrel itself answers says that it has no body, whatever was asked.
+            let of_the_server = status == StatusCode::INTERNAL_SERVER_ERROR || headers.contains_key(CONNECTION);
+            if !of_a_file && !of_the_server {
                 headers.remove(CONTENT_LENGTH);
             }
             *reply.body_mut() = ReplyBody::empty();
+        }
+        if head.version < Version::HTTP_11 {
+            reply.headers_mut().insert(CONNECTION, reply::text("close"));
         }
         reply
     }

@@ -3,6 +3,7 @@
 mod caches;
 mod client;
 mod content;
+mod details;
 mod faults;
 mod lifecycle;
 mod limits;
