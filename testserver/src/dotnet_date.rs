@@ -10,13 +10,32 @@ pub(crate) struct Parsed {
     pub(crate) has_zone: bool,
 }
 
-/// ISO 8601 (seconds, fraction and zone optional, `T` or a blank between) or an HTTP date.
+/// A date of HTTP, in any of the forms that ASP.NET takes: RFC 5322, RFC 850 or asctime, UTC unless it says otherwise.
+pub(crate) fn http_date(text: &str) -> Option<DateTime<Utc>> {
+    let text = text.trim();
+    dated_and_zoned(text).or_else(|| Some(NaiveDateTime::parse_from_str(text, "%a %b %e %H:%M:%S %Y").ok()?.and_utc()))
+}
+
+/// RFC 5322 and RFC 850.
+fn dated_and_zoned(text: &str) -> Option<DateTime<Utc>> {
+    if let Ok(date) = DateTime::parse_from_rfc2822(text) {
+        return Some(date.to_utc());
+    }
+    let local = text.strip_suffix("GMT").or_else(|| text.strip_suffix("UTC")).unwrap_or(text).trim_end();
+    // Years of two digits first: what wants four is content with two.
+    let forms = ["%A, %d-%b-%y %T", "%a, %d-%b-%y %T", "%a, %d-%b-%Y %T", "%a, %d %b %Y %T", "%d %b %Y %T"];
+    forms.iter().find_map(|form| NaiveDateTime::parse_from_str(local, form).ok()).map(|date| date.and_utc())
+}
+
+/// ISO 8601 (time, seconds, fraction and zone optional, `T` or a blank between) or a date of HTTP.
 pub(crate) fn parse(text: &str) -> Option<Parsed> {
     let text = text.trim();
-    if let Ok(date) = DateTime::parse_from_rfc2822(text) {
-        return Some(Parsed { moment: date.to_utc(), has_zone: true });
+    if let Some(moment) = dated_and_zoned(text) {
+        return Some(Parsed { moment, has_zone: true });
     }
-    let (date, time) = text.split_once(['T', 't', ' '])?;
+    let Some((date, time)) = text.split_once(['T', 't', ' ']) else {
+        return Some(Parsed { moment: date_of(text)?.and_time(NaiveTime::MIN).and_utc(), has_zone: false });
+    };
     let date = date_of(date)?;
     let (time, offset) = zone_of(time)?;
     let local = NaiveDateTime::new(date, time_of(time)?);
@@ -93,6 +112,8 @@ mod tests {
             ("2030-01-02T03:04:05", "2030-01-02T03:04:05Z", false),
             ("2030-01-02T03:04Z", "2030-01-02T03:04:00Z", true),
             ("Tue, 01 Jan 2030 00:00:00 GMT", "2030-01-01T00:00:00Z", true),
+            ("Sunday, 06-Nov-94 08:49:37 GMT", "1994-11-06T08:49:37Z", true),
+            ("2030-01-02", "2030-01-02T00:00:00Z", false),
         ] {
             let parsed = parse(text).unwrap_or_else(|| panic!("{text}"));
             assert_eq!(crate::stamp::zoned(parsed.moment), stamp, "{text}");
@@ -102,7 +123,7 @@ mod tests {
 
     #[test]
     fn what_is_no_date_is_refused() {
-        for text in ["2030-01-02", "20300102T030405Z", "2030-02-30T00:00:00Z", "1/2/2030T03:04", "zzz", "T", ""] {
+        for text in ["20300102", "20300102T030405Z", "2030-02-30T00:00:00Z", "1/2/2030T03:04", "zzz", "T", ""] {
             assert_eq!(parse(text), None, "{text}");
         }
     }

@@ -2,6 +2,7 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use carbonfiles_testserver::{Builder, Defects, StartError, TestServer};
 use lexopt::Arg::{Long, Short};
@@ -19,6 +20,8 @@ Usage: carbonfiles-testserver [OPTIONS]
       --memory-limit BYTES     content kept in memory; the rest goes to temporary files [64 MiB]
       --data-dir DIRECTORY     where temporary files go
       --cors-origins LIST      origins that may read answers, comma-separated [*]
+      --jwt-secret SECRET      what dashboard tokens are signed with [the admin key]
+      --cleanup-interval MIN   how often expired buckets are deleted, first after 30 seconds; 0 is never [60]
       --no-defects             without the real server's defects
       --tenantbox              a Tenantbox beside it, with its storage; prints the environment that its clients take
                                (needs the feature tenantbox)
@@ -34,6 +37,7 @@ struct Asked {
 fn parse() -> Result<Option<Asked>, lexopt::Error> {
     let mut builder = TestServer::builder();
     let mut tenantbox = false;
+    let mut minutes: u32 = 60;
     let mut address = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
     let mut arguments = lexopt::Parser::from_env();
     while let Some(argument) = arguments.next()? {
@@ -55,6 +59,11 @@ fn parse() -> Result<Option<Asked>, lexopt::Error> {
                 let origins = arguments.value()?.string()?;
                 if origins == "*" { builder } else { builder.cors_origins(origins.split(',').map(str::trim)) }
             }
+            Long("jwt-secret") => builder.jwt_secret(arguments.value()?.string()?),
+            Long("cleanup-interval") => {
+                minutes = arguments.value()?.parse()?;
+                builder
+            }
             Long("no-defects") => builder.defects(Defects::none()),
             Long("tenantbox") if cfg!(feature = "tenantbox") => {
                 tenantbox = true;
@@ -63,6 +72,9 @@ fn parse() -> Result<Option<Asked>, lexopt::Error> {
             Long("tenantbox") => return Err("--tenantbox needs --features tenantbox".into()),
             _ => return Err(argument.unexpected()),
         };
+    }
+    if minutes > 0 {
+        builder = builder.cleanup_interval(Duration::from_secs(60 * u64::from(minutes)));
     }
     Ok(Some(Asked { server: builder.address(address), tenantbox }))
 }

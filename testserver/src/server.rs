@@ -36,6 +36,7 @@ impl Default for Builder {
                 max_upload_size: 0,
                 slow_body_grace: Duration::from_secs(5),
                 commit_time: Duration::from_millis(2),
+                cleanup_interval: None,
                 defects: Defects::default(),
                 origins: Origins::Any,
                 hub_times: HubTimes::default(),
@@ -91,6 +92,13 @@ impl Builder {
         self
     }
 
+    /// Really deletes expired buckets 30 seconds after the start, and then so often; the real server does it every hour.
+    /// Never, unless told so: see [`TestServer::cleanup`].
+    pub fn cleanup_interval(mut self, interval: Duration) -> Self {
+        self.config.cleanup_interval = Some(interval);
+        self
+    }
+
     /// How long the hub waits for what; as the real server, unless told otherwise.
     pub fn hub_times(mut self, times: HubTimes) -> Self {
         self.config.hub_times = times;
@@ -130,6 +138,7 @@ impl Builder {
         let vault = Vault::new(self.memory_limit, self.directory);
         let shared = Shared::new(self.config, clock, vault);
         let running = Running::on(self.address, &shared).await?;
+        clean_up_while_running(&shared, &running);
         let address = running.address;
         Ok(TestServer { shared, url: format!("http://{address}"), address, running: Mutex::new(Some(running)) })
     }
@@ -147,6 +156,23 @@ impl std::fmt::Debug for TestServer {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         formatter.debug_struct("TestServer").field("url", &self.url).finish_non_exhaustive()
     }
+}
+
+/// When a server that cleans up does so for the first time.
+const FIRST_CLEANUP: Duration = Duration::from_secs(30);
+
+fn clean_up_while_running(shared: &Arc<Shared>, running: &Running) {
+    let Some(interval) = shared.config.cleanup_interval else {
+        return;
+    };
+    let (shared, mut stage) = (Arc::clone(shared), running.stage.subscribe());
+    tokio::spawn(async move {
+        let mut wait = FIRST_CLEANUP;
+        while tokio::time::timeout(wait, stage.wait_for(|stage| *stage != Stage::Running)).await.is_err() {
+            shared.clean_up();
+            wait = interval;
+        }
+    });
 }
 
 /// How long requests may go on after a graceful stop.
@@ -194,8 +220,7 @@ impl TestServer {
     /// Really deletes expired buckets, as the clean-up job of the real server does 30 seconds after its start and then
     /// every hour.
     pub fn cleanup(&self) {
-        let now = self.shared.now();
-        self.shared.state().remove_expired(now);
+        self.shared.clean_up();
     }
 
     /// Every request seen so far, in the order in which they came, with what has become of each.
@@ -298,6 +323,7 @@ impl TestServer {
         self.shared.hub.restart();
         *self.shared.started.lock().unwrap_or_else(PoisonError::into_inner) = self.shared.now();
         let running = Running::on(self.address, &self.shared).await?;
+        clean_up_while_running(&self.shared, &running);
         *self.running.lock().unwrap_or_else(PoisonError::into_inner) = Some(running);
         Ok(())
     }

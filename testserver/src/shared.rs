@@ -24,6 +24,8 @@ pub(crate) struct Config {
     pub(crate) max_upload_size: u64,
     pub(crate) slow_body_grace: Duration,
     pub(crate) commit_time: Duration,
+    /// How often expired buckets are deleted, if ever.
+    pub(crate) cleanup_interval: Option<Duration>,
     pub(crate) defects: Defects,
     pub(crate) origins: Origins,
     pub(crate) hub_times: HubTimes,
@@ -93,6 +95,12 @@ impl Shared {
 
     pub(crate) fn now(&self) -> DateTime<Utc> {
         self.clock.now()
+    }
+
+    /// Really deletes expired buckets.
+    pub(crate) fn clean_up(&self) {
+        let now = self.now();
+        self.state().remove_expired(now);
     }
 
     pub(crate) fn defects(&self) -> Defects {

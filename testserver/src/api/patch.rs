@@ -33,7 +33,8 @@ pub(super) async fn patch(exchange: &mut Exchange, id: &str, path: &str) -> Resu
         return Err(Refusal::RangeNotSatisfiable);
     }
     // What is patched is what was there when the request came; who comes meanwhile is lost, as on the real server.
-    let mut base = exchange.shared.state().contents.blob(&file.hash).ok_or(Refusal::NoFileToPatch)?;
+    // Bytes that are missing are an exception nobody catches.
+    let mut base = exchange.shared.state().contents.blob(&file.hash).ok_or(Refusal::Unhandled)?;
     let (_, written) = take_in(exchange).await?;
     loop {
         let start = match place {
@@ -47,11 +48,12 @@ pub(super) async fn patch(exchange: &mut Exchange, id: &str, path: &str) -> Resu
         let now = exchange.shared.now();
         let outcome = exchange.shared.state().commit_patch(id, path, &file.hash, patched, now);
         match outcome {
-            None => return Err(Refusal::NoFileToPatch),
+            // Gone meanwhile, which is noticed when there is nothing to show for it.
+            None => return Ok(reply::empty(StatusCode::OK)),
             Some(Patched::Stored(view)) => return Ok(reply::json(StatusCode::OK, &view)),
             Some(Patched::Overtaken) => {
                 file = files::find(exchange, id, path)?;
-                base = exchange.shared.state().contents.blob(&file.hash).ok_or(Refusal::NoFileToPatch)?;
+                base = exchange.shared.state().contents.blob(&file.hash).ok_or(Refusal::Unhandled)?;
             }
         }
     }

@@ -39,7 +39,7 @@ fn text(bucket: &Bucket) -> String {
 
 /// `1023 B`, `1.5 KB`, `1.1 MB`
 fn size(bytes: u64) -> String {
-    const UNITS: [&str; 4] = ["KB", "MB", "GB", "TB"];
+    const UNITS: [&str; 3] = ["KB", "MB", "GB"];
     if bytes < 1024 {
         return format!("{bytes} B");
     }

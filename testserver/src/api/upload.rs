@@ -115,7 +115,7 @@ pub(super) async fn multipart(exchange: &mut Exchange, id: &str) -> Result<Reply
         let stored = shared.state().commit(&arrival, hash, blob, shared.now())?;
         uploaded.push(announced(&shared, id, stored).await);
     }
-    if let Some(token) = token {
+    if let Some(token) = token.filter(|_| !uploaded.is_empty()) {
         exchange.shared.state().charge_token(&token, uploaded.len());
     }
     let mut reply = reply::json(StatusCode::CREATED, &Uploaded { uploaded });

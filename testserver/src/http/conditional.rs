@@ -7,7 +7,8 @@ use hyper::header::{
     AsHeaderName, HeaderMap, IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, IF_UNMODIFIED_SINCE, RANGE,
 };
 
-use crate::dotnet_date;
+use super::parameters;
+use crate::dotnet_date::{self, http_date};
 
 /// What the conditional headers of a request come to.
 #[derive(Debug, PartialEq, Eq)]
@@ -44,6 +45,11 @@ fn text(headers: &HeaderMap, name: impl AsHeaderName) -> Option<&str> {
     headers.get(name).and_then(|value| value.to_str().ok())
 }
 
+/// All headers of a name as one list.
+fn all_text(headers: &HeaderMap, name: impl AsHeaderName) -> String {
+    headers.get_all(name).iter().filter_map(|value| value.to_str().ok()).collect::<Vec<_>>().join(",")
+}
+
 impl Validators<'_> {
     pub(crate) fn judge(&self, headers: &HeaderMap, now: DateTime<Utc>) -> Verdict {
         match self.state(headers, now) {
@@ -59,15 +65,18 @@ impl Validators<'_> {
     }
 
     fn state(&self, headers: &HeaderMap, now: DateTime<Utc>) -> State {
-        let etags = |name| text(headers, name).and_then(etag_list);
         let mut state = State::Unspecified;
-        if let Some(listed) = etags(IF_MATCH) {
-            let matches = listed.iter().any(|tag| tag == "*" || tag == self.etag);
+        let wanted = all_text(headers, IF_MATCH);
+        let wanted = tags(&wanted);
+        if !wanted.is_empty() {
+            let matches = wanted.iter().any(|tag| tag.is_strongly(self.etag));
             state = state.max(if matches { State::ShouldProcess } else { State::PreconditionFailed });
         }
-        if let Some(listed) = etags(IF_NONE_MATCH) {
-            let weakly = |tag: &String| tag == "*" || tag.strip_prefix("W/").unwrap_or(tag) == self.etag;
-            state = state.max(if listed.iter().any(weakly) { State::NotModified } else { State::ShouldProcess });
+        let known = all_text(headers, IF_NONE_MATCH);
+        let known = tags(&known);
+        if !known.is_empty() {
+            let matches = known.iter().any(|tag| tag.is_weakly(self.etag));
+            state = state.max(if matches { State::NotModified } else { State::ShouldProcess });
         }
         let date = |name| text(headers, name).and_then(http_date).filter(|date| *date <= now);
         if let Some(since) = date(IF_MODIFIED_SINCE) {
@@ -102,10 +111,12 @@ impl Validators<'_> {
 
     /// `If-Range`: the strong ETag, or a date not before the last change; what cannot be read does not count.
     fn range_is_current(&self, condition: &str) -> bool {
-        if let Some(date) = http_date(condition) {
-            return self.last_modified() <= date;
+        match Tag::parse(condition) {
+            Some((tag @ (Tag::Strong(_) | Tag::Weak(_)), rest)) => {
+                !parameters::behind_blanks(rest).is_empty() || tag.is_strongly(self.etag)
+            }
+            _ => http_date(condition).is_none_or(|date| self.last_modified() <= date),
         }
-        etag_list(condition).is_none_or(|listed| listed.len() != 1 || listed[0] == self.etag)
     }
 }
 
@@ -118,44 +129,76 @@ enum State {
     PreconditionFailed,
 }
 
-fn http_date(text: &str) -> Option<DateTime<Utc>> {
-    DateTime::parse_from_rfc2822(text.trim()).ok().map(|date| date.to_utc())
+/// An entity tag of a list.
+#[derive(Debug, PartialEq, Eq)]
+enum Tag<'a> {
+    Any,
+    /// With its quotes.
+    Strong(&'a str),
+    Weak(&'a str),
 }
 
-/// A list of entity tags, quoted and perhaps weak, or `*`; `None` if it is no such list.
-fn etag_list(text: &str) -> Option<Vec<String>> {
-    let mut rest = text.trim();
-    let mut tags = Vec::new();
-    while !rest.is_empty() {
-        let length = if rest.starts_with('*') {
-            1
-        } else {
-            let opening = if rest.starts_with("W/") { 2 } else { 0 };
-            let quoted = rest[opening..].strip_prefix('"')?;
-            opening + quoted.find('"')? + 2
+impl<'a> Tag<'a> {
+    /// The tag at the start, and what is behind it.
+    fn parse(text: &'a str) -> Option<(Self, &'a str)> {
+        if let Some(rest) = text.strip_prefix('*') {
+            return Some((Self::Any, rest));
+        }
+        let (weak, text) = match text.strip_prefix("W/").or_else(|| text.strip_prefix("w/")) {
+            Some(rest) => (true, parameters::behind_blanks(rest)),
+            None => (false, text),
         };
-        let (tag, after) = rest.split_at(length);
-        tags.push(tag.to_owned());
-        rest = after.trim_start();
-        rest = match rest.strip_prefix(',') {
-            Some(next) => next.trim_start(),
-            None if rest.is_empty() => rest,
-            None => return None,
-        };
+        let (tag, rest) = text.split_at(parameters::quoted_length(text)?);
+        Some((if weak { Self::Weak(tag) } else { Self::Strong(tag) }, rest))
     }
-    (!tags.is_empty()).then_some(tags)
+
+    fn is_strongly(&self, etag: &str) -> bool {
+        match *self {
+            Self::Any => true,
+            Self::Strong(tag) => tag == etag,
+            Self::Weak(_) => false,
+        }
+    }
+
+    fn is_weakly(&self, etag: &str) -> bool {
+        self.is_strongly(etag) || matches!(*self, Self::Weak(tag) if tag == etag)
+    }
+}
+
+/// The entity tags of a list. What is none is passed over, character by character, until one begins.
+fn tags(text: &str) -> Vec<Tag<'_>> {
+    let mut tags = Vec::new();
+    let mut rest = text;
+    loop {
+        rest = rest.trim_start_matches([' ', '\t', ',']);
+        let tag = Tag::parse(rest).map(|(tag, behind)| (tag, parameters::behind_blanks(behind)));
+        match tag.filter(|(_, behind)| behind.is_empty() || behind.starts_with(',')) {
+            Some((tag, behind)) => {
+                tags.push(tag);
+                rest = behind;
+            }
+            None => match rest.chars().next() {
+                Some(passed) => rest = &rest[passed.len_utf8()..],
+                None => return tags,
+            },
+        }
+    }
 }
 
 /// `unit=first-last`, `unit=first-` or `unit=-suffix`; the unit is not checked and blanks are allowed.
 fn single_range(text: &str) -> Option<(Option<u64>, Option<u64>)> {
     let (unit, range) = text.split_once('=')?;
-    if unit.trim().is_empty() || range.contains(',') {
+    let unit = unit.trim_end_matches([' ', '\t']);
+    if parameters::token_length(unit) != Some(unit.len()) || range.contains(',') {
         return None;
     }
     let (first, last) = range.split_once('-')?;
     let number = |text: &str| match text.trim() {
         "" => Some(None),
-        digits if digits.bytes().all(|byte| byte.is_ascii_digit()) => digits.parse().ok().map(Some),
+        // A signed 64-bit number without its sign.
+        digits if digits.bytes().all(|byte| byte.is_ascii_digit()) => {
+            Some(Some(digits.parse::<i64>().ok()?.unsigned_abs()))
+        }
         _ => None,
     };
     let range = (number(first)?, number(last)?);
@@ -196,6 +239,10 @@ mod tests {
             ("bytes=5-2", Verdict::Whole),
             ("bytes=0-1,3-4", Verdict::Whole),
             ("bytes=abc", Verdict::Whole),
+            ("by tes=0-3", Verdict::Whole),
+            ("bytes=9223372036854775807-", Verdict::Unsatisfiable),
+            ("bytes=9223372036854775808-", Verdict::Whole),
+            ("bytes=0-9223372036854775808", Verdict::Whole),
         ] {
             assert_eq!(judged(10, &[("range", range)]), Some(verdict), "{range}");
         }
@@ -220,6 +267,11 @@ mod tests {
             ("if-match", "W/\"e\"", Verdict::PreconditionFailed),
             ("if-match", "\"x\", \"e\"", Verdict::Whole),
             ("if-match", "x", Verdict::Whole),
+            ("if-match", "x, \"e\"", Verdict::Whole),
+            ("if-match", "x, \"y\"", Verdict::PreconditionFailed),
+            ("if-none-match", "w/\"e\"", Verdict::NotModified),
+            ("if-unmodified-since", "Sun Nov  6 08:49:37 1994", Verdict::PreconditionFailed),
+            ("if-unmodified-since", "Sunday, 06-Nov-94 08:49:37 GMT", Verdict::PreconditionFailed),
             ("if-unmodified-since", "Wed, 01 Jan 2020 00:00:00 GMT", Verdict::PreconditionFailed),
             ("if-unmodified-since", "Sat, 21 Nov 2026 10:22:04 GMT", Verdict::Whole),
         ] {
@@ -234,6 +286,9 @@ mod tests {
             ("\"x\"", Verdict::Whole),
             ("W/\"e\"", Verdict::Whole),
             ("zzz", Verdict::Part(0..4)),
+            ("*", Verdict::Part(0..4)),
+            ("\"x\", \"e\"", Verdict::Part(0..4)),
+            ("Sun Nov  6 08:49:37 1994", Verdict::Whole),
             ("Sat, 21 Nov 2026 10:22:04 GMT", Verdict::Part(0..4)),
             ("Wed, 01 Jan 2020 00:00:00 GMT", Verdict::Whole),
         ] {

@@ -4,6 +4,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use percent_encoding::percent_decode_str;
 
+use super::parameters::{self, Parameters, is_token, token_length};
+
 /// The names in a part's `Content-Disposition`, decoded as Microsoft's parser does.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Names {
@@ -14,62 +16,21 @@ pub(crate) struct Names {
 impl Names {
     /// `None` if the header cannot be parsed.
     pub(crate) fn parse(header: &str) -> Option<Self> {
-        let mut rest = header.trim();
-        rest = rest[token_length(rest)?..].trim_start();
-        let (mut names, mut extended) = (Self::default(), None);
-        while let Some(parameter) = rest.strip_prefix(';') {
-            let parameter = parameter.trim_start();
-            if parameter.is_empty() {
-                break;
-            }
-            let (name, value) = parameter.split_at(token_length(parameter)?);
-            let value = value.trim_start().strip_prefix('=')?.trim_start();
-            let length = if value.starts_with('"') { quoted_length(value)? } else { token_length(value)? };
-            let (value, after) = value.split_at(length);
-            match name.to_ascii_lowercase().as_str() {
-                "name" => names.name = names.name.or_else(|| Some(unquoted(value))),
-                "filename" => names.filename = names.filename.or_else(|| Some(unquoted(value))),
-                "filename*" => extended = extended.or_else(|| decode_5987(value)),
-                _ => {}
-            }
-            rest = after.trim_start();
-        }
-        if !rest.is_empty() && !rest.starts_with(';') {
-            return None;
-        }
+        let header = header.trim();
+        let parameters = Parameters::parse(&header[token_length(header)?..])?;
         // The plain one wins, against the advice of RFC 6266.
-        names.filename = names.filename.or(extended);
-        Some(names)
+        let plain = parameters.get("filename").map(decoded);
+        Some(Self {
+            name: parameters.get("name").map(decoded),
+            filename: plain.or_else(|| parameters.get("filename*").and_then(decode_5987)),
+        })
     }
-}
-
-fn is_token(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
-}
-
-fn token_length(text: &str) -> Option<usize> {
-    let length = text.bytes().take_while(|&byte| is_token(byte)).count();
-    (length > 0).then_some(length)
-}
-
-/// The length of a quoted string, quotes included. A backslash hides the next character from the search.
-fn quoted_length(text: &str) -> Option<usize> {
-    let mut escaped = false;
-    for (at, byte) in text.bytes().enumerate().skip(1) {
-        match byte {
-            _ if escaped => escaped = false,
-            b'\\' => escaped = true,
-            b'"' => return Some(at + 1),
-            _ => {}
-        }
-    }
-    None
 }
 
 /// Quotes are taken off, but escapes are not: `\"` keeps its backslash, which then becomes a directory.
-fn unquoted(value: &str) -> String {
-    let inner = value.strip_prefix('"').and_then(|inner| inner.strip_suffix('"'));
-    inner.map_or_else(|| value.to_owned(), |inner| decode_2047(inner).unwrap_or_else(|| inner.to_owned()))
+fn decoded(value: &str) -> String {
+    let inner = parameters::unquoted(value);
+    if inner.len() == value.len() { None } else { decode_2047(inner) }.unwrap_or_else(|| inner.to_owned())
 }
 
 /// `=?utf-8?B?…?=`
@@ -149,6 +110,14 @@ mod tests {
         ] {
             let header = format!("form-data; name=file; {parameters}");
             assert_eq!(filename(&header).as_deref(), Some(read), "{header}");
+        }
+        for (header, read) in [
+            ("form-data; foo; name=\"a.txt\"; filename=\"x\"", Some("x")),
+            ("form-data; name=file; filename=", Some("")),
+            ("form-data; name=\"file\"; filename=\"dir\\\"", Some("dir\\")),
+            ("form-data; name=file; filename", None),
+        ] {
+            assert_eq!(filename(header).as_deref(), read, "{header}");
         }
         assert_eq!(Names::parse(";;;"), None);
         assert_eq!(filename("form-data; name=\"a\""), None);

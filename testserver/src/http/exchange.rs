@@ -5,12 +5,13 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
 use hyper::body::Incoming;
-use hyper::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, DATE, ETAG, HOST, HeaderName, HeaderValue, SERVER};
+use hyper::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, DATE, ETAG, HeaderName, HeaderValue, SERVER};
 use hyper::http::request::Parts;
 use hyper::{Method, Request, Response, StatusCode, Version};
 use tokio::sync::oneshot;
 
 use super::body::{BodyRules, RequestBody};
+use super::host;
 use super::link::{Cut, Link};
 use super::query::Query;
 use super::refusal::{Refusal, closing};
@@ -158,9 +159,7 @@ impl Exchange {
         if size > HEADERS || head.headers.len() > HEADER_COUNT {
             return Err(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE);
         }
-        let hosts = head.headers.get_all(HOST).iter().count();
-        let host_missing = head.version == Version::HTTP_11 && hosts == 0;
-        if host_missing || hosts > 1 || !target.is_ascii() {
+        if !host::is_fine(head) || !target.is_ascii() {
             return Err(StatusCode::BAD_REQUEST);
         }
         target::routed_path(head.uri.path()).map_err(|_| StatusCode::BAD_REQUEST)

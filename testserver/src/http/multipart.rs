@@ -1,28 +1,27 @@
 //! `multipart/form-data` as ASP.NET's `MultipartReader` takes it apart, piece by piece.
 
+use std::collections::HashSet;
+
 use bytes::{Buf, Bytes, BytesMut};
 use memchr::memmem;
 
 use super::body::RequestBody;
+use super::parameters::{self, MediaType};
 use super::refusal::Refusal;
 
 const HEADERS_SIZE: usize = 16 * 1024;
 const HEADERS_COUNT: usize = 16;
+/// What may stand before the first part, and behind the last.
+const AROUND_SIZE: usize = 16 * 1024;
 /// What may stand between a boundary and the end of its line.
 const BOUNDARY_TAIL: usize = 100;
 
 /// The boundary of a `multipart/form-data` content type; the error is the text of the refusal.
 pub(crate) fn boundary(content_type: &str) -> Result<String, Refusal> {
-    let mut parts = content_type.split(';');
-    let essence = parts.next().unwrap_or_default().trim();
-    if !essence.eq_ignore_ascii_case("multipart/form-data") {
-        return Err(Refusal::invalid("Expected multipart/form-data"));
-    }
-    let boundary = parts.find_map(|parameter| {
-        let (name, value) = parameter.split_once('=')?;
-        name.trim().eq_ignore_ascii_case("boundary").then(|| value.trim().trim_matches('"').to_owned())
-    });
-    boundary.filter(|text| !text.is_empty()).ok_or_else(|| Refusal::invalid("Missing multipart boundary"))
+    let expected = || Refusal::invalid("Expected multipart/form-data");
+    let parsed = MediaType::parse(content_type).filter(|parsed| parsed.is("multipart", "form-data"));
+    let boundary = parameters::unquoted(parsed.ok_or_else(expected)?.parameters.get("boundary").unwrap_or_default());
+    if boundary.is_empty() { Err(Refusal::invalid("Missing multipart boundary")) } else { Ok(boundary.to_owned()) }
 }
 
 /// Reads the parts of one body, one after the other.
@@ -58,13 +57,21 @@ impl<'a> Multipart<'a> {
 
     /// Skips what is left of this part and reads the headers of the next: its `Content-Disposition`, if it has one.
     pub(crate) async fn next_part(&mut self) -> Result<Option<Option<String>>, Refusal> {
-        while self.chunk().await?.is_some() {}
+        let allowed = if self.place == Place::Preamble { AROUND_SIZE } else { usize::MAX };
+        let mut skipped = 0;
+        while let Some(bytes) = self.chunk().await? {
+            skipped += bytes.len();
+            if skipped > allowed {
+                return Err(Refusal::Unhandled);
+            }
+        }
         if self.place == Place::End {
             return Ok(None);
         }
         let tail = self.line(BOUNDARY_TAIL, AtEnd::IsLine).await?;
         if tail.trim() == "--" {
             self.place = Place::End;
+            self.skip_epilogue().await?;
             return Ok(None);
         }
         let disposition = self.headers().await?;
@@ -96,21 +103,38 @@ impl<'a> Multipart<'a> {
         }
     }
 
+    /// Reads what follows the last part.
+    async fn skip_epilogue(&mut self) -> Result<(), Refusal> {
+        let mut length = self.buffer.len();
+        while length <= AROUND_SIZE {
+            match self.body.chunk().await? {
+                None => return Ok(()),
+                Some(bytes) => length += bytes.len(),
+            }
+        }
+        Err(Refusal::Unhandled)
+    }
+
     async fn headers(&mut self) -> Result<Option<String>, Refusal> {
-        let mut disposition = None;
+        let mut disposition: Option<String> = None;
+        let mut names = HashSet::new();
         let mut left = HEADERS_SIZE;
-        for count in 0.. {
+        loop {
             let line = self.line(left, AtEnd::Fails).await?;
             if line.is_empty() {
                 break;
             }
             left = left.saturating_sub(line.len());
-            let (name, value) = line.split_once(':').ok_or(Refusal::Unhandled)?;
-            if count == HEADERS_COUNT {
-                return Err(Refusal::Unhandled);
+            let (name, value) = line.split_once(':').filter(|(name, _)| !name.is_empty()).ok_or(Refusal::Unhandled)?;
+            let name = name.to_ascii_lowercase();
+            if name == "content-disposition" {
+                // Several are one list, which is then no disposition any more.
+                let value = value.trim();
+                disposition = Some(disposition.map_or_else(|| value.to_owned(), |first| format!("{first},{value}")));
             }
-            if name.trim().eq_ignore_ascii_case("content-disposition") {
-                disposition = disposition.or_else(|| Some(value.trim().to_owned()));
+            names.insert(name);
+            if names.len() > HEADERS_COUNT {
+                return Err(Refusal::Unhandled);
             }
         }
         Ok(disposition)
@@ -167,5 +191,8 @@ mod tests {
             |text: &str| boundary(text).map_err(|refusal| refusal == Refusal::invalid("Expected multipart/form-data"));
         assert_eq!(refused("multipart/mixed; boundary=B"), Err(true));
         assert_eq!(refused("multipart/form-data"), Err(false));
+        assert_eq!(refused("multipart/form-data; boundary=\"\""), Err(false));
+        assert_eq!(refused("multipart/form-data; boundary=a=b"), Err(true));
+        assert_eq!(boundary("multipart/form-data; x=\"a;boundary=C\"; boundary=\"a;b\""), Ok("a;b".to_owned()));
     }
 }

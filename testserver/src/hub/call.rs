@@ -57,7 +57,14 @@ fn method(call: &Call) -> Result<Method, Wrong> {
     let arguments = &call.arguments;
     let all = || texts::<0>(arguments).map(|_| Group::All);
     let bucket = || texts(arguments).map(|[id]| Group::Bucket(id));
-    let file = || texts(arguments).map(|[id, path]| Group::File(id, path));
+    // The group has both in one text, so what counts is the first colon: no bucket has one in its id.
+    let file = || {
+        texts(arguments).map(|[id, path]| {
+            let name = format!("{id}:{path}");
+            let (id, path) = name.split_once(':').unwrap_or((&id, &path));
+            Group::File(id.to_owned(), path.to_owned())
+        })
+    };
     Ok(match call.target.to_ascii_lowercase().as_str() {
         "subscribetoall" => Subscribe(all()?),
         "subscribetobucket" => Subscribe(bucket()?),

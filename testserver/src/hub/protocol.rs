@@ -81,19 +81,36 @@ fn text(members: &mut Map<String, Value>, name: &str) -> Result<Option<String>, 
     }
 }
 
+/// The members that mean the same in every record must be of their type in every record.
+fn check_types(members: &Map<String, Value>) -> Result<(), Malformed> {
+    let of_type = |name: &str, is: fn(&Value) -> bool| members.get(name).is_none_or(is);
+    let texts = |value: &Value| value.as_object().is_some_and(|headers| headers.values().all(Value::is_string));
+    let fine = ["invocationId", "target", "error"].iter().all(|name| of_type(name, Value::is_string))
+        && ["arguments", "streamIds"].iter().all(|name| of_type(name, Value::is_array))
+        && of_type("allowReconnect", Value::is_boolean)
+        && of_type("headers", texts);
+    if fine { Ok(()) } else { Err(Malformed) }
+}
+
 /// Reads a record that is not the handshake.
 pub(super) fn parse(record: &[u8]) -> Result<Said, Malformed> {
     let mut members = object(record)?;
     let kind = members.get("type").and_then(Value::as_i64).ok_or(Malformed)?;
+    check_types(&members)?;
+    let id = text(&mut members, "invocationId")?.filter(|id| !id.is_empty());
+    if matches!(kind, 2..=5) && id.is_none() {
+        return Err(Malformed);
+    }
     match kind {
         1 | 4 => {
-            let id = text(&mut members, "invocationId")?.filter(|id| !id.is_empty());
-            let target = text(&mut members, "target")?.ok_or(Malformed)?;
+            let target = text(&mut members, "target")?.filter(|target| !target.is_empty()).ok_or(Malformed)?;
             let Some(Value::Array(arguments)) = members.remove("arguments") else {
                 return Err(Malformed);
             };
             Ok(Said::Call(Call { id, target, arguments, streaming: kind == 4 }))
         }
+        2 if !members.contains_key("item") => Err(Malformed),
+        3 if members.contains_key("error") && members.contains_key("result") => Err(Malformed),
         2 | 3 | 5 | 8 | 9 => Ok(Said::Nothing),
         6 => Ok(Said::Ping),
         7 => Ok(Said::Close),
@@ -155,6 +172,29 @@ mod tests {
         assert_eq!(parse(br#"{"type":99}"#), Ok(Said::Unknown));
         for wrong in ["", "[]", "x", r#"{"type":"1"}"#, "{}", r#"{"type":1,"target":"a","arguments":null}"#] {
             assert_eq!(parse(wrong.as_bytes()), Err(Malformed), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn records_must_have_what_their_type_needs() {
+        for (members, said) in [
+            (r#""type":2,"invocationId":"1","item":1"#, Ok(Said::Nothing)),
+            (r#""type":3,"invocationId":"1","result":null"#, Ok(Said::Nothing)),
+            (r#""type":3,"invocationId":"1","error":"e""#, Ok(Said::Nothing)),
+            (r#""type":5,"invocationId":"1""#, Ok(Said::Nothing)),
+            (r#""type":7,"error":"e","allowReconnect":true"#, Ok(Said::Close)),
+            (r#""type":5"#, Err(Malformed)),
+            (r#""type":5,"invocationId":"""#, Err(Malformed)),
+            (r#""type":2,"invocationId":"1""#, Err(Malformed)),
+            (r#""type":3,"invocationId":"1","result":1,"error":"e""#, Err(Malformed)),
+            (r#""type":4,"target":"t","arguments":[]"#, Err(Malformed)),
+            (r#""type":1,"target":"","arguments":[]"#, Err(Malformed)),
+            (r#""type":6,"headers":{"a":1}"#, Err(Malformed)),
+            (r#""type":6,"streamIds":null"#, Err(Malformed)),
+            (r#""type":7,"allowReconnect":"yes""#, Err(Malformed)),
+            (r#""type":7,"error":null"#, Err(Malformed)),
+        ] {
+            assert_eq!(parse(format!("{{{members}}}").as_bytes()), said, "{members}");
         }
     }
 }

@@ -6,6 +6,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde::Serialize;
 
 use super::bucket::{BucketView, FileView};
+use super::tokens::Verdict;
 use crate::api::stats::Stats;
 use crate::identity::Caller;
 
@@ -53,8 +54,8 @@ pub(crate) struct BucketDetail {
 #[derive(Default)]
 pub(crate) struct Caches {
     pub(crate) keys: HashMap<String, Cached<Caller>>,
-    /// By token and bucket.
-    pub(crate) verdicts: HashMap<(String, String), Cached<bool>>,
+    /// By token.
+    pub(crate) verdicts: HashMap<String, Cached<Verdict>>,
     pub(crate) codes: HashMap<String, Cached<(String, String)>>,
     pub(crate) stats: Option<Cached<Stats>>,
     /// By bucket and whether files were asked for (always "no" while the defect mixes them up).
@@ -82,6 +83,6 @@ impl Caches {
     pub(crate) fn forget_bucket(&mut self, id: &str) {
         self.forget_details(id);
         self.codes.retain(|_, cached| cached.value.0 != id);
-        self.verdicts.retain(|(_, bucket_id), _| bucket_id != id);
+        self.verdicts.retain(|_, cached| cached.value.bucket_id != id);
     }
 }

@@ -46,11 +46,7 @@ impl State {
         now: DateTime<Utc>,
     ) -> Result<Stored, Refusal> {
         let row = self.next_row();
-        let Some(bucket) = self.buckets.get(&arrival.bucket_id) else {
-            // The bucket was deleted meanwhile: a foreign key violation.
-            return Err(Refusal::Unhandled);
-        };
-        let old = bucket.file(&arrival.path).cloned();
+        let old = self.buckets.get(&arrival.bucket_id).and_then(|bucket| bucket.file(&arrival.path)).cloned();
         if self.defects.upload_races {
             self.check_races(arrival, old.as_ref(), &hash, row)?;
         }
@@ -78,6 +74,10 @@ impl State {
         if let Some(bucket) = self.buckets.get_mut(&arrival.bucket_id) {
             bucket.put_file(file);
             bucket.last_used_at = Some(now);
+        } else {
+            // Deleted meanwhile, which nobody looks at again: the answer is the usual one, and the file nowhere.
+            self.contents.release(&hash);
+            self.remove_code(&file.short_code);
         }
         self.caches.forget_details(&arrival.bucket_id);
         Ok(Stored { view, new: old.is_none() })

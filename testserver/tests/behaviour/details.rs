@@ -5,7 +5,7 @@ use std::time::Duration;
 use carbonfiles_testserver::TestServer;
 use serde_json::Value;
 
-use crate::client::{ADMIN, Answer, Client, bucket, get, head, once, post, put};
+use crate::client::{ADMIN, Answer, Client, bucket, get, head, once, post, put, started, upload};
 
 const JSON: &str = "Content-Type: application/json";
 
@@ -219,5 +219,158 @@ async fn a_patch_may_have_blanks_around_its_start() {
         let range = format!("Content-Range: {range}");
         let answer = once(&server, "PATCH", &format!("{bucket}/files/a.txt/content"), &[ADMIN, &range], b"z").await;
         assert_eq!(answer.status, status, "{range}");
+    }
+}
+
+#[tokio::test]
+async fn bodies_of_json_are_bound_by_their_type_and_in_their_order() {
+    let server = TestServer::start().await.unwrap();
+    let named = r#"{"name":"x"}"#.to_owned();
+    let nested = |arrays: usize| format!(r#"{{"name":"x","y":{}{}}}"#, "[".repeat(arrays), "]".repeat(arrays));
+    for (content_type, body, status) in [
+        ("text/x+json", &named, 201),
+        ("application/json; charset=foo", &named, 500),
+        ("application/json; charset=utf8", &named, 500),
+        ("application/json; charset=UTF-8", &named, 201),
+        ("application/json, text/plain", &named, 415),
+        ("application/json", &nested(63), 201),
+        ("application/json", &nested(64), 400),
+        ("application/json", &r#"{"name":5,"name":"x"}"#.to_owned(), 400),
+        ("application/json", &r#"{"name":null,"name":"x"}"#.to_owned(), 201),
+    ] {
+        let content_type = format!("Content-Type: {content_type}");
+        let answer = once(&server, "POST", "/api/buckets", &[ADMIN, &content_type], body.as_bytes()).await;
+        assert_eq!(answer.status, status, "{content_type} {body}");
+    }
+    let bucket = bucket(&server, "1d").await;
+    for (max_uploads, status) in [("\"3\"", 201), ("\"+3\"", 201), ("\" 3 \"", 400)] {
+        let body = format!(r#"{{"max_uploads":{max_uploads}}}"#);
+        let answer = once(&server, "POST", &format!("{bucket}/tokens"), &[ADMIN, JSON], body.as_bytes()).await;
+        assert_eq!(answer.status, status, "{body}");
+    }
+}
+
+/// A token with two seconds to live, and uploads with it, by either route.
+#[tokio::test]
+async fn a_verdict_is_that_of_the_token_whatever_it_was_used_for() {
+    let server = TestServer::start().await.unwrap();
+    let (bucket, other) = (bucket(&server, "1d").await, bucket(&server, "1d").await);
+    let token = async || {
+        let made = post(&server, &format!("{bucket}/tokens"), r#"{"expires_in":"2s"}"#).await;
+        made["token"].as_str().unwrap().to_owned()
+    };
+    let stream = async |bucket: &str, token: &str| {
+        once(&server, "PUT", &format!("{bucket}/upload/stream?filename=a&token={token}"), &[], b"x").await.status
+    };
+    let nothing = async |bucket: &str, token: &str| {
+        let target = format!("{bucket}/upload?token={token}");
+        once(&server, "POST", &target, &["Content-Type: multipart/form-data; boundary=B"], b"--B--\r\n").await.status
+    };
+
+    let elsewhere = token().await;
+    assert_eq!(stream(&other, &elsewhere).await, 403);
+    let without_files = token().await;
+    assert_eq!(nothing(&bucket, &without_files).await, 201);
+    let unused = token().await;
+    server.clock().advance(Duration::from_secs(3));
+    for (token, status) in [(&elsewhere, 201), (&without_files, 201), (&unused, 403)] {
+        assert_eq!(stream(&bucket, token).await, status);
+    }
+}
+
+#[tokio::test]
+async fn multipart_headers_are_parsed_whole() {
+    let (server, bucket) = with_files(&[]).await;
+    let good = "Content-Disposition: form-data; name=\"file\"; filename=\"g.txt\"";
+    let sixteen: String = (1..16).map(|at| format!("X-{at}: y\r\n")).collect();
+    let expected = "Expected multipart/form-data";
+    for (boundary, header, outcome_of_it) in [
+        ("B", good, (201, "g.txt")),
+        ("a=b", good, (400, expected)),
+        ("B/1", good, (400, expected)),
+        ("\"a;b\"", good, (201, "g.txt")),
+        ("\"\"", good, (400, "Missing multipart boundary")),
+        ("B; charset=\"x;boundary=C\"", good, (201, "g.txt")),
+        ("B", "Content-Disposition: form-data; foo; name=\"a.txt\"; filename=\"x\"", (201, "a.txt")),
+        ("B", "Content-Disposition: form-data; name=file; filename=", (400, "File path could not be determined")),
+        ("B", "Content-Disposition: form-data; name=\"file\"; filename=\"dir\\\"", (201, "dir")),
+        ("B", "Content-Disposition: form-data; name=\"file\"; filename", (201, "")),
+        ("B", &format!("{good}\r\n{good}"), (201, "")),
+        ("B", "Content-Disposition : form-data; name=\"file\"; filename=\"g.txt\"", (201, "")),
+        ("B", &format!("{good}\r\n: x"), (500, "")),
+        ("B", &format!("{sixteen}X-1: again\r\n{good}"), (201, "g.txt")),
+        ("B", &format!("{sixteen}X-16: y\r\n{good}"), (500, "")),
+    ] {
+        let written = boundary.split("; ").next().unwrap().trim_matches('"');
+        let body = format!("--{written}\r\n{header}\r\n\r\nx\r\n--{written}--\r\n");
+        let answer = multipart(&server, &bucket, &format!("multipart/form-data; boundary={boundary}"), &body).await;
+        assert_eq!(outcome(&answer), (outcome_of_it.0, outcome_of_it.1.to_owned()), "{boundary} {header}");
+    }
+}
+
+/// 16 KiB may stand around the parts.
+#[tokio::test]
+async fn there_is_a_limit_to_what_stands_around_the_parts() {
+    let part = |name: &str| {
+        format!("--B\r\nContent-Disposition: form-data; name=\"{name}\"; filename=\"x\"\r\n\r\nx\r\n--B--\r\n")
+    };
+    for (before, after, status, stored) in [(16_000, 16_384, 201, 200), (16_385, 0, 500, 404), (0, 16_385, 500, 200)] {
+        let (server, bucket) = with_files(&[]).await;
+        let body = format!("{}{}{}", "p".repeat(before), part("a.txt"), "e".repeat(after));
+        let answer = multipart(&server, &bucket, "multipart/form-data; boundary=B", &body).await;
+        assert_eq!(answer.status, status, "{before} {after}");
+        assert_eq!(get(&server, &format!("{bucket}/files/a.txt")).await.status, stored, "{before} {after}");
+    }
+}
+
+/// Nobody looks at the bucket, or for the file, again.
+#[tokio::test]
+async fn what_goes_while_bytes_arrive_is_not_missed() {
+    let (server, bucket) = with_files(&[("a.txt", "abc")]).await;
+    let patch = format!("{bucket}/files/a.txt/content");
+    let mut patching = started(&server, "PATCH", &patch, 4, b"12").await;
+    assert_eq!(once(&server, "DELETE", &format!("{bucket}/files/a.txt"), &[ADMIN], b"").await.status, 204);
+    patching.write(b"34").await.unwrap();
+    let patched = patching.answer("PATCH").await.unwrap();
+    assert_eq!((patched.status, patched.body.len()), (200, 0));
+
+    let mut uploading = started(&server, "PUT", &upload(&bucket, "b.txt"), 4, b"12").await;
+    assert_eq!(once(&server, "DELETE", &bucket, &[ADMIN], b"").await.status, 204);
+    uploading.write(b"34").await.unwrap();
+    let stored = uploading.answer("PUT").await.unwrap();
+    assert_eq!(outcome(&stored), (201, "b.txt".to_owned()));
+    assert_eq!(get(&server, &format!("{bucket}/files/b.txt")).await.status, 404);
+    let short = stored.json()["uploaded"][0]["short_url"].as_str().unwrap().to_owned();
+    assert_eq!(get(&server, &short).await.status, 404);
+    assert_eq!(server.bytes_in_memory(), 0);
+}
+
+#[tokio::test]
+async fn bytes_that_are_missing_cannot_be_patched() {
+    let (server, bucket) = with_files(&[("a.txt", "abc")]).await;
+    assert!(server.tamper(bucket.rsplit('/').next().unwrap(), "a.txt", None).await);
+    let target = format!("{bucket}/files/a.txt/content");
+    assert_eq!(once(&server, "PATCH", &target, &[ADMIN, "X-Append: true"], b"x").await.status, 500);
+}
+
+#[tokio::test]
+async fn a_host_that_cannot_be_is_refused() {
+    let server = TestServer::start().await.unwrap();
+    for (target, host, status) in [
+        ("/healthz", "a b", 400),
+        ("/healthz", "a/b", 400),
+        ("/healthz", "", 200),
+        ("/healthz", "[::1]:80", 200),
+        ("http://x/healthz", "y", 400),
+        ("http://x/healthz", "x", 200),
+    ] {
+        let mut client = Client::connect(&server).await;
+        client.write(format!("GET {target} HTTP/1.1\r\nHost: {host}\r\n\r\n").as_bytes()).await.unwrap();
+        let answer = client.answer("GET").await.unwrap();
+        assert_eq!(
+            (answer.status, answer.header("connection")),
+            (status, (status == 400).then_some("close")),
+            "{host}"
+        );
     }
 }

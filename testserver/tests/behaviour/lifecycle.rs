@@ -31,6 +31,27 @@ async fn cleaning_up_really_deletes_what_has_expired() {
     assert_eq!(get(&server, &format!("{fresh}/files/a.txt/content")).await.body, b"clean me");
 }
 
+/// 30 seconds after the start, and then every so often. Paused time passes only while everybody waits.
+#[tokio::test(start_paused = true)]
+async fn a_server_cleans_up_by_itself_when_told_to() {
+    for (interval, left) in [(None, [1, 1, 2]), (Some(Duration::from_secs(60)), [1, 0, 0])] {
+        let mut builder = TestServer::builder();
+        if let Some(interval) = interval {
+            builder = builder.cleanup_interval(interval);
+        }
+        let server = builder.start().await.unwrap();
+        let known = async || get(&server, "/api/buckets?include_expired=true").await.json()["total"].clone();
+        bucket(&server, "1577836800").await;
+        tokio::time::sleep(Duration::from_secs(29)).await;
+        let before = known().await;
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        let after = known().await;
+        bucket(&server, "1577836800").await;
+        tokio::time::sleep(Duration::from_secs(60)).await;
+        assert_eq!([before, after, known().await], left.map(serde_json::Value::from));
+    }
+}
+
 /// Exchange 934.
 #[tokio::test]
 async fn a_graceful_stop_lets_requests_finish() {

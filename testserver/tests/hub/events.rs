@@ -38,6 +38,17 @@ async fn the_subscribers_of_a_bucket_get_its_events_in_order() {
     assert_eq!(names(&events), expected);
 }
 
+/// The real hub's groups are texts, so that it does not matter where the bucket ends.
+#[tokio::test]
+async fn the_file_of_a_subscription_is_one_text() {
+    let server = TestServer::start().await.unwrap();
+    let id = bucket(&server).await;
+    let mut client = Client::subscribed(&server, "SubscribeToFile", json!([format!("{id}:dir"), "a"])).await;
+    upload(&server, &id, "a").await;
+    upload(&server, &id, "dir:a").await;
+    assert_eq!(client.event().await.1, "dir:a");
+}
+
 #[tokio::test]
 async fn one_connection_gets_a_copy_for_each_kind_of_subscription() {
     let server = TestServer::start().await.unwrap();
