@@ -1,6 +1,6 @@
 //! Dates as .NET's lenient parser reads them, as far as clients are likely to send them.
 
-use chrono::{DateTime, FixedOffset, NaiveDate, NaiveDateTime, NaiveTime, TimeDelta, Utc};
+use chrono::{DateTime, Datelike as _, FixedOffset, NaiveDate, NaiveDateTime, NaiveTime, TimeDelta, Utc};
 
 /// A date as it was written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,7 +43,8 @@ pub(crate) fn parse(text: &str) -> Option<Parsed> {
         None => local.and_utc(),
         Some(offset) => local.and_local_timezone(offset).single()?.to_utc(),
     };
-    Some(Parsed { moment, has_zone: offset.is_some() })
+    // .NET's calendar ends on either side.
+    (1..=9999).contains(&moment.year()).then_some(Parsed { moment, has_zone: offset.is_some() })
 }
 
 fn date_of(text: &str) -> Option<NaiveDate> {
@@ -123,6 +124,10 @@ mod tests {
 
     #[test]
     fn what_is_no_date_is_refused() {
+        let beyond = ["0000-01-01T00:00:00Z", "0001-01-01T00:00:00+01:00", "9999-12-31T23:59:59-01:00"];
+        for text in beyond {
+            assert_eq!(parse(text), None, "{text}");
+        }
         for text in ["20300102", "20300102T030405Z", "2030-02-30T00:00:00Z", "1/2/2030T03:04", "zzz", "T", ""] {
             assert_eq!(parse(text), None, "{text}");
         }

@@ -73,9 +73,9 @@ impl Builder {
         self
     }
 
-    /// Lets only these origins read answers, instead of any.
+    /// Lets only these origins read answers, instead of any. The server keeps them in lower case, as browsers send them.
     pub fn cors_origins<O: Into<String>>(mut self, origins: impl IntoIterator<Item = O>) -> Self {
-        self.config.origins = Origins::Listed(origins.into_iter().map(Into::into).collect());
+        self.config.origins = Origins::Listed(origins.into_iter().map(|origin| origin.into().to_lowercase()).collect());
         self
     }
 

@@ -1,6 +1,5 @@
 //! `GET|HEAD /api/buckets/{id}/zip`: all files as one archive, made while it is sent.
 
-use std::collections::BTreeSet;
 use std::io::{self, Write};
 use std::sync::Arc;
 
@@ -12,6 +11,7 @@ use tokio::sync::mpsc;
 use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, ZipWriter};
 
+use super::page;
 use super::upload::is_sendable;
 use crate::content::Blob;
 use crate::http::exchange::Exchange;
@@ -98,11 +98,14 @@ fn pack(entries: Vec<Entry>, sender: Sender, runtime: &Handle) -> io::Result<()>
 }
 
 /// Every directory on the way to a file, with its slash, in order.
-fn directories(entries: &[Entry]) -> BTreeSet<String> {
+fn directories(entries: &[Entry]) -> Vec<String> {
     let slashes = |entry: &Entry| -> Vec<String> {
         entry.path.match_indices('/').map(|(at, _)| entry.path[..=at].to_owned()).collect()
     };
-    entries.iter().flat_map(slashes).collect()
+    let mut directories: Vec<String> = entries.iter().flat_map(slashes).collect();
+    directories.sort_by(|a, b| page::ordinal(a, b));
+    directories.dedup();
+    directories
 }
 
 /// Passes an archive on as the body of an answer.

@@ -48,6 +48,11 @@ pub(super) fn sort(exchange: &Exchange) -> String {
     exchange.query.text("sort").unwrap_or_default().to_lowercase()
 }
 
+/// The order of texts outside of the database: by UTF-16 units, where emoji come before some of the letters.
+pub(super) fn ordinal(a: &str, b: &str) -> Ordering {
+    a.encode_utf16().cmp(b.encode_utf16())
+}
+
 /// Sorts as SQLite does: equals stay in their order, whichever way it goes.
 pub(super) fn sort_by<T>(items: &mut [T], ascending: bool, compare: impl Fn(&T, &T) -> Ordering) {
     items.sort_by(|a, b| if ascending { compare(a, b) } else { compare(b, a) });

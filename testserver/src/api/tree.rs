@@ -5,6 +5,7 @@ use serde::Serialize;
 
 use super::like;
 use super::listing::LARGEST_PAGE;
+use super::page;
 use crate::http::exchange::Exchange;
 use crate::http::refusal::Refusal;
 use crate::http::reply::{self, Reply};
@@ -63,7 +64,7 @@ pub(super) fn get(exchange: &Exchange, id: &str, delimiter: String) -> Result<Re
     for file in &rows {
         tree.add(file, &start, units, limit);
     }
-    tree.directories.sort_by(|a, b| a.path.cmp(&b.path));
+    tree.directories.sort_by(|a, b| page::ordinal(&a.path, &b.path));
     tree.total_directories = tree.directories.len();
     if rows.len() == most_rows || tree.total_files > tree.files.len() {
         let last_file = tree.files.last().map(|file| file.path.clone());

@@ -96,7 +96,8 @@ impl Site for Shared {
     }
 
     async fn answer(self: Arc<Self>, asked: Asked) -> (Reply, Asked) {
-        let Asked { link, head, body } = asked;
+        let Asked { link, mut head, body } = asked;
+        target::fold_method(&mut head.method);
         let mut exchange = Exchange { shared: self, link, query: Query::parse(head.uri.query()), head, body };
         let reply = exchange.run().await;
         let Exchange { link, head, body, .. } = exchange;
@@ -159,7 +160,9 @@ impl Exchange {
         if size > HEADERS || head.headers.len() > HEADER_COUNT {
             return Err(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE);
         }
-        if !host::is_fine(head) || !target.is_ascii() {
+        // A mere name is a target for `CONNECT` only.
+        let is_target = head.method == Method::CONNECT || head.uri.path().starts_with(['/', '*']);
+        if !host::is_fine(head) || !is_target || !target.is_ascii() {
             return Err(StatusCode::BAD_REQUEST);
         }
         target::routed_path(head.uri.path()).map_err(|_| StatusCode::BAD_REQUEST)

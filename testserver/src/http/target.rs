@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use hyper::Method;
+
 /// A target Kestrel refuses with 400 and closes on.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct BadTarget;
@@ -22,6 +24,16 @@ pub(crate) fn routed_path(raw: &str) -> Result<String, BadTarget> {
 pub(crate) fn query_text(raw: &str) -> String {
     let spaced = if raw.contains('+') { Cow::Owned(raw.replace('+', " ")) } else { Cow::Borrowed(raw) };
     unescape(&spaced, Slash::Decode)
+}
+
+/// Methods are matched in any letter case; only Kestrel's own look at `HEAD` is exact, so that another spelling is none.
+pub(crate) fn fold_method(method: &mut Method) {
+    let upper = method.as_str().to_ascii_uppercase();
+    if upper != "HEAD"
+        && let Ok(upper) = upper.parse()
+    {
+        *method = upper;
+    }
 }
 
 /// Percent-encodes one path segment for a `Location`: everything but unreserved characters.

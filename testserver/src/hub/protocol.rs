@@ -84,11 +84,14 @@ fn text(members: &mut Map<String, Value>, name: &str) -> Result<Option<String>, 
 /// The members that mean the same in every record must be of their type in every record.
 fn check_types(members: &Map<String, Value>) -> Result<(), Malformed> {
     let of_type = |name: &str, is: fn(&Value) -> bool| members.get(name).is_none_or(is);
-    let texts = |value: &Value| value.as_object().is_some_and(|headers| headers.values().all(Value::is_string));
+    let headers = |value: &Value| value.as_object().is_some_and(|headers| headers.values().all(Value::is_string));
+    let texts = |value: &Value| value.as_array().is_some_and(|texts| texts.iter().all(Value::is_string));
     let fine = ["invocationId", "target", "error"].iter().all(|name| of_type(name, Value::is_string))
-        && ["arguments", "streamIds"].iter().all(|name| of_type(name, Value::is_array))
+        && of_type("arguments", Value::is_array)
+        && of_type("streamIds", texts)
         && of_type("allowReconnect", Value::is_boolean)
-        && of_type("headers", texts);
+        && of_type("sequenceId", Value::is_i64)
+        && of_type("headers", headers);
     if fine { Ok(()) } else { Err(Malformed) }
 }
 
@@ -103,7 +106,7 @@ pub(super) fn parse(record: &[u8]) -> Result<Said, Malformed> {
     }
     match kind {
         1 | 4 => {
-            let target = text(&mut members, "target")?.filter(|target| !target.is_empty()).ok_or(Malformed)?;
+            let target = text(&mut members, "target")?.ok_or(Malformed)?;
             let Some(Value::Array(arguments)) = members.remove("arguments") else {
                 return Err(Malformed);
             };
@@ -111,6 +114,7 @@ pub(super) fn parse(record: &[u8]) -> Result<Said, Malformed> {
         }
         2 if !members.contains_key("item") => Err(Malformed),
         3 if members.contains_key("error") && members.contains_key("result") => Err(Malformed),
+        8 | 9 if !members.contains_key("sequenceId") => Err(Malformed),
         2 | 3 | 5 | 8 | 9 => Ok(Said::Nothing),
         6 => Ok(Said::Ping),
         7 => Ok(Said::Close),
@@ -125,6 +129,7 @@ pub(super) fn handshake(record: &[u8]) -> Result<(), String> {
         let mut members = object(record)?;
         let protocol = text(&mut members, "protocol")?.ok_or(Malformed)?;
         let version = members.get("version").and_then(Value::as_i64).ok_or(Malformed)?;
+        let version = i32::try_from(version).map_err(|_| Malformed)?;
         Ok::<_, Malformed>((protocol, version))
     };
     let (protocol, version) = read().map_err(|Malformed| UNEXPECTED.to_owned())?;
@@ -188,7 +193,10 @@ mod tests {
             (r#""type":2,"invocationId":"1""#, Err(Malformed)),
             (r#""type":3,"invocationId":"1","result":1,"error":"e""#, Err(Malformed)),
             (r#""type":4,"target":"t","arguments":[]"#, Err(Malformed)),
-            (r#""type":1,"target":"","arguments":[]"#, Err(Malformed)),
+            (r#""type":8,"sequenceId":1"#, Ok(Said::Nothing)),
+            (r#""type":8"#, Err(Malformed)),
+            (r#""type":9,"sequenceId":"1""#, Err(Malformed)),
+            (r#""type":6,"streamIds":[1]"#, Err(Malformed)),
             (r#""type":6,"headers":{"a":1}"#, Err(Malformed)),
             (r#""type":6,"streamIds":null"#, Err(Malformed)),
             (r#""type":7,"allowReconnect":"yes""#, Err(Malformed)),

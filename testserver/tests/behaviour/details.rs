@@ -164,6 +164,32 @@ async fn the_length_of_nothing_is_told_by_few() {
     }
 }
 
+/// `patch`, as browsers send it when it is written so.
+#[tokio::test]
+async fn methods_are_matched_in_any_case() {
+    let (server, bucket) = with_files(&[("a.txt", "x")]).await;
+    let target = format!("{bucket}/files/a.txt/content");
+    for (method, header, status) in [("patch", "X-Append: true", 200), ("gEt", "X: y", 200), ("put", "X: y", 405)] {
+        assert_eq!(once(&server, method, &target, &[ADMIN, header], b"").await.status, status, "{method}");
+    }
+}
+
+#[tokio::test]
+async fn origins_are_kept_in_lower_case() {
+    let server = TestServer::builder().cors_origins(["https://A.example"]).start().await.unwrap();
+    for (origin, allowed) in [("https://a.example", Some("https://a.example")), ("https://A.example", None)] {
+        let answer = once(&server, "GET", "/healthz", &[&format!("Origin: {origin}")], b"").await;
+        assert_eq!(answer.header("access-control-allow-origin"), allowed);
+    }
+}
+
+#[tokio::test]
+async fn directories_are_ordered_by_their_units() {
+    let (server, bucket) = with_files(&[("%EF%BD%9E/a", "1"), ("%F0%9F%98%80/a", "2")]).await;
+    let tree = get(&server, &format!("{bucket}/files?delimiter=/")).await.json();
+    assert_eq!(each(&tree["directories"], "path"), ["😀/", "～/"]);
+}
+
 #[tokio::test]
 async fn only_several_origins_make_answers_vary() {
     for (origins, vary) in [(vec!["https://a.example"], None), (vec!["https://a.example", "https://b"], Some("Origin"))]
@@ -351,6 +377,16 @@ async fn bytes_that_are_missing_cannot_be_patched() {
     assert!(server.tamper(bucket.rsplit('/').next().unwrap(), "a.txt", None).await);
     let target = format!("{bucket}/files/a.txt/content");
     assert_eq!(once(&server, "PATCH", &target, &[ADMIN, "X-Append: true"], b"x").await.status, 500);
+}
+
+#[tokio::test]
+async fn a_mere_name_is_no_target() {
+    let server = TestServer::start().await.unwrap();
+    for (target, status) in [("/healthz", 200), ("healthz", 400), ("*", 404)] {
+        let mut client = Client::connect(&server).await;
+        client.write(&head("GET", target, &[])).await.unwrap();
+        assert_eq!(client.answer("GET").await.unwrap().status, status, "{target}");
+    }
 }
 
 #[tokio::test]
