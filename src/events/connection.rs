@@ -24,8 +24,8 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use tokio::time::{Instant, Sleep, sleep, sleep_until, timeout};
 
-use super::event::{Arrival, Event};
 use super::line::{Line, Running, wake};
+use super::parcel::{Content, Parcel};
 use super::protocol::{self, HANDSHAKE, Handshake, Malformed, Message, PING, Records, TooLong};
 use super::registry::Wakers;
 use super::socket::{Socket, WsText};
@@ -424,7 +424,8 @@ impl Session {
             };
         }
         match protocol::parse(record)? {
-            Message::Event(event) => self.event(event, record),
+            Message::Event(event) => self.event(Content::Event(event), record),
+            Message::File(file) => self.event(Content::File(file), record),
             Message::Completion { id: Some(id), error } => return self.completion(id, error),
             Message::Completion { id: None, .. } | Message::Ping | Message::Ignored => {}
             Message::Close { error, allow_reconnect } => {
@@ -441,7 +442,7 @@ impl Session {
         Ok(())
     }
 
-    fn event(&mut self, event: Event, record: &[u8]) {
+    fn event(&mut self, event: Content, record: &[u8]) {
         // While two groups overlap, the server sends the same bytes twice, one right after the other. No two changes of
         // a file make the same bytes: they differ in `updatedAt`, or there is another event between two deletions.
         if event.path().is_some() {
@@ -453,7 +454,7 @@ impl Session {
         } else {
             self.previous.clear();
         }
-        self.line.registry().deliver(Arrival { at: self.heard, event }, &mut self.wakers);
+        self.line.registry().deliver(Parcel { at: self.heard, content: event }, &mut self.wakers);
     }
 
     fn completion(&mut self, id: u64, error: Option<String>) -> Result<(), Ended> {

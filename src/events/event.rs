@@ -121,12 +121,6 @@ pub(super) struct Arrival {
     pub(super) event: Event,
 }
 
-impl Arrival {
-    pub(super) fn now(event: Event) -> Self {
-        Self { at: Instant::now(), event }
-    }
-}
-
 impl Event {
     /// The kind; `None` for what is about the connection or the stream itself, which no filter holds back.
     #[must_use]

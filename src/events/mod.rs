@@ -35,6 +35,7 @@ mod event;
 pub mod fuzzing;
 mod line;
 mod mirror;
+mod parcel;
 mod protocol;
 mod queue;
 mod registry;

@@ -5,7 +5,8 @@ use std::hash::{BuildHasher, RandomState};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
-use super::event::{Arrival, Event};
+use super::event::Event;
+use super::parcel::{Content, Parcel};
 use crate::error::{Error, ErrorKind, Result};
 
 /// What becomes of events that a reader leaves waiting until its buffer is full.
@@ -29,7 +30,7 @@ pub(super) struct Queue(Mutex<Inner>);
 #[derive(Debug)]
 struct Inner {
     /// `None` where an event was taken back for a newer one.
-    waiting: VecDeque<Option<Arc<Arrival>>>,
+    waiting: VecDeque<Option<Arc<Parcel>>>,
     /// How many of them are events.
     count: usize,
     /// How many were put in before the first of `waiting`.
@@ -79,12 +80,12 @@ impl Queue {
 
     /// Adds an event. Hands back who is to be woken, so that a burst wakes once, and whether more is taken.
     #[must_use]
-    pub(super) fn push(&self, event: Arc<Arrival>) -> (Option<Waker>, bool) {
+    pub(super) fn push(&self, parcel: Arc<Parcel>) -> (Option<Waker>, bool) {
         let mut inner = self.lock();
         if !matches!(inner.end, End::Open) {
             return (None, false);
         }
-        inner.push(event);
+        inner.push(parcel);
         (inner.reader.take(), matches!(inner.end, End::Open))
     }
 
@@ -132,11 +133,11 @@ impl Queue {
     pub(super) fn poll_take(
         &self,
         cx: &mut Context<'_>,
-        taken: &mut VecDeque<Arc<Arrival>>,
+        taken: &mut VecDeque<Arc<Parcel>>,
     ) -> Poll<Option<Result<()>>> {
         let mut inner = self.lock();
         if inner.lost > 0 {
-            taken.push_back(Arc::new(Arrival::now(Event::Lagged(std::mem::take(&mut inner.lost)))));
+            taken.push_back(Arc::new(Parcel::now(Event::Lagged(std::mem::take(&mut inner.lost)))));
         }
         while taken.len() < TAKEN {
             let Some(slot) = inner.waiting.pop_front() else { break };
@@ -184,9 +185,9 @@ impl Inner {
         }
     }
 
-    fn push(&mut self, mut event: Arc<Arrival>) {
+    fn push(&mut self, mut parcel: Arc<Parcel>) {
         if self.overflow == Overflow::CoalesceByPath {
-            event = self.coalesce(event);
+            parcel = self.coalesce(parcel);
         }
         if self.count >= self.capacity {
             if self.overflow == Overflow::Fail {
@@ -198,7 +199,7 @@ impl Inner {
             }
             self.drop_oldest();
         }
-        self.waiting.push_back(Some(event));
+        self.waiting.push_back(Some(parcel));
         self.count += 1;
     }
 
@@ -214,9 +215,9 @@ impl Inner {
     }
 
     /// Takes back the event that waits for the same path, if any, and hands back the one to keep.
-    fn coalesce(&mut self, arrival: Arc<Arrival>) -> Arc<Arrival> {
-        let event = &arrival.event;
-        let Some(path) = event.path() else { return arrival };
+    fn coalesce(&mut self, parcel: Arc<Parcel>) -> Arc<Parcel> {
+        let event = &parcel.content;
+        let Some(path) = event.path() else { return parcel };
         let hash = self.hasher.hash_one((event.bucket_id(), path));
         let mut kept = None;
         if let Some(slot) = self
@@ -227,10 +228,11 @@ impl Inner {
         {
             let same = slot
                 .as_deref()
-                .is_some_and(|old| old.event.path() == Some(path) && old.event.bucket_id() == event.bucket_id());
+                .is_some_and(|old| old.content.path() == Some(path) && old.content.bucket_id() == event.bucket_id());
             if same && let Some(old) = slot.take() {
                 self.count -= 1;
-                kept = newer(&old.event, event).map(|event| Arrival { at: arrival.at, event });
+                let kept_event = newer(&old.content.open(), &event.open());
+                kept = kept_event.map(|event| Parcel { at: parcel.at, content: Content::Event(event) });
             }
         }
         while let Some(None) = self.waiting.front() {
@@ -241,15 +243,15 @@ impl Inner {
             self.close_ranks();
         }
         self.newest.insert(hash, self.gone + self.waiting.len() as u64);
-        kept.map_or(arrival, Arc::new)
+        kept.map_or(parcel, Arc::new)
     }
 
     fn close_ranks(&mut self) {
         self.waiting.retain(Option::is_some);
         self.newest.clear();
-        for (at, Arrival { event, .. }) in (self.gone..).zip(self.waiting.iter().flatten().map(AsRef::as_ref)) {
-            if let Some(path) = event.path() {
-                self.newest.insert(self.hasher.hash_one((event.bucket_id(), path)), at);
+        for (at, parcel) in (self.gone..).zip(self.waiting.iter().flatten()) {
+            if let Some(path) = parcel.content.path() {
+                self.newest.insert(self.hasher.hash_one((parcel.content.bucket_id(), path)), at);
             }
         }
     }
@@ -291,7 +293,7 @@ mod tests {
     }
 
     fn push(queue: &Queue, event: Event) {
-        let _ = queue.push(Arc::new(Arrival::now(event)));
+        let _ = queue.push(Arc::new(Parcel::now(event)));
     }
 
     fn take(queue: &Queue) -> Vec<Event> {
@@ -299,7 +301,7 @@ mod tests {
         loop {
             let mut taken = VecDeque::new();
             match queue.poll_take(&mut Context::from_waker(Waker::noop()), &mut taken) {
-                Poll::Ready(Some(Ok(()))) => all.extend(taken.into_iter().map(|arrival| arrival.event.clone())),
+                Poll::Ready(Some(Ok(()))) => all.extend(taken.into_iter().map(|parcel| parcel.open().event)),
                 _ => return all,
             }
         }
@@ -341,7 +343,8 @@ mod tests {
         let start = tokio::time::Instant::now();
         let queue = Queue::new(3, Overflow::CoalesceByPath);
         for (seconds, event) in [(1, created("a", 1)), (2, created("b", 1)), (3, updated("a", 2))] {
-            let _ = queue.push(Arc::new(Arrival { at: start + std::time::Duration::from_secs(seconds), event }));
+            let at = start + std::time::Duration::from_secs(seconds);
+            let _ = queue.push(Arc::new(Parcel { at, content: Content::Event(event) }));
         }
         let mut taken = VecDeque::new();
         assert!(queue.poll_take(&mut Context::from_waker(Waker::noop()), &mut taken).is_ready());

@@ -9,7 +9,8 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use std::task::Waker;
 
-use super::event::{Arrival, Event, EventKind};
+use super::event::{Event, EventKind};
+use super::parcel::{Content, Parcel};
 use super::protocol::invocation;
 use super::queue::Queue;
 use crate::error::Error;
@@ -30,7 +31,7 @@ pub(super) struct Filter {
 }
 
 impl Filter {
-    fn passes(&self, event: &Event) -> bool {
+    fn passes(&self, event: &Content) -> bool {
         let kind = match (&self.kinds, event.kind()) {
             (Some(kinds), Some(kind)) => kinds.contains(&kind),
             _ => true,
@@ -300,14 +301,14 @@ impl Registry {
     }
 
     /// Hands an event to those who want it.
-    pub(super) fn deliver(&mut self, arrival: Arrival, wakers: &mut Wakers) {
-        let arrival = Arc::new(arrival);
-        let event = &arrival.event;
+    pub(super) fn deliver(&mut self, parcel: Parcel, wakers: &mut Wakers) {
+        let parcel = Arc::new(parcel);
+        let event = &parcel.content;
         let mut ended = false;
         let mut give = |group: &Group| {
             for member in &group.members {
                 if member.filter.passes(event) {
-                    let (waker, open) = member.queue.push(arrival.clone());
+                    let (waker, open) = member.queue.push(parcel.clone());
                     wakers.extend(waker);
                     ended |= !open;
                 }
@@ -367,7 +368,7 @@ impl Registry {
         self.all.joined = Joined::No;
         changed.insert(Interest::All);
         self.changed = changed;
-        let event = Arc::new(Arrival::now(Event::Disconnected { reason: reason.to_owned() }));
+        let event = Arc::new(Parcel::now(Event::Disconnected { reason: reason.to_owned() }));
         for member in self.members() {
             if !member.told_of_loss && member.queue.is_in_force() {
                 member.told_of_loss = true;
@@ -378,7 +379,7 @@ impl Registry {
 
     /// Everything is in force again.
     pub(super) fn reconnected(&mut self, missed_since: chrono::DateTime<chrono::Utc>, wakers: &mut Wakers) {
-        let event = Arc::new(Arrival::now(Event::Reconnected { missed_since }));
+        let event = Arc::new(Parcel::now(Event::Reconnected { missed_since }));
         for member in self.members() {
             if std::mem::take(&mut member.told_of_loss) {
                 wakers.extend(member.queue.push(event.clone()).0);

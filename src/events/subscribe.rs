@@ -13,6 +13,7 @@ use futures::stream::FusedStream;
 
 use super::event::{Arrival, Event, EventKind};
 use super::line::Line;
+use super::parcel::Parcel;
 use super::queue::{Overflow, Queue};
 use super::registry::{Filter, Interest};
 use super::state::ConnectionState;
@@ -47,7 +48,8 @@ impl Subscribe {
         self
     }
 
-    /// Only events of these kinds, and those about the connection and the stream itself.
+    /// Only events of these kinds, and those about the connection and the stream itself. An event about a file counts by
+    /// its name, be it that its shape turns out to be [`Unknown`](super::Event::Unknown).
     pub fn kinds(mut self, kinds: impl IntoIterator<Item = EventKind>) -> Self {
         self.filter.kinds = Some(kinds.into_iter().collect());
         self
@@ -112,7 +114,7 @@ impl IntoFuture for Subscribe {
 #[must_use = "dropping a stream of events unsubscribes"]
 pub struct EventStream {
     /// Taken from the queue, many at a time.
-    taken: VecDeque<Arc<Arrival>>,
+    taken: VecDeque<Arc<Parcel>>,
     queue: Arc<Queue>,
     line: Arc<Line>,
     interest: Interest,
@@ -141,8 +143,8 @@ impl EventStream {
     /// The next item and when it came.
     pub(super) fn poll_arrival(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Arrival>>> {
         loop {
-            if let Some(event) = self.taken.pop_front() {
-                return Poll::Ready(Some(Ok(Arc::unwrap_or_clone(event))));
+            if let Some(parcel) = self.taken.pop_front() {
+                return Poll::Ready(Some(Ok(parcel.open())));
             }
             if self.ended {
                 return Poll::Ready(None);

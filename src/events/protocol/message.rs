@@ -7,13 +7,16 @@ use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::Value;
 
-use crate::events::event::Event;
+use super::file_record::{Address, FileRecord};
+use crate::events::event::{Event, EventKind};
 
 /// A record of the hub, as far as a client has to know it.
 #[derive(Debug, PartialEq)]
 pub(in crate::events) enum Message {
     /// Type 1.
     Event(Event),
+    /// Type 1, about a file, where it has the shape that the server gives it: not decoded yet.
+    File(FileRecord),
     /// Type 3: an invocation was carried out, or refused with these words.
     Completion { id: Option<u64>, error: Option<String> },
     /// Type 6.
@@ -32,13 +35,35 @@ pub(in crate::events) struct Malformed {
     source: Option<serde_json::Error>,
 }
 
-/// Reads a record without its separator, in one pass where it is as the server writes it.
+/// Reads a record without its separator. An event about a file is read only as far as it takes to know which file.
 pub(in crate::events) fn parse(record: &[u8]) -> Result<Message, Malformed> {
-    match serde_json::from_slice::<Record<'_>>(record) {
+    let record = std::str::from_utf8(record).map_err(|_| malformed("no UTF-8", None))?;
+    read(record, false)
+}
+
+/// The same, with all that it says.
+pub(super) fn parse_whole(record: &str) -> Result<Message, Malformed> {
+    read(record, true)
+}
+
+/// In one pass where the record is as the server writes it.
+fn read(text: &str, whole: bool) -> Result<Message, Malformed> {
+    let mut json = serde_json::Deserializer::from_str(text);
+    let record = DeserializeSeed::deserialize(Members { whole }, &mut json);
+    match record.and_then(|record| json.end().map(|()| record)) {
+        Ok(Record {
+            r#type: Some(1),
+            target: Some(Target::Known(known)),
+            arguments: Some(Arguments::Address(to)),
+            ..
+        }) => match FileRecord::new(known, text, &to) {
+            Some(record) => Ok(Message::File(record)),
+            None => parse_whole(text),
+        },
         Ok(record) => record.message(),
         // A known event of an unknown shape, or garbage.
         Err(_) => {
-            let value: Value = serde_json::from_slice(record).map_err(|source| malformed("no JSON", Some(source)))?;
+            let value: Value = serde_json::from_str(text).map_err(|source| malformed("no JSON", Some(source)))?;
             from_value(value)
         }
     }
@@ -57,20 +82,21 @@ fn malformed(reason: &'static str, source: Option<serde_json::Error>) -> Malform
 struct Record<'a> {
     r#type: Option<i64>,
     target: Option<Target<'a>>,
-    arguments: Option<Arguments>,
+    arguments: Option<Arguments<'a>>,
     invocation_id: Option<Cow<'a, str>>,
     error: Option<String>,
     allow_reconnect: bool,
 }
 
-enum Arguments {
+enum Arguments<'a> {
+    Address(Address<'a>),
     Decoded(Event),
     Raw(Value),
 }
 
 /// The name of an event.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Known {
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Known {
     FileCreated,
     FileUpdated,
     FileDeleted,
@@ -153,11 +179,22 @@ impl Known {
         ("BucketDeleted", Self::BucketDeleted),
     ];
 
+    pub(super) fn kind(self) -> EventKind {
+        match self {
+            Self::FileCreated => EventKind::FileCreated,
+            Self::FileUpdated => EventKind::FileUpdated,
+            Self::FileDeleted => EventKind::FileDeleted,
+            Self::BucketCreated => EventKind::BucketCreated,
+            Self::BucketUpdated => EventKind::BucketUpdated,
+            Self::BucketDeleted => EventKind::BucketDeleted,
+        }
+    }
+
     fn of(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|(known, _)| *known == name).map(|(_, known)| known)
     }
 
-    fn name(self) -> &'static str {
+    pub(super) fn name(self) -> &'static str {
         Self::ALL.into_iter().find(|(_, known)| *known == self).map_or("", |(name, _)| name)
     }
 }
@@ -231,42 +268,50 @@ enum Member {
     Other,
 }
 
-impl<'de: 'a, 'a> Deserialize<'de> for Record<'a> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Members;
-        impl<'de> Visitor<'de> for Members {
-            type Value = Record<'de>;
+/// Decodes a record; the arguments of an event about a file only if it is to be the `whole`.
+struct Members {
+    whole: bool,
+}
 
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a record")
-            }
+impl<'de> DeserializeSeed<'de> for Members {
+    type Value = Record<'de>;
 
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Record<'de>, A::Error> {
-                let mut record = Record::default();
-                while let Some(member) = map.next_key()? {
-                    match member {
-                        Member::Type => record.r#type = Some(map.next_value()?),
-                        Member::Target => record.target = Some(map.next_value()?),
-                        Member::Arguments => {
-                            record.arguments = Some(match record.target {
-                                Some(Target::Known(known)) => Arguments::Decoded(map.next_value_seed(known)?),
-                                _ => Arguments::Raw(map.next_value()?),
-                            });
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Record<'de>, D::Error> {
+        deserializer.deserialize_map(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Members {
+    type Value = Record<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a record")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Record<'de>, A::Error> {
+        let mut record = Record::default();
+        while let Some(member) = map.next_key()? {
+            match member {
+                Member::Type => record.r#type = Some(map.next_value()?),
+                Member::Target => record.target = Some(map.next_value()?),
+                Member::Arguments => {
+                    record.arguments = Some(match record.target {
+                        Some(Target::Known(Known::FileCreated | Known::FileUpdated)) if !self.whole => {
+                            Arguments::Address(map.next_value()?)
                         }
-                        Member::InvocationId => {
-                            record.invocation_id = map.next_value::<Option<Text<'_>>>()?.map(|t| t.0);
-                        }
-                        Member::Error => record.error = map.next_value()?,
-                        Member::AllowReconnect => {
-                            record.allow_reconnect = map.next_value::<Option<bool>>()?.unwrap_or_default();
-                        }
-                        Member::Other => drop(map.next_value::<IgnoredAny>()?),
-                    }
+                        Some(Target::Known(known)) => Arguments::Decoded(map.next_value_seed(known)?),
+                        _ => Arguments::Raw(map.next_value()?),
+                    });
                 }
-                Ok(record)
+                Member::InvocationId => record.invocation_id = map.next_value::<Option<Text<'_>>>()?.map(|t| t.0),
+                Member::Error => record.error = map.next_value()?,
+                Member::AllowReconnect => {
+                    record.allow_reconnect = map.next_value::<Option<bool>>()?.unwrap_or_default();
+                }
+                Member::Other => drop(map.next_value::<IgnoredAny>()?),
             }
         }
-        deserializer.deserialize_map(Members)
+        Ok(record)
     }
 }
 
@@ -299,8 +344,12 @@ mod tests {
     use crate::events::event::BucketChanges;
     use proptest::prelude::*;
 
+    /// As a reader comes to see it.
     fn text(record: &str) -> Result<Message, Malformed> {
-        parse(record.as_bytes())
+        match parse(record.as_bytes())? {
+            Message::File(record) => Ok(Message::Event(record.open())),
+            other => Ok(other),
+        }
     }
 
     const CREATED: &str = r#"{"type":1,"target":"FileCreated","arguments":["OPb4f1fdsX",{"path":"a.txt","name":"a.txt","size":5,"mimeType":"text/plain","shortCode":"GpEvLM","shortUrl":"/s/GpEvLM","sha256":"2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824","createdAt":"2026-11-21T09:34:42.9660793","updatedAt":"2026-11-21T09:34:43.2205684Z"}]}"#;
@@ -321,6 +370,17 @@ mod tests {
             text(r#"{"type":1,"target":"FileDeleted","arguments":["x","dir/b é\u00a0\uD83D\uDE00.bin"]}"#).unwrap();
         let Message::Event(Event::FileDeleted { path, .. }) = deleted else { panic!() };
         assert_eq!(path, "dir/b é\u{a0}😀.bin");
+    }
+
+    #[test]
+    fn events_about_files_are_addressed_before_they_are_decoded() {
+        let Ok(Message::File(record)) = parse(CREATED.as_bytes()) else { panic!() };
+        assert_eq!((record.kind(), record.bucket_id(), record.path()), (EventKind::FileCreated, "OPb4f1fdsX", "a.txt"));
+        // Where the path has escapes, at once.
+        let Ok(Message::Event(event)) = parse(CREATED.replace("a.txt", "\\u00e4.txt").as_bytes()) else { panic!() };
+        assert_eq!(event.path(), Some("ä.txt"));
+        let more = CREATED.replace("}]}", "},1]}");
+        assert!(matches!(parse(more.as_bytes()), Ok(Message::Event(Event::FileCreated { .. }))));
     }
 
     #[test]
@@ -422,7 +482,12 @@ mod tests {
             let mut bytes = CREATED.as_bytes().to_vec();
             let at = at.index(bytes.len());
             bytes[at] = byte;
-            let _ = parse(&bytes);
+            // Whether decoded at once or later, it says the same.
+            if let Ok(Message::File(record)) = parse(&bytes) {
+                let event = record.open();
+                prop_assert_eq!(event.bucket_id(), Some(record.bucket_id()));
+                prop_assert_ne!(event, Event::Unknown { target: "FileCreated".into(), arguments: Value::Null });
+            }
             bytes.truncate(cut.index(bytes.len()));
             let _ = parse(&bytes);
         }

@@ -61,7 +61,7 @@ fn file(id: &str, path: &str) -> Interest {
 fn events(queue: &Queue) -> Vec<Event> {
     let mut taken = Default::default();
     let _ = queue.poll_take(&mut std::task::Context::from_waker(Waker::noop()), &mut taken);
-    taken.into_iter().map(|arrival| arrival.event.clone()).collect()
+    taken.into_iter().map(|arrival| arrival.open().event).collect()
 }
 
 #[test]
@@ -99,7 +99,7 @@ fn the_widest_group_is_joined_before_the_narrower_is_left() {
     assert_eq!(hub.settle(), [""; 0]);
     let mut wakers = Vec::new();
     hub.registry
-        .deliver(Arrival::now(Event::FileDeleted { bucket_id: "a".into(), path: "x/y.txt".into() }), &mut wakers);
+        .deliver(Parcel::now(Event::FileDeleted { bucket_id: "a".into(), path: "x/y.txt".into() }), &mut wakers);
     assert_eq!(events(&one).len(), 1);
     assert_eq!(events(&covered).len(), 0);
     // And back: the files are joined before the bucket is left.
@@ -206,7 +206,7 @@ fn a_subscription_that_fails_by_its_policy_leaves_its_group() {
     hub.registry.add(&bucket("a"), Filter::default(), queue);
     hub.settle();
     for _ in 0..2 {
-        hub.registry.deliver(Arrival::now(Event::BucketDeleted { bucket_id: "a".into() }), &mut Vec::new());
+        hub.registry.deliver(Parcel::now(Event::BucketDeleted { bucket_id: "a".into() }), &mut Vec::new());
     }
     assert!(hub.registry.is_empty());
     assert_eq!(hub.settle(), ["-a"]);
@@ -214,8 +214,8 @@ fn a_subscription_that_fails_by_its_policy_leaves_its_group() {
 
 #[test]
 fn filters_let_through_what_they_say() {
-    let created = Event::FileDeleted { bucket_id: "a".into(), path: "docs/a".into() };
-    let bucket = Event::BucketDeleted { bucket_id: "a".into() };
+    let created = Content::Event(Event::FileDeleted { bucket_id: "a".into(), path: "docs/a".into() });
+    let bucket = Content::Event(Event::BucketDeleted { bucket_id: "a".into() });
     let by = |prefix: Option<&str>, kinds: &[EventKind]| Filter {
         prefix: prefix.map(Into::into),
         kinds: (!kinds.is_empty()).then(|| kinds.iter().copied().collect()),
@@ -223,7 +223,7 @@ fn filters_let_through_what_they_say() {
     assert!(by(None, &[]).passes(&created) && by(Some("docs/"), &[]).passes(&created));
     assert!(!by(Some("Docs/"), &[]).passes(&created) && !by(None, &[EventKind::FileCreated]).passes(&created));
     assert!(by(Some("x"), &[EventKind::BucketDeleted]).passes(&bucket));
-    assert!(by(Some("x"), &[EventKind::FileDeleted]).passes(&Event::Lagged(1)));
+    assert!(by(Some("x"), &[EventKind::FileDeleted]).passes(&Content::Event(Event::Lagged(1))));
 }
 
 /// Random comings, goings, losses and slow answers: at rest the hub's groups are exactly the widest that are needed, and
