@@ -2,11 +2,12 @@
 //!
 //! 100 seeded runs, 4 at a time; more by
 //! `CARBONFILES_CONSISTENCY_RUNS=5000 CARBONFILES_CONSISTENCY_AT_ONCE=24 cargo test --features events --test events consistency -- --nocapture`.
-//! One again, by its seed: `CARBONFILES_CONSISTENCY_SEED=…`.
+//! `CARBONFILES_CONSISTENCY_FIRST` is the first seed, for several processes. One again, by its seed:
+//! `CARBONFILES_CONSISTENCY_SEED=…`.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use carbonfiles::Bucket;
@@ -33,7 +34,10 @@ async fn a_mirror_equals_a_fresh_listing_after_any_history() {
     let at_once = number("CARBONFILES_CONSISTENCY_AT_ONCE").map_or(4, |runs| runs as usize);
     let seeds = match number("CARBONFILES_CONSISTENCY_SEED") {
         Some(seed) => seed..seed + 1,
-        None => 0..runs,
+        None => {
+            let first = number("CARBONFILES_CONSISTENCY_FIRST").unwrap_or(0);
+            first..first + runs
+        }
     };
     let gaps = Arc::new(AtomicU64::new(0));
     let equal = futures::stream::iter(seeds)
@@ -41,6 +45,9 @@ async fn a_mirror_equals_a_fresh_listing_after_any_history() {
         .buffer_unordered(at_once)
         .fold(0, async |equal, run| {
             run.expect("the run with this seed");
+            if (equal + 1) % 100 == 0 {
+                println!("{} equal so far", equal + 1);
+            }
             equal + 1
         })
         .await;
@@ -68,9 +75,21 @@ async fn run(seed: u64, gaps: Arc<AtomicU64>) {
     let world = World::ALL[random.usize(..World::ALL.len())];
     let relist = if world == World::Anything { RESYNC } else { Duration::from_secs(3600) };
     let mirror = within(bucket.mirror().relist_every(relist).send()).await.unwrap();
-    for _ in 0..random.usize(10..40) {
-        step(&server, &bucket, world, &mut random).await;
-    }
+    let over = AtomicBool::new(false);
+    let steps = async {
+        for _ in 0..random.usize(10..40) {
+            step(&server, &bucket, world, &mut random).await;
+        }
+        over.store(true, Ordering::SeqCst);
+    };
+    // An event that others are to overtake comes within the 2 s that a watch allows for, however slow the machine is.
+    let others = async {
+        while !over.load(Ordering::SeqCst) {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            bucket.file("others").upload("x".as_bytes()).await.unwrap();
+        }
+    };
+    futures::join!(steps, others);
     let hub = server.hub();
     hub.mute(false);
     hub.stall(false);
@@ -93,12 +112,12 @@ async fn run(seed: u64, gaps: Arc<AtomicU64>) {
         return;
     }
     if tokio::time::timeout(support::GUARD, equal(&mirror, &bucket)).await.is_err() {
-        panic!("seed {seed}: the mirror has {:?}, the server {:?}", files(&mirror), listing(&bucket).await);
+        panic!("seed {seed}, {world:?}: the mirror has {:?}, the server {:?}", files(&mirror), listing(&bucket).await);
     }
 }
 
 /// What may go wrong in a run.
-#[derive(Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 enum World {
     /// All of it, events that nobody sends and that are lost without a sign included: a listing mends it in time.
     Anything,

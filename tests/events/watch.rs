@@ -174,6 +174,22 @@ async fn a_gap_does_not_cut_a_listing_short() {
     assert_eq!(told(&mut watch, 1).await, ["failed"], "and one for the gap");
 }
 
+/// A page on the way that answers a look-up is not taken for the file's end; a listing tells.
+#[tokio::test]
+async fn a_look_up_that_fails_is_made_good_by_a_listing() {
+    let (server, _client, bucket) = start().await;
+    upload(&bucket, "a").await;
+    let mut watch = bucket.watch().relist_every(Duration::from_secs(3600));
+    told(&mut watch, 3).await;
+    // Nothing of this is looked at before it is all done.
+    let failing = server.inject(Fault::status(404).body("<html>").on("GET", "/files/a"));
+    bucket.file("a").delete().await.unwrap();
+    upload(&bucket, "a").await;
+    bucket.file("a").append("!".as_bytes()).await.unwrap();
+    assert_eq!(told(&mut watch, 3).await, ["-a", "*a 1", "*a 2"]);
+    assert_eq!(failing.fired(), 1);
+}
+
 #[tokio::test]
 async fn an_unknown_event_is_no_gap_and_an_unreadable_one_is() {
     let (server, _client, bucket) = start().await;
