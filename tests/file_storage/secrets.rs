@@ -14,8 +14,15 @@ use crate::support::{Answer, RawServer, answer, quick, within};
 const ID: &str = "3b53bad0-8223-48db-81fb-d6600ae05a40";
 const SIGNED: &str = "X-Amz-Credential=testing%2Fs3&X-Amz-Expires=300&X-Amz-Signature=";
 const SIGNATURE: &str = "5e7dfd2bd7a6f1d3a2b1c0ffee5e7dfd2bd7a6f1d3a2b1c0ffee";
-const SECRETS: [&str; 6] =
-    ["pass\"word-1", "access-secret-", "refresh-secret-", SIGNATURE, "smpat_secretsecret", "team-secret"];
+const SECRETS: [&str; 7] = [
+    r#"pass\"word-1"#,
+    "pass\"word-1",
+    "access-secret-",
+    "refresh-secret-",
+    SIGNATURE,
+    "smpat_secretsecret",
+    "team-secret",
+];
 
 #[track_caller]
 fn look(what: impl Debug) {
@@ -60,7 +67,7 @@ async fn echoing(status: u16) -> (RawServer, RawServer) {
                     "/api/users/auth/token/refresh" => "refresh-secret-x",
                     _ => "nothing",
                 };
-                let said = format!("{} said {sent}", head.text);
+                let said = format!("{sent} was in {}", head.text);
                 return Answer::Bytes(answer(if status == 200 { 403 } else { status }, "", said.as_bytes()));
             }
         };
