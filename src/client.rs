@@ -1,7 +1,6 @@
 //! The entry point: a client and its builder.
 
 use std::future::Future;
-use std::sync::Arc;
 
 use http::Method;
 
@@ -32,7 +31,7 @@ use crate::transfer::Turns;
 pub struct Client {
     pub(crate) transport: Transport,
     /// Which of this client's uploads wait for one another.
-    pub(crate) turns: Arc<Turns>,
+    pub(crate) turns: Turns,
     #[cfg(feature = "events")]
     pub(crate) lines: crate::events::Lines,
 }
@@ -237,7 +236,7 @@ impl ClientBuilder {
             #[cfg(feature = "events")]
             lines: crate::events::Lines::new(&transport, self.events),
             transport,
-            turns: Arc::default(),
+            turns: Turns::default(),
         })
     }
 }

@@ -5,9 +5,9 @@ mod support;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use carbonfiles::{Bucket, Source};
+use carbonfiles::{Bucket, Phase, Progress, Source};
 use carbonfiles_testserver::{Fault, TestServer};
-use futures::future::BoxFuture;
+use futures::future::{BoxFuture, FutureExt};
 use support::{admin, bucket, server, within};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
@@ -147,7 +147,9 @@ async fn uploads_leave_the_old_file_or_the_whole_new_one() {
                     Some(found) => assert!(old && found == OLD, "{at}: {} bytes", found.len()),
                     None => assert!(!old, "{at}: gone"),
                 }
-                let again = within(bucket.file("x").upload(data.clone()).into_future()).await.unwrap();
+                // By a client that does not know what the server may still be at.
+                let again = admin(&server).bucket(bucket.id()).file("x").upload(data.clone());
+                let again = within(again.into_future()).await.unwrap();
                 assert_eq!(again.size, LENGTH as u64, "{at}");
             }
         }
@@ -176,7 +178,8 @@ async fn changes_in_place_are_done_whole_or_not_at_all() {
             let found = content(&bucket, "x").await.unwrap();
             assert!(found == OLD || may_be_whole(&name) && found == whole, "{kind}, {name}: {}", found.len());
             // It is safe to repeat, whatever has become of it.
-            within(bucket.file("x").append_at(OLD.len() as u64, data.clone()).into_future()).await.unwrap();
+            let again = admin(&server).bucket(bucket.id()).file("x");
+            within(again.append_at(OLD.len() as u64, data.clone()).into_future()).await.unwrap();
             assert!(content(&bucket, "x").await.unwrap() == whole, "{kind}, {name}");
         }
     }
@@ -238,6 +241,47 @@ async fn streams_that_are_dropped_make_room_for_the_next() {
             assert!(dropped_at(&server, &bucket, hold, &start).await, "{ranges}, {name}");
             let whole = within(async { bucket.file("x").download().await.unwrap().bytes(LENGTH).await }).await;
             assert!(whole.unwrap() == data, "{ranges}, {name}");
+        }
+    }
+}
+
+/// Nobody knows then whether the server is still at it, and together it would answer one of them with 500.
+#[tokio::test]
+async fn an_upload_dropped_before_its_answer_keeps_its_turn_for_a_while() {
+    let server = server().await;
+    let bucket = bucket(&admin(&server)).await;
+    let (log, file) = (bucket.file("log"), bucket.file("x"));
+    log.upload(&b"one"[..]).await.unwrap();
+    for (method, append) in [("PUT", false), ("PATCH", true)] {
+        for answered in [false, true] {
+            let fault = if answered { Fault::status(403) } else { Fault::stall_headers() };
+            let held = server.inject(fault.on(method, "/"));
+            let sent = tokio::sync::Notify::new();
+            let watch = |p: Progress| {
+                if p.phase == Phase::Waiting {
+                    sent.notify_one();
+                }
+            };
+            let first = match append {
+                false => file.upload(&b"one"[..]).progress(watch).send().map(|done| done.map(drop)).left_future(),
+                true => log.append(&b"two"[..]).progress(watch).send().map(|done| done.map(drop)).right_future(),
+            };
+            within(async {
+                tokio::select! {
+                    biased;
+                    outcome = first => assert!(answered, "{outcome:?}"),
+                    () = sent.notified(), if !answered => {}
+                }
+            })
+            .await;
+            held.release();
+            let mut phases = Vec::new();
+            let next = |p: Progress| phases.push(p.phase);
+            match append {
+                false => drop(within(file.upload(&b"other"[..]).progress(next).into_future()).await.unwrap()),
+                true => drop(within(log.append(&b"three"[..]).progress(next).into_future()).await.unwrap()),
+            }
+            assert_eq!(phases.contains(&Phase::Queued), !answered, "{method}: {phases:?}");
         }
     }
 }

@@ -264,6 +264,26 @@ async fn zip_is_a_valid_archive() {
 }
 
 #[tokio::test]
+async fn an_archive_that_was_cut_is_none() {
+    let (server, bucket) = setup().await;
+    bucket.file("a").upload(pattern(3000)).await.unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let target = folder.path().join("all.zip");
+    std::fs::write(&target, "old").unwrap();
+    let whole = bucket.zip().await.unwrap().bytes(1 << 20).await.unwrap();
+    for left in [0, 1, 1000, whole.len() - 22, whole.len() - 1] {
+        // As if the archive were complete.
+        let cut = server.inject(Fault::truncate_body(left).on("GET", "/zip"));
+        let error = bucket.zip().download_to(&target).await.unwrap_err();
+        assert_eq!((error.kind(), cut.fired()), (ErrorKind::Interrupted, 1), "{left}: {error:?}");
+        assert_eq!(std::fs::read(&target).unwrap(), b"old");
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+    bucket.file("a").delete().await.unwrap();
+    assert_eq!(bucket.zip().download_to(&target).await.unwrap().size, 22, "an archive of nothing is one");
+}
+
+#[tokio::test]
 async fn files_of_the_users_own_beside_the_target_stay_and_long_names_fit() {
     let (_server, bucket) = setup().await;
     let name = "n".repeat(255);

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-use carbonfiles::{Client, ErrorKind, RetryPolicy, Source};
+use carbonfiles::{Client, ErrorKind, RetryPolicy, Source, StatusCode};
 use carbonfiles_testserver::{Fault, SeenRequest, TestServer};
 use support::{admin, bucket, builder, client, nobody, quick, seen, server, within};
 
@@ -397,4 +397,40 @@ async fn a_server_that_restarts_between_calls_is_not_noticed() {
         assert_eq!(made.name, format!("b{round}"));
     }
     assert_eq!(client.buckets().list().await.unwrap().total, 20);
+}
+
+/// After a 500 an upload is looked for, and sent once more.
+#[tokio::test]
+async fn the_second_sending_of_an_upload_is_part_of_the_same_call() {
+    let server = server().await;
+    let client = admin(&server);
+    let bucket = support::bucket(&client).await;
+    let puts = |server: &TestServer| {
+        let count = seen(server).iter().filter(|request| request.starts_with("PUT")).count();
+        server.clear_requests();
+        server.clear_faults();
+        count
+    };
+    let upload = |file: &str| bucket.file(file).upload(file.as_bytes().to_vec());
+
+    // What is left of the limit does not last until then.
+    server.inject(Fault::status(500).header("retry-after", "30").on("PUT", "/upload"));
+    let error = within(upload("a").timeout(Duration::from_secs(20)).send()).await.unwrap_err();
+    assert_eq!((error.status(), puts(&server)), (Some(StatusCode::INTERNAL_SERVER_ERROR), 1));
+
+    server.inject(Fault::status(503).on("PUT", "/upload"));
+    server.inject(Fault::status(500).on("PUT", "/upload"));
+    server.inject(Fault::status(503).on("PUT", "/upload").forever());
+    let error = within(upload("b").retry(quick().max_attempts(5)).send()).await.unwrap_err();
+    assert_eq!((error.attempts(), puts(&server)), (5, 5));
+
+    // Each takes from the budget of the client, until there is none.
+    server.inject(Fault::status(500).on("PUT", "/upload").forever());
+    for file in 0..60 {
+        within(upload(&format!("c{file}")).send()).await.unwrap_err();
+    }
+    server.clear_requests();
+    server.inject(Fault::status(500).on("PUT", "/upload").forever());
+    within(upload("d").send()).await.unwrap_err();
+    assert_eq!(puts(&server), 1);
 }

@@ -185,3 +185,26 @@ async fn a_transfer_that_stands_still_has_told_how_far_it_came() {
     held.release();
     within(transfer).await.unwrap();
 }
+
+#[tokio::test]
+async fn small_uploads_take_no_more_room_than_they_need() {
+    let server = server().await;
+    let client = builder(server.url()).token(server.admin_key()).max_buffered_bytes(2 << 20).build().unwrap();
+    let bucket = bucket(&client).await;
+    let folder = tempfile::tempdir().unwrap();
+    for (name, length) in [("a", 300_000), ("b", 300_000), ("large", 3 << 20)] {
+        std::fs::write(folder.path().join(name), name.repeat(length)).unwrap();
+    }
+    let held = server.inject(Fault::stall_headers().on("PUT", "/upload/stream"));
+    let first = bucket.files().upload(folder.path().join("a")).start();
+    within(held.fired_at_least(1)).await;
+    within(bucket.files().upload(folder.path().join("b"))).await.unwrap();
+    let sized = Source::reader(&[7; 400_000][..]).size(400_000);
+    within(bucket.file("c").upload(sized)).await.unwrap();
+    let large = bucket.files().upload(folder.path().join("large")).start();
+    let mut phases = large.progress();
+    assert_eq!(within(phases.next()).await.unwrap().phase, Phase::Queued, "that needs all there is");
+    held.release();
+    within(first).await.unwrap();
+    within(large).await.unwrap();
+}

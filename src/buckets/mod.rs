@@ -9,7 +9,6 @@ mod summary;
 mod unpack;
 mod update;
 mod zip;
-#[cfg(feature = "zip")]
 mod zip_directory;
 
 use std::sync::Arc;

@@ -1,12 +1,14 @@
 //! `GET /api/buckets/{id}/zip`
 
 use std::fmt;
+use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use http::{Method, StatusCode};
 
 use super::Bucket;
-use crate::error::{Error, Result};
+use super::zip_directory::Directory;
+use crate::error::{Error, ErrorKind, Result};
 use crate::http::{CallOptions, Request, awaitable};
 use crate::transfer::{
     ContentInfo, Download, DownloadPlan, Downloaded, Reporter, Saving, reports_progress, save, starts,
@@ -15,7 +17,8 @@ use crate::transfer::{
 impl Bucket {
     /// All files of the bucket as a ZIP archive, made by the server on the way (public).
     ///
-    /// Its length is not known beforehand, and it can't be resumed: a cut is an error. The server can't make one for a
+    /// Its length is not known beforehand, and it can't be resumed: a cut is an error, unless something between here and the
+    /// server makes it look like the end. [`download_to`](DownloadZip::download_to) notices that too. The server can't make one for a
     /// bucket whose **name** has a non-ASCII or control character (surprise 7); the error says so.
     pub fn zip<'a>(&self) -> DownloadZip<'a> {
         DownloadZip { bucket: self.clone(), reporter: Reporter::default(), options: CallOptions::default() }
@@ -39,6 +42,9 @@ impl<'a> DownloadZip<'a> {
     /// Downloads it into a file, as [`File::download_to`](crate::File::download_to) does: the target is what it was, or
     /// complete. It comes in one piece, and what is cut begins anew.
     ///
+    /// Since nothing says beforehand how long it will be, its end is looked at: an archive without the directory that ends
+    /// every archive was cut on the way, and is `Interrupted`.
+    ///
     /// ```no_run
     /// # async fn f(bucket: carbonfiles::Bucket) -> carbonfiles::Result<()> {
     /// let done = bucket.zip().download_to("all.zip").overwrite(false).await?;
@@ -46,7 +52,7 @@ impl<'a> DownloadZip<'a> {
     /// # Ok(()) }
     /// ```
     pub fn download_to(self, target: impl AsRef<Path>) -> DownloadZipTo<'a> {
-        let (options, saving) = (self.options.clone(), Saving::default());
+        let (options, saving) = (self.options.clone(), Saving { accept: Some(whole), ..Saving::default() });
         DownloadZipTo { download: self, target: target.as_ref().to_owned(), saving, options }
     }
 
@@ -64,7 +70,7 @@ impl<'a> DownloadZip<'a> {
     async fn run(self) -> Result<Download<'a>> {
         match self.plan()?.start().await.map_err(explain)? {
             Some(download) => Ok(download),
-            None => Err(Error::new(crate::ErrorKind::Decode, "the server said 'not modified' without being asked")),
+            None => Err(Error::new(ErrorKind::Decode, "the server said 'not modified' without being asked")),
         }
     }
 }
@@ -133,6 +139,15 @@ awaitable!(HeadZip => ContentInfo);
 
 fn request(method: Method, bucket: &Bucket, options: CallOptions) -> Result<Request> {
     Ok(Request::new(method, bucket.route("/zip")?).slow().lasting_500().options(options))
+}
+
+/// Refuses an archive that is not there to its end.
+fn whole(archive: &File, length: u64) -> Result<()> {
+    match Directory::find(archive, length) {
+        Ok(Some(directory)) if directory.has_room() => Ok(()),
+        Ok(_) => Err(Error::new(ErrorKind::Interrupted, "the archive has no end: it was cut on the way")),
+        Err(cause) => Err(Error::io("the archive could not be read again", cause)),
+    }
 }
 
 fn explain(error: Error) -> Error {

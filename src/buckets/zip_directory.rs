@@ -3,15 +3,17 @@
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 
-/// The central directory, as the end of the archive describes it. The library that reads archives makes room for as many
-/// entries as are said to be there, so this has to be looked at first.
+/// The central directory, as the end of the archive describes it. It tells a whole archive from one that was cut. And the
+/// library that reads archives makes room for as many entries as are said to be there, so this is looked at first.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Directory {
     pub(super) entries: u64,
     pub(super) length: u64,
 }
 
-/// APPNOTE.TXT 4.3.14 to 4.3.16: the end of the central directory, with 64-bit numbers and where to find those.
+/// APPNOTE.TXT 4.3.12: an entry without its name.
+const ENTRY: usize = 46;
+/// 4.3.14 to 4.3.16: the end of the central directory, with 64-bit numbers and where to find those.
 const END: usize = 22;
 const END64: usize = 56;
 const LOCATOR: usize = 20;
@@ -27,6 +29,12 @@ impl Directory {
         let mut tail = Vec::new();
         archive.take(most).read_to_end(&mut tail)?;
         Ok(Self::parse(&tail, start))
+    }
+
+    /// Is it long enough for its entries, and empty where there are none?
+    pub(super) fn has_room(&self) -> bool {
+        let least = self.entries.checked_mul(ENTRY as u64);
+        least.is_some_and(|least| least <= self.length) && (self.entries > 0 || self.length == 0)
     }
 
     /// `tail` is the end of the archive, from `start` on.
@@ -107,6 +115,15 @@ mod tests {
     }
 
     proptest::proptest! {
+        #[test]
+        fn whatever_is_cut_off_is_missed(directory in 0u64..200, entries in 0u64..4, wide: bool, comment in ".{0,30}", cut in 1usize..400) {
+            let bytes = archive(directory, entries, wide, comment.as_bytes());
+            let there = bytes.len().saturating_sub(cut);
+            proptest::prop_assert_eq!(Directory::parse(&bytes[..there], 0), None);
+            let found = Directory::parse(&bytes, 0).unwrap();
+            proptest::prop_assert_eq!(found.has_room(), entries * 46 <= directory && (entries > 0 || directory == 0));
+        }
+
         #[test]
         fn nothing_makes_it_panic(at in 0usize..300, byte: u8, cut in 0usize..300, wide: bool) {
             let mut bytes = archive(100, 3, wide, b"c");

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::http::jittered;
+
 /// How a client's event connections behave; see [`ClientBuilder::events`](crate::ClientBuilder::events).
 ///
 /// The defaults are those of the SignalR protocol, which the server uses untouched (events description, section 7).
@@ -115,9 +117,8 @@ impl EventSettings {
 
     /// The wait after `failures` in a row (from 1). A server's `Retry-After` is its floor, up to a minute.
     pub(super) fn delay(&self, failures: u32, retry_after: Option<Duration>) -> Duration {
-        let bound = self.base_delay.saturating_mul(1 << (failures.max(1) - 1).min(20)).min(self.max_delay);
         let floor = retry_after.unwrap_or_default().min(Duration::from_secs(60));
-        bound.mul_f64(fastrand::f64()).max(floor)
+        jittered(self.base_delay, self.max_delay, failures).max(floor)
     }
 }
 

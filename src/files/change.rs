@@ -120,13 +120,14 @@ impl<'a> Change<'a> {
             }
         };
         let queued = || self.reporter.report(0, Phase::Queued);
-        let _turn = path_turn(&self.file.bucket, &path, &options, queued).await?;
+        let turn = path_turn(&self.file.bucket, &path, &options, queued).await?;
         if let Place::EndAt(offset) = self.place {
             ends_at(&self.file, offset, &mut self.source, &options).await?;
         }
         let request = request.authorization(self.token.map_or(Authorization::Upload, Authorization::UploadToken));
         let part = Part { prefix: Bytes::new(), source: self.source, expected: None };
         let mut body = UploadBody::new(vec![part], Bytes::new(), false, self.reporter, None);
+        body.hold(turn);
         let answer = self.file.client().transport.send_body(&request, &mut body).await;
         let info: FileInfo = answer.map_err(|e| explain_pause(e, &body))?.json()?;
         let sent = body.sent().iter().map(|part| part.size).sum::<u64>();

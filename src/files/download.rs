@@ -11,8 +11,8 @@ use crate::call::Call;
 use crate::error::Result;
 use crate::http::{CallOptions, Request, call_options, within};
 use crate::transfer::{
-    Download, DownloadPlan, Outcome, Reporter, header_value, last_bytes, no_range, quoted, range_header,
-    reports_progress,
+    Download, DownloadPlan, Outcome, Reporter, Wanted, header_value, last_bytes, no_range, quoted, reports_progress,
+    wanted_range,
 };
 
 impl File {
@@ -49,7 +49,7 @@ impl File {
 #[must_use = "nothing is sent until it is awaited"]
 pub struct DownloadFile<'a, O = Download<'a>> {
     pub(super) file: File,
-    range: Result<Option<String>>,
+    range: Result<Option<Wanted>>,
     if_none_match: Option<String>,
     if_match: Option<String>,
     pub(super) reporter: Reporter<'a>,
@@ -81,7 +81,7 @@ impl<'a, O: Outcome<'a>> DownloadFile<'a, O> {
     /// Only these bytes: `0..100`, `100..`, `..=9`. An end past that of the file is moved to it; a start past it is
     /// `RangeNotSatisfiable`. A part can't be checked against the hash of the whole.
     pub fn range(mut self, bytes: impl RangeBounds<u64>) -> Self {
-        self.range = range_header(&bytes);
+        self.range = wanted_range(&bytes);
         self
     }
 
@@ -110,9 +110,13 @@ impl<'a, O: Outcome<'a>> DownloadFile<'a, O> {
     }
 
     /// Fetches so many ranges of it at once, over as many connections: for links where one connection does not fill the
-    /// line. They come out in order; those ahead of what is read wait in memory, 2 MiB each. Every range is of the same
-    /// ETag, else it is `ContentChanged`; a server without ranges sends it as one stream, and so does a call that asks for a
-    /// range itself. Each counts as one of the client's [transfers](crate::ClientBuilder::max_transfers). Default 1; 0 is refused.
+    /// line. They come out in order; those ahead of what is read wait in memory, 2 MiB each, beside the one that is read. Every
+    /// range is of the same ETag, else it is `ContentChanged`; a server without ranges sends it as one stream.
+    ///
+    /// Each counts as one of the client's [transfers](crate::ClientBuilder::max_transfers). Room for all of them is taken at
+    /// the start and held to the end; of more than ever fit into that limit and
+    /// [`max_buffered_bytes`](crate::ClientBuilder::max_buffered_bytes), as many as fit are fetched at once. With
+    /// [`last`](DownloadFile::last) it is `InvalidInput`. Default 1; 0 is refused.
     pub fn parallel(mut self, ranges: usize) -> Self {
         self.parallel = ranges;
         self

@@ -21,7 +21,10 @@ impl File {
     /// wanted any more is removed by [`discard_partial`](crate::files::discard_partial); with
     /// [`resume(false)`](DownloadFileTo::resume) nothing is left.
     ///
-    /// Of two downloads to one target at once, the second writes into a part of its own, and the last to be whole stays.
+    /// Of two downloads to one target at once, the second writes into a part of its own, and the last to be whole stays. Such
+    /// a part (`….<digits>-once.carbonfiles.part`), as also without `resume`, is removed however the call ends, but stays where
+    /// the process is killed: nobody goes on with it, and once no download is running it can be deleted. Folders that are
+    /// uploaded or synced leave out all parts.
     ///
     /// # Errors
     /// `ContentChanged` where the content is replaced while it is being read, unless

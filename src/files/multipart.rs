@@ -103,9 +103,9 @@ impl<'a> UploadMultipart<'a> {
         let framing = Framing::new();
         let request = framing.request(&self.bucket)?.rows(self.files.len() as u64);
         // In one order for all, so that no two wait for each other.
-        let mut _turns = Vec::with_capacity(self.files.len());
+        let mut turns = Vec::with_capacity(self.files.len());
         for path in self.files.iter().map(|(path, _)| path).collect::<BTreeSet<_>>() {
-            _turns.push(path_turn(&self.bucket, path, &self.options, || reporter.report(0, Phase::Queued)).await?);
+            turns.push(path_turn(&self.bucket, path, &self.options, || reporter.report(0, Phase::Queued)).await?);
         }
         let paths: Vec<_> = self.files.iter().map(|(path, _)| path.clone()).collect();
         let mut parts = Vec::with_capacity(self.files.len());
@@ -113,6 +113,7 @@ impl<'a> UploadMultipart<'a> {
             parts.push(Part { prefix: framing.prefix(&path, at == 0), source, expected: None });
         }
         let mut body = UploadBody::new(parts, framing.suffix(), self.verify, reporter, None);
+        turns.into_iter().for_each(|turn| body.hold(turn));
         let request = authorize(request, &self.bucket, self.token).await?.options(self.options);
         let uploaded = send(&self.bucket, &paths, &request, &mut body).await.map_err(|e| explain_pause(e, &body))?;
         if uploaded.len() != body.sent().len() {

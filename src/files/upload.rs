@@ -19,7 +19,9 @@ use crate::error::{Error, ErrorKind, Fate, Result, TimeoutPhase};
 use crate::file_path::{FilePath, encode_segment};
 use crate::http::{Authorization, CallOptions, Replay, Request, RequestBody, awaitable, later, within};
 use crate::models::{UploadResponse, UploadedFile};
-use crate::transfer::{Digest, Part, Reporter, Source, Turn, UploadBody, reports_progress, spool, starts};
+use crate::transfer::{
+    Digest, Part, Reporter, Source, Turn, UploadBody, check_expected, reports_progress, spool, starts,
+};
 
 impl Files {
     /// Uploads a file from disk. Its name in the bucket is the last part of its path, unless
@@ -52,9 +54,13 @@ impl File {
 
 /// Uploads one file. Made by [`Files::upload`] and [`File::upload`].
 ///
-/// The server takes the content type from the name's extension; there is no way to choose it. Dropping the call before it
-/// is done aborts the upload: nothing becomes visible, and a file that was there stays. Content is hashed on the way and
-/// compared with what the server stored; a difference is `IntegrityMismatch`.
+/// The server takes the content type from the name's extension; there is no way to choose it. Content is hashed on the way
+/// and compared with what the server stored; a difference is `IntegrityMismatch`.
+///
+/// Dropping the call before its last byte is sent aborts the upload: nothing becomes visible, and a file that was there
+/// stays. Between the last byte and the answer the server may store it all the same; so for 3 s after that, further uploads
+/// of this client (and its clones) to that path, or of equal bytes, wait: together this server would answer one of them
+/// with 500 (wire description section 13).
 ///
 /// # Errors
 /// `InvalidInput` for a path or a token that can't be one, before anything is sent. Of the source: `Io`, `ContentChanged` where
@@ -136,9 +142,7 @@ impl<'a> Upload<'a> {
 
     async fn upload(mut self) -> Result<UploadedFile> {
         let path = self.path?;
-        if self.expected.as_ref().is_some_and(|hex| hex.len() != 64 || !hex.bytes().all(|b| b.is_ascii_hexdigit())) {
-            return Err(Error::invalid_input("expect_sha256", "a SHA-256 has 64 hexadecimal digits"));
-        }
+        check_expected(self.expected.as_deref())?;
         let (request, prefix, suffix) = route(&self.bucket, &path)?;
         if let Some(limit) = self.spool {
             let (reading, said) = self.source.open().await?;
@@ -150,7 +154,8 @@ impl<'a> Upload<'a> {
         let part = Part { prefix, source: self.source, expected: self.expected };
         let mut body =
             UploadBody::new(vec![part], suffix, self.verify, self.reporter, Some(self.bucket.client().turns.clone()));
-        let _turn = path_turn(&self.bucket, &path, &self.options, || body.queued()).await?;
+        let turn = path_turn(&self.bucket, &path, &self.options, || body.queued()).await?;
+        body.hold(turn);
         let request = authorize(request, &self.bucket, self.token).await?.options(self.options);
         let answer = send(&self.bucket, std::slice::from_ref(&path), &request, &mut body).await;
         let answer = first(answer.map_err(|e| explain_pause(e, &body))?)?;
@@ -221,6 +226,7 @@ pub(super) async fn authorize(request: Request, bucket: &Bucket, token: Option<T
 
 /// Sends an upload, and looks at the server where sending it again is not plainly right: after a 500, which may have
 /// stored the files or may pass when they are alone, and after an attempt of unknown fate that would cost another use.
+/// All of it is one call: its limits on time and attempts are not begun anew, and the client's budget of retries counts.
 pub(super) async fn send(
     bucket: &Bucket,
     paths: &[FilePath],
@@ -228,10 +234,12 @@ pub(super) async fn send(
     body: &mut UploadBody<'_>,
 ) -> Result<Vec<UploadedFile>> {
     let transport = &bucket.client().transport;
-    let policy = request.options.retry.as_ref().unwrap_or(&transport.config().retry);
-    let mut earlier = 0;
+    let config = transport.config();
+    let policy = request.options.retry.as_ref().unwrap_or(&config.retry);
+    let deadline = transport.deadline(&request.options);
+    let (mut earlier, mut request) = (0, request.clone());
     loop {
-        let error = match transport.send_body(request, body).await {
+        let error = match transport.send_body(&request, body).await {
             Ok(answer) => return Ok(answer.json::<UploadResponse>()?.uploaded),
             Err(error) => error.after_attempts(earlier),
         };
@@ -241,7 +249,7 @@ pub(super) async fn send(
             return Err(error);
         }
         if body.was_sent_whole() {
-            match stored(bucket, paths, body.sent()).await {
+            match stored(bucket, paths, body.sent(), deadline).await {
                 Stored::Yes(files) => return Ok(files),
                 // It may have cost its uses, and would then be refused.
                 Stored::Unknown if request.replay == Replay::Never => return Err(error),
@@ -253,8 +261,13 @@ pub(super) async fn send(
         }
         earlier = error.attempts();
         let Some(delay) = policy.delay(earlier, error.retry_after()) else { return Err(error) };
+        let over = deadline.is_some_and(|deadline| later(Instant::now(), delay) >= deadline);
+        if over || !transport.take_from_budget() {
+            return Err(error);
+        }
         body.again_after(earlier, delay);
         sleep(delay).await;
+        request.options.retry = Some(policy.clone().max_attempts(policy.max_attempts - earlier));
     }
 }
 
@@ -283,10 +296,10 @@ enum Stored {
     Unknown,
 }
 
-async fn stored(bucket: &Bucket, paths: &[FilePath], sent: &[Digest]) -> Stored {
+async fn stored(bucket: &Bucket, paths: &[FilePath], sent: &[Digest], deadline: Option<Instant>) -> Stored {
     let mut files = Vec::with_capacity(paths.len());
     for (path, sent) in paths.iter().zip(sent) {
-        match bucket.file(path.as_str()).get().await {
+        match bucket.file(path.as_str()).get().options(CallOptions::default().until(deadline)).await {
             Ok(file) if file.size == sent.size && (file.sha256.is_none() || sent.sha256.is_none()) => {
                 return Stored::Unknown;
             }

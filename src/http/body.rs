@@ -24,9 +24,14 @@ pub(crate) trait RequestBody: Send {
     /// Starts the body of one attempt (from 1).
     fn open(&mut self, attempt: u32) -> BoxFuture<'_, Result<Outgoing<'_>>>;
 
-    /// How many bytes it holds at most while it is under way, where it counts as a transfer.
-    fn buffers(&self) -> Option<u64> {
-        None
+    /// Whether it counts among the client's transfers.
+    fn is_transfer(&self) -> bool {
+        false
+    }
+
+    /// How many bytes a transfer holds at most while it is under way.
+    fn buffers(&mut self) -> BoxFuture<'_, u64> {
+        Box::pin(std::future::ready(0))
     }
 
     /// Hears that it has to wait for its turn.
@@ -34,6 +39,9 @@ pub(crate) trait RequestBody: Send {
 
     /// The last attempt handed over everything, so the server may have it.
     fn was_sent_whole(&self) -> bool;
+
+    /// Hears that the server has answered the last attempt, so that it is no longer at it.
+    fn answered(&mut self) {}
 
     /// Hears that the attempt failed and the next one starts after `delay`.
     fn retrying(&mut self, _delay: Duration) {}

@@ -38,6 +38,8 @@ pub(crate) use response::Response;
 pub(crate) use retry::READ_ONCE;
 pub use retry::RetryPolicy;
 #[cfg(feature = "events")]
+pub(crate) use retry::jittered;
+#[cfg(feature = "events")]
 pub(crate) use secrets::Secrets;
 pub use timeouts::Timeouts;
 pub(crate) use trace::{here, resuming};

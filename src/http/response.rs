@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use http::{HeaderMap, HeaderValue, Method, StatusCode};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use serde::de::DeserializeOwned;
 use tokio::time::{Instant, timeout, timeout_at};
 use url::Url;
@@ -79,6 +79,15 @@ impl Response {
         let (body, exchange) = (ResponseBody::Whole(Bytes::new()), self.exchange.clone());
         let (headers, api_etag) = (self.headers.clone(), self.api_etag.clone());
         Self { status: self.status, headers, body, exchange, limits: self.limits, api_etag }
+    }
+
+    /// Says which part of the whole its body is.
+    pub(crate) fn describe_part(&mut self, start: u64, end: u64, total: u64) {
+        let range = format!("bytes {start}-{}/{total}", end.saturating_sub(1));
+        if let Ok(range) = HeaderValue::try_from(range) {
+            self.headers.insert(header::CONTENT_RANGE, range);
+        }
+        self.headers.insert(header::CONTENT_LENGTH, end.saturating_sub(start).into());
     }
 
     /// An error about this answer.

@@ -83,14 +83,18 @@ impl RetryPolicy {
 
     /// The waiting time after `attempt` (from 1) failed, or `None` where the server asks for more than is allowed.
     pub(crate) fn delay(&self, attempt: u32, retry_after: Option<Duration>) -> Option<Duration> {
-        let ceiling = self.base_delay.saturating_mul(1 << (attempt - 1).min(20)).min(self.max_delay);
-        let jittered = ceiling.mul_f64(fastrand::f64());
+        let jittered = jittered(self.base_delay, self.max_delay, attempt);
         match retry_after {
             Some(floor) if floor > self.max_retry_after => None,
             Some(floor) => Some(jittered.max(floor)),
             None => Some(jittered),
         }
     }
+}
+
+/// A waiting time after the `failures`-th failure in a row (from 1): exponential, with full jitter.
+pub(crate) fn jittered(base: Duration, most: Duration, failures: u32) -> Duration {
+    base.saturating_mul(1 << failures.saturating_sub(1).min(20)).min(most).mul_f64(fastrand::f64())
 }
 
 /// The order matters: what was never sent may go again whatever it is; what may have been carried out only if doing it

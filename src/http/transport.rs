@@ -121,8 +121,8 @@ impl Transport {
     }
 
     /// Room for a transfer, held as long as it is under way. An upload sent by [`Transport::send_body`] has its own.
-    pub(crate) fn room(&self, way: Way, bytes: u64) -> impl Future<Output = Room> {
-        self.0.config.limits.room(way, bytes)
+    pub(crate) fn room(&self, way: Way, transfers: usize, bytes: u64) -> impl Future<Output = Room> {
+        self.0.config.limits.room(way, transfers, bytes)
     }
 
     /// Sends a request whose body, if any, is in memory.
@@ -148,18 +148,9 @@ impl Transport {
         let mut call =
             Call { start, deadline, attempts: 0, bytes_sent: 0, url, shown, span, token: None, built: false };
         let sent = operation.cover(async {
-            let _room = match body.buffers() {
-                Some(bytes) => {
-                    let mut room = pin!(self.room(Way::Up, bytes));
-                    match poll!(room.as_mut()) {
-                        Poll::Ready(room) => Some(room),
-                        Poll::Pending => {
-                            body.queued();
-                            Some(room.await)
-                        }
-                    }
-                }
-                None => None,
+            let _room = match body.is_transfer() {
+                true => Some(self.room_for(body).await),
+                false => None,
             };
             self.attempts(request, body, &mut call).await
         });
@@ -171,6 +162,20 @@ impl Transport {
                 _ => error.with_request(call.exchange(request).context()),
             }
         })
+    }
+
+    /// Room for an upload, asked for before its source is opened.
+    async fn room_for(&self, body: &mut dyn RequestBody) -> Room {
+        let bytes = match self.0.config.limits.most_bytes(Way::Up) {
+            u64::MAX => 0,
+            _ => body.buffers().await,
+        };
+        let mut room = pin!(self.room(Way::Up, 1, bytes));
+        if let Poll::Ready(room) = poll!(room.as_mut()) {
+            return room;
+        }
+        body.queued();
+        room.await
     }
 
     async fn attempts(&self, request: &Request, body: &mut dyn RequestBody, call: &mut Call) -> Result<Response> {
@@ -201,6 +206,7 @@ impl Transport {
             }
             let error = match outcome {
                 Ok(response) => {
+                    body.answered();
                     self.0.budget.give_back();
                     return Ok(Response { api_etag, ..response });
                 }
@@ -211,6 +217,12 @@ impl Transport {
                 }
                 Err(error) => error,
             };
+            // A gateway that gave up does not know either what the server has done.
+            let unknown = error.fate() == Fate::Unknown
+                || matches!(error.status(), Some(StatusCode::BAD_GATEWAY | StatusCode::GATEWAY_TIMEOUT));
+            if !unknown {
+                body.answered();
+            }
             // A fresh URL is no retry: it neither waits nor counts. One that expires at once is not asked for again.
             if error.tells_of_expired_url() && !renewed && body.is_replayable() {
                 body.retrying(Duration::ZERO);
@@ -229,9 +241,7 @@ impl Transport {
                 afresh += 1;
                 continue;
             }
-            // A gateway that gave up does not know either what the server has done.
-            may_be_done |= error.fate() == Fate::Unknown
-                || matches!(error.status(), Some(StatusCode::BAD_GATEWAY | StatusCode::GATEWAY_TIMEOUT));
+            may_be_done |= unknown;
             let tries = call.attempts - afresh;
             if tries >= policy.max_attempts || !may_retry(request, body, &error) {
                 return Err(error);

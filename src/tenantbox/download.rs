@@ -10,12 +10,13 @@ use http::header;
 
 use super::file::File;
 use crate::call::Call;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::file_path::encode_segment;
 use crate::http::{CallOptions, call_options, within};
 use crate::object_store::{Issued, Presigned, get};
 use crate::transfer::{
-    self, DownloadPlan, Outcome, Reporter, header_value, last_bytes, no_range, quoted, range_header, reports_progress,
+    self, DownloadPlan, Outcome, Reporter, Wanted, check_expected, header_value, last_bytes, no_range, quoted,
+    reports_progress, wanted_range,
 };
 
 impl File {
@@ -49,7 +50,7 @@ impl File {
 #[must_use = "nothing is sent until it is awaited"]
 pub struct DownloadFile<'a, O = transfer::Download<'a>> {
     file: File,
-    range: Result<Option<String>>,
+    range: Result<Option<Wanted>>,
     if_none_match: Option<String>,
     if_match: Option<String>,
     expected: Result<Option<String>>,
@@ -80,7 +81,7 @@ impl<'a, O: Outcome<'a>> DownloadFile<'a, O> {
     /// Only these bytes: `0..100`, `100..`, `..=9`. An end past that of the file is moved to it; a start past it is
     /// `RangeNotSatisfiable`.
     pub fn range(mut self, bytes: impl RangeBounds<u64>) -> Self {
-        self.range = range_header(&bytes);
+        self.range = wanted_range(&bytes);
         self
     }
 
@@ -99,10 +100,8 @@ impl<'a, O: Outcome<'a>> DownloadFile<'a, O> {
     /// The SHA-256 (64 hex digits) that the whole content must have, such as one that you noted with its upload: else the
     /// last thing that comes is `IntegrityMismatch`. A range is not compared.
     pub fn expect_sha256(mut self, sha256: impl AsRef<str>) -> Self {
-        self.expected = match sha256.as_ref() {
-            hex if hex.len() == 64 && hex.bytes().all(|b| b.is_ascii_hexdigit()) => Ok(Some(hex.to_ascii_lowercase())),
-            _ => Err(Error::invalid_input("expect_sha256", "a SHA-256 has 64 hexadecimal digits")),
-        };
+        let hex = sha256.as_ref();
+        self.expected = check_expected(Some(hex)).map(|()| Some(hex.to_ascii_lowercase()));
         self
     }
 

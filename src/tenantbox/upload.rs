@@ -15,7 +15,7 @@ use super::upload_url::Announcement;
 use crate::error::{Error, Result};
 use crate::http::{CallOptions, awaitable};
 use crate::object_store::{Issued, Presigned, put_as};
-use crate::transfer::{Part, Reporter, Source, UploadBody, header_value, reports_progress, starts};
+use crate::transfer::{Part, Reporter, Source, UploadBody, check_expected, header_value, reports_progress, starts};
 
 impl Files {
     /// Uploads a source, straight to the storage. Its name is that of a path's last part, else `upload`, unless
@@ -104,9 +104,7 @@ impl<'a> Upload<'a> {
             None => self.source.file_name()?.unwrap_or_else(|| "upload".to_owned()),
         };
         let announcement = Announcement::new(&self.tenant, name, self.content_type, self.email)?;
-        if self.expected.as_ref().is_some_and(|hex| hex.len() != 64 || !hex.bytes().all(|b| b.is_ascii_hexdigit())) {
-            return Err(Error::invalid_input("expect_sha256", "a SHA-256 has 64 hexadecimal digits"));
-        }
+        check_expected(self.expected.as_deref())?;
         let content_type = header_value("content_type", &announcement.content_type)?;
         let place = Arc::new(Place::new(self.tenant.clone(), announcement, self.options.clone()));
         let request = put_as(place.url.clone(), content_type).options(self.options);

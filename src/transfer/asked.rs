@@ -1,5 +1,6 @@
 //! What a download is asked for: a range, a condition, and what it then gives.
 
+use std::fmt;
 use std::ops::{Bound, RangeBounds};
 
 use super::Download;
@@ -34,16 +35,47 @@ pub(crate) fn quoted(etag: &str) -> String {
     if etag.ends_with('"') || etag == "*" { etag.to_owned() } else { format!("\"{etag}\"") }
 }
 
-/// The value of `Range` for the last so many bytes.
-pub(crate) fn last_bytes(bytes: u64) -> Result<Option<String>> {
-    match bytes {
-        0 => Err(Error::invalid_input("range", "it is empty")),
-        bytes => Ok(Some(format!("bytes=-{bytes}"))),
+/// Which bytes of a content are wanted; shown as the value of `Range` (RFC 9110 section 14.1.2).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Wanted {
+    /// From this one on.
+    From(u64),
+    /// From the first to the last, both included.
+    Within(u64, u64),
+    /// So many at the end.
+    Last(u64),
+}
+
+impl Wanted {
+    /// One behind the last wanted byte of a content of this length.
+    pub(super) fn end(self, total: u64) -> u64 {
+        match self {
+            Self::Within(_, last) => last.saturating_add(1).min(total),
+            Self::From(_) | Self::Last(_) => total,
+        }
     }
 }
 
-/// The value of `Range`; `None` for everything: an empty file has no range that can be satisfied, not even `0-`.
-pub(crate) fn range_header(range: &impl RangeBounds<u64>) -> Result<Option<String>> {
+impl fmt::Display for Wanted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::From(first) => write!(f, "bytes={first}-"),
+            Self::Within(first, last) => write!(f, "bytes={first}-{last}"),
+            Self::Last(count) => write!(f, "bytes=-{count}"),
+        }
+    }
+}
+
+/// The last so many bytes.
+pub(crate) fn last_bytes(bytes: u64) -> Result<Option<Wanted>> {
+    match bytes {
+        0 => Err(Error::invalid_input("range", "it is empty")),
+        bytes => Ok(Some(Wanted::Last(bytes))),
+    }
+}
+
+/// These bytes; `None` for everything: an empty file has no range that can be satisfied, not even `0-`.
+pub(crate) fn wanted_range(range: &impl RangeBounds<u64>) -> Result<Option<Wanted>> {
     let start = match range.start_bound() {
         Bound::Included(start) => *start,
         Bound::Excluded(before) => before.saturating_add(1),
@@ -55,9 +87,9 @@ pub(crate) fn range_header(range: &impl RangeBounds<u64>) -> Result<Option<Strin
         Bound::Excluded(0) => return empty(),
         Bound::Excluded(end) => end - 1,
         Bound::Unbounded if start == 0 => return Ok(None),
-        Bound::Unbounded => return Ok(Some(format!("bytes={start}-"))),
+        Bound::Unbounded => return Ok(Some(Wanted::From(start))),
     };
-    if last < start { empty() } else { Ok(Some(format!("bytes={start}-{last}"))) }
+    if last < start { empty() } else { Ok(Some(Wanted::Within(start, last))) }
 }
 
 #[cfg(test)]
@@ -66,13 +98,15 @@ mod tests {
 
     #[test]
     fn ranges() {
-        assert_eq!(range_header(&(..)).unwrap(), None);
-        assert_eq!(range_header(&(0..)).unwrap(), None);
-        assert_eq!(range_header(&(5..)).unwrap().unwrap(), "bytes=5-");
-        assert_eq!(range_header(&(5..7)).unwrap().unwrap(), "bytes=5-6");
-        assert_eq!(range_header(&(..=0)).unwrap().unwrap(), "bytes=0-0");
+        let header = |range: Result<Option<Wanted>>| range.unwrap().map(|wanted| wanted.to_string());
+        assert_eq!(header(wanted_range(&(..))), None);
+        assert_eq!(header(wanted_range(&(0..))), None);
+        assert_eq!(header(wanted_range(&(5..))).unwrap(), "bytes=5-");
+        assert_eq!(header(wanted_range(&(5..7))).unwrap(), "bytes=5-6");
+        assert_eq!(header(wanted_range(&(..=0))).unwrap(), "bytes=0-0");
+        assert_eq!(header(last_bytes(7)).unwrap(), "bytes=-7");
         for (start, end) in [(0, 0), (5, 5), (7, 5)] {
-            assert!(range_header(&(start..end)).unwrap_err().is_invalid_input());
+            assert!(wanted_range(&(start..end)).unwrap_err().is_invalid_input());
         }
     }
 

@@ -4,6 +4,8 @@ use chrono::{DateTime, Utc};
 use http::{HeaderMap, StatusCode, header};
 use serde::Serialize;
 
+use super::asked::Wanted;
+
 /// What is known of a content before its bytes: from the headers of `GET` or `HEAD`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
@@ -76,7 +78,7 @@ fn is_strong(tag: &str) -> bool {
     tag.starts_with('"') && tag.ends_with('"') && tag.len() > 2
 }
 
-/// The SHA-256 that an ETag is.
+/// The SHA-256 (lower-case hex) that an ETag is, if it is one: then it tells whether the bytes are right.
 pub(super) fn hash_in(tag: &str) -> Option<&str> {
     let text = Some(tag).filter(|tag| is_strong(tag))?.trim_matches('"');
     (text.len() == 64 && text.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))).then_some(text)
@@ -97,16 +99,11 @@ impl ContentRange {
     }
 
     /// Is it what `Range` asked for, as far as the content has it?
-    pub(crate) fn answers(&self, asked: &str) -> bool {
-        let Some((first, last)) = asked.strip_prefix("bytes=").and_then(|range| range.split_once('-')) else {
-            return false;
-        };
-        let (first, last) = (first.parse::<u64>().ok(), last.parse::<u64>().ok());
-        match (first, last) {
-            (Some(first), Some(last)) => self.start == first && self.end - 1 <= last,
-            (Some(first), None) => self.start == first,
-            (None, Some(length)) => self.total == Some(self.end) && self.end - self.start <= length,
-            (None, None) => false,
+    pub(crate) fn answers(&self, asked: Wanted) -> bool {
+        match asked {
+            Wanted::Within(first, last) => self.start == first && self.end - 1 <= last,
+            Wanted::From(first) => self.start == first,
+            Wanted::Last(count) => self.total == Some(self.end) && self.end - self.start <= count,
         }
     }
 
@@ -149,10 +146,11 @@ mod tests {
     #[test]
     fn a_part_is_the_part_that_was_asked_for() {
         let range = |start, end, total| ContentRange { start, end, total: Some(total) };
-        assert!(range(5, 10, 20).answers("bytes=5-9") && range(5, 8, 8).answers("bytes=5-9"));
-        assert!(range(5, 20, 20).answers("bytes=5-") && range(13, 20, 20).answers("bytes=-7"));
+        let within = Wanted::Within(5, 9);
+        assert!(range(5, 10, 20).answers(within) && range(5, 8, 8).answers(within));
+        assert!(range(5, 20, 20).answers(Wanted::From(5)) && range(13, 20, 20).answers(Wanted::Last(7)));
         for (other, asked) in
-            [(range(4, 10, 20), "bytes=5-9"), (range(5, 11, 20), "bytes=5-9"), (range(0, 7, 20), "bytes=-7")]
+            [(range(4, 10, 20), within), (range(5, 11, 20), within), (range(0, 7, 20), Wanted::Last(7))]
         {
             assert!(!other.answers(asked), "{asked}");
         }

@@ -1,11 +1,13 @@
 //! Moving bytes: sources, uploads, downloads, progress and integrity. It knows no resource and no service.
 
 mod asked;
+mod body;
 mod download;
 mod hashing;
 mod info;
 mod parallel;
 mod part;
+mod plan;
 mod progress;
 mod reading;
 mod source;
@@ -17,14 +19,14 @@ mod upload;
 mod writer;
 
 pub use asked::Outcome;
-pub(crate) use asked::{last_bytes, quoted, range_header};
+pub(crate) use asked::{Wanted, last_bytes, quoted, wanted_range};
 pub use download::{Download, DownloadReader, DownloadStream};
-pub(crate) use download::{DownloadPlan, header_value};
 pub(crate) use hashing::Hasher;
 pub use info::ContentInfo;
 pub(crate) use part::Saving;
 pub use part::discard_partial;
 pub(crate) use part::is_part_name;
+pub(crate) use plan::{DownloadPlan, header_value};
 pub use progress::{Phase, Progress};
 pub(crate) use progress::{Reporter, Speed, reports_progress, starts};
 #[cfg(feature = "file-storage")]
@@ -37,7 +39,7 @@ pub use to_file::Downloaded;
 pub(crate) use to_file::check_target;
 pub(crate) use to_file::{no_range, save, saves};
 pub(crate) use turns::{Turn, Turns};
-pub(crate) use upload::{Digest, Part, UploadBody};
+pub(crate) use upload::{Digest, Part, UploadBody, check_expected};
 pub(crate) use writer::Feeder;
 
 /// How many bytes are read, hashed and handed on at a time. Measured: at 4 KiB a 1 GiB upload takes 15 times as long.

@@ -12,27 +12,41 @@ use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
-use super::download::{Body, DownloadPlan, ENDED_EARLY, header_value};
+use super::DOWNLOAD_BUFFERS;
+use super::asked::Wanted;
+use super::body::{Body, ENDED_EARLY};
 use super::hashing::{Hasher, hash_file};
 use super::info::ContentInfo;
 use super::part::{Lock, write_all_at};
+use super::plan::{DownloadPlan, header_value};
 use super::progress::{Phase, Reporter};
 use super::to_file::PartFile;
 use crate::error::{Error, ErrorKind, Result};
-use crate::http::{Request, Response, Transport};
+use crate::http::{Request, Response, Room, Transport, Way};
 
 /// The ranges of a content that are still to come; the first of them is coming already.
 pub(super) struct Ranges {
-    transport: Transport,
-    request: Request,
+    asking: Asking,
     deadline: Option<Instant>,
     first: Body<'static>,
     etag: String,
-    /// Of the whole content.
+    /// Of all that is wanted.
     pub(super) info: ContentInfo,
     pub(super) at: u64,
     end: u64,
-    size: u64,
+    /// Not the whole content is wanted, but a part of it.
+    is_part: bool,
+}
+
+/// How each of the ranges is asked for.
+#[derive(Clone)]
+pub(super) struct Asking {
+    pub(super) transport: Transport,
+    pub(super) request: Request,
+    /// Of how many bytes a range is.
+    pub(super) size: u64,
+    /// Room for all of them was taken beforehand; else each takes its own.
+    pub(super) has_room: bool,
 }
 
 /// One range.
@@ -51,17 +65,22 @@ impl Ranges {
     /// Asks for the first range, from where an earlier download of that ETag ended. `None` where the server has no ranges,
     /// or does not say what would hold them together, or has another content by now: then it is asked for as a whole.
     pub(super) async fn begin(
-        transport: Transport,
-        request: Request,
+        asking: Asking,
         from: Option<(&str, u64)>,
-        size: u64,
+        wanted: Option<Wanted>,
     ) -> Result<Option<Self>> {
-        let mut first = request.clone();
-        let at = from.map_or(0, |(_, at)| at);
+        let mut first = asking.request.clone();
+        let at = match (from, wanted) {
+            (Some((_, at)), _) => at,
+            (None, Some(Wanted::From(first) | Wanted::Within(first, _))) => first,
+            (None, Some(Wanted::Last(_)) | None) => 0,
+        };
         if let Some((etag, _)) = from {
             first = first.set_header(header::IF_RANGE, header_value("etag", etag)?);
         }
-        let first = match one(&transport, first, at, at.saturating_add(size)).await {
+        let until = |total| wanted.map_or(total, |wanted| wanted.end(total));
+        let first_end = until(at.saturating_add(asking.size));
+        let first = match asking.one(first, at, first_end).await {
             Ok(Some(first)) => first,
             Ok(None) => return Ok(None),
             Err(error) if matches!(error.kind(), ErrorKind::Unsupported | ErrorKind::RangeNotSatisfiable) => {
@@ -70,34 +89,42 @@ impl Ranges {
             Err(error) => return Err(error),
         };
         let mut info = first.info().clone();
-        let (Some(etag), Some(end)) = (info.strong_etag().map(str::to_owned), info.total) else { return Ok(None) };
+        let (Some(etag), Some(total)) = (info.strong_etag().map(str::to_owned), info.total) else { return Ok(None) };
+        let end = until(total);
         if from.is_some_and(|(old, _)| old != etag) {
             return Ok(None);
         }
-        // What caps its parts would leave gaps.
-        if info.length != Some(size.min(end - at)) {
-            return Ok(None);
-        }
-        (info.start, info.length) = (0, Some(end));
+        let is_part = wanted.is_some();
+        let start = if is_part { at } else { 0 };
+        (info.start, info.length) = (start, Some(end - start));
         let deadline = first.deadline();
-        Ok(Some(Self { transport, request, deadline, first, etag, info, at, end, size }))
+        Ok(Some(Self { asking, deadline, first, etag, info, at, end, is_part }))
     }
 
-    /// The head of the answer, as that of the whole content.
+    /// How many ranges there are.
+    pub(super) fn count(&self) -> u64 {
+        (self.end - self.at).div_ceil(self.asking.size)
+    }
+
+    /// The head of the answer, as that of all that is wanted.
     pub(super) fn head(&self) -> Response {
         let mut head = self.first.head();
-        head.status = StatusCode::OK;
-        head.headers.remove(header::CONTENT_RANGE);
-        head.headers.insert(header::CONTENT_LENGTH, self.end.into());
+        let (start, total) = (self.info.start, self.info.total.unwrap_or(self.end));
+        head.describe_part(start, self.end, total);
+        if !self.is_part {
+            head.status = StatusCode::OK;
+            head.headers.remove(header::CONTENT_RANGE);
+        }
         head
     }
 
     fn each(self) -> impl Iterator<Item = Range> + Send {
-        let Self { transport, request, deadline, first, etag, at, end, size, .. } = self;
+        let Self { asking, deadline, first, etag, at, end, .. } = self;
+        let size = asking.size;
         let first_end = at.saturating_add(size).min(end);
         let rest = (first_end..end).step_by(size as usize).map(move |start| {
             let end = start.saturating_add(size).min(end);
-            let body = pinned(transport.clone(), request.clone(), deadline, etag.clone(), start, end).boxed();
+            let body = asking.clone().pinned(deadline, etag.clone(), start, end).boxed();
             Range { start, end, body }
         });
         std::iter::once(Range { start: at, end: first_end, body: ready(Ok(first)).boxed() }).chain(rest)
@@ -117,45 +144,40 @@ impl Ranges {
     }
 }
 
-/// One range of whatever content there is; `None` for a 304.
-async fn one(transport: &Transport, request: Request, start: u64, end: u64) -> Result<Option<Body<'static>>> {
-    let range = Some(format!("bytes={start}-{}", end - 1));
-    let plan = DownloadPlan {
-        transport: transport.clone(),
-        request,
-        range,
-        verify: false,
-        sha256: None,
-        reporter: Reporter::default(),
-    };
-    Ok(plan.start().await?.map(super::Download::into_body))
-}
+impl Asking {
+    /// One range of whatever content there is; `None` for a 304.
+    async fn one(&self, request: Request, start: u64, end: u64) -> Result<Option<Body<'static>>> {
+        let mut plan = DownloadPlan {
+            transport: self.transport.clone(),
+            request,
+            range: Some(Wanted::Within(start, end - 1)),
+            verify: false,
+            sha256: None,
+            reporter: Reporter::default(),
+        };
+        let room = if self.has_room { Room::default() } else { plan.room(1, DOWNLOAD_BUFFERS).await? };
+        plan.start_within(room).await
+    }
 
-/// One range of the content with this ETag.
-async fn pinned(
-    transport: Transport,
-    request: Request,
-    deadline: Option<Instant>,
-    etag: String,
-    start: u64,
-    end: u64,
-) -> Result<Body<'static>> {
-    let mut request = request.set_header(header::IF_MATCH, header_value("etag", &etag)?);
-    request.headers.remove(header::IF_NONE_MATCH);
-    request.options = request.options.until(deadline);
-    let changed = "the content was replaced while it was being read";
-    match one(&transport, request, start, end).await {
-        Ok(Some(body)) if body.info().etag.as_ref() == Some(&etag) && body.info().length == Some(end - start) => {
-            Ok(body)
+    /// One range of the content with this ETag.
+    async fn pinned(self, deadline: Option<Instant>, etag: String, start: u64, end: u64) -> Result<Body<'static>> {
+        let mut request = self.request.clone().set_header(header::IF_MATCH, header_value("etag", &etag)?);
+        request.headers.remove(header::IF_NONE_MATCH);
+        request.options = request.options.until(deadline);
+        let changed = "the content was replaced while it was being read";
+        match self.one(request, start, end).await {
+            Ok(Some(body)) if body.info().etag.as_ref() == Some(&etag) && body.info().length == Some(end - start) => {
+                Ok(body)
+            }
+            Ok(_) => Err(Error::new(ErrorKind::ContentChanged, changed)),
+            Err(error) => Err(match error.kind() {
+                ErrorKind::PreconditionFailed
+                | ErrorKind::RangeNotSatisfiable
+                | ErrorKind::NotFound
+                | ErrorKind::Unsupported => error.with_kind(ErrorKind::ContentChanged),
+                _ => error,
+            }),
         }
-        Ok(_) => Err(Error::new(ErrorKind::ContentChanged, changed)),
-        Err(error) => Err(match error.kind() {
-            ErrorKind::PreconditionFailed
-            | ErrorKind::RangeNotSatisfiable
-            | ErrorKind::NotFound
-            | ErrorKind::Unsupported => error.with_kind(ErrorKind::ContentChanged),
-            _ => error,
-        }),
     }
 }
 
@@ -289,15 +311,35 @@ async fn follow(file: &Arc<File>, mut reached: watch::Receiver<u64>, end: u64) -
 }
 
 impl<'a> DownloadPlan<'a> {
-    /// As [`DownloadPlan::start`], by so many ranges at once where the server has them. A plan with a range of its own
-    /// comes as one stream.
-    pub(crate) async fn start_parallel(self, at_once: usize) -> Result<Option<super::Download<'a>>> {
-        if at_once < 2 || self.range.is_some() {
+    /// As [`DownloadPlan::start`], by so many ranges at once where the server has them, or as many as the client's limits
+    /// ever leave room for. All of that is taken at the start, and held until the last byte has been read.
+    pub(crate) async fn start_parallel(mut self, at_once: usize) -> Result<Option<super::Download<'a>>> {
+        if at_once > 1 && matches!(self.range, Some(Wanted::Last(_))) {
+            let why = "where the last bytes begin is not known beforehand, so they can't be fetched by several ranges";
+            return Err(Error::invalid_input("parallel", why).with_hint("Ask for a range from a first byte on"));
+        }
+        // One that is read from, and those behind it.
+        let window = |at_once: usize| (at_once as u64).saturating_add(1).saturating_mul(Ranges::IN_MEMORY);
+        let limits = &self.transport.config().limits;
+        let fit = (limits.most_bytes(Way::Down) / Ranges::IN_MEMORY).saturating_sub(1);
+        let fit = limits.most_transfers(Way::Down).min(usize::try_from(fit).unwrap_or(usize::MAX));
+        let at_once = at_once.min(fit);
+        if at_once < 2 {
             return self.start().await;
         }
-        match Ranges::begin(self.transport.clone(), self.request.clone(), None, Ranges::IN_MEMORY).await? {
-            Some(ranges) => Ok(Some(self.ranged(ranges, at_once))),
-            None => self.start().await,
+        let mut room = self.room(at_once, window(at_once)).await?;
+        let (transport, request) = (self.transport.clone(), self.request.clone());
+        let asking = Asking { transport, request, size: Ranges::IN_MEMORY, has_room: true };
+        match Ranges::begin(asking, None, self.range).await? {
+            Some(ranges) => {
+                let at_once = at_once.min(usize::try_from(ranges.count()).unwrap_or(usize::MAX));
+                room.keep(at_once, window(at_once));
+                Ok(Some(self.ranged(ranges, at_once, room)))
+            }
+            None => {
+                room.keep(1, DOWNLOAD_BUFFERS);
+                Ok(self.start_within(room).await?.map(super::Download::of))
+            }
         }
     }
 }

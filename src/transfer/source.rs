@@ -132,8 +132,18 @@ impl<'a> Source<'a> {
         }
     }
 
-    pub(crate) fn is_in_memory(&self) -> bool {
-        matches!(self.kind, Kind::Bytes(_))
+    /// How many bytes of it can wait in memory while it is sent, besides those that are there already: no more than it has,
+    /// as far as that can be told before it is opened.
+    pub(crate) async fn most_buffered(&mut self) -> u64 {
+        let regular = |metadata: std::fs::Metadata| metadata.is_file().then_some(metadata.len());
+        let found = match &self.kind {
+            Kind::Bytes(_) => Some(0),
+            Kind::Path(path, _) => tokio::fs::metadata(path).await.ok().and_then(regular),
+            Kind::File(FileSource::Tokio(file)) => file.metadata().await.ok().and_then(regular),
+            Kind::File(FileSource::Open(file)) => file.size(),
+            Kind::Reader(_) | Kind::Stream(_) | Kind::Factory(_) | Kind::Used => self.size,
+        };
+        found.unwrap_or(u64::MAX)
     }
 
     /// Starts reading from the beginning. The size, where known, is that of what will be read.

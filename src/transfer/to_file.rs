@@ -1,5 +1,6 @@
 //! A download into a file: written beside the target, synced, and renamed onto it when it is whole.
 
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -10,11 +11,11 @@ use serde::Serialize;
 use tokio::task::{JoinHandle, spawn_blocking};
 use tokio::time::sleep;
 
-use super::download::{DownloadPlan, Resumed};
 use super::hashing::{Hasher, hash_file};
-use super::info::ContentInfo;
-use super::parallel::{Ranges, save_ranges};
-use super::part::{self, Lock, Part, Record, Saving, Taken, WORTH_KEEPING, is_sha256};
+use super::info::{ContentInfo, hash_in};
+use super::parallel::{Asking, Ranges, save_ranges};
+use super::part::{self, Lock, Part, Record, Saving, Taken, WORTH_KEEPING};
+use super::plan::{DownloadPlan, Resumed};
 use super::progress::Phase;
 use crate::blocking::blocking;
 use crate::error::{Error, ErrorKind, Result};
@@ -57,7 +58,7 @@ pub(crate) async fn save(mut plan: DownloadPlan<'_>, target: &Path, how: &Saving
     let mut from = part.resumable(&source);
     let mut restarts = 0;
     // What is left of another run was perhaps never on the disk, so it is always compared.
-    plan.verify |= from.as_ref().is_some_and(|found| is_sha256(&found.etag));
+    plan.verify |= from.as_ref().is_some_and(|found| hash_in(&found.etag).is_some());
     loop {
         let resumed = from.is_some();
         let error = match attempt(&mut plan, from.take(), &source, &mut part, target, how).await {
@@ -94,7 +95,9 @@ async fn attempt(
         1 => None,
         _ => {
             let from = from.as_ref().map(|found| (found.etag.as_str(), found.at));
-            Ranges::begin(plan.transport.clone(), plan.request.clone(), from, Ranges::TO_FILE).await?
+            let (transport, request) = (plan.transport.clone(), plan.request.clone());
+            let asking = Asking { transport, request, size: Ranges::TO_FILE, has_room: false };
+            Ranges::begin(asking, from, None).await?
         }
     };
     if let Some(ranges) = ranges {
@@ -103,7 +106,7 @@ async fn attempt(
         let resumed = ranges.at;
         let verified_sha256 = save_ranges(plan, ranges, part, how.parallel).await?;
         let size = info.length.unwrap_or(0);
-        part.commit(how.modified(&info)).await?;
+        part.commit(how.accept, how.modified(&info)).await?;
         plan.reporter.done(size);
         return Ok(Downloaded { path: target.into(), size, resumed, verified_sha256, etag: info.etag });
     }
@@ -135,7 +138,7 @@ async fn attempt(
         while let Some(chunk) = body.next().await? {
             part.step(move |part| part.append(&chunk)).await?;
         }
-        part.commit(how.modified(&info)).await?;
+        part.commit(how.accept, how.modified(&info)).await?;
         body.done();
         let verified_sha256 = body.verified_sha256().map(str::to_owned);
         Ok(Downloaded { path: target.into(), size: body.received(), resumed, verified_sha256, etag: info.etag.clone() })
@@ -167,7 +170,7 @@ struct Found {
     etag: String,
     length: u64,
     at: u64,
-    file: Arc<std::fs::File>,
+    file: Arc<File>,
 }
 
 /// A part file. Each step is a short job on the runtime's blocking threads, one after another; the next chunk arrives
@@ -262,8 +265,12 @@ impl PartFile {
         Ok(())
     }
 
-    async fn commit(&mut self, modified: Option<DateTime<Utc>>) -> Result<()> {
-        self.step(move |part| part.commit(modified)).await?;
+    async fn commit(
+        &mut self,
+        accept: Option<fn(&File, u64) -> Result<()>>,
+        modified: Option<DateTime<Utc>>,
+    ) -> Result<()> {
+        self.step(move |part| part.commit(accept, modified)).await?;
         self.part().await.map(drop)
     }
 

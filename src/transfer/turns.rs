@@ -5,51 +5,127 @@
 //! 13). So uploads of one client to one path go one after another. For equal contents it is enough that their **ends** do:
 //! a server can't know that contents are equal before it has read them whole, so the bytes that complete a body wait until
 //! the one before has been stored. Once the bytes are there, the others need not wait for each other.
+//!
+//! An upload that is dropped, or whose connection breaks, when all is sent and nothing answered may still be stored: its
+//! turns [linger](Turn::linger) for a while.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use tokio::sync::OwnedMutexGuard;
-use tokio::time::timeout;
+use tokio::time::{Instant, sleep_until, timeout};
+
+use crate::http::body::Gauge;
 
 /// The turns of a client's uploads, by key.
-#[derive(Debug, Default)]
-pub(crate) struct Turns(Mutex<HashMap<String, Weak<tokio::sync::Mutex<Done>>>>);
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Turns(Arc<Mutex<Slots>>);
 
-/// What the last one left for the others: no need to take turns any more.
-type Done = bool;
+#[derive(Debug, Default)]
+struct Slots {
+    by_key: HashMap<String, Weak<tokio::sync::Mutex<Slot>>>,
+    /// Kept although nobody holds or waits for them, until then.
+    lingering: VecDeque<(Instant, Arc<tokio::sync::Mutex<Slot>>)>,
+}
+
+/// What the last one left for the others.
+#[derive(Debug, Default)]
+struct Slot {
+    /// There is no need to take turns any more.
+    done: bool,
+    /// The next one begins then.
+    free_from: Option<Instant>,
+}
 
 /// A turn: others with the same key wait until it is dropped.
 #[derive(Debug)]
-pub(crate) struct Turn(Option<OwnedMutexGuard<Done>>);
+pub(crate) struct Turn {
+    slot: Option<OwnedMutexGuard<Slot>>,
+    turns: Turns,
+}
 
 impl Turn {
     /// Whoever waits may go, all at once: what they would have raced for is there.
     pub(crate) fn done(self) {
-        if let Some(mut turn) = self.0 {
-            *turn = true;
+        if let Some(mut slot) = self.slot {
+            slot.done = true;
+        }
+    }
+
+    /// Lets the next one wait a while: nobody knows whether the server is still at it.
+    fn linger(self) {
+        if let Some(mut slot) = self.slot {
+            let until = Instant::now() + PATIENCE;
+            slot.free_from = Some(until);
+            self.turns.slots().lingering.push_back((until, OwnedMutexGuard::mutex(&slot).clone()));
         }
     }
 }
 
-/// A body that stands still is cut by the server after 5 s: then rather a race than that.
+/// The turns of one upload, let go when the server has answered, or a while after the upload was given up.
+#[derive(Debug)]
+pub(crate) struct Held {
+    pub(crate) at_paths: Vec<Turn>,
+    pub(crate) of_content: Option<Turn>,
+    /// Of the attempt under way.
+    pub(crate) gauge: Arc<Gauge>,
+    pub(crate) answered: bool,
+}
+
+impl Held {
+    pub(crate) fn new() -> Self {
+        Self { at_paths: Vec::new(), of_content: None, gauge: Arc::new(Gauge::new()), answered: false }
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        if self.gauge.has_ended() && !self.answered {
+            self.at_paths.drain(..).chain(self.of_content.take()).for_each(Turn::linger);
+        }
+    }
+}
+
+/// A body that stands still is cut by the server after 5 s: then rather a race than that. For as long a server may still be
+/// storing what nobody waits for.
 const PATIENCE: Duration = Duration::from_secs(3);
 
 impl Turns {
     /// Waits for the turn, however long it takes.
     pub(crate) async fn wait(&self, key: String) -> Turn {
-        let turn = self.slot(key).lock_owned().await;
-        if *turn { Turn(None) } else { Turn(Some(turn)) }
+        let mut slot = self.slot(key).lock_owned().await;
+        if slot.done {
+            return self.none();
+        }
+        if let Some(free_from) = slot.free_from {
+            sleep_until(free_from).await;
+            slot.free_from = None;
+        }
+        Turn { slot: Some(slot), turns: self.clone() }
     }
 
     /// Waits for the turn, but not so long that the server would lose its patience.
     pub(crate) async fn wait_briefly(&self, key: String) -> Turn {
-        timeout(PATIENCE, self.wait(key)).await.unwrap_or(Turn(None))
+        timeout(PATIENCE, self.wait(key)).await.unwrap_or_else(|_| self.none())
     }
 
-    fn slot(&self, key: String) -> Arc<tokio::sync::Mutex<Done>> {
-        let mut slots = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+    /// One that nobody waits for.
+    fn none(&self) -> Turn {
+        Turn { slot: None, turns: self.clone() }
+    }
+
+    fn slots(&self) -> MutexGuard<'_, Slots> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn slot(&self, key: String) -> Arc<tokio::sync::Mutex<Slot>> {
+        let mut slots = self.slots();
+        let now = Instant::now();
+        while slots.lingering.front().is_some_and(|(until, _)| *until <= now) {
+            slots.lingering.pop_front();
+        }
+        let slots = &mut slots.by_key;
         if let Some(slot) = slots.get(&key).and_then(Weak::upgrade) {
             return slot;
         }
@@ -102,6 +178,32 @@ mod tests {
         for n in 0..10_000 {
             drop(turns.wait(n.to_string()).await);
         }
-        assert!(turns.0.lock().unwrap().capacity() < 100);
+        assert!(turns.slots().by_key.capacity() < 100);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_was_given_up_before_an_answer_is_waited_for() {
+        let turns = Turns::default();
+        for (sent, answered, waits) in [(true, false, true), (true, true, false), (false, false, false)] {
+            let mut held = Held::new();
+            held.answered = answered;
+            held.at_paths.push(turns.wait("path".into()).await);
+            held.of_content = Some(turns.wait("content".into()).await);
+            if sent {
+                held.gauge.end_at_once();
+            }
+            drop(held);
+            let started = Instant::now();
+            for key in ["path", "content"] {
+                // A wait that is given up does not use it up.
+                assert_eq!(turns.wait(key.into()).now_or_never().is_none(), waits, "{key}");
+            }
+            drop(turns.wait("path".into()).await);
+            assert_eq!(started.elapsed(), if waits { PATIENCE } else { Duration::ZERO });
+            for key in ["path", "content"] {
+                assert!(turns.wait(key.into()).now_or_never().is_some(), "{key}");
+            }
+        }
+        assert!(turns.slots().lingering.is_empty());
     }
 }

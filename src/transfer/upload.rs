@@ -14,7 +14,7 @@ use super::reading::Reading;
 use super::source::Source;
 #[cfg(feature = "tenantbox")]
 use super::spool::spool;
-use super::turns::{Turn, Turns};
+use super::turns::{Held, Turn, Turns};
 use crate::error::{Error, ErrorKind, Result};
 use crate::http::body::{BodySender, Feed, Gauge, Outgoing, RequestBody, channel};
 
@@ -24,6 +24,16 @@ pub(crate) struct Part<'a> {
     pub(crate) source: Source<'a>,
     /// The SHA-256 (lower-case hex) that the source must have.
     pub(crate) expected: Option<String>,
+}
+
+/// Refuses what can't be the SHA-256 of any source, before anything is sent.
+pub(crate) fn check_expected(sha256: Option<&str>) -> Result<()> {
+    match sha256 {
+        Some(hex) if hex.len() != 64 || !hex.bytes().all(|b| b.is_ascii_hexdigit()) => {
+            Err(Error::invalid_input("expect_sha256", "a SHA-256 has 64 hexadecimal digits"))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// What was sent of a part.
@@ -41,11 +51,10 @@ pub(crate) struct UploadBody<'a> {
     hash: bool,
     reporter: Reporter<'a>,
     sent: Vec<Digest>,
-    gauge: Arc<Gauge>,
     /// With which other uploads this one must not end; `None` where nothing new is stored.
-    turns: Option<Arc<Turns>>,
-    /// Held from before the last bytes until the answer.
-    turn: Option<Turn>,
+    turns: Option<Turns>,
+    /// Those at paths from the start, that of the content from before the last bytes.
+    held: Held,
     /// Attempts of calls before this one.
     earlier: u32,
     /// Sources of unknown length go into a temporary file first, up to so many bytes.
@@ -59,18 +68,16 @@ impl<'a> UploadBody<'a> {
         suffix: Bytes,
         hash: bool,
         reporter: Reporter<'a>,
-        turns: Option<Arc<Turns>>,
+        turns: Option<Turns>,
     ) -> Self {
-        let gauge = Arc::new(Gauge::new());
         Self {
             parts,
             suffix,
             hash,
             reporter,
             sent: Vec::new(),
-            gauge,
             turns,
-            turn: None,
+            held: Held::new(),
             earlier: 0,
             #[cfg(feature = "tenantbox")]
             spool_limit: None,
@@ -85,6 +92,11 @@ impl<'a> UploadBody<'a> {
         self
     }
 
+    /// A turn at a path, kept until the answer. Where none comes, it lasts a little longer than the upload.
+    pub(crate) fn hold(&mut self, turn: Turn) {
+        self.held.at_paths.push(turn);
+    }
+
     /// What the last attempt sent, part by part; all of them once it has succeeded.
     pub(crate) fn sent(&self) -> &[Digest] {
         &self.sent
@@ -92,7 +104,7 @@ impl<'a> UploadBody<'a> {
 
     /// How long the source had had nothing to give when the last attempt ended.
     pub(crate) fn starved_for(&self) -> Duration {
-        self.gauge.starved_for()
+        self.held.gauge.starved_for()
     }
 
     /// Reports that it waits for its turn.
@@ -108,7 +120,7 @@ impl<'a> UploadBody<'a> {
 
     /// Reports that all is done.
     pub(crate) fn done(&mut self) {
-        if let Some(turn) = self.turn.take() {
+        if let Some(turn) = self.held.of_content.take() {
             turn.done();
         }
         let bytes = self.sent.iter().map(|part| part.size).sum();
@@ -117,9 +129,10 @@ impl<'a> UploadBody<'a> {
 
     async fn open_attempt(&mut self, attempt: u32) -> Result<Outgoing<'_>> {
         let gauge = Arc::new(Gauge::new());
-        self.gauge = gauge.clone();
+        self.held.gauge = gauge.clone();
+        self.held.answered = false;
+        self.held.of_content = None;
         self.sent.clear();
-        self.turn = None;
         let mut opened = Vec::with_capacity(self.parts.len());
         let (mut content, mut framing) = (Some(0u64), self.suffix.len() as u64);
         for part in &mut self.parts {
@@ -151,8 +164,8 @@ impl<'a> UploadBody<'a> {
             suffix: self.suffix.clone(),
             hash: self.hash,
             sent: &mut self.sent,
-            turns: self.turns.as_deref(),
-            turn: &mut self.turn,
+            turns: self.turns.as_ref(),
+            turn: &mut self.held.of_content,
             marks: Marks::default(),
         };
         if length == Some(0) {
@@ -197,16 +210,29 @@ impl RequestBody for UploadBody<'_> {
     }
 
     fn was_sent_whole(&self) -> bool {
-        self.gauge.has_ended()
+        self.held.gauge.has_ended()
+    }
+
+    fn answered(&mut self) {
+        self.held.answered = true;
     }
 
     fn open(&mut self, attempt: u32) -> BoxFuture<'_, Result<Outgoing<'_>>> {
         Box::pin(self.open_attempt(attempt))
     }
 
-    fn buffers(&self) -> Option<u64> {
-        // What is in memory anyway takes up no more.
-        Some(if self.parts.iter().all(|part| part.source.is_in_memory()) { 0 } else { UPLOAD_BUFFERS })
+    fn is_transfer(&self) -> bool {
+        true
+    }
+
+    fn buffers(&mut self) -> BoxFuture<'_, u64> {
+        Box::pin(async {
+            let mut bytes = 0u64;
+            for part in &mut self.parts {
+                bytes = bytes.saturating_add(part.source.most_buffered().await).min(UPLOAD_BUFFERS);
+            }
+            bytes
+        })
     }
 
     fn queued(&mut self) {

@@ -12,13 +12,26 @@ pub(crate) fn meets(trouble: Trouble) -> bool {
     is_met_by_uploads(trouble) && trouble != Trouble::WrongHash
 }
 
-pub(crate) async fn append(stage: &mut Stage<'_>) -> Result<Verdict, String> {
+/// Behind the end, or at an offset: then it can be repeated when the fault has passed, whatever came of it.
+pub(crate) async fn append(stage: &mut Stage<'_>, at: bool) -> Result<Verdict, String> {
     let (base, more) = (stage.content(), stage.content());
     let whole = [base.clone(), more.clone()].concat();
     stage.put("log", base.clone()).await?;
     stage.inject("PATCH", "/files/log/content", &bodies("log", more.len()));
-    let outcome = stage.bucket.file("log").append(more).await;
-    examine(stage, outcome, &base, &whole).await
+    let (file, offset) = (stage.bucket.file("log"), base.len() as u64);
+    let outcome = match at {
+        false => file.append(more.clone()).await,
+        true => file.append_at(offset, more.clone()).await,
+    };
+    let verdict = examine(stage, outcome, &base, &whole).await?;
+    if at {
+        let again = stage.judge.file("log").append_at(offset, more).await;
+        match examine(stage, again, &base, &whole).await {
+            Ok(Verdict::Recovered) => {}
+            other => return Err(format!("again: {other:?}")),
+        }
+    }
+    Ok(verdict)
 }
 
 pub(crate) async fn patch(stage: &mut Stage<'_>) -> Result<Verdict, String> {

@@ -37,6 +37,7 @@ enum Deed {
     Upload(uploads::Kind),
     Download(downloads::Kind),
     Append,
+    AppendAt,
     Patch,
     Folder(folders::Kind),
 }
@@ -46,7 +47,7 @@ impl Deed {
         let uploads = uploads::KINDS.iter().map(|(name, kind)| (*name, Self::Upload(*kind)));
         let downloads = downloads::KINDS.iter().map(|(name, kind)| (*name, Self::Download(*kind)));
         let folders = folders::KINDS.iter().map(|(name, kind)| (*name, Self::Folder(*kind)));
-        let changes = [("append", Self::Append), ("patch", Self::Patch)];
+        let changes = [("append", Self::Append), ("append-at", Self::AppendAt), ("patch", Self::Patch)];
         uploads.chain(downloads).chain(changes).chain(folders).collect()
     }
 
@@ -55,7 +56,7 @@ impl Deed {
         match self {
             Self::Upload(kind) => kind.meets(trouble),
             Self::Download(kind) => kind.meets(trouble),
-            Self::Append | Self::Patch => changes::meets(trouble),
+            Self::Append | Self::AppendAt | Self::Patch => changes::meets(trouble),
             Self::Folder(kind) => kind.meets(trouble),
         }
     }
@@ -64,7 +65,8 @@ impl Deed {
         match self {
             Self::Upload(kind) => uploads::run(kind, stage).await,
             Self::Download(kind) => downloads::run(kind, stage).await,
-            Self::Append => changes::append(stage).await,
+            Self::Append => changes::append(stage, false).await,
+            Self::AppendAt => changes::append(stage, true).await,
             Self::Patch => changes::patch(stage).await,
             Self::Folder(kind) => folders::run(kind, stage).await,
         }

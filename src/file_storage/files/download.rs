@@ -11,7 +11,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::file_storage::client::api;
 use crate::http::{CallOptions, Request, Transport, awaitable};
 use crate::object_store::S3;
-use crate::transfer::{Download, DownloadPlan, Reporter, last_bytes, range_header, reports_progress};
+use crate::transfer::{Download, DownloadPlan, Reporter, Wanted, last_bytes, reports_progress, wanted_range};
 
 impl File {
     /// The content (`file_storage.download`): its head at once, its body as bytes, stream, reader or file.
@@ -44,7 +44,7 @@ impl File {
 #[must_use = "nothing is sent until it is awaited"]
 pub struct DownloadFile<'a> {
     pub(super) file: File,
-    range: Result<Option<String>>,
+    range: Result<Option<Wanted>>,
     pub(super) reporter: Reporter<'a>,
     pub(super) verify: bool,
     pub(super) options: CallOptions,
@@ -54,7 +54,7 @@ impl<'a> DownloadFile<'a> {
     /// Only these bytes: `0..100`, `100..`, `..=9`. An end past that of the file is moved to it; a start past it, and any
     /// range of an empty file, is `RangeNotSatisfiable`. A part can't be checked against the hash of the whole.
     pub fn range(mut self, bytes: impl RangeBounds<u64>) -> Self {
-        self.range = range_header(&bytes);
+        self.range = wanted_range(&bytes);
         self
     }
 

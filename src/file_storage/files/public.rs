@@ -16,8 +16,8 @@ use crate::file_storage::Client;
 use crate::file_storage::id::canonical;
 use crate::http::{Authorization, CallOptions, awaitable, call_options, within};
 use crate::transfer::{
-    Download, DownloadPlan, Downloaded, Outcome, Reporter, Saving, header_value, last_bytes, quoted, range_header,
-    reports_progress, save, saves, starts,
+    Download, DownloadPlan, Downloaded, Outcome, Reporter, Saving, Wanted, header_value, last_bytes, quoted,
+    reports_progress, save, saves, starts, wanted_range,
 };
 
 /// A public file, by its id, read without any credential: a private one is `NotFound`, for its owner too. Limited to 600
@@ -88,7 +88,7 @@ impl PublicFile {
 #[must_use = "nothing is sent until it is awaited"]
 pub struct DownloadPublic<'a, O = Download<'a>> {
     file: PublicFile,
-    range: Result<Option<String>>,
+    range: Result<Option<Wanted>>,
     if_none_match: Option<String>,
     reporter: Reporter<'a>,
     verify: bool,
@@ -114,7 +114,7 @@ impl<'a> DownloadPublic<'a> {
 impl<'a, O: Outcome<'a>> DownloadPublic<'a, O> {
     /// Only these bytes: `0..100`, `100..`, `..=9`.
     pub fn range(mut self, bytes: impl RangeBounds<u64>) -> Self {
-        self.range = range_header(&bytes);
+        self.range = wanted_range(&bytes);
         self
     }
 

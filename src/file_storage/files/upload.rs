@@ -13,7 +13,7 @@ use crate::file_storage::client::api;
 use crate::file_storage::filename::{Filename, check_media_type};
 use crate::file_storage::models::StoredFile;
 use crate::http::{Boundary, CallOptions, READ_ONCE, Replay, Request, RequestBody, awaitable};
-use crate::transfer::{Digest, Part, Reporter, Source, UploadBody, reports_progress, starts};
+use crate::transfer::{Digest, Part, Reporter, Source, UploadBody, check_expected, reports_progress, starts};
 
 impl Files {
     /// Uploads a file in one request (`file_storage.upload`). Its name is the last part of a path, and yours to say for other
@@ -104,9 +104,7 @@ impl<'a> Upload<'a> {
         let name = self.filename?;
         let media_type = self.content_type.unwrap_or_else(|| name.media_type());
         check_media_type(&media_type)?;
-        if self.expected.as_ref().is_some_and(|hex| hex.len() != 64 || !hex.bytes().all(|b| b.is_ascii_hexdigit())) {
-            return Err(Error::invalid_input("expect_sha256", "a SHA-256 has 64 hexadecimal digits"));
-        }
+        check_expected(self.expected.as_deref())?;
         let boundary = Boundary::new();
         let request = api(Method::POST, "/upload")
             .set_header(header::CONTENT_TYPE, boundary.content_type()?)

@@ -5,7 +5,9 @@
 //! owns both; anybody else writes into a part with random digits, which is removed at the end. A part without a record of
 //! its own is not ours, and left alone.
 
-use std::ffi::{OsStr, OsString};
+mod names;
+mod record;
+
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -13,119 +15,17 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use chrono::{DateTime, Utc};
-use serde::{Deserialize, Serialize};
-use sha2::{Digest as _, Sha256};
 
-use super::hashing::hex;
-use super::reading::read_at;
+use super::info::hash_in;
 use crate::error::{Error, ErrorKind, Result};
+
+pub(crate) use names::is_part_name;
+use names::{part_path, random_path};
+use record::open_own;
+pub(super) use record::{Lock, Record, Taken};
 
 /// Smaller parts are not kept: to start over is as quick.
 pub(super) const WORTH_KEEPING: u64 = 1 << 20;
-
-/// What the bytes of a part are the beginning of.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Record {
-    /// Which version of this record it is.
-    carbonfiles_part: u32,
-    /// The URL, without what may be a secret.
-    pub(super) source: String,
-    pub(super) etag: String,
-    pub(super) length: u64,
-    /// So many bytes are there, without gaps, and on the disk where no hash would tell.
-    pub(super) written: u64,
-    /// Bytes behind `written` may be there too, with gaps, so the length of the file says nothing.
-    pub(super) sparse: bool,
-}
-
-impl Record {
-    pub(super) fn new(source: &str, etag: &str, length: u64, sparse: bool) -> Self {
-        Self { carbonfiles_part: 1, source: source.into(), etag: etag.into(), length, written: 0, sparse }
-    }
-}
-
-/// The record's file, locked: it is ours as long as this exists.
-#[derive(Debug)]
-pub(super) struct Lock {
-    file: File,
-    path: PathBuf,
-}
-
-/// What [`Lock::take`] found.
-pub(super) enum Taken {
-    Ours(Lock),
-    /// Another download has it.
-    Busy,
-    /// It is something else, or can't be locked here.
-    Unusable,
-}
-
-impl Lock {
-    /// Takes what an earlier download left; `None` where it left nothing.
-    pub(super) fn find(target: &Path) -> Option<Taken> {
-        let path = record_path(target);
-        Some(Self::take(open_own(&path).ok()?, path))
-    }
-
-    /// Makes the record of a first download.
-    fn create(target: &Path) -> Option<Self> {
-        let path = record_path(target);
-        let file = OpenOptions::new().read(true).write(true).create_new(true).open(&path).ok()?;
-        match Self::take(file, path.clone()) {
-            Taken::Ours(lock) => Some(lock),
-            Taken::Busy => None,
-            Taken::Unusable => {
-                let _ = std::fs::remove_file(path);
-                None
-            }
-        }
-    }
-
-    fn take(file: File, path: PathBuf) -> Taken {
-        match file.try_lock() {
-            Ok(()) => {}
-            Err(std::fs::TryLockError::WouldBlock) => return Taken::Busy,
-            Err(std::fs::TryLockError::Error(_)) => return Taken::Unusable,
-        }
-        let lock = Self { file, path };
-        // It may have been removed, and even made anew by another, between the opening and the locking.
-        if !lock.is_in_place() {
-            return Taken::Busy;
-        }
-        // Not a record, and not one that a crash left empty: then it is not ours to write into.
-        if lock.record().is_none() && !lock.is_blank() { Taken::Unusable } else { Taken::Ours(lock) }
-    }
-
-    fn is_in_place(&self) -> bool {
-        is_own(&self.file, &self.path).unwrap_or(false)
-    }
-
-    fn content(&self) -> Option<Vec<u8>> {
-        const LONGEST: usize = 64 << 10;
-        let mut content = vec![0; LONGEST];
-        let read = read_at(&self.file, &mut content, 0).ok()?;
-        content.truncate(read);
-        Some(content)
-    }
-
-    fn is_blank(&self) -> bool {
-        self.content().is_some_and(|content| content.iter().all(|byte| *byte == 0))
-    }
-
-    pub(super) fn record(&self) -> Option<Record> {
-        let record: Record = serde_json::from_slice(&self.content()?).ok()?;
-        (record.carbonfiles_part == 1).then_some(record)
-    }
-
-    fn note(&self, record: &Record) -> io::Result<()> {
-        let mut line = serde_json::to_vec(record)?;
-        // Padded, so that one write replaces it: a process that is killed leaves the one or the other.
-        let before = self.file.metadata()?.len() as usize;
-        line.resize(line.len().max(before.saturating_sub(1)), b' ');
-        line.push(b'\n');
-        write_all_at(&self.file, &line, 0)
-    }
-}
 
 /// How a target is written.
 #[derive(Debug, Clone)]
@@ -140,11 +40,20 @@ pub(crate) struct Saving {
     pub(crate) restart_if_changed: bool,
     /// How many ranges are fetched at once.
     pub(crate) parallel: usize,
+    /// Looks at all that has come, so many bytes, before it becomes the target.
+    pub(crate) accept: Option<fn(&File, u64) -> Result<()>>,
 }
 
 impl Default for Saving {
     fn default() -> Self {
-        Self { overwrite: true, resume: true, keep_modified: false, restart_if_changed: false, parallel: 1 }
+        Self {
+            overwrite: true,
+            resume: true,
+            keep_modified: false,
+            restart_if_changed: false,
+            parallel: 1,
+            accept: None,
+        }
     }
 }
 
@@ -179,7 +88,7 @@ impl Part {
             return None;
         };
         let there = metadata.len().min(record.length);
-        let hashed = is_sha256(&record.etag);
+        let hashed = hash_in(&record.etag).is_some();
         let written = if record.sparse || !hashed { record.written.min(there) } else { there };
         Some(Self {
             file: Arc::new(file),
@@ -271,7 +180,7 @@ impl Part {
     pub(super) fn append(&mut self, data: &[u8]) -> Result<()> {
         write_all_at(&self.file, data, self.written).map_err(|e| self.failed(e))?;
         self.written += data.len() as u64;
-        let unnoted = self.record().filter(|record| !is_sha256(&record.etag)).map(|record| record.written);
+        let unnoted = self.record().filter(|record| hash_in(&record.etag).is_none()).map(|record| record.written);
         if unnoted.is_some_and(|noted| self.written - noted >= NOTE_EVERY) { self.note() } else { Ok(()) }
     }
 
@@ -285,14 +194,19 @@ impl Part {
     /// the system a file may have the length, but not the bytes.
     fn note(&mut self) -> Result<()> {
         let Some((lock, record)) = self.kept.as_mut().filter(|_| !self.condemned) else { return Ok(()) };
-        let unhashed = !is_sha256(&record.etag);
+        let unhashed = hash_in(&record.etag).is_none();
         record.written = self.written;
         let noted = if unhashed { self.file.sync_data() } else { Ok(()) }.and_then(|()| lock.note(record));
         noted.map_err(|e| self.failed(e))
     }
 
-    /// Syncs it and makes it the target, unless nobody waits for that any more.
-    pub(super) fn commit(&mut self, modified: Option<DateTime<Utc>>) -> Result<()> {
+    /// Syncs it and makes it the target, unless it is not accepted or nobody waits for that any more.
+    pub(super) fn commit(
+        &mut self,
+        accept: Option<fn(&File, u64) -> Result<()>>,
+        modified: Option<DateTime<Utc>>,
+    ) -> Result<()> {
+        accept.map_or(Ok(()), |accept| accept(&self.file, self.written))?;
         if let Some(modified) = modified {
             self.file.set_modified(modified.into()).map_err(|e| self.failed(e))?;
         }
@@ -403,74 +317,6 @@ fn folder_of(target: &Path) -> &Path {
     target.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
-/// Does the ETag tell whether the bytes are right?
-pub(super) fn is_sha256(etag: &str) -> bool {
-    let tag = etag.trim_matches('"');
-    tag.len() == 64 && tag.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
-}
-
-/// Opens a file that has been left here. In a folder that others may write to, its name can lead to another file: such a
-/// one is refused before anything of it is changed.
-fn open_own(path: &Path) -> io::Result<File> {
-    let refused = || io::Error::other("it is a link, or no file");
-    if !path.symlink_metadata()?.is_file() {
-        return Err(refused());
-    }
-    let file = OpenOptions::new().read(true).write(true).open(path)?;
-    if is_own(&file, path)? { Ok(file) } else { Err(refused()) }
-}
-
-/// Is it the file of this name, and has it no other?
-#[cfg(unix)]
-fn is_own(file: &File, path: &Path) -> io::Result<bool> {
-    use std::os::unix::fs::MetadataExt;
-    let (opened, named) = (file.metadata()?, path.symlink_metadata()?);
-    Ok(opened.is_file() && opened.nlink() == 1 && (opened.dev(), opened.ino()) == (named.dev(), named.ino()))
-}
-
-#[cfg(not(unix))]
-fn is_own(file: &File, path: &Path) -> io::Result<bool> {
-    Ok(file.metadata()?.is_file() && path.symlink_metadata()?.is_file())
-}
-
-fn part_path(target: &Path) -> PathBuf {
-    let name = target.file_name().unwrap_or_default();
-    let digest = Sha256::digest(name.as_encoded_bytes());
-    target.with_file_name(part_name(name, &hex(&digest[..8]), ""))
-}
-
-fn record_path(target: &Path) -> PathBuf {
-    let mut path = part_path(target).into_os_string();
-    path.push(".json");
-    path.into()
-}
-
-fn random_path(target: &Path) -> PathBuf {
-    let name = target.file_name().unwrap_or_default();
-    // Marked as what it is, so that nobody takes it for one that can be gone on with.
-    target.with_file_name(part_name(name, &format!("{:016x}", fastrand::u64(..)), "-once"))
-}
-
-/// A name beside the target that is not too long for a file system where the target's is not.
-fn part_name(name: &OsStr, digits: &str, mark: &str) -> OsString {
-    const LONGEST: usize = 200;
-    let mut part = OsString::new();
-    if name.len() <= LONGEST {
-        part.push(name);
-        part.push(".");
-    }
-    part.push(format!("{digits}{mark}.carbonfiles.part"));
-    part
-}
-
-/// Is it a name that only this crate gives, to a part or to its record?
-pub(crate) fn is_part_name(name: &str) -> bool {
-    let Some(stem) = name.strip_suffix(".json").unwrap_or(name).strip_suffix(".carbonfiles.part") else { return false };
-    let stem = stem.strip_suffix("-once").unwrap_or(stem);
-    let digits = stem.rsplit('.').next().unwrap_or(stem);
-    digits.len() == 16 && digits.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
-}
-
 #[cfg(unix)]
 pub(super) fn write_all_at(file: &File, data: &[u8], position: u64) -> io::Result<()> {
     std::os::unix::fs::FileExt::write_all_at(file, data, position)
@@ -492,19 +338,6 @@ pub(super) fn write_all_at(file: &File, mut data: &[u8], mut position: u64) -> i
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn parts_are_known_by_their_names() {
-        let target = Path::new("folder/photo ü.jpg");
-        for path in
-            [part_path(target), record_path(target), random_path(target), part_path(Path::new(&"n".repeat(250)))]
-        {
-            assert!(is_part_name(path.file_name().unwrap().to_str().unwrap()), "{path:?}");
-        }
-        for other in ["x.carbonfiles.part", "photo.jpg", "0123456789abcdeg.carbonfiles.part", "x.json"] {
-            assert!(!is_part_name(other), "{other}");
-        }
-    }
 
     fn record(etag: &str) -> Record {
         Record::new("http://host/x", etag, 4 << 20, false)

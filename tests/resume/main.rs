@@ -1,6 +1,9 @@
 //! Downloads that go on where an earlier one ended, and downloads by several ranges at once.
 
+#[path = "../support/mod.rs"]
 mod support;
+
+mod ranges;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -9,7 +12,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use carbonfiles::files::discard_partial;
 use carbonfiles::{Bucket, ErrorKind, File, Phase, RetryPolicy};
 use carbonfiles_testserver::{Fault, SeenRequest, TestServer};
-use futures::{StreamExt, TryStreamExt};
+use futures::StreamExt;
 use tokio::sync::{Semaphore, watch};
 
 use support::{Answer, RawServer, admin, answer, bucket, builder, server};
@@ -279,50 +282,6 @@ async fn the_time_of_the_last_change_is_kept_where_asked_for() {
 }
 
 #[tokio::test]
-async fn several_ranges_at_once_make_the_same_whole() {
-    for length in [0, 1, 1000, 2 * MIB, 4 * MIB, 4 * MIB + 1, 21 * MIB + 12345] {
-        let scene = Scene::new(length).await;
-        scene.server.clear_requests();
-        let mut last = None;
-        let to_file = scene.file.download_to(&scene.target).parallel(4).progress(|p| last = Some(p));
-        let done = within(to_file).await.unwrap();
-        assert_eq!((done.size, done.resumed), (length as u64, 0));
-        assert!(length == 0 || done.verified_sha256.is_some());
-        let last = last.unwrap();
-        assert_eq!((last.phase, last.sent, last.total), (Phase::Done, length as u64, Some(length as u64)));
-        scene.assert_whole();
-        let asked = gets(&scene.server);
-        assert_eq!(asked.len(), if length == 0 { 2 } else { length.div_ceil(4 * MIB) }, "{length}");
-        assert!(asked.iter().skip(1).all(|r| length == 0 || r.header("if-match") == done.etag.as_deref()));
-
-        let download = within(scene.file.download().parallel(3)).await.unwrap();
-        assert_eq!((download.info().start, download.info().length), (0, Some(length as u64)));
-        let answer = download.into_http_response();
-        assert_eq!(answer.status(), 200);
-        assert_eq!(answer.headers()["content-length"], length.to_string().as_str());
-        assert!(!answer.headers().contains_key("content-range"));
-        let chunks: Vec<_> = within(answer.into_body().try_collect::<Vec<_>>()).await.unwrap();
-        assert!(chunks.concat() == scene.data);
-    }
-}
-
-#[tokio::test]
-async fn ranges_survive_cuts_and_report_no_more_than_there_is() {
-    let scene = Scene::new(20 * MIB).await;
-    let cuts = scene.server.inject(Fault::reset_response_after(MIB as u64).on("GET", CONTENT).skip(1).times(3));
-    let mut most = 0;
-    let done = within(scene.file.download_to(&scene.target).parallel(4).progress(|p| most = most.max(p.sent))).await;
-    assert_eq!((done.unwrap().size, most, cuts.fired()), (20 * MIB as u64, 20 * MIB as u64, 3));
-    scene.assert_whole();
-    scene.server.inject(Fault::corrupt_response().on("GET", CONTENT).skip(2));
-    let error = within(scene.file.download_to(scene.target.with_extension("2")).parallel(4)).await.unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::IntegrityMismatch);
-    scene.assert_whole();
-    let plain = scene.file.download().parallel(4).range(5..1000).await.unwrap();
-    assert_eq!(plain.bytes(MIB).await.unwrap(), scene.data[5..1000]);
-}
-
-#[tokio::test]
 async fn one_stream_goes_on_with_ranges_and_ranges_with_one_stream() {
     let scene = Scene::new(20 * MIB).await;
     scene.interrupted(9 * MIB as u64).await;
@@ -345,19 +304,6 @@ async fn one_stream_goes_on_with_ranges_and_ranges_with_one_stream() {
 }
 
 #[tokio::test]
-async fn a_server_without_ranges_sends_one_stream() {
-    let data = pattern(5 * MIB);
-    let sent = data.clone();
-    let raw = RawServer::start(move |_| Answer::Bytes(answer(200, "ETag: \"v1\"\r\n", &sent))).await;
-    let client = builder(&raw.url).build().unwrap();
-    let folder = tempfile::tempdir().unwrap();
-    let file = client.bucket("b").file("x");
-    let done = within(file.download_to(folder.path().join("x")).parallel(4)).await.unwrap();
-    assert_eq!((done.size, done.verified_sha256), (5 * MIB as u64, None));
-    assert!(within(file.download().parallel(4)).await.unwrap().bytes(5 * MIB).await.unwrap() == data);
-}
-
-#[tokio::test]
 async fn only_a_200_is_the_whole_content() {
     let folder = tempfile::tempdir().unwrap();
     let target = folder.path().join("x");
@@ -371,32 +317,6 @@ async fn only_a_200_is_the_whole_content() {
         assert_eq!(error.kind(), ErrorKind::Decode, "{status}");
         assert_eq!(std::fs::read(&target).unwrap(), b"good");
     }
-}
-
-/// As a proxy that gives no part longer than it likes.
-#[tokio::test]
-async fn a_short_first_range_leaves_no_hole() {
-    let data = pattern(9 * MIB);
-    let sent = data.clone();
-    let raw = RawServer::start(move |head| {
-        let range = head
-            .text
-            .lines()
-            .find_map(|line| line.to_ascii_lowercase().strip_prefix("range: bytes=").map(str::to_owned));
-        let Some(range) = range else { return Answer::Bytes(answer(200, "ETag: \"v1\"\r\n", &sent)) };
-        let (first, last) = range.split_once('-').unwrap();
-        let (first, last): (usize, usize) = (first.parse().unwrap(), last.trim().parse().unwrap());
-        let last = if first == 0 { 65_535 } else { last };
-        let headers = format!("ETag: \"v1\"\r\nContent-Range: bytes {first}-{last}/{}\r\n", sent.len());
-        Answer::Bytes(answer(206, &headers, &sent[first..=last]))
-    })
-    .await;
-    let client = builder(&raw.url).build().unwrap();
-    let folder = tempfile::tempdir().unwrap();
-    let (file, target) = (client.bucket("b").file("x"), folder.path().join("x"));
-    within(file.download_to(&target).parallel(3)).await.unwrap();
-    assert!(std::fs::read(&target).unwrap() == data);
-    assert!(within(file.download().parallel(3)).await.unwrap().bytes(9 * MIB).await.unwrap() == data);
 }
 
 #[tokio::test]

@@ -1,0 +1,295 @@
+//! The body of a download while it is read: continued after a cut, checked at its end.
+
+use bytes::Bytes;
+use futures::stream::{BoxStream, StreamExt};
+use http::{StatusCode, header};
+use tokio::time::{Instant, sleep, timeout_at};
+
+use super::asked::Wanted;
+use super::hashing::Hasher;
+use super::info::ContentInfo;
+use super::plan::{DownloadPlan, header_value};
+use super::progress::{Phase, Reporter};
+use crate::error::{Error, ErrorKind, Result, TimeoutPhase};
+use crate::http::{Receive, Response, RetryPolicy, Room, later, resuming};
+
+pub(super) const ENDED_EARLY: &str = "the answer ended before its last byte";
+
+/// So much between two cuts is headway; a server that gives less is not asked for ever.
+const HEADWAY: u64 = 64 << 10;
+
+/// The body of a download, wherever its bytes come from by now.
+pub(crate) struct Body<'a> {
+    plan: DownloadPlan<'a>,
+    info: ContentInfo,
+    response: Response,
+    /// Where it comes by several ranges at once, in order.
+    window: Option<BoxStream<'static, Result<Bytes>>>,
+    start: u64,
+    /// The next byte, counted from the start of the whole content.
+    position: u64,
+    /// One behind the last byte to come, where that is known.
+    end: Option<u64>,
+    /// One behind the last byte of this answer: before `end` where something on the way caps the parts that it lets through.
+    answer_end: Option<u64>,
+    hasher: Option<Hasher>,
+    policy: RetryPolicy,
+    /// Cuts since the download last got on.
+    failures: u32,
+    /// Where it last got on from.
+    mark: u64,
+    /// Where this answer begins.
+    asked_at: u64,
+    /// When the whole call has to be over.
+    deadline: Option<Instant>,
+    ended: bool,
+    done_later: bool,
+    /// Counts among the client's transfers.
+    _room: Room,
+}
+
+impl<'a> Body<'a> {
+    /// The body of this answer, from a position on.
+    pub(super) fn new(
+        mut plan: DownloadPlan<'a>,
+        response: Response,
+        info: ContentInfo,
+        position: u64,
+        hasher: Option<Hasher>,
+        room: Room,
+    ) -> Self {
+        plan.reporter.total = info.length;
+        plan.reporter.report(position - info.start, Phase::Sending);
+        let retry = &plan.request.options.retry;
+        Self {
+            start: info.start,
+            position,
+            end: info.length.map(|length| info.start.saturating_add(length)),
+            answer_end: end_of(&response),
+            policy: retry.clone().unwrap_or_else(|| plan.transport.config().retry.clone()),
+            plan,
+            deadline: response.limits.deadline,
+            response,
+            window: None,
+            hasher,
+            failures: 0,
+            mark: position,
+            asked_at: position,
+            info,
+            ended: false,
+            done_later: false,
+            _room: room,
+        }
+    }
+
+    /// Takes the bytes from here instead of from the answer.
+    pub(super) fn comes_from(&mut self, window: BoxStream<'static, Result<Bytes>>) {
+        self.window = Some(window);
+    }
+
+    /// Compares the whole with a SHA-256 that is known from elsewhere. Called before anything is read.
+    #[cfg(feature = "file-storage")]
+    pub(super) fn compare_with(&mut self, sha256: &str) {
+        self.info = self.info.clone().known_as(Some(&sha256.to_owned()));
+        self.hasher = Some(Hasher::new());
+    }
+
+    /// The body ends there, even where the answer ends before: what is on the way may cap the parts that it lets through.
+    /// Without a name for the content it can't be gone on with.
+    pub(super) fn go_on_until(&mut self, end: u64) {
+        let (Some(here), Some(total), true) = (self.end, self.info.total, self.info.strong_etag().is_some()) else {
+            return;
+        };
+        if here < end {
+            let length = end - self.start;
+            (self.end, self.info.length, self.plan.reporter.total) = (Some(end), Some(length), Some(length));
+            self.response.describe_part(self.start, end, total);
+        }
+    }
+
+    pub(crate) async fn next(&mut self) -> Result<Option<Bytes>> {
+        while !self.ended {
+            if let Some(window) = &mut self.window {
+                let next = match self.deadline {
+                    None => self.plan.reporter.beside(window.next()).await,
+                    Some(deadline) => timeout_at(deadline, window.next()).await.unwrap_or_else(|_| {
+                        let kind = ErrorKind::Timeout(TimeoutPhase::Total);
+                        Some(Err(Error::new(kind, "the call took longer than its limit")))
+                    }),
+                };
+                match next {
+                    Some(Ok(chunk)) => return self.took(chunk).await.map(Some),
+                    Some(Err(error)) => self.give_up(error)?,
+                    None if self.end.is_none_or(|end| end == self.position) => {
+                        return self.finish().await.map(|()| None);
+                    }
+                    None => self.give_up(Error::new(ErrorKind::Interrupted, ENDED_EARLY))?,
+                }
+                continue;
+            }
+            match self.plan.reporter.beside(self.response.chunk()).await {
+                Ok(Some(chunk)) => return self.took(chunk).await.map(Some),
+                Ok(None) if self.end.is_none_or(|end| end == self.position) => {
+                    return self.finish().await.map(|()| None);
+                }
+                Ok(None) if self.answer_end == Some(self.position) && self.position - self.asked_at >= HEADWAY => {
+                    self.ask_for_rest().await?;
+                }
+                Ok(None) => self.resume(Error::new(ErrorKind::Interrupted, ENDED_EARLY)).await?,
+                Err(error) => self.resume(error).await?,
+            }
+        }
+        Ok(None)
+    }
+
+    /// Gives back what it reports to, for another try.
+    pub(super) fn into_reporter(self) -> Reporter<'a> {
+        self.plan.reporter
+    }
+
+    /// The SHA-256 that was checked, once the end has been reached.
+    pub(crate) fn verified_sha256(&self) -> Option<&str> {
+        (self.ended && self.hasher.is_none()).then(|| self.info.sha256()).flatten().filter(|_| self.plan.verify)
+    }
+
+    pub(crate) fn received(&self) -> u64 {
+        self.position - self.start
+    }
+
+    async fn took(&mut self, chunk: Bytes) -> Result<Bytes> {
+        self.position += chunk.len() as u64;
+        if self.position - self.mark >= HEADWAY {
+            (self.mark, self.failures) = (self.position, 0);
+        }
+        let end = if self.window.is_some() { self.end } else { self.answer_end };
+        if end.is_some_and(|end| self.position > end) {
+            self.ended = true;
+            return Err(self.broken(ErrorKind::IntegrityMismatch, "more bytes came than the server had announced"));
+        }
+        if let Some(hasher) = &mut self.hasher {
+            hasher.update(&chunk).await;
+        }
+        let received = self.received();
+        self.plan.reporter.report(received, Phase::Sending);
+        Ok(chunk)
+    }
+
+    async fn finish(&mut self) -> Result<()> {
+        self.ended = true;
+        if let (Some(hasher), Some(expected)) = (self.hasher.take(), self.info.sha256()) {
+            let found = hasher.finish().await?;
+            if found != expected {
+                let message = format!("the bytes have the SHA-256 {found}, the server's is {expected}");
+                return Err(self.broken(ErrorKind::IntegrityMismatch, &message));
+            }
+        }
+        if !self.done_later {
+            self.done();
+        }
+        Ok(())
+    }
+
+    /// Reports that all is done.
+    pub(super) fn done(&mut self) {
+        let received = self.received();
+        self.plan.reporter.done(received);
+    }
+
+    /// The end of the bytes is not the end of what is done with them: who asked says when that is.
+    pub(super) fn done_later(&mut self) {
+        self.done_later = true;
+    }
+
+    pub(super) fn info(&self) -> &ContentInfo {
+        &self.info
+    }
+
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        self.deadline
+    }
+
+    /// The head of the answer alone.
+    pub(super) fn head(&self) -> Response {
+        self.response.head()
+    }
+
+    /// Asks for the rest after a cut, or gives the error back where that can't be.
+    async fn resume(&mut self, error: Error) -> Result<()> {
+        let passing = matches!(error.kind(), ErrorKind::Interrupted | ErrorKind::Timeout(TimeoutPhase::Receive));
+        let named = self.info.strong_etag().is_some();
+        if !(passing && named && self.end.is_some_and(|end| self.position < end)) {
+            return self.give_up(error);
+        }
+        self.failures += 1;
+        if self.failures >= self.policy.max_attempts {
+            return self.give_up(error);
+        }
+        let Some(delay) = self.policy.delay(self.failures, None) else { return self.give_up(error) };
+        let over = self.deadline.is_some_and(|deadline| later(Instant::now(), delay) >= deadline);
+        if over || (self.failures > 1 && !self.plan.transport.take_from_budget()) {
+            return self.give_up(error);
+        }
+        let received = self.received();
+        self.plan.reporter.report(received, Phase::Retrying { after: delay });
+        self.plan.reporter.attempt += 1;
+        resuming(self.position, delay, &error);
+        sleep(delay).await;
+        self.ask_for_rest().await
+    }
+
+    /// Asks for what is still to come of the same content.
+    async fn ask_for_rest(&mut self) -> Result<()> {
+        let (Some(etag), Some(end)) = (self.info.strong_etag(), self.end) else {
+            return self.give_up(Error::new(ErrorKind::Interrupted, ENDED_EARLY));
+        };
+        let range = Wanted::Within(self.position, end - 1).to_string();
+        let etag = header_value("etag", etag)?;
+        let mut request = self
+            .plan
+            .request
+            .clone()
+            .receive(Receive::Head)
+            .set_header(header::RANGE, header_value("range", &range)?)
+            .set_header(header::IF_RANGE, etag);
+        request.headers.remove(header::IF_NONE_MATCH);
+        // The limit is for the whole of the download, not for each part of it.
+        request.options = request.options.until(self.deadline);
+        self.response = match self.plan.transport.send(request).await {
+            Ok(response) => response,
+            Err(error) => {
+                self.ended = true;
+                let gone = matches!(
+                    error.kind(),
+                    ErrorKind::NotFound | ErrorKind::RangeNotSatisfiable | ErrorKind::PreconditionFailed
+                );
+                return Err(if gone { error.with_kind(ErrorKind::ContentChanged) } else { error });
+            }
+        };
+        let rest = ContentInfo::of(self.response.status, &self.response.headers);
+        (self.asked_at, self.answer_end) = (self.position, end_of(&self.response));
+        let same = self.response.status == StatusCode::PARTIAL_CONTENT
+            && rest.start == self.position
+            && self.answer_end.is_some_and(|here| here <= end)
+            && rest.etag == self.info.etag;
+        if same {
+            return Ok(());
+        }
+        self.ended = true;
+        Err(self.broken(ErrorKind::ContentChanged, "the content was replaced while it was being read"))
+    }
+
+    fn give_up(&mut self, error: Error) -> Result<()> {
+        self.ended = true;
+        Err(error)
+    }
+
+    fn broken(&self, kind: ErrorKind, message: &str) -> Error {
+        self.response.error(kind, message)
+    }
+}
+
+/// One behind the last byte that an answer brings, where it says so.
+fn end_of(response: &Response) -> Option<u64> {
+    let part = ContentInfo::of(response.status, &response.headers);
+    part.length.map(|length| part.start.saturating_add(length))
+}

@@ -1,0 +1,64 @@
+//! The names of parts and of their records.
+
+use std::ffi::{OsStr, OsString};
+use std::path::{Path, PathBuf};
+
+use sha2::{Digest as _, Sha256};
+
+use crate::transfer::hashing::hex;
+
+pub(super) fn part_path(target: &Path) -> PathBuf {
+    let name = target.file_name().unwrap_or_default();
+    let digest = Sha256::digest(name.as_encoded_bytes());
+    target.with_file_name(part_name(name, &hex(&digest[..8]), ""))
+}
+
+pub(super) fn record_path(target: &Path) -> PathBuf {
+    let mut path = part_path(target).into_os_string();
+    path.push(".json");
+    path.into()
+}
+
+pub(super) fn random_path(target: &Path) -> PathBuf {
+    let name = target.file_name().unwrap_or_default();
+    // Marked as what it is, so that nobody takes it for one that can be gone on with.
+    target.with_file_name(part_name(name, &format!("{:016x}", fastrand::u64(..)), "-once"))
+}
+
+/// A name beside the target that is not too long for a file system where the target's is not.
+fn part_name(name: &OsStr, digits: &str, mark: &str) -> OsString {
+    const LONGEST: usize = 200;
+    let mut part = OsString::new();
+    if name.len() <= LONGEST {
+        part.push(name);
+        part.push(".");
+    }
+    part.push(format!("{digits}{mark}.carbonfiles.part"));
+    part
+}
+
+/// Is it a name that only this crate gives, to a part or to its record?
+pub(crate) fn is_part_name(name: &str) -> bool {
+    let Some(stem) = name.strip_suffix(".json").unwrap_or(name).strip_suffix(".carbonfiles.part") else { return false };
+    let stem = stem.strip_suffix("-once").unwrap_or(stem);
+    let digits = stem.rsplit('.').next().unwrap_or(stem);
+    digits.len() == 16 && digits.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_are_known_by_their_names() {
+        let target = Path::new("folder/photo ü.jpg");
+        for path in
+            [part_path(target), record_path(target), random_path(target), part_path(Path::new(&"n".repeat(250)))]
+        {
+            assert!(is_part_name(path.file_name().unwrap().to_str().unwrap()), "{path:?}");
+        }
+        for other in ["x.carbonfiles.part", "photo.jpg", "0123456789abcdeg.carbonfiles.part", "x.json"] {
+            assert!(!is_part_name(other), "{other}");
+        }
+    }
+}

@@ -1,0 +1,139 @@
+//! The record beside a part, and its lock: whoever holds it owns both.
+
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use super::names::record_path;
+use super::write_all_at;
+use crate::transfer::reading::read_at;
+
+/// What the bytes of a part are the beginning of.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Record {
+    /// Which version of this record it is.
+    carbonfiles_part: u32,
+    /// The URL, without what may be a secret.
+    pub(crate) source: String,
+    pub(crate) etag: String,
+    pub(crate) length: u64,
+    /// So many bytes are there, without gaps, and on the disk where no hash would tell.
+    pub(crate) written: u64,
+    /// Bytes behind `written` may be there too, with gaps, so the length of the file says nothing.
+    pub(crate) sparse: bool,
+}
+
+impl Record {
+    pub(crate) fn new(source: &str, etag: &str, length: u64, sparse: bool) -> Self {
+        Self { carbonfiles_part: 1, source: source.into(), etag: etag.into(), length, written: 0, sparse }
+    }
+}
+
+/// The record's file, locked: it is ours as long as this exists.
+#[derive(Debug)]
+pub(crate) struct Lock {
+    file: File,
+    pub(super) path: PathBuf,
+}
+
+/// What [`Lock::take`] found.
+pub(crate) enum Taken {
+    Ours(Lock),
+    /// Another download has it.
+    Busy,
+    /// It is something else, or can't be locked here.
+    Unusable,
+}
+
+impl Lock {
+    /// Takes what an earlier download left; `None` where it left nothing.
+    pub(crate) fn find(target: &Path) -> Option<Taken> {
+        let path = record_path(target);
+        Some(Self::take(open_own(&path).ok()?, path))
+    }
+
+    /// Makes the record of a first download.
+    pub(super) fn create(target: &Path) -> Option<Self> {
+        let path = record_path(target);
+        let file = OpenOptions::new().read(true).write(true).create_new(true).open(&path).ok()?;
+        match Self::take(file, path.clone()) {
+            Taken::Ours(lock) => Some(lock),
+            Taken::Busy => None,
+            Taken::Unusable => {
+                let _ = std::fs::remove_file(path);
+                None
+            }
+        }
+    }
+
+    fn take(file: File, path: PathBuf) -> Taken {
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(std::fs::TryLockError::WouldBlock) => return Taken::Busy,
+            Err(std::fs::TryLockError::Error(_)) => return Taken::Unusable,
+        }
+        let lock = Self { file, path };
+        // It may have been removed, and even made anew by another, between the opening and the locking.
+        if !lock.is_in_place() {
+            return Taken::Busy;
+        }
+        // Not a record, and not one that a crash left empty: then it is not ours to write into.
+        if lock.record().is_none() && !lock.is_blank() { Taken::Unusable } else { Taken::Ours(lock) }
+    }
+
+    fn is_in_place(&self) -> bool {
+        is_own(&self.file, &self.path).unwrap_or(false)
+    }
+
+    fn content(&self) -> Option<Vec<u8>> {
+        const LONGEST: usize = 64 << 10;
+        let mut content = vec![0; LONGEST];
+        let read = read_at(&self.file, &mut content, 0).ok()?;
+        content.truncate(read);
+        Some(content)
+    }
+
+    fn is_blank(&self) -> bool {
+        self.content().is_some_and(|content| content.iter().all(|byte| *byte == 0))
+    }
+
+    pub(crate) fn record(&self) -> Option<Record> {
+        let record: Record = serde_json::from_slice(&self.content()?).ok()?;
+        (record.carbonfiles_part == 1).then_some(record)
+    }
+
+    pub(super) fn note(&self, record: &Record) -> io::Result<()> {
+        let mut line = serde_json::to_vec(record)?;
+        // Padded, so that one write replaces it: a process that is killed leaves the one or the other.
+        let before = self.file.metadata()?.len() as usize;
+        line.resize(line.len().max(before.saturating_sub(1)), b' ');
+        line.push(b'\n');
+        write_all_at(&self.file, &line, 0)
+    }
+}
+
+/// Opens a file that has been left here. In a folder that others may write to, its name can lead to another file: such a
+/// one is refused before anything of it is changed.
+pub(super) fn open_own(path: &Path) -> io::Result<File> {
+    let refused = || io::Error::other("it is a link, or no file");
+    if !path.symlink_metadata()?.is_file() {
+        return Err(refused());
+    }
+    let file = OpenOptions::new().read(true).write(true).open(path)?;
+    if is_own(&file, path)? { Ok(file) } else { Err(refused()) }
+}
+
+/// Is it the file of this name, and has it no other?
+#[cfg(unix)]
+fn is_own(file: &File, path: &Path) -> io::Result<bool> {
+    use std::os::unix::fs::MetadataExt;
+    let (opened, named) = (file.metadata()?, path.symlink_metadata()?);
+    Ok(opened.is_file() && opened.nlink() == 1 && (opened.dev(), opened.ino()) == (named.dev(), named.ino()))
+}
+
+#[cfg(not(unix))]
+fn is_own(file: &File, path: &Path) -> io::Result<bool> {
+    Ok(file.metadata()?.is_file() && path.symlink_metadata()?.is_file())
+}

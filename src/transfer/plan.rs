@@ -1,0 +1,199 @@
+//! How a content is asked for, and what of an answer is taken for it.
+
+use std::pin::pin;
+use std::task::Poll;
+
+use futures::poll;
+use http::{HeaderValue, StatusCode, header};
+use tokio::time::timeout_at;
+
+use super::DOWNLOAD_BUFFERS;
+use super::asked::Wanted;
+use super::body::Body;
+use super::download::Download;
+use super::hashing::Hasher;
+use super::info::{ContentInfo, ContentRange, hash_in};
+use super::parallel::Ranges;
+use super::progress::{Phase, Reporter};
+use crate::error::{Error, ErrorKind, Result, TimeoutPhase};
+use crate::http::{Receive, Request, Response, Room, Transport, Way};
+
+/// How to ask for a content: once at first, and again for the rest of it after a cut.
+pub(crate) struct DownloadPlan<'a> {
+    pub(crate) transport: Transport,
+    /// Without the range.
+    pub(crate) request: Request,
+    /// What of it the caller wants; `None` for all.
+    pub(crate) range: Option<Wanted>,
+    /// Compare the whole content with the hash in its ETag.
+    pub(crate) verify: bool,
+    /// The hash, where it is known beforehand: then the ETag need not be one.
+    pub(crate) sha256: Option<String>,
+    pub(crate) reporter: Reporter<'a>,
+}
+
+impl<'a> DownloadPlan<'a> {
+    /// Asks for the content. `None` for a 304.
+    pub(crate) async fn start(mut self) -> Result<Option<Download<'a>>> {
+        let room = self.room(1, DOWNLOAD_BUFFERS).await?;
+        Ok(self.start_within(room).await?.map(Download::of))
+    }
+
+    /// The same, in a room that is there already.
+    pub(super) async fn start_within(mut self, room: Room) -> Result<Option<Body<'a>>> {
+        let response = self.ask(self.range, None).await?;
+        if response.status == StatusCode::NOT_MODIFIED {
+            return Ok(None);
+        }
+        if let Some(problem) = misfit(self.range, &response) {
+            return Err(problem);
+        }
+        let range = self.range;
+        let mut body = self.receive(response, room);
+        if let Some((wanted, total)) = range.zip(body.info().total) {
+            body.go_on_until(wanted.end(total));
+        }
+        Ok(Some(body))
+    }
+
+    /// Asks for the rest of a content, and for all of it where the server has another one by now, or no ranges.
+    pub(super) async fn begin(&mut self, from: Option<Resumed>) -> Result<Body<'a>> {
+        let room = self.room(1, DOWNLOAD_BUFFERS).await?;
+        if let Some(from) = from {
+            match self.ask(Some(Wanted::From(from.at)), Some(&from.etag)).await {
+                Ok(response) => {
+                    let part = ContentInfo::of(response.status, &response.headers);
+                    // Perhaps not all of the rest: the body asks again for what is still missing.
+                    let rest = response.status == StatusCode::PARTIAL_CONTENT
+                        && part.etag.as_ref() == Some(&from.etag)
+                        && (part.start, part.total) == (from.at, Some(from.length));
+                    if rest {
+                        return Ok(self.lend().receive_rest(response, room, from));
+                    }
+                    if response.status == StatusCode::OK {
+                        return Ok(self.lend().receive(response, room));
+                    }
+                }
+                Err(error) if error.kind() == ErrorKind::RangeNotSatisfiable => {}
+                Err(error) => return Err(error),
+            }
+        }
+        let response = self.ask(None, None).await?;
+        match misfit(None, &response) {
+            Some(problem) => Err(problem),
+            None => Ok(self.lend().receive(response, room)),
+        }
+    }
+
+    /// For a body, which gives the reporter back at its end.
+    fn lend(&mut self) -> Self {
+        let (transport, request) = (self.transport.clone(), self.request.clone());
+        let (sha256, reporter) = (self.sha256.clone(), std::mem::take(&mut self.reporter));
+        Self { transport, request, range: self.range, verify: self.verify, sha256, reporter }
+    }
+
+    async fn ask(&mut self, range: Option<Wanted>, if_range: Option<&str>) -> Result<Response> {
+        let mut request = self.request.clone().receive(Receive::Head).also_expect(&[StatusCode::NOT_MODIFIED]);
+        if let Some(range) = range {
+            request = request.set_header(header::RANGE, header_value("range", &range.to_string())?);
+        }
+        if let Some(etag) = if_range {
+            request = request.set_header(header::IF_RANGE, header_value("etag", etag)?);
+        }
+        self.transport.send(request).await
+    }
+
+    fn info_of(&self, response: &Response) -> ContentInfo {
+        let redirecting = response.api_etag.as_ref().and_then(|tag| hash_in(tag.to_str().ok()?)).map(str::to_owned);
+        let known = self.sha256.clone().or(redirecting);
+        ContentInfo::of(response.status, &response.headers).known_as(known.as_ref())
+    }
+
+    fn receive(self, response: Response, room: Room) -> Body<'a> {
+        let info = self.info_of(&response);
+        let (start, hasher) = (info.start, self.hasher(&info));
+        Body::new(self, response, info, start, hasher, room)
+    }
+
+    fn receive_rest(self, response: Response, room: Room, from: Resumed) -> Body<'a> {
+        let mut info = self.info_of(&response);
+        (info.start, info.length) = (0, info.total);
+        let hasher = from.hasher.filter(|_| info.sha256().is_some());
+        Body::new(self, response, info, from.at, hasher, room)
+    }
+
+    /// By several ranges at once.
+    pub(super) fn ranged(self, ranges: Ranges, at_once: usize, room: Room) -> Download<'a> {
+        let (head, info) = (ranges.head(), ranges.info.clone().known_as(self.sha256.as_ref()));
+        let (start, hasher) = (info.start, self.hasher(&info));
+        let mut body = Body::new(self, head, info, start, hasher, room);
+        body.comes_from(ranges.into_stream(at_once));
+        Download::of(body)
+    }
+
+    /// What the bytes are checked by, where all of them come and there is a hash to compare with.
+    fn hasher(&self, info: &ContentInfo) -> Option<Hasher> {
+        let whole = info.start == 0 && info.length == info.total;
+        (self.verify && whole && info.sha256().is_some()).then(Hasher::new)
+    }
+
+    /// What an earlier download has to be of, so that this one can go on with it: the URL, without its parameters.
+    pub(super) fn source(&self) -> Result<String> {
+        self.transport.url(&self.request.path).map(Into::into)
+    }
+}
+
+/// The beginning of a content, which is here already.
+pub(super) struct Resumed {
+    pub(super) etag: String,
+    pub(super) length: u64,
+    /// So many bytes are here, and some are to come.
+    pub(super) at: u64,
+    /// Has seen these bytes.
+    pub(super) hasher: Option<Hasher>,
+}
+
+impl DownloadPlan<'_> {
+    /// Waits until the client's limits leave room for it, within the call's own limit.
+    pub(super) async fn room(&mut self, transfers: usize, bytes: u64) -> Result<Room> {
+        let transport = self.transport.clone();
+        let mut room = pin!(transport.room(Way::Down, transfers, bytes));
+        if let Poll::Ready(room) = poll!(room.as_mut()) {
+            return Ok(room);
+        }
+        self.reporter.report(0, Phase::Queued);
+        match transport.deadline(&self.request.options) {
+            None => Ok(room.await),
+            Some(deadline) => timeout_at(deadline, room).await.map_err(|_| {
+                let message = "the client's other downloads left no room within the call's limit";
+                Error::new(ErrorKind::Timeout(TimeoutPhase::Total), message)
+            }),
+        }
+    }
+}
+
+/// What is wrong with the part that came, if it is not what was asked for.
+fn misfit(range: Option<Wanted>, response: &Response) -> Option<Error> {
+    let partial = response.status == StatusCode::PARTIAL_CONTENT;
+    let (kind, problem) = match (range, partial, ContentRange::of(&response.headers)) {
+        (None, false, _) if response.status == StatusCode::OK => return None,
+        (None, false, _) => (ErrorKind::Decode, "the server sent another answer than the whole content"),
+        (None, true, _) => (ErrorKind::Decode, "the server sent a part where the whole was asked for"),
+        (Some(_), false, _) => {
+            (ErrorKind::Unsupported, "the server sent the whole content where a range was asked for")
+        }
+        (Some(_), true, None) => (ErrorKind::Decode, "the partial answer does not say which part it is"),
+        (Some(asked), true, Some(came)) => {
+            let announced = response.headers.get(header::CONTENT_LENGTH).and_then(|l| l.to_str().ok()?.parse().ok());
+            if came.answers(asked) && announced.is_none_or(|length: u64| length == came.end - came.start) {
+                return None;
+            }
+            (ErrorKind::Decode, "the server sent another part than was asked for")
+        }
+    };
+    Some(response.error(kind, problem))
+}
+
+pub(crate) fn header_value(argument: &'static str, text: &str) -> Result<HeaderValue> {
+    HeaderValue::try_from(text).map_err(|_| Error::invalid_input(argument, "it can't be sent in a header"))
+}

@@ -1,0 +1,213 @@
+//! Downloads by several ranges at once, and those that something on the way caps.
+
+use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use carbonfiles::{ErrorKind, Phase};
+use carbonfiles_testserver::Fault;
+use futures::{StreamExt, TryStreamExt};
+
+use super::support::{Answer, RawServer, answer, builder};
+use super::{CONTENT, MIB, Scene, gets, pattern, within};
+
+#[tokio::test]
+async fn several_ranges_at_once_make_the_same_whole() {
+    for length in [0, 1, 1000, 2 * MIB, 4 * MIB, 4 * MIB + 1, 21 * MIB + 12345] {
+        let scene = Scene::new(length).await;
+        scene.server.clear_requests();
+        let mut last = None;
+        let to_file = scene.file.download_to(&scene.target).parallel(4).progress(|p| last = Some(p));
+        let done = within(to_file).await.unwrap();
+        assert_eq!((done.size, done.resumed), (length as u64, 0));
+        assert!(length == 0 || done.verified_sha256.is_some());
+        let last = last.unwrap();
+        assert_eq!((last.phase, last.sent, last.total), (Phase::Done, length as u64, Some(length as u64)));
+        scene.assert_whole();
+        let asked = gets(&scene.server);
+        assert_eq!(asked.len(), if length == 0 { 2 } else { length.div_ceil(4 * MIB) }, "{length}");
+        assert!(asked.iter().skip(1).all(|r| length == 0 || r.header("if-match") == done.etag.as_deref()));
+
+        let download = within(scene.file.download().parallel(3)).await.unwrap();
+        assert_eq!((download.info().start, download.info().length), (0, Some(length as u64)));
+        let answer = download.into_http_response();
+        assert_eq!(answer.status(), 200);
+        assert_eq!(answer.headers()["content-length"], length.to_string().as_str());
+        assert!(!answer.headers().contains_key("content-range"));
+        let chunks: Vec<_> = within(answer.into_body().try_collect::<Vec<_>>()).await.unwrap();
+        assert!(chunks.concat() == scene.data);
+    }
+}
+
+#[tokio::test]
+async fn ranges_survive_cuts_and_report_no_more_than_there_is() {
+    let scene = Scene::new(20 * MIB).await;
+    let cuts = scene.server.inject(Fault::reset_response_after(MIB as u64).on("GET", CONTENT).skip(1).times(3));
+    let mut most = 0;
+    let done = within(scene.file.download_to(&scene.target).parallel(4).progress(|p| most = most.max(p.sent))).await;
+    assert_eq!((done.unwrap().size, most, cuts.fired()), (20 * MIB as u64, 20 * MIB as u64, 3));
+    scene.assert_whole();
+    scene.server.inject(Fault::corrupt_response().on("GET", CONTENT).skip(2));
+    let error = within(scene.file.download_to(scene.target.with_extension("2")).parallel(4)).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::IntegrityMismatch);
+    scene.assert_whole();
+}
+
+#[tokio::test]
+async fn a_part_comes_by_several_ranges_too() {
+    let scene = Scene::new(9 * MIB).await;
+    let (whole, data) = (scene.data.len() as u64, &scene.data);
+    for (range, end) in [(5..7 * MIB as u64, 7 * MIB), (5..u64::MAX, 9 * MIB), (0..7 * MIB as u64, 7 * MIB)] {
+        scene.server.clear_requests();
+        let start = range.start as usize;
+        let part = within(scene.file.download().parallel(3).range(range)).await.unwrap();
+        let length = (end - start) as u64;
+        let info = part.info();
+        assert_eq!((info.start, info.length, info.total), (start as u64, Some(length), Some(whole)));
+        let answer = part.into_http_response();
+        assert_eq!(answer.status(), 206);
+        assert_eq!(answer.headers()["content-range"], format!("bytes {start}-{}/{whole}", end - 1).as_str());
+        assert_eq!(answer.headers()["content-length"], length.to_string().as_str());
+        let chunks: Vec<_> = within(answer.into_body().try_collect::<Vec<_>>()).await.unwrap();
+        assert!(chunks.concat() == data[start..end]);
+        assert_eq!(gets(&scene.server).len(), (end - start).div_ceil(2 * MIB));
+    }
+    let few = within(scene.file.download().parallel(4).range(5..1000)).await.unwrap();
+    assert_eq!(few.bytes(MIB).await.unwrap(), data[5..1000]);
+    let beyond = within(scene.file.download().parallel(4).range(whole..)).await.unwrap_err();
+    assert_eq!(beyond.kind(), ErrorKind::RangeNotSatisfiable);
+    scene.server.clear_requests();
+    assert!(within(scene.file.download().parallel(4).last(5)).await.unwrap_err().is_invalid_input());
+    assert!(gets(&scene.server).is_empty());
+}
+
+#[tokio::test]
+async fn ranges_that_wait_in_memory_keep_to_the_clients_limit() {
+    let scene = Scene::new(21 * MIB).await;
+    // Half of it is for downloads: a range that is read, and three at once.
+    let client = builder(scene.server.url()).max_buffered_bytes(16 * MIB as u64).build().unwrap();
+    let file = client.bucket(scene.bucket.id()).file("docs/ü %+#?.bin");
+    scene.server.clear_requests();
+    // None of them comes to its end, so there are as many as are asked for at once.
+    scene.server.inject(Fault::stall_response_after(MIB as u64).on("GET", CONTENT).forever());
+    let mut first = within(file.download().parallel(10)).await.unwrap().stream();
+    {
+        let mut reading = std::pin::pin!(first.next());
+        while gets(&scene.server).len() < 3 {
+            assert!(futures::poll!(reading.as_mut()).is_pending());
+            tokio::task::yield_now().await;
+        }
+    }
+    let error = within(file.download().timeout(Duration::from_millis(50))).await.unwrap_err();
+    assert!(error.is_timeout() && gets(&scene.server).len() == 3, "there is no room, and {error}");
+    scene.server.clear_faults();
+    drop(first);
+    // A content of one range gives back what was taken for more.
+    scene.bucket.file("small").upload(vec![1; MIB]).await.unwrap();
+    let small = client.bucket(scene.bucket.id()).file("small");
+    let one = within(small.download().parallel(10)).await.unwrap();
+    let other = within(small.download()).await.unwrap();
+    assert_eq!(one.bytes(MIB).await.unwrap(), other.bytes(MIB).await.unwrap());
+    // Where no two fit, it is one stream.
+    let client = builder(scene.server.url()).max_buffered_bytes(4 * MIB as u64).build().unwrap();
+    let file = client.bucket(scene.bucket.id()).file("docs/ü %+#?.bin");
+    scene.server.clear_requests();
+    assert!(within(file.download().parallel(10)).await.unwrap().bytes(22 * MIB).await.unwrap() == scene.data);
+    assert_eq!(gets(&scene.server).len(), 1);
+}
+
+#[tokio::test]
+async fn a_server_without_ranges_sends_one_stream() {
+    let data = pattern(5 * MIB);
+    let sent = data.clone();
+    let raw = RawServer::start(move |_| Answer::Bytes(answer(200, "ETag: \"v1\"\r\n", &sent))).await;
+    let client = builder(&raw.url).build().unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let file = client.bucket("b").file("x");
+    let done = within(file.download_to(folder.path().join("x")).parallel(4)).await.unwrap();
+    assert_eq!((done.size, done.verified_sha256), (5 * MIB as u64, None));
+    assert!(within(file.download().parallel(4)).await.unwrap().bytes(5 * MIB).await.unwrap() == data);
+}
+
+/// A server behind a proxy that gives no part longer than so many bytes, and breaks the first whole answer off.
+async fn capping(data: Vec<u8>, most: usize) -> RawServer {
+    let whole_ones = AtomicUsize::new(0);
+    RawServer::start(move |head| {
+        let etag = "ETag: \"v1\"\r\n";
+        let text = head.text.to_ascii_lowercase();
+        let Some(range) = text.lines().find_map(|line| line.strip_prefix("range: bytes=")) else {
+            let mut whole = answer(200, etag, &data);
+            if whole_ones.fetch_add(1, Ordering::SeqCst) > 0 {
+                return Answer::Bytes(whole);
+            }
+            whole.truncate(whole.len() - 3 * MIB);
+            return Answer::ThenClose(whole);
+        };
+        let (first, last) = range.trim().split_once('-').unwrap();
+        let first: usize = first.parse().unwrap();
+        let last = last.parse().unwrap_or(usize::MAX).min(first + most - 1).min(data.len() - 1);
+        let headers = format!("{etag}Content-Range: bytes {first}-{last}/{}\r\n", data.len());
+        Answer::Bytes(answer(206, &headers, &data[first..=last]))
+    })
+    .await
+}
+
+#[tokio::test]
+async fn what_caps_the_parts_is_asked_again_for_the_rest() {
+    let data = pattern(9 * MIB);
+    let folder = tempfile::tempdir().unwrap();
+    let target = folder.path().join("x");
+    let saved = |target: &Path| std::fs::read(target).unwrap() == data;
+    for most in [64 << 10, 700_000, 5 * MIB] {
+        for parallel in [1, 3] {
+            let raw = capping(data.clone(), most).await;
+            let client = builder(&raw.url).build().unwrap();
+            let file = client.bucket("b").file("x");
+            let done = within(file.download_to(&target).parallel(parallel)).await.unwrap();
+            assert!(done.size == 9 * MIB as u64 && saved(&target), "{most} {parallel}");
+            let bytes = within(file.download().parallel(parallel)).await.unwrap().bytes(9 * MIB).await.unwrap();
+            assert!(bytes == data, "{most} {parallel}");
+            let part = within(file.download().parallel(parallel).range(5..8 * MIB as u64)).await.unwrap();
+            assert_eq!(part.info().length, Some(8 * MIB as u64 - 5));
+            let answer = part.into_http_response();
+            assert_eq!(answer.headers()["content-range"], format!("bytes 5-{}/{}", 8 * MIB - 1, 9 * MIB).as_str());
+            let chunks: Vec<_> = within(answer.into_body().try_collect::<Vec<_>>()).await.unwrap();
+            assert!(chunks.concat() == data[5..8 * MIB], "{most} {parallel}");
+        }
+    }
+}
+
+/// Little by little for ever is no way to get on.
+#[tokio::test]
+async fn parts_of_next_to_nothing_are_given_up() {
+    let raw = capping(pattern(9 * MIB), 100).await;
+    let client = builder(&raw.url).build().unwrap();
+    let download = within(client.bucket("b").file("x").download().range(5..)).await.unwrap();
+    assert_eq!(within(download.bytes(9 * MIB)).await.unwrap_err().kind(), ErrorKind::Interrupted);
+}
+
+/// As a proxy that gives no part longer than it likes.
+#[tokio::test]
+async fn a_short_first_range_leaves_no_hole() {
+    let data = pattern(9 * MIB);
+    let sent = data.clone();
+    let raw = RawServer::start(move |head| {
+        let range = head
+            .text
+            .lines()
+            .find_map(|line| line.to_ascii_lowercase().strip_prefix("range: bytes=").map(str::to_owned));
+        let Some(range) = range else { return Answer::Bytes(answer(200, "ETag: \"v1\"\r\n", &sent)) };
+        let (first, last) = range.split_once('-').unwrap();
+        let (first, last): (usize, usize) = (first.parse().unwrap(), last.trim().parse().unwrap());
+        let last = if first == 0 { 65_535 } else { last };
+        let headers = format!("ETag: \"v1\"\r\nContent-Range: bytes {first}-{last}/{}\r\n", sent.len());
+        Answer::Bytes(answer(206, &headers, &sent[first..=last]))
+    })
+    .await;
+    let client = builder(&raw.url).build().unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let (file, target) = (client.bucket("b").file("x"), folder.path().join("x"));
+    within(file.download_to(&target).parallel(3)).await.unwrap();
+    assert!(std::fs::read(&target).unwrap() == data);
+    assert!(within(file.download().parallel(3)).await.unwrap().bytes(9 * MIB).await.unwrap() == data);
+}
