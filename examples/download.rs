@@ -58,7 +58,11 @@ async fn run() -> Result<(), Failure> {
         match result {
             Ok(done) => {
                 let checked = if done.verified_sha256.is_some() { "checked" } else { "not checked" };
-                println!("{:?} ({}, {checked})", done.path, HumanBytes(done.size));
+                let resumed = match done.resumed {
+                    0 => String::new(),
+                    bytes => format!(", {} of it were here already", HumanBytes(bytes)),
+                };
+                println!("{:?} ({}{resumed}, {checked})", done.path, HumanBytes(done.size));
             }
             Err(error) => {
                 failed += 1;
