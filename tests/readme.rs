@@ -401,11 +401,23 @@ async fn downloads() -> Outcome {
     let place = Place::new().await?;
     let file = place.file("readme.md").await?;
     // snippet: downloads
-    use futures::TryStreamExt;
+    use futures::{StreamExt, TryStreamExt};
 
     // Into a file: beside it first, continued after a cut, checked, synced, renamed.
     let done = file.download_to("readme.md").progress(|p| println!("{} of {:?}", p.sent, p.total)).await?;
     assert!(done.verified_sha256.is_some());
+
+    // A transfer that runs by itself: watch it, cancel it, go on with it another time.
+    let transfer = file.download_to("copy.md").start();
+    let mut watch = transfer.progress();
+    while let Some(now) = watch.next().await {
+        println!("{:?} %, {:?} B/s, {:?} left", now.percent(), now.rate, now.eta()); // transfer.cancel() stops it
+    }
+    let done = transfer.await?;
+    println!("{} bytes, of which {} were here already", done.size, done.resumed);
+
+    // Several ranges at once, for links that one connection does not fill. As a stream, too: file.download().parallel(4).
+    file.download_to("copy.md").parallel(4).await?;
 
     // In memory, with a limit.
     let bytes = file.download().await?.bytes(10 << 20).await?;
@@ -425,6 +437,7 @@ async fn downloads() -> Outcome {
     assert!(file.download().if_none_match(&known).await?.is_none());
     // end
     assert_eq!(std::fs::read("readme.md")?, bytes);
+    assert_eq!(std::fs::read("copy.md")?, bytes);
     Ok(())
 }
 
@@ -514,12 +527,16 @@ async fn listings() -> Outcome {
 async fn one_file() -> Outcome {
     let place = Place::new().await?;
     let client = place.client.clone();
-    let file = place.file("docs/notes.txt").await?;
+    let (files, file) = (place.files(), place.file("docs/notes.txt").await?);
     // snippet: one_file
+    use tokio::io::AsyncWriteExt;
+
     let info = file.get().await?; // or get_opt(), which gives None where there is no such file
     println!("{} {} {}", info.path, info.mime_type, info.created_at);
 
     file.append("three\n".as_bytes()).await?; // never sent twice
+    let end = file.head().await?.length.unwrap_or(0);
+    file.append_at(end, "four\n".as_bytes()).await?; // only if the file ends there: safe to repeat, by you too
     file.patch(0, "ONE".as_bytes()).await?; // over what is there, from byte 0 on
 
     let verified = file.verify().await?; // the server hashes what it has stored
@@ -529,9 +546,15 @@ async fn one_file() -> Outcome {
     println!("{}", file.attachment_url()?); // browsers save it
     println!("{:?}", info.short_link(&client));
 
+    // For logs: an AsyncWrite that gathers what is written, and appends it now and then, each byte once.
+    let mut log = files["app.log"].log_writer().await?;
+    log.write_all(b"started\n").await?;
+    log.shutdown().await?; // what is not flushed yet goes with a crash
+
     file.delete().await?;
     // end
     assert!(file.get_opt().await?.is_none());
+    assert_eq!(files["app.log"].get().await?.size, 8);
     Ok(())
 }
 
