@@ -1,7 +1,9 @@
 //! What is sent again, how often and when: counted on the server's side.
 
+#[path = "retries/calls.rs"]
+mod calls;
 mod support;
-#[path = "retries/table.rs"]
+#[path = "support/table.rs"]
 mod table;
 
 use std::sync::Arc;

@@ -4,6 +4,8 @@ use std::path::Path;
 
 use carbonfiles::file_storage::Client;
 
+use crate::support::{quick, secrets};
+
 /// One running service.
 #[derive(Clone)]
 pub(crate) struct Host {
@@ -49,7 +51,9 @@ pub(crate) fn host(s3: bool) -> Option<Host> {
 
 impl Host {
     pub(crate) fn builder(&self) -> carbonfiles::file_storage::ClientBuilder {
-        Client::builder(&self.url).retry(crate::support::quick()).http(reqwest::ClientBuilder::no_proxy)
+        secrets::watch();
+        secrets::keep(&self.token);
+        Client::builder(&self.url).retry(quick()).http(reqwest::ClientBuilder::no_proxy)
     }
 
     pub(crate) fn client(&self) -> Client {

@@ -4,11 +4,17 @@
 mod conformance;
 mod faults;
 mod host;
+#[allow(dead_code, unused_imports, reason = "it is for other servers as well")]
+#[path = "../conformance/proxy/mod.rs"]
+mod proxy;
 mod recordings;
+mod retries;
 mod secrets;
 mod sessions;
 #[path = "../support/mod.rs"]
 mod support;
+#[path = "../support/table.rs"]
+mod table;
 
 /// Handles are cheap to pass around, and calls can be spawned. It need not run: it compiles.
 #[test]

@@ -8,7 +8,7 @@ use carbonfiles::{Error, ErrorKind};
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::support::{Answer, RawServer, answer, quick};
+use crate::support::{Answer, RawServer, answer, quick, secrets};
 
 #[derive(Deserialize)]
 struct Exchange {
@@ -130,6 +130,7 @@ async fn refused(exchange: &Exchange) -> Error {
         .collect();
     let answer = answer(exchange.response.status, &headers, &body);
     let server = RawServer::start(move |_| Answer::ThenClose(answer.clone())).await;
+    secrets::keep("smpat_secret");
     let client = Client::builder(&server.url).token("smpat_secret").http(reqwest::ClientBuilder::no_proxy);
     let client = client.retry(quick().max_attempts(1)).build().unwrap();
     let error = client.request(http::Method::GET, "/api/file-storage/files").await.unwrap_err();

@@ -13,6 +13,7 @@ async fn the_hosted_service_takes_and_gives_a_file() {
         );
         return;
     }
+    crate::support::secrets::watch();
     let client = Client::from_env().unwrap();
     let tenant = client.tenant("carbonfiles-smoke-test");
     let content = crate::pattern(100_000);

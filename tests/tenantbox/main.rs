@@ -7,15 +7,21 @@ mod errors;
 mod faults;
 mod hosted;
 mod official;
+mod retries;
 mod secrets;
 mod storage;
 mod surface;
+#[path = "../support/table.rs"]
+mod table;
 
 use carbonfiles::tenantbox::{Client, ClientBuilder};
 use carbonfiles_testserver::{SeenRequest, Tenantbox};
 
 async fn server() -> Tenantbox {
-    Tenantbox::start().await.expect("the server starts")
+    support::secrets::watch();
+    let server = Tenantbox::start().await.expect("the server starts");
+    support::secrets::keep(server.api_key());
+    server
 }
 
 /// A client of a server on this machine: whatever proxy the environment names is not for it.
