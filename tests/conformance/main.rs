@@ -11,6 +11,9 @@ mod operation;
 mod proxy;
 mod report;
 mod runner;
+#[allow(dead_code, reason = "some of it is for tests of the watch itself")]
+#[path = "../support/secrets.rs"]
+mod secrets;
 mod servers;
 
 mod beyond;
@@ -59,11 +62,12 @@ const GROUPS: [&[Operation]; 17] = [
 ];
 
 /// Those beyond the list.
-const BEYOND: [&[Operation]; 4] = [
+const BEYOND: [&[Operation]; 5] = [
     beyond::names::OPERATIONS,
     beyond::listing::OPERATIONS,
     beyond::races::OPERATIONS,
     beyond::credentials::OPERATIONS,
+    beyond::integrity::OPERATIONS,
 ];
 
 fn operations() -> impl Iterator<Item = &'static Operation> {
@@ -91,6 +95,10 @@ fn main() -> ExitCode {
     }
     if let Some(code) = far_from_utc() {
         return code;
+    }
+    // Whatever is done to the servers, no log line shows a credential: the first that does ends the program.
+    if arguments.mode != Mode::Serve {
+        secrets::watch();
     }
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,

@@ -122,6 +122,7 @@ pub(crate) struct RawServer {
 
 impl RawServer {
     pub(crate) async fn start(answer: impl Fn(&Head) -> Answer + Send + Sync + 'static) -> Self {
+        secrets::watch();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let written = Arc::new(AtomicU64::new(0));

@@ -1,4 +1,4 @@
-//! Credentials that run out.
+//! Credentials that run out, and where they go.
 
 use carbonfiles::{Access, Bucket, Error, ErrorKind};
 
@@ -12,6 +12,7 @@ pub(crate) const OPERATIONS: &[Operation] = operations!["beyond":
     X21 a_use_is_a_use "an upload with a token whose answer is lost costs one use";
     X22 revoked_keys "keys revoked, used and unused";
     X23 other_keys_uploads "an upload into somebody else's bucket, which this server allows";
+    X24 where_they_go "a key goes into a header, an upload token alone into the query, and nothing else anywhere";
 ];
 
 async fn token(bucket: &Bucket, uploads: u32) -> Result<String, Trouble> {
@@ -88,4 +89,49 @@ async fn other_keys_uploads(bench: Bench) -> Outcome {
     same!(error.message(), "File not found", "the server's words");
     same!(other.client.buckets().list().await?.total, 0, "buckets of the other");
     Ok("stored; its deletion is a 404".to_owned())
+}
+
+async fn where_they_go(bench: Bench) -> Outcome {
+    let bucket = bench.bucket().await?;
+    let token = token(&bucket, 9).await?;
+    let (proxy, client) = bench.proxy().await?;
+    let there = client.bucket(bucket.id());
+    let file = there.file("docs/a b.txt");
+    file.upload(random(10)).await?;
+    there.file("ü.txt").upload(random(10)).await?;
+    file.append(random(10)).await?;
+    file.patch(0, random(10)).await?;
+    file.get().await?;
+    file.head().await?;
+    file.verify().await?;
+    read(&there, "docs/a b.txt").await?;
+    there.files().list().await?;
+    there.files().tree().await?;
+    there.files().directory("docs").await?;
+    there.update().description("new").await?;
+    there.summary().await?;
+    there.upload_tokens().create().await?;
+    client.keys().list().limit(1).await?;
+    client.stats().await?;
+    client.check().await?;
+    let by_key = proxy.requests();
+    let bearer = format!("Bearer {}", bench.admin_key());
+    for seen in &by_key {
+        let (method, target) = (&seen.method, &seen.target);
+        ensure!(seen.header("authorization") == Some(&*bearer), "the key is not with {method} {target}");
+        ensure!(!target.contains("token="), "a credential is in the URL of {method}");
+    }
+    // Beside a valid key the server would not count the token's use.
+    there.file("guest.txt").upload(random(10)).upload_token(token.as_str()).await?;
+    there.file("guest ü.txt").upload(random(10)).upload_token(token.as_str()).await?;
+    let guest = builder(proxy.url()).token(token.as_str()).build()?;
+    guest.bucket(bucket.id()).file("guest.txt").append(random(10)).await?;
+    guest.bucket(bucket.id()).file("guest.txt").get().await?;
+    for seen in &proxy.requests()[by_key.len()..] {
+        let expected = (seen.method != "GET").then_some(token.as_str());
+        let found = seen.target.split(['?', '&']).find_map(|pair| pair.strip_prefix("token="));
+        ensure!(found == expected, "{} is with the token: {}", seen.method, found.is_some());
+        ensure!(seen.header("authorization").is_none(), "Authorization is beside a token");
+    }
+    Ok(format!("{} requests looked at", proxy.requests().len()))
 }

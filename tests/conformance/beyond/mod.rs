@@ -1,6 +1,7 @@
 //! X: beyond the list.
 
 pub(crate) mod credentials;
+pub(crate) mod integrity;
 pub(crate) mod listing;
 pub(crate) mod names;
 pub(crate) mod races;

@@ -1,11 +1,14 @@
 //! What this server does not bear at once, from one client.
 
-use carbonfiles::{Bucket, Error};
+use std::time::{Duration, Instant};
+
+use carbonfiles::{Bucket, Error, ErrorKind};
 use futures::{StreamExt, TryStreamExt, stream};
 
-use crate::bench::{Bench, holds, read};
+use crate::bench::{Bench, builder, holds, read};
 use crate::content::random;
-use crate::operation::{Operation, Outcome, Trouble, ensure, operations, same};
+use crate::operation::{Operation, Outcome, Trouble, ensure, failed, operations, same};
+use crate::proxy::Rule;
 
 pub(crate) const OPERATIONS: &[Operation] = operations!["beyond":
     X15 equal_contents "1,000 files of which 300 are equal, 32 in flight";
@@ -13,6 +16,8 @@ pub(crate) const OPERATIONS: &[Operation] = operations!["beyond":
     X17 one_path "one new path, 16 different contents at once";
     X18 appends "20 appends to one file at once: none is lost";
     X19 changes "uploads, appends and patches of one file at once: no error, and nothing in between";
+    X27 turns "of two uploads of equal contents, the end of the second waits for the first";
+    X28 once "what must not happen twice is sent once: a bucket, a key, a token";
 ];
 
 /// Uploads all, so many in flight. Errors are counted, not passed on.
@@ -57,6 +62,41 @@ async fn empty_files(bench: Bench) -> Outcome {
     upload_all(&bucket, &files, 32).await?;
     all_there(&bucket, &files).await?;
     Ok("100 of 100, no error".to_owned())
+}
+
+async fn turns(bench: Bench) -> Outcome {
+    // Less than the time for which an upload waits for another.
+    const SOON: Duration = Duration::from_secs(2);
+    for _ in 0..5 {
+        let bucket = bench.bucket().await?;
+        let (proxy, client) = bench.proxy().await?;
+        let there = client.bucket(bucket.id());
+        let equal = random(50_000);
+        // The first is stored, for all that is known here: its answer is held.
+        let held = proxy.add(Rule::hold_reply().on("PUT", "first.bin"));
+        let first = tokio::spawn(there.file("first.bin").upload(equal.clone()).send());
+        held.fired_at_least(1).await;
+        let start = Instant::now();
+        let second = tokio::spawn(there.file("second.bin").upload(equal.clone()).send());
+        proxy.until(|seen| seen.iter().any(|seen| seen.target.contains("second.bin"))).await;
+        // Others do not wait.
+        for n in 0..3 {
+            there.file(format!("other {n}.bin")).upload(random(50_000)).await?;
+        }
+        let sent: Vec<_> = proxy.requests_of("PUT", "").into_iter().filter(|seen| seen.body == 50_000).collect();
+        let took = start.elapsed();
+        held.release();
+        for upload in [first, second] {
+            same!(upload.await??.size, 50_000, "size");
+        }
+        if took < SOON {
+            let whole: Vec<_> = sent.iter().filter_map(|seen| seen.target.split("filename=").nth(1)).collect();
+            ensure!(!whole.contains(&"second.bin"), "the second did not wait: {whole:?} were sent whole");
+            same!(sent.len(), 4, "uploads that were sent whole");
+            return Ok("it waits; other contents do not".to_owned());
+        }
+    }
+    Err(Trouble::Skipped("the server is too slow to see it".to_owned()))
 }
 
 async fn one_path(bench: Bench) -> Outcome {
@@ -105,4 +145,37 @@ async fn changes(bench: Bench) -> Outcome {
     ensure!(body.iter().all(|byte| *byte == body[0]), "contents are mixed");
     ensure!(file.verify().await?.valid, "it is not valid");
     Ok(format!("{} bytes of one content", bytes.len()))
+}
+
+async fn once(bench: Bench) -> Outcome {
+    let keyed = bench.key().await?;
+    let bucket = bench.bucket_of(&keyed.client).await?;
+    let (proxy, admin) = bench.proxy().await?;
+    let client = builder(proxy.url()).token(keyed.key.key.expose()).build()?;
+    let (name, key) = (bench.name("once"), bench.name("once"));
+    let mut sent = 0;
+    for fault in [Rule::lose_reply(), Rule::answer(503, "", ""), Rule::answer(502, "", "")] {
+        let kind = if sent == 0 { ErrorKind::Interrupted } else { ErrorKind::Server };
+        let struck = proxy.add(fault.on("POST", "/api/").times(3));
+        failed(client.buckets().create(&name).expires("6h").await, kind)?;
+        failed(admin.keys().create(&key).await, kind)?;
+        failed(client.bucket(bucket.id()).upload_tokens().create().await, kind)?;
+        sent += 3;
+        same!((struck.fired(), proxy.requests_of("POST", "").len()), (3, sent), "faults, and requests in all");
+    }
+    // Carried out once, where the answer was lost.
+    let buckets = client.buckets().list().await?.items;
+    let made: Vec<_> = buckets.into_iter().filter(|bucket| bucket.name == name).collect();
+    let count = made.len();
+    for bucket in made {
+        bench.made(&keyed.client, bucket);
+    }
+    same!(count, 1, "buckets of that name");
+    let keys: Vec<_> = bench.admin().keys().list_all().items().try_collect().await?;
+    let keys: Vec<_> = keys.into_iter().filter(|found| found.name == key).collect();
+    for key in &keys {
+        bench.admin().key(&key.prefix).revoke().await?;
+    }
+    same!(keys.len(), 1, "keys of that name");
+    Ok("9 requests for 9 calls, 1 bucket, 1 key".to_owned())
 }

@@ -79,6 +79,10 @@ impl Rule {
         Self::of(Act::Request(Tap::Stall(bytes)))
     }
 
+    pub(crate) fn corrupt_request_at(offset: u64) -> Self {
+        Self::of(Act::Request(Tap::Corrupt(offset)))
+    }
+
     pub(crate) fn reset_reply_after(bytes: u64) -> Self {
         Self::of(Act::Reply(Tap::Reset(bytes)))
     }
