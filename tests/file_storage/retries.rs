@@ -43,7 +43,7 @@ fn file() -> Value {
     json!({
         "id": ID, "key": "k", "filename": "x.txt", "content_type": "text/plain", "size_bytes": CONTENT.len(),
         "backend": "disk", "checksum_sha256": hash, "uploaded_by": null,
-        "created_at": Utc::now().format("%Y-%m-%dT%H:%M:%S%.6fZ").to_string(), "public": true, "public_url": null,
+        "created_at": Utc::now().format("%Y-%m-%dT%H:%M:%S%.6fZ").to_string(), "public": false, "public_url": null,
     })
 }
 
@@ -70,13 +70,19 @@ fn content(head: &Head) -> Vec<u8> {
     }
 }
 
-fn respond(head: &Head, deleted: bool) -> Answer {
+/// What it answers after these requests.
+fn respond(head: &Head, earlier: &[String]) -> Answer {
+    let deleted = earlier.iter().any(|line| line.starts_with("DELETE"));
+    let uploaded = earlier.iter().any(|line| line == "POST /api/file-storage/upload");
     let target = head.target.split('?').next().unwrap_or_default().trim_start_matches("/api/file-storage").to_owned();
     let of_file = format!("/files/{ID}");
     let date = format!("Date: {}\r\n", httpdate::fmt_http_date(std::time::SystemTime::now()));
     let known = |status, body: Value| answer(status, &date, body.to_string().as_bytes());
     Answer::Bytes(match (head.method.as_str(), target.as_str()) {
-        ("GET", "/files") => known(200, json!({"items": [file()], "total": 1, "page": 1, "per_page": 20})),
+        ("GET", "/files") => {
+            let items = if uploaded { vec![file()] } else { Vec::new() };
+            known(200, json!({"items": items, "total": items.len(), "page": 1, "per_page": 20}))
+        }
         ("GET", path) if path.ends_with("/download") || path.starts_with("/public") => content(head),
         ("DELETE", path) if path == of_file && deleted => {
             known(404, json!({"detail": {"code": "file_storage.not_found", "message": "File not found"}}))
@@ -102,9 +108,9 @@ impl table::Place for Place {
         let noted = carried_out.clone();
         let service = RawServer::start(move |head| {
             let mut noted = noted.lock().unwrap();
-            let deleted = noted.iter().any(|line| line.starts_with("DELETE"));
+            let answer = respond(head, &noted);
             noted.push(format!("{} {}", head.method, head.target));
-            respond(head, deleted)
+            answer
         })
         .await;
         let proxy = Proxy::before(&service.url, "").await.unwrap();
