@@ -27,7 +27,7 @@ async fn an_upload_with_an_expired_url_gets_a_fresh_one() {
 #[tokio::test]
 async fn a_fresh_url_is_no_retry() {
     let server = server().await;
-    let twice = RetryPolicy::default().base_delay(Duration::from_millis(1)).attempts(2);
+    let twice = RetryPolicy::default().base_delay(Duration::from_millis(1)).max_attempts(2);
     let client = builder(&server).retry(twice).build().unwrap();
     let content = pattern(1 << 20);
     // Expired, then a gateway's word: of the two tries that the policy grants, this is the first.
