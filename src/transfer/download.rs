@@ -119,6 +119,7 @@ impl<'a> Download<'a> {
         Self::of(self.body)
     }
 
+    #[cfg(feature = "zip")]
     pub(crate) fn into_body(self) -> Body<'a> {
         self.body
     }
