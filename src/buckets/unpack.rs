@@ -8,12 +8,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use tokio::task::spawn_blocking;
 use zip::ZipArchive;
 use zip::result::ZipError;
 
 use super::DownloadZip;
 use super::zip_directory::Directory;
+use crate::blocking::blocking;
 use crate::error::{Error, ErrorKind, Result};
 use crate::http::awaitable;
 use crate::local::{Names, check_parents, local_path};
@@ -139,12 +139,6 @@ impl UnpackZip<'_> {
         let unpacking = Unpacking { root: folder, limits, exact, length, stopped: stop.0.clone() };
         blocking(move || unpacking.run(archive)).await
     }
-}
-
-async fn blocking<T: Send + 'static>(run: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
-    spawn_blocking(run)
-        .await
-        .unwrap_or_else(|cause| Err(Error::new(ErrorKind::Io, "the runtime stopped unpacking").caused_by(cause)))
 }
 
 struct StopOnDrop(Arc<AtomicBool>);

@@ -7,12 +7,10 @@ use std::ops::RangeBounds;
 use http::header;
 
 use super::File;
-use crate::call::Call;
 use crate::error::Result;
-use crate::http::{CallOptions, Request, call_options, within};
+use crate::http::{CallOptions, Request, awaitable};
 use crate::transfer::{
-    Download, DownloadPlan, Outcome, Reporter, Wanted, header_value, last_bytes, no_range, quoted, reports_progress,
-    wanted_range,
+    Download, DownloadPlan, Outcome, Reporter, Wanted, header_value, last_bytes, quoted, reports_progress, wanted_range,
 };
 
 impl File {
@@ -104,11 +102,6 @@ impl<'a, O: Outcome<'a>> DownloadFile<'a, O> {
         self
     }
 
-    /// Returns the call as a named future. The same as awaiting the builder.
-    pub fn send(self) -> Call<'a, O> {
-        self.into_future()
-    }
-
     /// Fetches so many ranges of it at once, over as many connections: for links where one connection does not fill the
     /// line. They come out in order; those ahead of what is read wait in memory, 2 MiB each, beside the one that is read. Every
     /// range is of the same ETag, else it is `ContentChanged`; a server without ranges sends it as one stream.
@@ -124,9 +117,6 @@ impl<'a, O: Outcome<'a>> DownloadFile<'a, O> {
 
     async fn run(self) -> Result<O> {
         let parallel = self.parallel;
-        if parallel == 0 {
-            return Err(no_range());
-        }
         O::of(self.plan()?.start_parallel(parallel).await?)
     }
 
@@ -150,20 +140,8 @@ impl<'a, O: Outcome<'a>> DownloadFile<'a, O> {
     }
 }
 
-call_options!(['a, O: Outcome<'a>] DownloadFile<'a, O>);
 reports_progress!(['a, O: Outcome<'a>] DownloadFile<'a, O>, reporter);
-
-impl<'a, O: Outcome<'a>> IntoFuture for DownloadFile<'a, O> {
-    type Output = Result<O>;
-    type IntoFuture = Call<'a, O>;
-
-    fn into_future(mut self) -> Self::IntoFuture {
-        Call::new(async move {
-            let deadline = self.options.start(None);
-            within(deadline, self.run()).await
-        })
-    }
-}
+awaitable!(['a, O: Outcome<'a>] DownloadFile<'a, O>, 'a => O);
 
 impl<O> fmt::Debug for DownloadFile<'_, O> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

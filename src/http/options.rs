@@ -84,42 +84,41 @@ pub(crate) fn parse_header(name: &str, value: &str) -> Result<(HeaderName, Heade
 
 /// Makes a builder awaitable: `IntoFuture`, `.send()`, and the options that every call has.
 ///
-/// The builder has a field `options: CallOptions` and a method `async fn run(self) -> Result<Output>`. With `@many`, which
-/// is for what makes many calls, it has no options.
+/// The builder has a field `options: CallOptions` and a method `async fn run(self) -> Result<Output>`. One whose output is
+/// a type parameter names its generics and the lifetime of its future. With `@many`, which is for what makes many calls,
+/// it has no options.
 macro_rules! awaitable {
     ($builder:ident => $output:ty) => {
-        $crate::http::awaitable!(@impl [] $builder, 'static, $output, limited);
-        $crate::http::call_options!([] $builder);
+        $crate::http::awaitable!([] $builder, 'static => $output);
     };
     ($builder:ident<$life:lifetime> => $output:ty) => {
-        $crate::http::awaitable!(@impl [$life] $builder, $life, $output, limited);
-        $crate::http::call_options!([$life] $builder<$life>);
+        $crate::http::awaitable!([$life] $builder<$life>, $life => $output);
+    };
+    ([$($generics:tt)*] $builder:ty, $bound:lifetime => $output:ty) => {
+        $crate::http::awaitable!(@impl [$($generics)*] $builder, $bound, $output, |call| async move {
+            let deadline = call.options.start(None);
+            // Pinned here: passed on by value, each step of the way would hold it once more.
+            let work = ::std::pin::pin!(call.run());
+            $crate::http::within(deadline, work).await
+        });
+        $crate::http::call_options!([$($generics)*] $builder);
     };
     (@many $builder:ident<$life:lifetime> => $output:ty) => {
-        $crate::http::awaitable!(@impl [$life] $builder, $life, $output, free);
+        $crate::http::awaitable!(@impl [$life] $builder<$life>, $life, $output, |call| call.run());
     };
-    (@call limited $builder:ident) => {
-        $crate::Call::new(async move {
-            let mut call = $builder;
-            let deadline = call.options.start(None);
-            $crate::http::within(deadline, call.run()).await
-        })
-    };
-    (@call free $builder:ident) => {
-        $crate::Call::new($builder.run())
-    };
-    (@impl [$($life:lifetime)?] $builder:ident, $bound:lifetime, $output:ty, $kind:ident) => {
-        impl<$($life)?> ::std::future::IntoFuture for $builder<$($life)?> {
+    (@impl [$($generics:tt)*] $builder:ty, $bound:lifetime, $output:ty, |$call:ident| $run:expr) => {
+        impl<$($generics)*> ::std::future::IntoFuture for $builder {
             type Output = $crate::Result<$output>;
             type IntoFuture = $crate::Call<$bound, $output>;
 
+            #[allow(unused_mut, reason = "what makes many calls has no limit that starts")]
             fn into_future(self) -> Self::IntoFuture {
-                let builder = self;
-                $crate::http::awaitable!(@call $kind builder)
+                let mut $call = self;
+                $crate::Call::new($run)
             }
         }
 
-        impl<$($life)?> $builder<$($life)?> {
+        impl<$($generics)*> $builder {
             /// Returns the call as a named future, for `tokio::spawn` and the like. The same as awaiting the builder.
             pub fn send(self) -> $crate::Call<$bound, $output> {
                 ::std::future::IntoFuture::into_future(self)

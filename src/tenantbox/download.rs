@@ -9,14 +9,13 @@ use std::time::Duration;
 use http::header;
 
 use super::file::File;
-use crate::call::Call;
 use crate::error::Result;
 use crate::file_path::encode_segment;
-use crate::http::{CallOptions, call_options, within};
+use crate::http::{CallOptions, awaitable};
 use crate::object_store::{Issued, Presigned, get};
 use crate::transfer::{
-    self, DownloadPlan, Outcome, Reporter, Wanted, check_expected, header_value, last_bytes, no_range, quoted,
-    reports_progress, wanted_range,
+    self, DownloadPlan, Outcome, Reporter, Wanted, check_expected, header_value, last_bytes, quoted, reports_progress,
+    wanted_range,
 };
 
 impl File {
@@ -112,16 +111,8 @@ impl<'a, O: Outcome<'a>> DownloadFile<'a, O> {
         self
     }
 
-    /// Sends it: the same as `.await` on the builder, as a future with a name.
-    pub fn send(self) -> Call<'a, O> {
-        self.into_future()
-    }
-
     async fn run(self) -> Result<O> {
         let parallel = self.parallel;
-        if parallel == 0 {
-            return Err(no_range());
-        }
         O::of(self.plan()?.start_parallel(parallel).await?)
     }
 
@@ -157,20 +148,8 @@ fn place(file: File, options: CallOptions) -> Arc<Presigned<()>> {
     }))
 }
 
-call_options!(['a, O: Outcome<'a>] DownloadFile<'a, O>);
 reports_progress!(['a, O: Outcome<'a>] DownloadFile<'a, O>, reporter);
-
-impl<'a, O: Outcome<'a>> IntoFuture for DownloadFile<'a, O> {
-    type Output = Result<O>;
-    type IntoFuture = Call<'a, O>;
-
-    fn into_future(mut self) -> Self::IntoFuture {
-        Call::new(async move {
-            let deadline = self.options.start(None);
-            within(deadline, self.run()).await
-        })
-    }
-}
+awaitable!(['a, O: Outcome<'a>] DownloadFile<'a, O>, 'a => O);
 
 impl<O> fmt::Debug for DownloadFile<'_, O> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -3,7 +3,6 @@
 use std::collections::VecDeque;
 use std::fmt::Write;
 use std::fs::File;
-use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::{Bytes, BytesMut};
@@ -13,6 +12,7 @@ use tokio::task::spawn_blocking;
 
 use super::CHUNK;
 use super::reading::read_at;
+use crate::blocking::blocking;
 use crate::error::{Error, ErrorKind, Result};
 
 /// Hashes what passes: here while it is little, beside the transfer, on the runtime's blocking threads, when it is much.
@@ -183,22 +183,18 @@ impl<D: Digest + Send + 'static> Drop for Job<D> {
 /// Hashes some more of a file, from one place towards another; gives where it came to.
 pub(super) async fn hash_file(hasher: &mut Hasher, file: &Arc<File>, from: u64, to: u64) -> Result<u64> {
     let (file, want) = (file.clone(), (to - from).min(CHUNK as u64) as usize);
-    let read = spawn_blocking(move || {
+    let chunk = blocking(move || {
         let mut chunk = BytesMut::zeroed(want);
-        let read = read_at(&file, &mut chunk, from)?;
+        let read = read_at(&file, &mut chunk, from).map_err(|cause| Error::io("the part could not be read", cause))?;
         chunk.truncate(read);
         Ok(chunk.freeze())
     });
-    let read: io::Result<Bytes> =
-        read.await.map_err(|e| Error::new(ErrorKind::Io, "the runtime stopped reading a file").caused_by(e))?;
-    match read {
-        Ok(chunk) if chunk.is_empty() => Err(Error::new(ErrorKind::IntegrityMismatch, "the part became shorter")),
-        Ok(chunk) => {
-            hasher.update(&chunk).await;
-            Ok(from + chunk.len() as u64)
-        }
-        Err(cause) => Err(Error::io("the part could not be read", cause)),
+    let chunk = chunk.await?;
+    if chunk.is_empty() {
+        return Err(Error::new(ErrorKind::IntegrityMismatch, "the part became shorter"));
     }
+    hasher.update(&chunk).await;
+    Ok(from + chunk.len() as u64)
 }
 
 pub(super) fn hex(bytes: &[u8]) -> String {

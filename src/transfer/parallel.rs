@@ -21,6 +21,7 @@ use super::part::{Lock, write_all_at};
 use super::plan::{DownloadPlan, header_value};
 use super::progress::{Phase, Reporter};
 use super::to_file::PartFile;
+use super::to_file::no_range;
 use crate::error::{Error, ErrorKind, Result};
 use crate::http::{Request, Response, Room, Transport, Way};
 
@@ -314,6 +315,9 @@ impl<'a> DownloadPlan<'a> {
     /// As [`DownloadPlan::start`], by so many ranges at once where the server has them, or as many as the client's limits
     /// ever leave room for. All of that is taken at the start, and held until the last byte has been read.
     pub(crate) async fn start_parallel(mut self, at_once: usize) -> Result<Option<super::Download<'a>>> {
+        if at_once == 0 {
+            return Err(no_range());
+        }
         if at_once > 1 && matches!(self.range, Some(Wanted::Last(_))) {
             let why = "where the last bytes begin is not known beforehand, so they can't be fetched by several ranges";
             return Err(Error::invalid_input("parallel", why).with_hint("Ask for a range from a first byte on"));

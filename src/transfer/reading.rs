@@ -17,6 +17,7 @@ use tokio_util::io::poll_read_buf;
 
 use super::CHUNK;
 use super::source::source_error;
+use crate::blocking::blocking;
 use crate::error::{BoxError, Error, ErrorKind, Result};
 
 /// A source while it is read.
@@ -317,12 +318,6 @@ impl Cursor {
         self.file.check_unchanged(self.position)?;
         Ok(None)
     }
-}
-
-async fn blocking<T: Send + 'static>(run: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
-    spawn_blocking(run)
-        .await
-        .unwrap_or_else(|e| Err(Error::new(ErrorKind::Io, "the runtime stopped reading a file").caused_by(e)))
 }
 
 #[cfg(unix)]

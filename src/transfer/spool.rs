@@ -3,17 +3,16 @@
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 
-use tokio::task::spawn_blocking;
-
 use super::progress::{Phase, Reporter};
 use super::reading::{FileReading, Reading};
 use super::source::Source;
+use crate::blocking::blocking;
 use crate::error::{Error, ErrorKind, Result};
 
 /// Reads a source to its end, at most so many bytes, into a file that has no name and goes with its last handle. It can be
 /// sent again, whatever the source was.
 pub(crate) async fn spool(mut from: Reading<'_>, limit: u64, reporter: &mut Reporter<'_>) -> Result<Source<'static>> {
-    let (mut count, mut file) = (0, blocking(temporary).await?);
+    let (mut count, mut file) = (0, writing(temporary).await?);
     loop {
         reporter.report(count, Phase::Spooling);
         let Some(chunk) = reporter.beside(from.next()).await? else { break };
@@ -22,7 +21,7 @@ pub(crate) async fn spool(mut from: Reading<'_>, limit: u64, reporter: &mut Repo
             let message = format!("the source has more than the {limit} bytes that may be kept of it");
             return Err(Error::new(ErrorKind::PayloadTooLarge, message).with_hint("Nothing was sent. Raise the limit"));
         }
-        file = blocking(move || file.write_all(&chunk).map(|()| file)).await?;
+        file = writing(move || file.write_all(&chunk).map(|()| file)).await?;
     }
     Ok(FileReading::from_start(file).await?.into())
 }
@@ -45,9 +44,6 @@ fn temporary() -> io::Result<File> {
     Ok(file)
 }
 
-async fn blocking<T: Send + 'static>(run: impl FnOnce() -> io::Result<T> + Send + 'static) -> Result<T> {
-    match spawn_blocking(run).await {
-        Ok(done) => done.map_err(|cause| Error::io("the temporary file could not be written", cause)),
-        Err(cause) => Err(Error::new(ErrorKind::Io, "the runtime stopped writing a file").caused_by(cause)),
-    }
+async fn writing<T: Send + 'static>(write: impl FnOnce() -> io::Result<T> + Send + 'static) -> Result<T> {
+    blocking(move || write().map_err(|cause| Error::io("the temporary file could not be written", cause))).await
 }

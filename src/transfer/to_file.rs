@@ -149,7 +149,7 @@ async fn attempt(
 }
 
 /// `parallel(0)`.
-pub(crate) fn no_range() -> Error {
+pub(super) fn no_range() -> Error {
     Error::invalid_input("parallel", "at least one range has to be under way")
 }
 

@@ -214,13 +214,32 @@ async fn first_events() -> Outcome {
     Ok(())
 }
 
+/// A Tenantbox, which stops when it is dropped, and its client.
 #[cfg(feature = "tenantbox")]
-#[tokio::test]
-async fn first_tenant() -> Outcome {
+async fn tenantbox() -> Result<(carbonfiles_testserver::Tenantbox, carbonfiles::tenantbox::Client), Box<dyn Error>> {
     folder();
     let server = carbonfiles_testserver::Tenantbox::start().await?;
     let builder = carbonfiles::tenantbox::Client::builder(server.api_key()).base_url(server.url());
     let client = builder.http(reqwest::ClientBuilder::no_proxy).build()?;
+    Ok((server, client))
+}
+
+/// The URL and a token of the real file_storage, where `tests/file_storage/host.sh` has started it.
+#[cfg(feature = "file-storage")]
+fn file_storage() -> Option<(String, String)> {
+    let set = |name| std::env::var(name).ok();
+    let found = set("FILE_STORAGE_TEST_DISK").zip(set("FILE_STORAGE_TEST_DISK_TOKEN"));
+    match found {
+        Some(_) => drop(folder()),
+        None => eprintln!("SKIPPED: FILE_STORAGE_TEST_DISK names no real file_storage service"),
+    }
+    found
+}
+
+#[cfg(feature = "tenantbox")]
+#[tokio::test]
+async fn first_tenant() -> Outcome {
+    let (_server, client) = tenantbox().await?;
     // snippet: first_tenant
     // client: carbonfiles::tenantbox::Client::from_env()?, or Client::new("tbx_key")?
     let files = client.tenant("user_123").files();
@@ -233,12 +252,7 @@ async fn first_tenant() -> Outcome {
 #[cfg(feature = "file-storage")]
 #[tokio::test]
 async fn first_service() -> Outcome {
-    let set = |name| std::env::var(name).ok();
-    let (Some(url), Some(token)) = (set("FILE_STORAGE_TEST_DISK"), set("FILE_STORAGE_TEST_DISK_TOKEN")) else {
-        eprintln!("SKIPPED: FILE_STORAGE_TEST_DISK names no real file_storage service");
-        return Ok(());
-    };
-    folder();
+    let Some((url, token)) = file_storage() else { return Ok(()) };
     let client = carbonfiles::file_storage::Client::new(url, token)?;
     // snippet: first_service
     // client: carbonfiles::file_storage::Client::new(url, token)?, or Client::from_env()?

@@ -2,7 +2,7 @@
 
 use carbonfiles::Client;
 
-use crate::{Outcome, Place, folder};
+use crate::{Outcome, Place};
 
 #[tokio::test]
 async fn client() -> Outcome {
@@ -426,10 +426,7 @@ async fn raw() -> Outcome {
 #[cfg(feature = "tenantbox")]
 #[tokio::test]
 async fn tenantbox() -> Outcome {
-    folder();
-    let server = carbonfiles_testserver::Tenantbox::start().await?;
-    let builder = carbonfiles::tenantbox::Client::builder(server.api_key()).base_url(server.url());
-    let client = builder.http(reqwest::ClientBuilder::no_proxy).build()?;
+    let (_server, client) = crate::tenantbox().await?;
     // snippet: tenantbox
     use carbonfiles::tenantbox::MB;
     use std::{path::Path, time::Duration};
@@ -455,16 +452,10 @@ async fn tenantbox() -> Outcome {
     Ok(())
 }
 
-/// On the real service, where `tests/file_storage/host.sh` has started it.
 #[cfg(feature = "file-storage")]
 #[tokio::test]
 async fn file_storage() -> Outcome {
-    let set = |name| std::env::var(name).ok();
-    let (Some(url), Some(token)) = (set("FILE_STORAGE_TEST_DISK"), set("FILE_STORAGE_TEST_DISK_TOKEN")) else {
-        eprintln!("SKIPPED: FILE_STORAGE_TEST_DISK names no real file_storage service");
-        return Ok(());
-    };
-    folder();
+    let Some((url, token)) = crate::file_storage() else { return Ok(()) };
     // snippet: file_storage
     use carbonfiles::file_storage::Client;
     use std::path::Path;

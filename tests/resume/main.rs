@@ -60,6 +60,14 @@ impl Scene {
         Self { server, bucket, file, data, _folder: folder, target }
     }
 
+    /// One byte of what an earlier download has left becomes another one.
+    fn spoil_part(&self) {
+        let part = beside(&self.target)[0].clone();
+        let mut bytes = std::fs::read(&part).unwrap();
+        bytes[1000] ^= 1;
+        std::fs::write(&part, bytes).unwrap();
+    }
+
     /// A download that ends after so many bytes.
     async fn interrupted(&self, after: u64) {
         let cut = self.server.inject(Fault::close_response_after(after).on("GET", CONTENT));
@@ -153,10 +161,7 @@ async fn a_part_that_went_bad_is_noticed_and_fetched_anew() {
     for parallel in [1, 3] {
         let scene = Scene::new(5 * MIB).await;
         scene.interrupted(3 * MIB as u64).await;
-        let part = beside(&scene.target)[0].clone();
-        let mut bytes = std::fs::read(&part).unwrap();
-        bytes[1000] ^= 1;
-        std::fs::write(&part, bytes).unwrap();
+        scene.spoil_part();
         let done = scene.file.download_to(&scene.target).parallel(parallel).await.unwrap();
         assert_eq!(done.resumed, 0);
         scene.assert_whole();
@@ -333,10 +338,7 @@ async fn what_is_left_is_compared_even_where_nothing_else_is() {
     for parallel in [1, 3] {
         let scene = Scene::new(5 * MIB).await;
         scene.interrupted(3 * MIB as u64).await;
-        let part = beside(&scene.target)[0].clone();
-        let mut bytes = std::fs::read(&part).unwrap();
-        bytes[1000] ^= 1;
-        std::fs::write(&part, bytes).unwrap();
+        scene.spoil_part();
         within(scene.file.download_to(&scene.target).verify(false).parallel(parallel)).await.unwrap();
         scene.assert_whole();
     }

@@ -10,11 +10,10 @@ use http::header;
 use url::Url;
 
 use super::download::content;
-use crate::call::Call;
 use crate::error::Result;
 use crate::file_storage::Client;
 use crate::file_storage::id::canonical;
-use crate::http::{Authorization, CallOptions, awaitable, call_options, within};
+use crate::http::{Authorization, CallOptions, awaitable};
 use crate::transfer::{
     Download, DownloadPlan, Downloaded, Outcome, Reporter, Saving, Wanted, header_value, last_bytes, quoted,
     reports_progress, save, saves, starts, wanted_range,
@@ -130,11 +129,6 @@ impl<'a, O: Outcome<'a>> DownloadPublic<'a, O> {
         self
     }
 
-    /// Returns the call as a named future. The same as awaiting the builder.
-    pub fn send(self) -> Call<'a, O> {
-        self.into_future()
-    }
-
     async fn run(self) -> Result<O> {
         O::of(self.plan()?.start().await?)
     }
@@ -155,20 +149,8 @@ impl<'a, O: Outcome<'a>> DownloadPublic<'a, O> {
     }
 }
 
-call_options!(['a, O: Outcome<'a>] DownloadPublic<'a, O>);
 reports_progress!(['a, O: Outcome<'a>] DownloadPublic<'a, O>, reporter);
-
-impl<'a, O: Outcome<'a>> IntoFuture for DownloadPublic<'a, O> {
-    type Output = Result<O>;
-    type IntoFuture = Call<'a, O>;
-
-    fn into_future(mut self) -> Self::IntoFuture {
-        Call::new(async move {
-            let deadline = self.options.start(None);
-            within(deadline, self.run()).await
-        })
-    }
-}
+awaitable!(['a, O: Outcome<'a>] DownloadPublic<'a, O>, 'a => O);
 
 impl<O> fmt::Debug for DownloadPublic<'_, O> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
