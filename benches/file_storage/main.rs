@@ -1,9 +1,9 @@
 //! Transfers to and from the real file_storage, beside curl: wall time, CPU time of the client, its peak memory over idle.
 //!
 //! `tests/file_storage/host.sh up target/file-storage/host`, then
-//! `cargo bench --bench file_storage --features file-storage [-- --mib 1024 --rounds 3]`
+//! `cargo bench --bench file_storage --features file-storage [-- --mib 1024 --rounds 3 --s3]`
 //!
-//! The service is one Python process: what it can do is the ceiling, and curl shows it.
+//! The service is one Python process: what it can do is the ceiling, and curl shows it. With `--s3`, its back end is a bucket.
 
 #[path = "../transfers/measure.rs"]
 #[allow(dead_code, reason = "this bench uses a part of it")]
@@ -45,7 +45,8 @@ fn connect(url: &str, token: &str) -> Client {
 }
 
 fn compare(args: &[String]) {
-    let (Some(url), Some(token)) = (setting("FILE_STORAGE_TEST_DISK"), setting("FILE_STORAGE_TEST_DISK_TOKEN")) else {
+    let back_end = if args.iter().any(|a| a == "--s3") { "FILE_STORAGE_TEST_S3" } else { "FILE_STORAGE_TEST_DISK" };
+    let (Some(url), Some(token)) = (setting(back_end), setting(&format!("{back_end}_TOKEN"))) else {
         println!("SKIPPED: no real file_storage service: start tests/file_storage/host.sh up target/file-storage/host");
         return;
     };
@@ -86,7 +87,7 @@ fn compare(args: &[String]) {
             "curl, to nothing" => command.args([
                 "watch",
                 "curl",
-                "-sSf",
+                "-sSfL",
                 "--noproxy",
                 "*",
                 "-o",
@@ -96,7 +97,7 @@ fn compare(args: &[String]) {
                 &download,
             ]),
             "curl, to a file" => command
-                .args(["watch", "curl", "-sSf", "--noproxy", "*", "-H", &authorization, &download, "-o"])
+                .args(["watch", "curl", "-sSfL", "--noproxy", "*", "-H", &authorization, &download, "-o"])
                 .arg(&target),
             _ => command.args(["client", name, &url, &token, &stored]).arg(&source).arg(&target),
         };

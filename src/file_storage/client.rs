@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use http::{HeaderValue, Method, header};
 
-use super::files::{File, Files, PublicFile};
+use super::files::{Alike, File, Files, PublicFile};
 use super::models::SessionTokens;
 use super::refusal::{FileStorage, POOL_IDLE};
 use super::session::{Login, Session};
@@ -31,6 +31,7 @@ use crate::settings::{Settings, client_settings, env_var};
 pub struct Client {
     transport: Transport,
     session: Option<Arc<Session>>,
+    uploads: Alike,
 }
 
 impl Client {
@@ -119,7 +120,7 @@ impl Client {
 
     /// Ends the session: the refresh token is of no use any more. The access token stays good until it expires, at most
     /// 15 min by default; this client forgets it. One that knows the password logs in anew at the next call. Without a session
-    /// it does nothing.
+    /// it does nothing. Where it fails because the service was not reached, or is dropped, the session is as it was.
     pub fn log_out(&self) -> LogOut {
         LogOut { client: self.clone(), options: CallOptions::default() }
     }
@@ -145,6 +146,11 @@ impl Client {
 
     pub(super) fn transport(&self) -> &Transport {
         &self.transport
+    }
+
+    /// The uploads under way.
+    pub(super) fn uploads_under_way(&self) -> &Alike {
+        &self.uploads
     }
 }
 
@@ -246,14 +252,14 @@ impl ClientBuilder {
     pub fn build(self) -> Result<Client> {
         let transport = self.settings.transport(&self.url, self.credentials, &FileStorage, POOL_IDLE)?;
         if !self.login.is_used() {
-            return Ok(Client { transport, session: None });
+            return Ok(Client { transport, session: None, uploads: Alike::default() });
         }
         if !matches!(transport.config().credentials, Credentials::Anonymous) {
             return Err(Error::invalid_input("login", "a client has a token or a session, not both"));
         }
         let session = Arc::new(Session::new(transport.clone(), self.login)?);
         let transport = transport.with_credentials(Credentials::Renewed(session.clone()));
-        Ok(Client { transport, session: Some(session) })
+        Ok(Client { transport, session: Some(session), uploads: Alike::default() })
     }
 }
 

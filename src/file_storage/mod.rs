@@ -54,6 +54,20 @@
 //! wants a browser's session and the CSRF token of a page. Cookie logins are for browsers too; [`ClientBuilder::login`] may
 //! do what they may.
 //!
+//! # Errors
+//!
+//! | kind | when |
+//! |---|---|
+//! | [`InvalidInput`](crate::ErrorKind::InvalidInput) | an id that is no UUID, a name or type that can't be carried, a source that can't be read in parts: before anything is sent; or the service's 400, 415, 422 ([`Error::field_errors`](crate::Error::field_errors)) |
+//! | [`Unauthenticated`](crate::ErrorKind::Unauthenticated) | the token or the login is no good, or the session has ended |
+//! | [`PermissionDenied`](crate::ErrorKind::PermissionDenied) | a permission is missing, see below; or a bucket refused: [`Error::code`](crate::Error::code) is its own word |
+//! | [`NotFound`](crate::ErrorKind::NotFound) | unknown, deleted, another's, private where it is read as public, or no picture |
+//! | [`PayloadTooLarge`](crate::ErrorKind::PayloadTooLarge) | over the service's limit: [`Error::max_bytes`](crate::Error::max_bytes) |
+//! | [`QuotaExceeded`](crate::ErrorKind::QuotaExceeded) | the quota is used up |
+//! | [`Conflict`](crate::ErrorKind::Conflict) | parts are missing or differ, an upload session is closed, or the file is on a back end that is not in use |
+//! | [`RateLimited`](crate::ErrorKind::RateLimited) | too many calls, or too many failed logins: [`Error::retry_after`](crate::Error::retry_after) |
+//! | [`IntegrityMismatch`](crate::ErrorKind::IntegrityMismatch) | what was stored, or what came, is not what it should be |
+//!
 //! # What is checked
 //!
 //! A plain upload is compared with the SHA-256 that the service took. The service takes none of an upload in parts: there

@@ -143,8 +143,8 @@ impl UploadedPart {
     }
 }
 
-/// Where parts of a session are to be sent.
-#[derive(Debug, Clone, Deserialize)]
+/// Where parts of a session are to be sent. It serialises, URLs included, to be handed to a web page; its `Debug` hides them.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct PartUrls {
     /// By number. Presigned ones are secrets: whoever has one can write that part.
@@ -174,13 +174,14 @@ impl SessionTokens {
     }
 }
 
-/// A URL that gives the content to whoever has it, until it expires.
-#[derive(Clone, PartialEq, Eq)]
+/// A URL that gives the content to whoever has it, until it expires. It serialises with it; its `Debug` hides it.
+#[derive(Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct DownloadUrl {
     /// The URL. Its `Debug` hides it.
     pub url: Secret,
     /// When it expires, where the URL says so.
+    #[serde(with = "time::option")]
     pub expires_at: Option<DateTime<Utc>>,
 }
 

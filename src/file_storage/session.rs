@@ -100,15 +100,17 @@ impl Session {
     pub(super) async fn end(&self, options: CallOptions) -> Result<()> {
         // Not beside a renewal, which would bring the session back.
         let _alone = self.0.renewing.lock().await;
-        let tokens = {
-            let mut state = self.0.state();
-            // That a password was refused is kept: it is no better after the end.
-            (state.stale, state.spent) = (None, false);
-            state.tokens.take()
-        };
-        let Some(SessionTokens { refresh_token, .. }) = tokens else { return Ok(()) };
+        let Some(SessionTokens { refresh_token, .. }) = self.tokens() else { return Ok(()) };
         let request = users(Method::DELETE, "/token", &json!({ "refresh_token": refresh_token }), &refresh_token)?;
-        self.0.transport.send(request.replay(Replay::Safe).options(options)).await.map(drop)
+        let ended = self.0.transport.send(request.replay(Replay::Safe).options(options)).await.map(drop);
+        // Kept where the service was not reached, so that it can be ended by another call.
+        let refused = |error: &Error| error.status().is_some_and(|status| status.is_client_error());
+        if ended.as_ref().err().is_none_or(|error| refused(error) && !error.is_retryable()) {
+            let mut state = self.0.state();
+            // That a password was refused is kept as well: it is no better after the end.
+            (state.tokens, state.stale, state.spent) = (None, None, false);
+        }
+        ended
     }
 }
 

@@ -2,7 +2,6 @@
 
 use std::fmt;
 use std::marker::PhantomData;
-use std::ops::RangeBounds;
 
 use http::header;
 
@@ -10,7 +9,7 @@ use super::File;
 use crate::error::Result;
 use crate::http::{CallOptions, Request, awaitable};
 use crate::transfer::{
-    Download, DownloadPlan, Outcome, Reporter, Wanted, header_value, last_bytes, quoted, reports_progress, wanted_range,
+    Download, DownloadPlan, Outcome, Reporter, Wanted, header_value, quoted, reports_progress, takes_ranges,
 };
 
 impl File {
@@ -76,19 +75,6 @@ impl<'a> DownloadFile<'a> {
 }
 
 impl<'a, O: Outcome<'a>> DownloadFile<'a, O> {
-    /// Only these bytes: `0..100`, `100..`, `..=9`. An end past that of the file is moved to it; a start past it is
-    /// `RangeNotSatisfiable`. A part can't be checked against the hash of the whole.
-    pub fn range(mut self, bytes: impl RangeBounds<u64>) -> Self {
-        self.range = wanted_range(&bytes);
-        self
-    }
-
-    /// Only the last so many bytes.
-    pub fn last(mut self, bytes: u64) -> Self {
-        self.range = last_bytes(bytes);
-        self
-    }
-
     /// Only if the content is still that of this ETag (or SHA-256 in hex): else `PreconditionFailed`.
     pub fn if_match(mut self, etag: impl AsRef<str>) -> Self {
         self.if_match = Some(quoted(etag.as_ref()));
@@ -99,19 +85,6 @@ impl<'a, O: Outcome<'a>> DownloadFile<'a, O> {
     /// runtime's blocking threads.
     pub fn verify(mut self, verify: bool) -> Self {
         self.verify = verify;
-        self
-    }
-
-    /// Fetches so many ranges of it at once, over as many connections: for links where one connection does not fill the
-    /// line. They come out in order; those ahead of what is read wait in memory, 2 MiB each, beside the one that is read. Every
-    /// range is of the same ETag, else it is `ContentChanged`; a server without ranges sends it as one stream.
-    ///
-    /// Each counts as one of the client's [transfers](crate::ClientBuilder::max_transfers). Room for all of them is taken at
-    /// the start and held to the end; of more than ever fit into that limit and
-    /// [`max_buffered_bytes`](crate::ClientBuilder::max_buffered_bytes), as many as fit are fetched at once. With
-    /// [`last`](DownloadFile::last) it is `InvalidInput`. Default 1; 0 is refused.
-    pub fn parallel(mut self, ranges: usize) -> Self {
-        self.parallel = ranges;
         self
     }
 
@@ -140,6 +113,7 @@ impl<'a, O: Outcome<'a>> DownloadFile<'a, O> {
     }
 }
 
+takes_ranges!(['a, O: Outcome<'a>] DownloadFile<'a, O>);
 reports_progress!(['a, O: Outcome<'a>] DownloadFile<'a, O>, reporter);
 awaitable!(['a, O: Outcome<'a>] DownloadFile<'a, O>, 'a => O);
 

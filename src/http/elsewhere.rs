@@ -68,11 +68,14 @@ impl Destination {
         Self { url, foreign: None, hops: 0 }
     }
 
-    pub(super) fn foreign(url: Url, dialect: &'static dyn Dialect) -> Result<Self> {
-        if !matches!(url.scheme(), "http" | "https") {
-            return Err(Error::new(ErrorKind::Decode, "the service named a place that is neither http nor https"));
-        }
-        Ok(Self { url, foreign: Some(dialect), hops: 0 })
+    /// A place that was named at `from`. From https it is never http: what is sent there could be read on the way.
+    pub(super) fn foreign(from: &Url, url: Url, dialect: &'static dyn Dialect) -> Result<Self> {
+        let problem = match (from.scheme(), url.scheme()) {
+            (_, "https") | ("http", "http") => return Ok(Self { url, foreign: Some(dialect), hops: 0 }),
+            ("https", "http") => "an https service named an http URL: nothing is sent there in the clear",
+            _ => "the service named a place that is neither http nor https",
+        };
+        Err(Error::new(ErrorKind::Decode, problem))
     }
 
     /// Where an answer sends the request on to, if it does.
@@ -88,11 +91,9 @@ impl Destination {
         }
         let dialect = self.foreign.or(request.redirects)?;
         Some(match self.location(headers) {
-            Some(url) if self.url.scheme() == "https" && url.scheme() == "http" => {
-                Err(Error::new(ErrorKind::Decode, "a redirection from https to http is not followed")
-                    .with_status(status))
-            }
-            Some(url) => Self::foreign(url, dialect).map(|there| Self { hops: self.hops + 1, ..there }),
+            Some(url) => Self::foreign(&self.url, url, dialect)
+                .map(|there| Self { hops: self.hops + 1, ..there })
+                .map_err(|error| error.with_status(status)),
             None => Err(Error::new(ErrorKind::Decode, "the service redirects to no URL").with_status(status)),
         })
     }
@@ -162,11 +163,27 @@ mod tests {
     #[test]
     fn what_is_shown_has_no_query() {
         let url = Url::parse("https://s3.example.com/b/k?X-Amz-Signature=0123456789abcdef&x=1").unwrap();
-        let there = Destination::foreign(url.clone(), &Words).unwrap();
+        let there = Destination::foreign(&url, url.clone(), &Words).unwrap();
         assert_eq!(there.shown().as_str(), "https://s3.example.com/b/k");
         assert_eq!(there.secrets(), [Token::new("0123456789abcdef")]);
         assert_eq!(Destination::api(url.clone()).shown(), url);
-        assert!(Destination::foreign(Url::parse("file:///etc/passwd").unwrap(), &Words).is_err());
+    }
+
+    #[test]
+    fn nothing_is_sent_in_the_clear_where_the_service_is_not() {
+        let foreign = |from: &str, to: &str| {
+            Destination::foreign(&Url::parse(from).unwrap(), Url::parse(to).unwrap(), &Words).map(drop)
+        };
+        assert!(foreign("https://api.example.com", "https://s3.example.com/k").is_ok());
+        assert!(foreign("http://localhost:1", "https://s3.example.com/k").is_ok());
+        assert!(foreign("http://localhost:1", "http://localhost:2/k").is_ok());
+        for (from, to) in [
+            ("https://api.example.com", "http://s3.example.com/k"),
+            ("https://api.example.com", "file:///etc/passwd"),
+            ("http://localhost:1", "ftp://localhost/k"),
+        ] {
+            assert_eq!(foreign(from, to).unwrap_err().kind(), ErrorKind::Decode, "{from} {to}");
+        }
     }
 
     #[test]
@@ -194,7 +211,8 @@ mod tests {
 
     #[test]
     fn a_storage_redirects_among_its_regions_for_a_while() {
-        let mut there = Destination::foreign(Url::parse("https://s3.example.com/b/k?sig=1").unwrap(), &Words).unwrap();
+        let first = Url::parse("https://s3.example.com/b/k?sig=1").unwrap();
+        let mut there = Destination::foreign(&first, first.clone(), &Words).unwrap();
         let (put, mut headers) = (Request::new(Method::PUT, ""), HeaderMap::new());
         assert!(there.redirected(&put, &Words, StatusCode::TEMPORARY_REDIRECT, &headers).is_none());
         headers.insert(header::LOCATION, "https://s3-2.example.com/b/k?sig=1".parse().unwrap());

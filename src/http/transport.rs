@@ -275,7 +275,7 @@ impl Transport {
 
     async fn destination(&self, request: &Request, call: &Call, expired: Option<&Url>) -> Result<Destination> {
         match &request.elsewhere {
-            Some(there) => Destination::foreign(there.place.locate(expired).await?, there.dialect),
+            Some(there) => Destination::foreign(&self.0.config.base, there.place.locate(expired).await?, there.dialect),
             None => Ok(Destination::api(call.url.clone())),
         }
     }

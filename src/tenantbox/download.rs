@@ -2,7 +2,6 @@
 
 use std::fmt;
 use std::marker::PhantomData;
-use std::ops::RangeBounds;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,8 +13,7 @@ use crate::file_path::encode_segment;
 use crate::http::{CallOptions, awaitable};
 use crate::object_store::{Issued, Presigned, get};
 use crate::transfer::{
-    self, DownloadPlan, Outcome, Reporter, Wanted, check_expected, header_value, last_bytes, quoted, reports_progress,
-    wanted_range,
+    self, DownloadPlan, Outcome, Reporter, Wanted, check_expected, header_value, quoted, reports_progress, takes_ranges,
 };
 
 impl File {
@@ -46,6 +44,11 @@ impl File {
 }
 
 /// Asks for a content. Made by [`File::download`].
+///
+/// # Errors
+/// `NotFound`, `RangeNotSatisfiable`, `PreconditionFailed` for [`if_match`](DownloadFile::if_match), and those of any call.
+/// Reading the body gives `ContentChanged` where the content was replaced meanwhile, `IntegrityMismatch` for
+/// [`expect_sha256`](DownloadFile::expect_sha256), and `Interrupted` or `Timeout` when it can't be continued after a cut.
 #[must_use = "nothing is sent until it is awaited"]
 pub struct DownloadFile<'a, O = transfer::Download<'a>> {
     file: File,
@@ -77,19 +80,6 @@ impl<'a> DownloadFile<'a> {
 }
 
 impl<'a, O: Outcome<'a>> DownloadFile<'a, O> {
-    /// Only these bytes: `0..100`, `100..`, `..=9`. An end past that of the file is moved to it; a start past it is
-    /// `RangeNotSatisfiable`.
-    pub fn range(mut self, bytes: impl RangeBounds<u64>) -> Self {
-        self.range = wanted_range(&bytes);
-        self
-    }
-
-    /// Only the last so many bytes.
-    pub fn last(mut self, bytes: u64) -> Self {
-        self.range = last_bytes(bytes);
-        self
-    }
-
     /// Only if the content is still that of this ETag: else `PreconditionFailed`.
     pub fn if_match(mut self, etag: impl AsRef<str>) -> Self {
         self.if_match = Some(quoted(etag.as_ref()));
@@ -101,13 +91,6 @@ impl<'a, O: Outcome<'a>> DownloadFile<'a, O> {
     pub fn expect_sha256(mut self, sha256: impl AsRef<str>) -> Self {
         let hex = sha256.as_ref();
         self.expected = check_expected(Some(hex)).map(|()| Some(hex.to_ascii_lowercase()));
-        self
-    }
-
-    /// Fetches so many ranges of it at once, over as many connections, as
-    /// [the other service's](crate::files::DownloadFile::parallel). All of them are of one URL, and of one ETag. Default 1.
-    pub fn parallel(mut self, ranges: usize) -> Self {
-        self.parallel = ranges;
         self
     }
 
@@ -148,6 +131,7 @@ fn place(file: File, options: CallOptions) -> Arc<Presigned<()>> {
     }))
 }
 
+takes_ranges!(['a, O: Outcome<'a>] DownloadFile<'a, O>);
 reports_progress!(['a, O: Outcome<'a>] DownloadFile<'a, O>, reporter);
 awaitable!(['a, O: Outcome<'a>] DownloadFile<'a, O>, 'a => O);
 

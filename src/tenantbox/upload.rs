@@ -52,6 +52,11 @@ impl Files {
 ///
 /// Dropping the call before it is done aborts the upload: nothing is stored. The service keeps the announcement, without a
 /// file.
+///
+/// # Errors
+/// `QuotaExceeded`, when it is announced; `PayloadTooLarge` beyond [`spool_limit`](Upload::spool_limit); `PermissionDenied` where
+/// the storage refuses, with its word in [`Error::code`]; `BodyNotReplayable` and `ContentChanged` where the source can't be
+/// sent again after a fault; and those of any call.
 #[must_use = "nothing is sent until it is awaited"]
 pub struct Upload<'a> {
     tenant: Tenant,

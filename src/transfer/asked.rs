@@ -92,6 +92,42 @@ pub(crate) fn wanted_range(range: &impl RangeBounds<u64>) -> Result<Option<Wante
     if last < start { empty() } else { Ok(Some(Wanted::Within(start, last))) }
 }
 
+/// The setters of a builder with the fields `range: Result<Option<Wanted>>` and `parallel: usize`:
+/// `takes_ranges!(['a] DownloadFile<'a>)`.
+macro_rules! takes_ranges {
+    ([$($generics:tt)*] $builder:ty) => {
+        impl<$($generics)*> $builder {
+            /// Only these bytes: `0..100`, `100..`, `..=9`. An end past that of the file is moved to it; a start past it, and any
+            /// range of an empty file, is `RangeNotSatisfiable`. A part can't be checked against the hash of the whole.
+            pub fn range(mut self, bytes: impl ::std::ops::RangeBounds<u64>) -> Self {
+                self.range = $crate::transfer::wanted_range(&bytes);
+                self
+            }
+
+            /// Only the last so many bytes.
+            pub fn last(mut self, bytes: u64) -> Self {
+                self.range = $crate::transfer::last_bytes(bytes);
+                self
+            }
+
+            /// Fetches so many ranges of it at once, over as many connections: for links where one connection does not fill the
+            /// line. They come out in order; those ahead of what is read wait in memory, 2 MiB each, beside the one that is read.
+            /// Every range is of the same ETag, else it is `ContentChanged`; a server without ranges sends it as one stream.
+            ///
+            /// Each counts as one of the client's [transfers](crate::ClientBuilder::max_transfers). Room for all of them is taken
+            /// at the start and held to the end; of more than ever fit into that limit and
+            /// [`max_buffered_bytes`](crate::ClientBuilder::max_buffered_bytes), as many as fit are fetched at once. With
+            /// [`last`](Self::last) it is `InvalidInput`. Default 1; 0 is refused.
+            pub fn parallel(mut self, ranges: usize) -> Self {
+                self.parallel = ranges;
+                self
+            }
+        }
+    };
+}
+
+pub(crate) use takes_ranges;
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -54,7 +54,9 @@ impl ContentInfo {
 
     /// With a SHA-256 that is known from elsewhere, if any is.
     pub(crate) fn known_as(mut self, sha256: Option<&String>) -> Self {
-        self.known = sha256.cloned();
+        if let Some(sha256) = sha256 {
+            self.known = Some(sha256.clone());
+        }
         self
     }
 

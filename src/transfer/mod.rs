@@ -19,7 +19,7 @@ mod upload;
 mod writer;
 
 pub use asked::Outcome;
-pub(crate) use asked::{Wanted, last_bytes, quoted, wanted_range};
+pub(crate) use asked::{Wanted, last_bytes, quoted, takes_ranges, wanted_range};
 pub use download::{Download, DownloadReader, DownloadStream};
 pub(crate) use hashing::Hasher;
 pub use info::ContentInfo;

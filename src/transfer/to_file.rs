@@ -39,18 +39,18 @@ pub struct Downloaded {
 /// How often a download begins again because the content was replaced under it, where that is asked for.
 const RESTARTS: u32 = 5;
 
-/// Refuses a target that can't be written, or must not be. [`save`] asks it first of all.
-pub(crate) async fn check_target(target: &Path, overwrite: bool) -> Result<()> {
-    let target = target.to_owned();
+/// Refuses a target that can't be written, or must not be, and a way to write it that is none. [`save`] asks it first of all.
+pub(crate) async fn check_target(target: &Path, how: &Saving) -> Result<()> {
+    if how.parallel == 0 {
+        return Err(no_range());
+    }
+    let (target, overwrite) = (target.to_owned(), how.overwrite);
     blocking(move || part::check_target(&target, overwrite)).await
 }
 
 /// Downloads to `target`, which is what it was, or complete: never in between.
 pub(crate) async fn save(mut plan: DownloadPlan<'_>, target: &Path, how: &Saving) -> Result<Downloaded> {
-    if how.parallel == 0 {
-        return Err(no_range());
-    }
-    check_target(target, how.overwrite).await?;
+    check_target(target, how).await?;
     let source = plan.source()?;
     // Of all that it takes, restarts included.
     plan.transport.start(&mut plan.request.options);

@@ -73,7 +73,13 @@ async fn bad_input_is_refused_before_anything_is_sent() {
         file.public().url().err(),
         client.file(id).download().range(5..5).await.err(),
         client.file(id).download().last(0).await.err(),
+        client.file(id).download().parallel(0).await.err(),
+        client.file(id).download().parallel(2).last(5).await.err(),
+        client.file(id).download_to("x").parallel(0).await.err(),
         client.file(id).download_to("/no/such/folder/x").await.err(),
+        client.public_file(id).download().parallel(0).await.err(),
+        client.uploads().upload("x".as_bytes()).filename("x").parallel(0).await.err(),
+        client.upload(id).resume("x".as_bytes()).parallel(0).await.err(),
         client.uploads().create("x", 0).await.err(),
         client.uploads().create("", 1).await.err(),
         client.uploads().upload(Source::reader(tokio::io::empty())).filename("x").await.err(),
@@ -81,6 +87,8 @@ async fn bad_input_is_refused_before_anything_is_sent() {
         client.upload("x").get().await.err(),
         client.upload("x").abort().await.err(),
     ];
+    let unpaused = futures::TryStreamExt::try_next(&mut files.watch().interval(std::time::Duration::ZERO)).await;
+    assert!(unpaused.unwrap_err().is_invalid_input());
     for (at, error) in refused.into_iter().enumerate() {
         let error = error.unwrap_or_else(|| panic!("{at} was not refused"));
         assert!(error.is_invalid_input() && error.attempts() == 0, "{at}: {error}");

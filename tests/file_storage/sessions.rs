@@ -3,9 +3,9 @@
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 
-use carbonfiles::ErrorKind;
 use carbonfiles::file_storage::models::SessionTokens;
 use carbonfiles::file_storage::{Client, ClientBuilder};
+use carbonfiles::{ErrorKind, RetryPolicy};
 use chrono::{TimeDelta, Utc};
 
 use crate::host::{USER, host};
@@ -221,6 +221,34 @@ async fn a_password_that_was_refused_stays_refused_after_a_log_out() {
         within(client.log_out().send()).await.unwrap();
     }
     assert_eq!(seen.load(Ordering::SeqCst), 1);
+}
+
+#[tokio::test]
+async fn a_session_that_could_not_be_ended_can_be_ended_again() {
+    let status = Arc::new(AtomicU32::new(503));
+    let (says, seen) = (status.clone(), Arc::new(AtomicU32::new(0)));
+    let count = seen.clone();
+    let server = RawServer::start(move |head| {
+        assert!(head.method == "DELETE" && head.target == "/api/users/auth/token", "{}", head.text);
+        count.fetch_add(1, Ordering::SeqCst);
+        Answer::Bytes(answer(says.load(Ordering::SeqCst) as u16, "", b"{}"))
+    })
+    .await;
+    let tokens = || SessionTokens::new("access-0", "refresh-0", Utc::now() + TimeDelta::hours(1));
+    let client = builder(&server).session(tokens()).retry(RetryPolicy::never()).build().unwrap();
+    assert_eq!(within(client.log_out().send()).await.unwrap_err().kind(), ErrorKind::Server);
+    assert!(client.session_tokens().is_some());
+    status.store(200, Ordering::SeqCst);
+    within(client.log_out().send()).await.unwrap();
+    assert!(client.session_tokens().is_none());
+    within(client.log_out().send()).await.unwrap();
+    assert_eq!(seen.load(Ordering::SeqCst), 2, "there is nothing to end any more");
+
+    // One that the service does not know is no session.
+    status.store(400, Ordering::SeqCst);
+    let client = builder(&server).session(tokens()).build().unwrap();
+    assert!(within(client.log_out().send()).await.is_err());
+    assert!(client.session_tokens().is_none());
 }
 
 /// A service that refuses every login, and counts them.

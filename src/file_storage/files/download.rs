@@ -1,17 +1,16 @@
 //! `GET /files/{id}/download`
 
 use std::fmt;
-use std::ops::RangeBounds;
 
 use http::{HeaderValue, Method, header};
 
 use super::File;
 use crate::call::Call;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::Result;
 use crate::file_storage::client::api;
 use crate::http::{CallOptions, Request, Transport, awaitable};
 use crate::object_store::S3;
-use crate::transfer::{Download, DownloadPlan, Reporter, Wanted, last_bytes, reports_progress, wanted_range};
+use crate::transfer::{Download, DownloadPlan, Outcome, Reporter, Wanted, reports_progress, takes_ranges};
 
 impl File {
     /// The content (`file_storage.download`): its head at once, its body as bytes, stream, reader or file.
@@ -32,6 +31,7 @@ impl File {
             range: Ok(None),
             reporter: Reporter::default(),
             verify: true,
+            parallel: 1,
             options: CallOptions::default(),
         }
     }
@@ -41,29 +41,22 @@ impl File {
 ///
 /// There are no conditions here: this route of the service ignores `If-None-Match`. [`PublicFile`](super::PublicFile) has
 /// one.
+///
+/// # Errors
+/// `NotFound`, `RangeNotSatisfiable`, `Conflict` where the file is on a back end that is not in use, and those of any call.
+/// Reading the body gives `ContentChanged` where the file was replaced meanwhile, `IntegrityMismatch` where its SHA-256 is
+/// another, and `Interrupted` or `Timeout` when it can't be continued after a cut.
 #[must_use = "nothing is sent until it is awaited"]
 pub struct DownloadFile<'a> {
     pub(super) file: File,
     range: Result<Option<Wanted>>,
     pub(super) reporter: Reporter<'a>,
     pub(super) verify: bool,
+    parallel: usize,
     pub(super) options: CallOptions,
 }
 
 impl<'a> DownloadFile<'a> {
-    /// Only these bytes: `0..100`, `100..`, `..=9`. An end past that of the file is moved to it; a start past it, and any
-    /// range of an empty file, is `RangeNotSatisfiable`. A part can't be checked against the hash of the whole.
-    pub fn range(mut self, bytes: impl RangeBounds<u64>) -> Self {
-        self.range = wanted_range(&bytes);
-        self
-    }
-
-    /// Only the last so many bytes.
-    pub fn last(mut self, bytes: u64) -> Self {
-        self.range = last_bytes(bytes);
-        self
-    }
-
     /// Whether the whole content is compared with its SHA-256 on the way. It is, by default.
     pub fn verify(mut self, verify: bool) -> Self {
         self.verify = verify;
@@ -89,8 +82,8 @@ impl<'a> DownloadFile<'a> {
 
     async fn run(mut self) -> Result<Download<'a>> {
         self.file.client.transport().start(&mut self.options);
-        let (hash, verify) = (self.hash(), self.verify);
-        let download = unconditional(self.plan()?.start().await?)?;
+        let (hash, verify, parallel) = (self.hash(), self.verify, self.parallel);
+        let download: Download<'a> = Outcome::of(self.plan()?.start_parallel(parallel).await?)?;
         // The ETag of a bucket is none, so the service is asked; where it gives the bytes itself, one request does.
         match verify && download.lacks_hash() {
             true => Ok(match hash.await? {
@@ -102,6 +95,7 @@ impl<'a> DownloadFile<'a> {
     }
 }
 
+takes_ranges!(['a] DownloadFile<'a>);
 reports_progress!(['a] DownloadFile<'a>, reporter);
 awaitable!(DownloadFile<'a> => Download<'a>);
 
@@ -116,15 +110,10 @@ pub(super) fn content(route: &str) -> Request {
     api(Method::GET, route).set_header(header::ACCEPT_ENCODING, HeaderValue::from_static("identity")).follow(&S3)
 }
 
-/// A download that was asked for without a condition.
-pub(super) fn unconditional(download: Option<Download<'_>>) -> Result<Download<'_>> {
-    download.ok_or_else(|| Error::new(ErrorKind::Decode, "the server said 'not modified' without being asked"))
-}
-
 /// The whole of a content that has no hash of its own, such as a thumbnail.
 pub(super) async fn derived(transport: &Transport, request: Request) -> Result<Download<'static>> {
     let transport = transport.clone();
     let plan =
         DownloadPlan { transport, request, range: None, verify: false, sha256: None, reporter: Reporter::default() };
-    unconditional(plan.start().await?)
+    Outcome::of(plan.start().await?)
 }

@@ -44,7 +44,8 @@ impl<'a> DownloadFileTo<'a> {
 
     async fn run(mut self) -> Result<Downloaded> {
         canonical(self.download.file.id())?;
-        check_target(&self.target, self.saving.overwrite).await?;
+        check_target(&self.target, &self.saving).await?;
+        self.download.file.client.transport().start(&mut self.options);
         self.download.options = self.options;
         let sha256 = if self.download.verify { self.download.hash().await? } else { None };
         let plan = DownloadPlan { sha256, ..self.download.plan()? };

@@ -1,5 +1,6 @@
 //! Files: content with a name, known by an id.
 
+mod alike;
 mod bulk_delete;
 mod delete;
 mod download;
@@ -16,6 +17,7 @@ mod watch;
 
 use std::sync::Arc;
 
+pub(super) use alike::Alike;
 pub use bulk_delete::BulkDelete;
 pub use delete::DeleteFile;
 pub use download::DownloadFile;

@@ -2,7 +2,6 @@
 
 use std::fmt;
 use std::marker::PhantomData;
-use std::ops::RangeBounds;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -15,8 +14,8 @@ use crate::file_storage::Client;
 use crate::file_storage::id::canonical;
 use crate::http::{Authorization, CallOptions, awaitable};
 use crate::transfer::{
-    Download, DownloadPlan, Downloaded, Outcome, Reporter, Saving, Wanted, header_value, last_bytes, quoted,
-    reports_progress, save, saves, starts, wanted_range,
+    Download, DownloadPlan, Downloaded, Outcome, Reporter, Saving, Wanted, header_value, quoted, reports_progress,
+    save, saves, starts, takes_ranges,
 };
 
 /// A public file, by its id, read without any credential: a private one is `NotFound`, for its owner too. Limited to 600
@@ -62,13 +61,14 @@ impl PublicFile {
             if_none_match: None,
             reporter: Reporter::default(),
             verify: true,
+            parallel: 1,
             options: CallOptions::default(),
             outcome: PhantomData,
         }
     }
 
     /// Downloads the content into a file, as [`File::download_to`](super::File::download_to) does. It is compared with its
-    /// SHA-256 where the service gives the bytes itself.
+    /// SHA-256 as by [`download`](Self::download).
     pub fn download_to<'a>(&self, target: impl AsRef<Path>) -> DownloadPublicTo<'a> {
         DownloadPublicTo {
             download: self.download(),
@@ -91,6 +91,7 @@ pub struct DownloadPublic<'a, O = Download<'a>> {
     if_none_match: Option<String>,
     reporter: Reporter<'a>,
     verify: bool,
+    parallel: usize,
     options: CallOptions,
     outcome: PhantomData<fn() -> O>,
 }
@@ -104,6 +105,7 @@ impl<'a> DownloadPublic<'a> {
             if_none_match: Some(quoted(etag.as_ref())),
             reporter: self.reporter,
             verify: self.verify,
+            parallel: self.parallel,
             options: self.options,
             outcome: PhantomData,
         }
@@ -111,18 +113,6 @@ impl<'a> DownloadPublic<'a> {
 }
 
 impl<'a, O: Outcome<'a>> DownloadPublic<'a, O> {
-    /// Only these bytes: `0..100`, `100..`, `..=9`.
-    pub fn range(mut self, bytes: impl RangeBounds<u64>) -> Self {
-        self.range = wanted_range(&bytes);
-        self
-    }
-
-    /// Only the last so many bytes.
-    pub fn last(mut self, bytes: u64) -> Self {
-        self.range = last_bytes(bytes);
-        self
-    }
-
     /// Whether the whole content is compared with its SHA-256. It is, by default.
     pub fn verify(mut self, verify: bool) -> Self {
         self.verify = verify;
@@ -130,7 +120,8 @@ impl<'a, O: Outcome<'a>> DownloadPublic<'a, O> {
     }
 
     async fn run(self) -> Result<O> {
-        O::of(self.plan()?.start().await?)
+        let parallel = self.parallel;
+        O::of(self.plan()?.start_parallel(parallel).await?)
     }
 
     fn plan(self) -> Result<DownloadPlan<'a>> {
@@ -149,6 +140,7 @@ impl<'a, O: Outcome<'a>> DownloadPublic<'a, O> {
     }
 }
 
+takes_ranges!(['a, O: Outcome<'a>] DownloadPublic<'a, O>);
 reports_progress!(['a, O: Outcome<'a>] DownloadPublic<'a, O>, reporter);
 awaitable!(['a, O: Outcome<'a>] DownloadPublic<'a, O>, 'a => O);
 

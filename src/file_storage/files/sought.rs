@@ -5,6 +5,7 @@ use std::time::Duration;
 use chrono::TimeDelta;
 use tokio::time::Instant;
 
+use super::alike::UnderWay;
 use super::list::{ListFiles, MOST_ROWS, Query};
 use crate::file_storage::Client;
 use crate::file_storage::models::StoredFile;
@@ -17,6 +18,7 @@ pub(super) struct Sought<'u> {
     name: &'u str,
     media_type: &'u str,
     public: bool,
+    under_way: UnderWay,
     start: Instant,
     deadline: Option<Instant>,
     options: CallOptions,
@@ -35,7 +37,13 @@ impl<'u> Sought<'u> {
     pub(super) fn new(client: Client, name: &'u str, media_type: &'u str, public: bool, options: CallOptions) -> Self {
         let start = Instant::now();
         let deadline = client.transport().deadline(&options);
-        Self { client, name, media_type, public, start, deadline, options: options.until(deadline) }
+        let under_way = client.uploads_under_way().begin(name, media_type, public);
+        Self { client, name, media_type, public, under_way, start, deadline, options: options.until(deadline) }
+    }
+
+    /// This is the file, as the service says itself.
+    pub(super) fn is(&self, file: &StoredFile) {
+        self.under_way.takes(&file.id);
     }
 
     pub(super) fn client(&self) -> &Client {
@@ -74,10 +82,17 @@ impl<'u> Sought<'u> {
                 && file.checksum_sha256.as_ref() == Some(sha256)
                 && file.public == self.public
                 && file.created_at.is_some_and(|at| at >= since)
+                && !self.under_way.is_taken(&file.id)
         };
         let mut found = page.into_iter().filter(is_it);
         match (found.next(), found.next()) {
-            (Some(file), None) => Stored::Yes(Box::new(file)),
+            (Some(_), None) if self.under_way.has_rivals() => Stored::Unknown(
+                "All was sent, and an equal file was stored: it may be that of another upload of this client, under way as well",
+            ),
+            (Some(file), None) => {
+                self.is(&file);
+                Stored::Yes(Box::new(file))
+            }
             (None, _) => Stored::No,
             (Some(_), Some(_)) => Stored::Unknown(
                 "All was sent, and several equal files were stored meanwhile: which one is this one's can't be told",

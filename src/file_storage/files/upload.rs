@@ -52,9 +52,14 @@ impl Files {
 ///
 /// An attempt that broke before the whole body was sent is repeated. After one whose answer was lost, or is a gateway's
 /// (500, 502, 503, 504), the file is looked for among the newest of that name: the same name, type, size, SHA-256 and
-/// publicity, stored since the call began by the service's own clock, and the only such one. The service does not tell whose
-/// upload it was, so with `file_storage.manage` an equal file that somebody else stored in these seconds counts. Where it is
-/// not there, a 503 is repeated; else the error says that it may still appear. The call's time limit holds for all of this.
+/// publicity, stored since the call began by the service's own clock, the only such one, and not that of another upload of
+/// this client. The service does not tell which request made a file: an equal one that another program stored in these
+/// seconds with the same account counts as this one's, and with `file_storage.manage` anybody's does. Where it is not
+/// there, a 503 is repeated; else the error says that it may still appear. The call's time limit holds for all of this.
+///
+/// # Errors
+/// `PayloadTooLarge`, with [`Error::max_bytes`]; `QuotaExceeded`; `PermissionDenied`; `InvalidInput` for a media type that the
+/// service does not take; `IntegrityMismatch`; `ContentChanged` for a file that changes while it is read; and those of any call.
 #[must_use = "nothing is sent until it is awaited"]
 pub struct Upload<'a> {
     client: Client,
@@ -159,7 +164,11 @@ async fn send(request: Request, body: &mut UploadBody<'_>, sought: &Sought<'_>) 
     loop {
         let request = request.clone().options(sought.options());
         let error = match transport.send_body(&request, body).await {
-            Ok(answer) => return answer.json(),
+            Ok(answer) => {
+                let stored = answer.json()?;
+                sought.is(&stored);
+                return Ok(stored);
+            }
             Err(error) => error.after_attempts(earlier),
         };
         if !body.was_sent_whole() || !may_be_stored(&error) {

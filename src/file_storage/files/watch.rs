@@ -30,7 +30,7 @@ impl Files {
     ///
     /// The service has events of its own, but they never leave its process: so this asks, every 10 s by default. Most looks
     /// cost one request; where something has changed, all files are listed. What is uploaded and deleted between two looks
-    /// is not seen.
+    /// is not seen. What was last known of each file is kept in memory, about 1 KiB each.
     ///
     /// ```no_run
     /// use carbonfiles::file_storage::files::FileEvent;
@@ -87,7 +87,7 @@ pub struct WatchFiles {
 }
 
 impl WatchFiles {
-    /// How long to wait between two looks. Default 10 s.
+    /// How long to wait between two looks. Default 10 s; 0 is refused, by the first item.
     pub fn interval(mut self, interval: Duration) -> Self {
         self.interval = interval;
         self
@@ -124,6 +124,9 @@ impl fmt::Debug for WatchFiles {
 
 fn watch(files: Files, interval: Duration, existing: bool) -> impl Stream<Item = Result<FileEvent>> + Send {
     try_stream! {
+        if interval.is_zero() {
+            Err(Error::invalid_input("interval", "it would ask without a pause"))?;
+        }
         let mut known = Known::default();
         let mut begun = false;
         loop {

@@ -8,6 +8,7 @@ use tokio::sync::mpsc;
 
 use super::ResumableUpload;
 use super::part::{Sending, is_direct};
+use super::session::MOST_PARTS;
 use crate::error::{Error, ErrorKind, Result};
 use crate::file_storage::models::{SessionStatus, StoredFile, UploadSession, UploadedPart};
 use crate::file_storage::refusal::SESSION_CLOSED;
@@ -47,10 +48,23 @@ impl Default for How {
     }
 }
 
+impl How {
+    pub(super) fn check(&self) -> Result<()> {
+        match self.parallel {
+            0 => Err(Error::invalid_input("parallel", "at least one part has to be under way")),
+            _ => Ok(()),
+        }
+    }
+}
+
 /// Sends what is missing of an upload. Made by [`ResumableUpload::resume`].
 ///
 /// Dropping it leaves what has arrived: it can be resumed until the session expires. Its progress counts the parts that had
 /// arrived before; where a part is tried again, a new attempt begins without that part's bytes.
+///
+/// # Errors
+/// `NotFound` for a session that was cleaned away, `Conflict` for one that has expired or was given up, `InvalidInput` for a
+/// source of another size, and those of [`UploadInParts`](super::UploadInParts).
 #[must_use = "nothing is sent until it is awaited"]
 pub struct ResumeUpload<'a> {
     upload: ResumableUpload,
@@ -61,9 +75,9 @@ pub struct ResumeUpload<'a> {
 }
 
 impl ResumeUpload<'_> {
-    /// How many parts are under way at once. Default 4; 0 counts as 1.
+    /// How many parts are under way at once. Default 4; 0 is refused.
     pub fn parallel(mut self, parts: usize) -> Self {
-        self.sending.parallel = parts.max(1);
+        self.sending.parallel = parts;
         self
     }
 
@@ -73,8 +87,10 @@ impl ResumeUpload<'_> {
         self
     }
 
-    async fn run(self) -> Result<CompletedUpload> {
+    async fn run(mut self) -> Result<CompletedUpload> {
+        self.sending.check()?;
         let content = self.source.into_sections().await?;
+        self.upload.client.transport().start(&mut self.options);
         let mut asked = self.upload.get();
         asked.options = self.options.clone();
         let session = asked.await?;
@@ -132,26 +148,31 @@ pub(super) async fn send(
     if !session.is_consistent() {
         return Err(Error::new(ErrorKind::Decode, "the upload session's parts do not make up its size"));
     }
+    if u64::from(session.total_parts) > MOST_PARTS {
+        let message = format!("the upload session has {} parts, more than {MOST_PARTS}", session.total_parts);
+        return Err(Error::new(ErrorKind::Decode, message));
+    }
     reporter.total = Some(session.total_size);
-    let mut parts = match session.status {
-        SessionStatus::Active => arrived(&session, content, how, &mut reporter).await?,
-        SessionStatus::Completed => BTreeMap::new(),
+    let (mut parts, mut sent) = (BTreeMap::new(), 0);
+    match session.status {
+        SessionStatus::Active => {
+            // Before parts are hashed: a session that has expired is still called active, and says so here.
+            let direct = is_direct(upload, 1, &options).await?;
+            parts = arrived(&session, content, how, &mut reporter).await?;
+            let missing: Vec<u32> = (1..=session.total_parts).filter(|no| !parts.contains_key(no)).collect();
+            sent = missing.iter().map(|no| session.size_of(*no)).sum();
+            let sending = |no| {
+                let (upload, options) = (upload.clone(), options.clone());
+                Sending { upload, no, direct, verify: how.verify, options, content }
+            };
+            let before = session.total_size - sent;
+            side_by_side(&session, missing, sending, how.parallel, before, &mut reporter, &mut parts).await?;
+        }
+        SessionStatus::Completed => {}
         _ => {
             let error = Error::new(ErrorKind::Conflict, "the upload session is closed");
             return Err(error.with_hint(SESSION_CLOSED));
         }
-    };
-    let missing: Vec<u32> = match session.status {
-        SessionStatus::Active => (1..=session.total_parts).filter(|no| !parts.contains_key(no)).collect(),
-        _ => Vec::new(),
-    };
-    let sent = missing.iter().map(|no| session.size_of(*no)).sum();
-    if let Some(first) = missing.first() {
-        let direct = is_direct(upload, *first, &options).await?;
-        let sending =
-            |no| Sending { upload: upload.clone(), no, direct, verify: how.verify, options: options.clone(), content };
-        let before = parts.keys().map(|no| session.size_of(*no)).sum();
-        side_by_side(&session, missing, sending, how.parallel, before, &mut reporter, &mut parts).await?;
     }
     reporter.report(session.total_size, Phase::Waiting);
     let mut complete = upload.complete(parts.values());
@@ -175,8 +196,12 @@ async fn arrived(
     let mut bytes = 0;
     // One that was refused for its size is listed all the same.
     let whole =
-        |part: &&UploadedPart| (1..=session.total_parts).contains(&part.no) && part.size == session.size_of(part.no);
-    for part in session.parts.iter().filter(whole) {
+        |part: &UploadedPart| (1..=session.total_parts).contains(&part.no) && part.size == session.size_of(part.no);
+    for part in &session.parts {
+        // Once each, so that all of them are never more than the whole.
+        if !whole(part) || good.contains_key(&part.no) {
+            continue;
+        }
         if how.verify {
             reporter.report(bytes, Phase::Hashing);
             let section = content.section(u64::from(part.no - 1) * session.part_size, part.size);

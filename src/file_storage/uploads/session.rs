@@ -9,8 +9,8 @@ use crate::file_storage::client::api;
 use crate::file_storage::models::{PartUrls, UploadSession, UploadedPart};
 use crate::http::{CallOptions, Replay, awaitable};
 
-/// The most parts that an S3 takes of one object.
-const PARTS: u64 = 10_000;
+/// The most parts of an upload: S3 takes no more of one object, and the service makes its parts larger instead.
+pub(super) const MOST_PARTS: u64 = 10_000;
 
 impl ResumableUpload {
     /// How far it is, and which parts have arrived.
@@ -46,7 +46,7 @@ pub struct GetSession {
 
 impl GetSession {
     async fn run(self) -> Result<UploadSession> {
-        let request = api(Method::GET, self.upload.route("")?).rows(PARTS).options(self.options);
+        let request = api(Method::GET, self.upload.route("")?).rows(MOST_PARTS).options(self.options);
         self.upload.client.transport().send(request).await?.json()
     }
 }
@@ -88,7 +88,7 @@ impl CompleteUpload {
     async fn run(self) -> Result<UploadSession> {
         let parts: Vec<_> = self.parts.iter().map(|(no, etag)| json!({ "n": no, "etag": etag })).collect();
         let request = api(Method::POST, self.upload.route("/complete")?)
-            .rows(PARTS)
+            .rows(MOST_PARTS)
             .json(&json!({ "parts": parts }))?
             .replay(Replay::Safe)
             .slow()

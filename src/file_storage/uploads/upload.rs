@@ -34,6 +34,11 @@ type Opened<'a> = Box<dyn FnOnce(&UploadSession) + Send + 'a>;
 ///
 /// When it fails or is dropped, what has arrived stays until the session expires: go on with
 /// [`ResumableUpload::resume`], or throw it away with [`ResumableUpload::abort`].
+///
+/// # Errors
+/// `InvalidInput` for an empty source, or one that can't be read in parts; `PayloadTooLarge` and `QuotaExceeded`;
+/// `IntegrityMismatch` where a part arrived differently; `Conflict` where the session is closed meanwhile; `Decode` for a
+/// session whose parts do not make up its size, or are more than 10,000; and those of any call.
 #[must_use = "nothing is sent until it is awaited"]
 pub struct UploadInParts<'a> {
     create: CreateSession,
@@ -63,9 +68,9 @@ impl<'a> UploadInParts<'a> {
         self
     }
 
-    /// How many parts are under way at once. Default 4; 0 counts as 1.
+    /// How many parts are under way at once. Default 4; 0 is refused.
     pub fn parallel(mut self, parts: usize) -> Self {
-        self.how.parallel = parts.max(1);
+        self.how.parallel = parts;
         self
     }
 
@@ -81,9 +86,11 @@ impl<'a> UploadInParts<'a> {
         self
     }
 
-    async fn run(self) -> Result<CompletedUpload> {
+    async fn run(mut self) -> Result<CompletedUpload> {
+        self.how.check()?;
         let content = self.source.into_sections().await?;
         let client = self.create.client.clone();
+        client.transport().start(&mut self.options);
         let create = CreateSession { total_size: content.size(), options: self.options.clone(), ..self.create };
         let session = create.run().await?;
         if let Some(opened) = self.opened {

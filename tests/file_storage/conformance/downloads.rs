@@ -76,6 +76,21 @@ operations! {
         let stored = context.file("0123456789", ".txt").await;
         assert_eq!(context.client.file(&stored.id).download().last(3).await.unwrap().bytes(10).await.unwrap(), "789");
     }
+    several_ranges_at_once => |context| {
+        let content = noise((5 << 20) + 3);
+        let stored = public_file(&context, content.clone(), ".bin").await;
+        let file = context.client.file(&stored.id);
+        for download in [
+            file.download().parallel(3).await.unwrap(),
+            file.public().download().parallel(3).await.unwrap(),
+            file.public().download().if_none_match("v0").parallel(3).await.unwrap().unwrap(),
+        ] {
+            assert_eq!((download.info().length, download.info().sha256()), (Some(content.len() as u64), stored.checksum_sha256.as_deref()));
+            assert!(download.bytes(content.len()).await.unwrap() == content);
+        }
+        let part = file.download().parallel(2).range(3 << 20..).await.unwrap().bytes(content.len()).await.unwrap();
+        assert!(part == content[3 << 20..]);
+    }
     range_past_the_end => |context| {
         let stored = context.file("0123456789", ".txt").await;
         let error = context.client.file(&stored.id).download().range(10..).await.unwrap_err();

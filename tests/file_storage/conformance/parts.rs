@@ -1,6 +1,7 @@
 //! Uploads in parts. A part has 5 MiB here.
 
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use bytes::Bytes;
 use carbonfiles::file_storage::models::SessionStatus;
@@ -143,6 +144,17 @@ operations! {
         let upload = context.client.upload(&session.id);
         assert!(upload.resume(noise(99)).await.unwrap_err().is_invalid_input());
         assert_eq!(upload.resume(noise(100)).await.unwrap().file.size_bytes, 100);
+    }
+    expired => |context| {
+        context.host.set(serde_json::json!({ "upload_session_ttl_seconds": 1 })).await;
+        let session = context.client.uploads().create(unique(".bin"), 100).await;
+        context.host.set(serde_json::json!({ "upload_session_ttl_seconds": 86_400 })).await;
+        let upload = context.client.upload(session.unwrap().id);
+        while upload.part_urls([1]).await.is_ok() {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        let error = upload.resume(noise(100)).await.unwrap_err();
+        assert!(error.kind() == ErrorKind::Conflict && error.hint().unwrap().contains("begin anew"), "{error:?}");
     }
     given_up => |context| {
         let session = context.client.uploads().create(unique(".bin"), 100).await.unwrap();

@@ -1,0 +1,203 @@
+//! Uploads in parts: sessions and buckets that misbehave.
+
+use std::sync::{Arc, Mutex};
+
+use carbonfiles::ErrorKind;
+
+use super::{EXPIRED, ID, client, noting, stored};
+use crate::support::{Answer, RawServer, answer, within};
+
+/// A service whose bucket takes the only part of a session of 7 bytes.
+async fn in_one_part(bucket: &RawServer) -> RawServer {
+    let url = bucket.url.clone();
+    let session = |status: &str, file: &str| {
+        format!(
+            r#"{{"id":"{ID}","filename":"x","content_type":"text/plain","total_size":7,"part_size":5242880,"total_parts":1,
+            "status":"{status}","public":false,"expires_at":"2036-11-21T00:00:00Z","parts":[],"file":{file}}}"#
+        )
+    };
+    let (service, _) = noting(move |head, n| {
+        let body = match head.target.rsplit('/').next().unwrap() {
+            "part-urls" => format!(
+                r#"{{"urls":{{"1":"{url}/k?partNumber=1&X-Amz-Expires=300&X-Amz-Signature=0123456789abcdef{n}"}},"direct":true}}"#
+            ),
+            "complete" => session("completed", std::str::from_utf8(&stored("x", b"content")).unwrap()),
+            _ => session("active", "null"),
+        };
+        Answer::Bytes(answer(200, "", body.as_bytes()))
+    })
+    .await;
+    service
+}
+
+#[tokio::test]
+async fn a_part_gets_a_fresh_url_when_one_has_expired() {
+    let (bucket, at_bucket) = noting(|_, n| match n {
+        0 => Answer::Bytes(answer(403, "", EXPIRED)),
+        1 => Answer::ThenClose(Vec::new()),
+        // The MD5 of "content".
+        _ => Answer::Bytes(answer(200, "ETag: \"9a0364b9e99bb480dd25e1f0284c8555\"\r\n", b"")),
+    })
+    .await;
+    let service = in_one_part(&bucket).await;
+    let done = within(client(&service).upload(ID).resume("content".as_bytes()).send()).await.unwrap();
+    assert_eq!(done.sent, 7);
+    let seen = at_bucket.lock().unwrap();
+    assert_eq!(seen.len(), 3);
+    assert!(seen.iter().all(|head| !head.to_lowercase().contains("authorization")));
+}
+
+#[tokio::test]
+async fn a_part_survives_what_a_bucket_says_in_passing() {
+    use carbonfiles::Phase;
+    const TAG: &str = "ETag: \"9a0364b9e99bb480dd25e1f0284c8555\"\r\n";
+    let (region, at_region) = noting(|_, _| Answer::Bytes(answer(200, TAG, b""))).await;
+    let elsewhere = format!("Location: {}/k?X-Amz-Signature=0123456789abcdef\r\n", region.url);
+    let slow = b"<Error><Code>RequestTimeout</Code><Message>Your socket connection was idle</Message></Error>";
+    let (bucket, at_bucket) = noting(move |_, n| match n {
+        0 => Answer::ThenClose(answer(400, "", slow)),
+        _ => Answer::Bytes(answer(307, &elsewhere, b"<Error><Code>TemporaryRedirect</Code></Error>")),
+    })
+    .await;
+    let service = in_one_part(&bucket).await;
+    let phases = Arc::new(Mutex::new(Vec::new()));
+    let seen = phases.clone();
+    let resumed = client(&service).upload(ID).resume("content".as_bytes());
+    let done = within(resumed.progress(move |p| seen.lock().unwrap().push((p.attempt, p.phase))).send()).await.unwrap();
+    assert_eq!((done.sent, at_bucket.lock().unwrap().len(), at_region.lock().unwrap().len()), (7, 2, 1));
+    assert!(at_region.lock().unwrap()[0].to_lowercase().contains("content-length: 7"));
+    let phases = phases.lock().unwrap();
+    let retries = phases.iter().filter(|(_, phase)| matches!(phase, Phase::Retrying { .. })).count();
+    assert!(retries >= 1 && phases.last().unwrap().0 > 1, "{phases:?}");
+}
+
+#[tokio::test]
+async fn a_bucket_that_redirects_for_ever_is_an_error() {
+    let (bucket, seen) = noting(|head, _| {
+        let location = format!("Location: {}\r\n", head.target);
+        Answer::Bytes(answer(307, &location, b"<Error><Code>TemporaryRedirect</Code><Message>Go on</Message></Error>"))
+    })
+    .await;
+    let service = in_one_part(&bucket).await;
+    let error = within(client(&service).upload(ID).resume("content".as_bytes()).send()).await.unwrap_err();
+    assert_eq!((error.code(), seen.lock().unwrap().len()), (Some("TemporaryRedirect"), 4), "{error}");
+    assert!(!format!("{error} {error:?}").contains("0123456789abcdef"));
+}
+
+#[tokio::test]
+async fn a_session_that_has_ended_says_so() {
+    let closed = br#"{"detail":{"code":"file_storage.upload_session_closed","message":"Upload session is closed"}}"#;
+    let session = |status: &str| {
+        format!(
+            r#"{{"id":"{ID}","filename":"x","content_type":"text/plain","total_size":7,"part_size":7,"total_parts":1,
+            "status":"{status}","public":false,"expires_at":"2020-11-21T00:00:00Z","parts":[],"file":null}}"#
+        )
+    };
+    // Expired before: nothing is sent. Expired on the way: the service says it, and is not asked again.
+    let (gone, active) = (session("aborted"), session("active"));
+    let (server, seen) = noting(move |_, _| Answer::Bytes(answer(200, "", gone.as_bytes()))).await;
+    let error = within(client(&server).upload(ID).resume("content".as_bytes()).send()).await.unwrap_err();
+    assert_eq!((error.kind(), seen.lock().unwrap().len()), (ErrorKind::Conflict, 1), "{error}");
+    assert!(error.hint().unwrap().contains("anew"));
+
+    let (server, seen) = noting(move |head, _| match (head.method.as_str(), head.target.ends_with("/part-urls")) {
+        ("GET", _) => Answer::Bytes(answer(200, "", active.as_bytes())),
+        (_, true) => Answer::Bytes(answer(200, "", br#"{"urls":{"1":"/x"},"direct":false}"#)),
+        _ => Answer::Bytes(answer(409, "", closed)),
+    })
+    .await;
+    let error = within(client(&server).upload(ID).resume("content".as_bytes()).send()).await.unwrap_err();
+    assert_eq!((error.kind(), error.code()), (ErrorKind::Conflict, Some("file_storage.upload_session_closed")));
+    assert!(error.hint().unwrap().contains("anew") && seen.lock().unwrap().len() == 3, "{error}");
+
+    // Cleaned away.
+    let missing = br#"{"detail":{"code":"file_storage.not_found","message":"Not found"}}"#;
+    let (server, _) = noting(|_, _| Answer::Bytes(answer(404, "", missing))).await;
+    let error = within(client(&server).upload(ID).resume("content".as_bytes()).send()).await.unwrap_err();
+    assert!(error.is_not_found(), "{error}");
+}
+
+#[tokio::test]
+async fn a_part_that_arrived_differently_is_an_error() {
+    let (service, _) = noting(|head, _| {
+        let body = match head.target.rsplit('/').next().unwrap() {
+            "part-urls" => r#"{"urls":{"1":"/api/file-storage/uploads/x/parts/1"},"direct":false}"#.to_owned(),
+            "1" => format!(r#"{{"no":1,"etag":"{}","size":7}}"#, "0".repeat(32)),
+            _ => panic!("{}", head.target),
+        };
+        Answer::Bytes(answer(200, "", body.as_bytes()))
+    })
+    .await;
+    let part = || client(&service).upload(ID).upload_part(1, "content".as_bytes());
+    let error = within(part().send()).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::IntegrityMismatch);
+    // As the hint says: a bucket with keys of its own has other tags.
+    assert!(error.hint().unwrap().contains(".verify(false)"));
+    assert_eq!(within(part().verify(false).send()).await.unwrap().size, 7);
+}
+
+#[tokio::test]
+async fn sessions_that_are_not_what_they_seem() {
+    let session = |status: &str, part_size: u64, parts: u32| {
+        let file = String::from_utf8(stored("x", b"CONTENT")).unwrap();
+        let (before, after) = file.split_once("\"checksum_sha256\":\"").unwrap();
+        let file = format!("{before}\"checksum_sha256\":null{}", &after[65..]);
+        format!(
+            r#"{{"id":"{ID}","filename":"x","content_type":"text/plain","total_size":7,"part_size":{part_size},
+            "total_parts":{parts},"status":"{status}","public":false,"expires_at":"2036-11-21T00:00:00Z",
+            "parts":[],"file":{file}}}"#
+        )
+    };
+    for (part_size, parts) in [(0, 1), (7, 4_000_000_000), (7, 0), (u64::MAX, 3)] {
+        let body = session("active", part_size, parts);
+        let (service, seen) = noting(move |_, _| Answer::Bytes(answer(200, "", body.as_bytes()))).await;
+        let resumed = client(&service).upload(ID).resume("content".as_bytes());
+        assert_eq!(within(resumed.send()).await.unwrap_err().kind(), ErrorKind::Decode);
+        assert_eq!(seen.lock().unwrap().len(), 1);
+    }
+    // Complete before, and without a hash: nothing can be compared.
+    let body = session("completed", 7, 1);
+    let (service, _) = noting(move |_, _| Answer::Bytes(answer(200, "", body.as_bytes()))).await;
+    let done = within(client(&service).upload(ID).resume("content".as_bytes()).send()).await.unwrap();
+    assert_eq!((done.sent, done.checked), (0, carbonfiles::file_storage::uploads::Checked::Nothing));
+}
+
+/// A session of so many parts of one byte; `arrived` is what the service lists of them.
+fn of_bytes(parts: u64, arrived: &str) -> String {
+    format!(
+        r#"{{"id":"{ID}","filename":"x","content_type":"text/plain","total_size":{parts},"part_size":1,"total_parts":{parts},
+        "status":"active","public":false,"expires_at":"2036-11-21T00:00:00Z","parts":[{arrived}],"file":null}}"#
+    )
+}
+
+#[tokio::test]
+async fn a_session_of_absurdly_many_parts_is_not_begun() {
+    let (service, seen) = noting(|_, _| Answer::Bytes(answer(200, "", of_bytes(20_000, "").as_bytes()))).await;
+    let resumed = client(&service).upload(ID).resume(vec![0; 20_000]);
+    let error = within(resumed.send()).await.unwrap_err();
+    assert!(error.kind() == ErrorKind::Decode && error.message().contains("20000 parts"), "{error}");
+    assert_eq!(seen.lock().unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn a_part_that_is_listed_twice_counts_once() {
+    // The MD5 of "a".
+    let part = r#"{"no":1,"etag":"0cc175b9c0f1b6a831c399e269772661","size":1}"#;
+    let listed = [part; 3].join(",");
+    let (service, _) = noting(move |head, _| {
+        let body = match head.target.rsplit('/').next().unwrap() {
+            "part-urls" => r#"{"urls":{"1":"/x"},"direct":false}"#.to_owned(),
+            "complete" => {
+                let session = of_bytes(1, "").replace("active", "completed");
+                session.replace("null", std::str::from_utf8(&stored("x", b"a")).unwrap())
+            }
+            _ => of_bytes(1, &listed),
+        };
+        Answer::Bytes(answer(200, "", body.as_bytes()))
+    })
+    .await;
+    let mut most = 0;
+    let resumed = client(&service).upload(ID).resume("a".as_bytes()).progress(|p| most = most.max(p.sent));
+    assert_eq!(within(resumed.send()).await.unwrap().sent, 0);
+    assert_eq!(most, 1);
+}

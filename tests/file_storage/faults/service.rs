@@ -1,0 +1,129 @@
+//! A service that refuses, passes on, or is away.
+
+use carbonfiles::ErrorKind;
+use carbonfiles::file_storage::Client;
+
+use super::{ID, client, noting, page, stored};
+use crate::support::{Answer, answer, quick, within};
+
+#[tokio::test]
+async fn too_many_requests_are_waited_for() {
+    let (server, seen) = noting(|_, n| match n {
+        0 => Answer::Bytes(answer(429, "Retry-After: 1\r\n", br#"{"detail":"Too many requests.","retry_after":1}"#)),
+        _ => Answer::Bytes(page(b"")),
+    })
+    .await;
+    let start = tokio::time::Instant::now();
+    within(client(&server).files().list().send()).await.unwrap();
+    assert!(start.elapsed().as_millis() >= 1000 && seen.lock().unwrap().len() == 2);
+}
+
+#[tokio::test]
+async fn maintenance_is_not_waited_for() {
+    let body = br#"{"detail":"Service temporarily unavailable"}"#;
+    let (server, seen) = noting(|_, _| Answer::Bytes(answer(503, "Retry-After: 3600\r\n", body))).await;
+    let error = within(client(&server).files().list().send()).await.unwrap_err();
+    assert_eq!((error.kind(), error.retry_after().unwrap().as_secs()), (ErrorKind::Server, 3600));
+    assert_eq!((error.message(), seen.lock().unwrap().len()), ("Service temporarily unavailable", 1));
+}
+
+#[tokio::test]
+async fn a_service_that_is_not_set_up() {
+    let (server, _) = noting(|_, _| Answer::Bytes(answer(302, "Location: /setup\r\n", b""))).await;
+    let login = Client::builder(&server.url).login("a@example.com", "x").http(reqwest::ClientBuilder::no_proxy);
+    for error in [
+        within(login.build().unwrap().files().list().send()).await.unwrap_err(),
+        within(client(&server).file(ID).get().send()).await.unwrap_err(),
+        within(client(&server).file(ID).download().send()).await.unwrap_err(),
+    ] {
+        assert!(error.to_string().contains("not set up yet"), "{error}");
+    }
+    // By its public name, which is another origin than the one that was asked.
+    let (elsewhere, asked) = noting(|_, _| Answer::Bytes(answer(200, "", b"<html>"))).await;
+    let location = format!("Location: {}/setup?next=/\r\n", elsewhere.url);
+    let (server, _) = noting(move |_, _| Answer::Bytes(answer(302, &location, b""))).await;
+    for error in [
+        within(client(&server).file(ID).download().send()).await.unwrap_err(),
+        within(client(&server).public_file(ID).download().send()).await.unwrap_err(),
+    ] {
+        assert!(error.to_string().contains("not set up yet"), "{error}");
+    }
+    assert!(asked.lock().unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn a_page_for_browsers_is_not_shown() {
+    let html = "<!DOCTYPE html>".to_owned() + &"x".repeat(70_000);
+    let (server, seen) =
+        noting(move |_, _| Answer::Bytes(answer(404, "Content-Type: text/html\r\n", html.as_bytes()))).await;
+    let error = within(client(&server).file(ID).get().send()).await.unwrap_err();
+    assert!(error.is_not_found() && !error.message().contains("DOCTYPE") && !error.message().contains("xxx"));
+    assert!(seen.lock().unwrap()[0].to_lowercase().contains("accept: application/json"));
+}
+
+#[tokio::test]
+async fn metadata_survives_what_passes() {
+    for fault in [answer(500, "", b""), answer(502, "", b"<html>"), answer(503, "", b""), Vec::new()] {
+        let (server, _) = noting(move |_, n| match n {
+            0 | 1 => Answer::ThenClose(fault.clone()),
+            _ => Answer::Bytes(answer(200, "", &stored("x", b"x"))),
+        })
+        .await;
+        assert_eq!(within(client(&server).file(ID).get().send()).await.unwrap().id, ID);
+    }
+}
+
+#[tokio::test]
+async fn a_deletion_whose_answer_was_lost_has_succeeded() {
+    let (server, seen) = noting(|_, n| match n {
+        0 => Answer::ThenClose(Vec::new()),
+        _ => Answer::Bytes(answer(
+            404,
+            "",
+            br#"{"detail":{"code":"file_storage.not_found","message":"File not found"}}"#,
+        )),
+    })
+    .await;
+    within(client(&server).file(ID).delete().send()).await.unwrap();
+    assert_eq!(seen.lock().unwrap().len(), 2);
+}
+
+#[tokio::test]
+async fn news_go_on_after_an_outage_and_end_with_the_credential() {
+    use carbonfiles::file_storage::files::FileEvent;
+    use futures::TryStreamExt;
+    let (server, _) = noting(|_, n| match n {
+        0 | 1 => Answer::Bytes(answer(200, "", br#"{"items":[],"total":0,"page":1,"per_page":200}"#)),
+        2..=5 => Answer::Bytes(answer(502, "", b"")),
+        6 | 7 => Answer::Bytes(page(&stored("x.txt", b"content"))),
+        _ => Answer::Bytes(answer(401, "", br#"{"detail":"Not authenticated"}"#)),
+    })
+    .await;
+    let mut news = client(&server).files().watch().interval(std::time::Duration::from_millis(1));
+    assert_eq!(within(news.try_next()).await.unwrap(), Some(FileEvent::Ready { files: 0 }));
+    assert!(matches!(within(news.try_next()).await.unwrap(), Some(FileEvent::Unreachable { .. })));
+    assert!(matches!(within(news.try_next()).await.unwrap(), Some(FileEvent::Uploaded(file)) if file.id == ID));
+    assert_eq!(within(news.try_next()).await.unwrap_err().kind(), ErrorKind::Unauthenticated);
+    assert!(within(news.try_next()).await.unwrap().is_none());
+}
+
+#[tokio::test]
+async fn a_renewal_that_fails_is_not_sent_again() {
+    for status in [429, 503] {
+        let (server, seen) = noting(move |head, _| match head.target.as_str() {
+            "/api/users/auth/token" => {
+                let pair = br#"{"access_token":"one","refresh_token":"r","expires_in":0}"#;
+                Answer::Bytes(answer(200, "", pair))
+            }
+            _ => Answer::Bytes(answer(status, "", b"")),
+        })
+        .await;
+        let login = Client::builder(&server.url).login("a@example.com", "x").retry(quick());
+        let client = login.http(reqwest::ClientBuilder::no_proxy).build().unwrap();
+        let _ = within(client.files().list().send()).await;
+        let before = seen.lock().unwrap().len();
+        let refreshes = || seen.lock().unwrap()[before..].iter().filter(|head| head.contains("/refresh")).count();
+        let _ = within(client.file(ID).delete().send()).await.unwrap_err();
+        assert!(refreshes() <= 1, "{status}: {}", refreshes());
+    }
+}
