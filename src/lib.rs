@@ -75,9 +75,9 @@
 //! A transfer holds a few chunks of 256 KiB, whatever its size: content is read, hashed, sent, received and written chunk
 //! by chunk. All of a content is in memory only where that is asked for, by [`Download::bytes`] with its limit, or where
 //! bytes are the source. What one transfer holds at most is [`UPLOAD_BUFFERS`] and [`DOWNLOAD_BUFFERS`]. Streams of pages hold
-//! the page that is consumed and the one after it; `download_dir`, syncs, `watch` and `mirror` hold the whole listing. Of an
-//! answer about one thing at most 1 MiB are read, of a listing 16 KiB for each row that was asked for; what is longer is
-//! `Decode`.
+//! the page that is consumed and up to four after it (one, where a cursor leads to it); `download_dir`, syncs, `watch` and
+//! `mirror` hold the whole listing. Of an answer about one thing at most 1 MiB are read, of a listing 16 KiB for each row that
+//! was asked for; what is longer is `Decode`.
 //!
 //! # Traces
 //!

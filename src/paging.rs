@@ -1,6 +1,6 @@
 //! Listings: one page, a stream of pages, a stream of items.
 
-use std::collections::HashSet;
+use std::collections::{HashSet, VecDeque};
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
@@ -245,6 +245,52 @@ impl<T: Send + 'static> Ahead<T> {
     }
 }
 
+/// So many windows of a listing by offset are under way at most while one is consumed: over a slow link, the listing is that
+/// many times as fast as one window after another.
+const AHEAD: usize = 4;
+
+/// The windows of a listing by offset that are on their way, in order.
+struct Windows<T> {
+    ahead: VecDeque<(u64, Ahead<Page<T>>)>,
+    /// How many there may be: few at first, since few listings are read to their end.
+    depth: usize,
+}
+
+impl<T: Send + 'static> Windows<T> {
+    /// The window from `offset` on, where it is on its way. Those that were asked for in vain are dropped.
+    fn take(&mut self, offset: u64) -> Option<Ahead<Page<T>>> {
+        self.ahead.retain(|(at, _)| *at >= offset);
+        match self.ahead.pop_front() {
+            Some((at, window)) if at == offset => Some(window),
+            _ => {
+                self.ahead.clear();
+                None
+            }
+        }
+    }
+
+    /// Asks for the windows from `offset` on that are not on their way, which begin so far from each other.
+    fn fetch<Fut>(&mut self, offset: u64, step: u64, total: u64, fetch: impl Fn(u64) -> Fut)
+    where
+        Fut: Future<Output = Result<Page<T>>> + Send + 'static,
+    {
+        self.depth = (self.depth * 2).clamp(1, AHEAD);
+        let in_step =
+            self.ahead.iter().enumerate().all(|(n, (at, _))| Some(*at) == offset.checked_add(n as u64 * step));
+        if !in_step {
+            self.ahead.clear();
+        }
+        while self.ahead.len() < self.depth {
+            let next = offset.saturating_add(self.ahead.len() as u64 * step);
+            // The first is asked for whatever the total says: that may be wrong.
+            if next >= total && !self.ahead.is_empty() {
+                break;
+            }
+            self.ahead.push_back((next, Ahead::fetch(fetch(next))));
+        }
+    }
+}
+
 /// How often a listing that shifted is read again, each time one window further back, before what is there is taken.
 const REREADS: u64 = 4;
 
@@ -271,15 +317,18 @@ where
             async move {
                 let page = page.await?;
                 check_offset(offset, page.offset)?;
-                Ok(page)
+                Ok::<_, Error>(page)
             }
         };
         let mut asked = start;
         let mut recent = HashSet::<String>::new();
         let (mut overlaps, mut rereads, mut width, mut barren) = (false, 0, 0, 0);
-        let mut ahead = Ahead::fetch(fetch(asked));
+        let mut windows = Windows { ahead: VecDeque::new(), depth: 0 };
         loop {
-            let mut page = ahead.page().await?;
+            let mut page = match windows.take(asked) {
+                Some(window) => window.page().await?,
+                None => fetch(asked).await?,
+            };
             let mut seen = last_of(&page.items, &recent, key);
             // Without an overlap there is nothing to recognise. Rounds are counted, so that the listing ends.
             if overlaps && seen.is_none() && rereads < REREADS {
@@ -326,7 +375,7 @@ where
                 }
                 break;
             }
-            ahead = Ahead::fetch(fetch(asked));
+            windows.fetch(asked, came - u64::from(overlaps), yielded.total, &fetch);
             if !yielded.items.is_empty() {
                 yield yielded;
             }

@@ -1,6 +1,7 @@
 //! `PATCH /api/buckets/{id}/files/{path}/content`: bytes written into an existing file.
 
 use std::fmt;
+use std::pin::pin;
 
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Method, header};
@@ -105,7 +106,7 @@ impl<'a> Change<'a> {
 
     async fn run(self, mut options: CallOptions) -> Result<FileInfo> {
         let deadline = self.file.client().transport.start(&mut options);
-        within(deadline, self.change(options)).await
+        within(deadline, pin!(self.change(options))).await
     }
 
     async fn change(mut self, options: CallOptions) -> Result<FileInfo> {

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeSet, HashSet};
 use std::fmt;
+use std::pin::pin;
 
 use bytes::Bytes;
 use http::{Method, header};
@@ -85,7 +86,7 @@ impl<'a> UploadMultipart<'a> {
 
     async fn run(mut self) -> Result<Vec<UploadedFile>> {
         let deadline = self.bucket.client().transport.start(&mut self.options);
-        within(deadline, self.upload()).await
+        within(deadline, pin!(self.upload())).await
     }
 
     async fn upload(self) -> Result<Vec<UploadedFile>> {

@@ -137,7 +137,7 @@ impl<'a> Upload<'a> {
 
     async fn run(mut self) -> Result<UploadedFile> {
         let deadline = self.bucket.client().transport.start(&mut self.options);
-        within(deadline, self.upload()).await
+        within(deadline, pin!(self.upload())).await
     }
 
     async fn upload(mut self) -> Result<UploadedFile> {

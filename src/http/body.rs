@@ -187,7 +187,7 @@ impl BodySender {
     }
 
     /// Says that the body is complete. A transport that knew the length may have gone already.
-    pub(crate) async fn end(self) {
+    pub(crate) async fn end(&self) {
         let _ = self.0.send(Piece::End).await;
     }
 }

@@ -53,7 +53,7 @@ impl Request {
 
 /// Where one attempt goes.
 pub(super) struct Destination {
-    pub(super) url: Url,
+    pub(super) url: Arc<Url>,
     /// How answers from there are worded; `None` for the API itself.
     pub(super) foreign: Option<&'static dyn Dialect>,
     /// How many redirections have led there.
@@ -64,14 +64,14 @@ pub(super) struct Destination {
 const MOST_HOPS: u8 = 3;
 
 impl Destination {
-    pub(super) fn api(url: Url) -> Self {
+    pub(super) fn api(url: Arc<Url>) -> Self {
         Self { url, foreign: None, hops: 0 }
     }
 
     /// A place that was named at `from`. From https it is never http: what is sent there could be read on the way.
     pub(super) fn foreign(from: &Url, url: Url, dialect: &'static dyn Dialect) -> Result<Self> {
         let problem = match (from.scheme(), url.scheme()) {
-            (_, "https") | ("http", "http") => return Ok(Self { url, foreign: Some(dialect), hops: 0 }),
+            (_, "https") | ("http", "http") => return Ok(Self { url: url.into(), foreign: Some(dialect), hops: 0 }),
             ("https", "http") => "an https service named an http URL: nothing is sent there in the clear",
             _ => "the service named a place that is neither http nor https",
         };
@@ -123,13 +123,14 @@ impl Destination {
     }
 
     /// The URL as it may be shown.
-    pub(super) fn shown(&self) -> Url {
-        let mut shown = self.url.clone();
-        if self.foreign.is_some() {
-            shown.set_query(None);
-            shown.set_fragment(None);
+    pub(super) fn shown(&self) -> Arc<Url> {
+        if self.foreign.is_none() {
+            return self.url.clone();
         }
-        shown
+        let mut shown = Url::clone(&self.url);
+        shown.set_query(None);
+        shown.set_fragment(None);
+        shown.into()
     }
 
     /// What an answer must not repeat.
@@ -166,7 +167,7 @@ mod tests {
         let there = Destination::foreign(&url, url.clone(), &Words).unwrap();
         assert_eq!(there.shown().as_str(), "https://s3.example.com/b/k");
         assert_eq!(there.secrets(), [Token::new("0123456789abcdef")]);
-        assert_eq!(Destination::api(url.clone()).shown(), url);
+        assert_eq!(*Destination::api(url.clone().into()).shown(), url);
     }
 
     #[test]
@@ -188,7 +189,7 @@ mod tests {
 
     #[test]
     fn the_api_redirects_only_where_it_is_followed() {
-        let api = Destination::api(Url::parse("https://api.example.com/f/1").unwrap());
+        let api = Destination::api(Url::parse("https://api.example.com/f/1").unwrap().into());
         let mut headers = HeaderMap::new();
         headers.insert(header::LOCATION, "//s3.example.com/k?sig=1".parse().unwrap());
         let (plain, followed) = (Request::get("/f/1"), Request::get("/f/1").follow(&Words));

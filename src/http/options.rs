@@ -57,8 +57,9 @@ impl CallOptions {
     }
 }
 
-/// Does the work of a call within its limit.
-pub(crate) async fn within<T>(deadline: Option<Instant>, work: impl Future<Output = Result<T>>) -> Result<T> {
+/// Does the work of a call within its limit. It is pinned where it is made: a future that is passed on by value lies in
+/// each one on its way once more, and each of those is copied when it starts.
+pub(crate) async fn within<T>(deadline: Option<Instant>, work: impl Future<Output = Result<T>> + Unpin) -> Result<T> {
     let Some(deadline) = deadline else { return work.await };
     // What runs out inside at the same moment knows more: it is polled first.
     timeout_at(deadline, work).await.unwrap_or_else(|_| {
@@ -97,7 +98,6 @@ macro_rules! awaitable {
     ([$($generics:tt)*] $builder:ty, $bound:lifetime => $output:ty) => {
         $crate::http::awaitable!(@impl [$($generics)*] $builder, $bound, $output, |call| async move {
             let deadline = call.options.start(None);
-            // Pinned here: passed on by value, each step of the way would hold it once more.
             let work = ::std::pin::pin!(call.run());
             $crate::http::within(deadline, work).await
         });

@@ -1,5 +1,6 @@
 //! Answers, read with a limit on size and on standing still.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -28,7 +29,7 @@ pub(crate) struct Response {
 #[derive(Clone)]
 pub(crate) struct Exchange {
     pub(crate) method: Method,
-    pub(crate) url: Url,
+    pub(crate) url: Arc<Url>,
     pub(crate) attempts: u32,
     pub(crate) start: Instant,
     pub(crate) bytes_sent: u64,

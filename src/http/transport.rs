@@ -59,9 +59,9 @@ struct Call {
     attempts: u32,
     bytes_sent: u64,
     /// That of the API.
-    url: Url,
+    url: Arc<Url>,
     /// The one gone to last, as it may be shown.
-    shown: Url,
+    shown: Arc<Url>,
     /// Of the attempt under way.
     span: AttemptSpan,
     /// The credential of the last attempt.
@@ -141,19 +141,21 @@ impl Transport {
         if !request.query.is_empty() {
             url.set_query(Some(&request.query));
         }
+        let url = Arc::new(url);
         let start = Instant::now();
         let operation = OperationSpan::start(request, &url, self.0.config.dialect);
         let deadline = self.deadline(&request.options);
         let (shown, span) = (url.clone(), AttemptSpan::none());
         let mut call =
             Call { start, deadline, attempts: 0, bytes_sent: 0, url, shown, span, token: None, built: false };
-        let sent = operation.cover(async {
+        // In a place of its own: all the futures around it stay small, which are copied wherever they are passed on.
+        let sent = Box::pin(operation.cover(async {
             let _room = match body.is_transfer() {
                 true => Some(self.room_for(body).await),
                 false => None,
             };
             self.attempts(request, body, &mut call).await
-        });
+        }));
         within(deadline, sent).await.map_err(|error| {
             operation.failed(&error);
             match (error.fate(), error.kind()) {
@@ -181,14 +183,14 @@ impl Transport {
     async fn attempts(&self, request: &Request, body: &mut dyn RequestBody, call: &mut Call) -> Result<Response> {
         let policy = request.options.retry.as_ref().unwrap_or(&self.0.config.retry);
         let (mut may_be_done, mut reauthorized) = (false, false);
-        let mut expired = None;
+        let mut expired: Option<Arc<Url>> = None;
         // Attempts that followed no failure, but had a fresh URL or credential: they are no retries.
         let mut afresh = 0;
         loop {
             call.attempts += 1;
             let outgoing = body.open(call.attempts).await?;
             let renewed = expired.is_some();
-            let to = self.destination(request, call, expired.take().as_ref()).await?;
+            let to = self.destination(request, call, expired.take().as_deref()).await?;
             let mut outcome = self.attempt(request, &to, outgoing, call).await;
             let (mut api_etag, mut redirected) = (None, None);
             while let Ok(answer) = &outcome
@@ -320,7 +322,6 @@ impl Transport {
             }
             _ => {}
         }
-        let retained = (request.refused_early && feed.is_some()).then(|| built.try_clone()).flatten();
         if length != Some(0) {
             *built.body_mut() = Some(body);
         }
@@ -366,11 +367,12 @@ impl Transport {
                 drop(run);
                 // Never a head that is a whole request: asking with it would store an empty file.
                 let announced = length.unwrap_or(call.bytes_sent);
-                let unclear = overlooked && announced > 0 && error.fate() == Fate::Unknown;
-                let Some(retained) = retained.filter(|_| unclear) else {
+                let unclear = request.refused_early && overlooked && announced > 0 && error.fate() == Fate::Unknown;
+                if !unclear {
                     return Err(error);
-                };
-                match refusal_of_head(&config.http, retained, announced).await {
+                }
+                let Ok((head, _)) = self.build(request, to).await else { return Err(error) };
+                match refusal_of_head(&config.http, head, announced).await {
                     Some(answer) => self.receive(&asked, answer, None, limits, call).await.and(Err(error)),
                     None => Err(error),
                 }
@@ -420,7 +422,7 @@ impl Transport {
     /// The head of one attempt, authorized; and what is secret in it.
     async fn build(&self, request: &Request, to: &Destination) -> Result<(reqwest::Request, Vec<Token>)> {
         let config = &self.0.config;
-        let mut built = reqwest::Request::new(request.method.clone(), to.url.clone());
+        let mut built = reqwest::Request::new(request.method.clone(), Url::clone(&to.url));
         let headers = built.headers_mut();
         if to.foreign.is_some() {
             headers.extend(request.headers.clone());

@@ -92,6 +92,34 @@ async fn windows_of_known_rows_only_come_to_an_end() {
 }
 
 #[tokio::test]
+async fn a_few_windows_are_on_their_way_and_no_more() {
+    let (asked, gate) = (Arc::new(Mutex::new(0)), Arc::new(tokio::sync::Semaphore::new(1)));
+    let (count, open) = (asked.clone(), gate.clone());
+    let mut pages = by_offset(
+        Window { limit: Some(10), ..Window::default() },
+        |row: &String| row,
+        move |Window { offset, .. }| {
+            *count.lock().unwrap() += 1;
+            let open = open.clone();
+            async move {
+                open.acquire().await.unwrap().forget();
+                let items = (offset..(offset + 10).min(200)).map(|i| i.to_string()).collect();
+                Ok(Page::new(items, 200, 10, offset))
+            }
+        },
+    );
+    let mut rows = Vec::new();
+    for asked_by_then in [2, 4, 7, 8] {
+        rows.extend(pages.try_next().await.unwrap().unwrap());
+        assert_eq!(*asked.lock().unwrap(), asked_by_then);
+        gate.add_permits(1);
+    }
+    gate.add_permits(100);
+    rows.extend(all(pages).await);
+    assert_eq!(rows, (0..200).map(|i| i.to_string()).collect::<Vec<_>>());
+}
+
+#[tokio::test]
 async fn a_total_beyond_all_numbers_is_the_largest() {
     let pages = by_cursor(1, |cursor: Option<String>| async move {
         let next = cursor.is_none().then(|| "a".to_owned());

@@ -23,7 +23,7 @@ use crate::error::{Error, ErrorKind, Result};
 /// thing that comes is then `IntegrityMismatch` instead of the end. Dropping it ends the transfer.
 pub struct Download<'a> {
     info: ContentInfo,
-    body: Body<'a>,
+    body: Box<Body<'a>>,
 }
 
 impl<'a> Download<'a> {
@@ -103,7 +103,7 @@ impl<'a> Download<'a> {
     }
 
     pub(super) fn of(body: Body<'a>) -> Self {
-        Self { info: body.info().clone(), body }
+        Self { info: body.info().clone(), body: Box::new(body) }
     }
 
     /// Whether the whole content is on its way, and there is nothing to compare it with.
@@ -116,12 +116,13 @@ impl<'a> Download<'a> {
     #[cfg(feature = "file-storage")]
     pub(crate) fn compare_with(mut self, sha256: &str) -> Self {
         self.body.compare_with(sha256);
-        Self::of(self.body)
+        self.info = self.body.info().clone();
+        self
     }
 
     #[cfg(feature = "zip")]
     pub(crate) fn into_body(self) -> Body<'a> {
-        self.body
+        *self.body
     }
 }
 

@@ -1,7 +1,6 @@
 //! Hashes beside the transfer: SHA-256, unless something else is asked for.
 
 use std::collections::VecDeque;
-use std::fmt::Write;
 use std::fs::File;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -198,10 +197,9 @@ pub(super) async fn hash_file(hasher: &mut Hasher, file: &Arc<File>, from: u64, 
 }
 
 pub(super) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut out, byte| {
-        let _ = write!(out, "{byte:02x}");
-        out
-    })
+    const DIGITS: [char; 16] = ['0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'a', 'b', 'c', 'd', 'e', 'f'];
+    let digit = |half: u8| DIGITS[usize::from(half & 15)];
+    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(*byte)]).collect()
 }
 
 #[cfg(test)]

@@ -314,7 +314,7 @@ async fn follow(file: &Arc<File>, mut reached: watch::Receiver<u64>, end: u64) -
 impl<'a> DownloadPlan<'a> {
     /// As [`DownloadPlan::start`], by so many ranges at once where the server has them, or as many as the client's limits
     /// ever leave room for. All of that is taken at the start, and held until the last byte has been read.
-    pub(crate) async fn start_parallel(mut self, at_once: usize) -> Result<Option<super::Download<'a>>> {
+    pub(crate) async fn start_parallel(self, at_once: usize) -> Result<Option<super::Download<'a>>> {
         if at_once == 0 {
             return Err(no_range());
         }
@@ -322,15 +322,20 @@ impl<'a> DownloadPlan<'a> {
             let why = "where the last bytes begin is not known beforehand, so they can't be fetched by several ranges";
             return Err(Error::invalid_input("parallel", why).with_hint("Ask for a range from a first byte on"));
         }
-        // One that is read from, and those behind it.
-        let window = |at_once: usize| (at_once as u64).saturating_add(1).saturating_mul(Ranges::IN_MEMORY);
         let limits = &self.transport.config().limits;
         let fit = (limits.most_bytes(Way::Down) / Ranges::IN_MEMORY).saturating_sub(1);
         let fit = limits.most_transfers(Way::Down).min(usize::try_from(fit).unwrap_or(usize::MAX));
         let at_once = at_once.min(fit);
-        if at_once < 2 {
-            return self.start().await;
+        match at_once {
+            0 | 1 => self.start().await,
+            // The plain way is small without it.
+            _ => Box::pin(self.start_ranges(at_once)).await,
         }
+    }
+
+    async fn start_ranges(mut self, at_once: usize) -> Result<Option<super::Download<'a>>> {
+        // One that is read from, and those behind it.
+        let window = |at_once: usize| (at_once as u64).saturating_add(1).saturating_mul(Ranges::IN_MEMORY);
         let mut room = self.room(at_once, window(at_once)).await?;
         let (transport, request) = (self.transport.clone(), self.request.clone());
         let asking = Asking { transport, request, size: Ranges::IN_MEMORY, has_room: true };
