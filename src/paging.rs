@@ -375,7 +375,7 @@ where
                 }
                 break;
             }
-            windows.fetch(asked, came - u64::from(overlaps), yielded.total, &fetch);
+            windows.fetch(asked, came - u64::from(overlaps), yielded.total, fetch);
             if !yielded.items.is_empty() {
                 yield yielded;
             }

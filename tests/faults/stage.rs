@@ -68,7 +68,7 @@ impl<'s> Stage<'s> {
 
     /// Bytes that no other run has: from two to some hundred thousand, mostly few.
     pub(crate) fn content(&mut self) -> Vec<u8> {
-        let most = *self.rng.choice(&[20, 2000, 70_000, 700_000]).unwrap_or(&20);
+        let most = *self.rng.choice(&[20, 2000, 200_000, 700_000]).unwrap_or(&20);
         let length = self.rng.usize(16..most);
         let mut content = vec![0; length];
         self.rng.fill(&mut content);
