@@ -15,8 +15,9 @@ use crate::transfer::{Download, DownloadPlan, Outcome, Reporter, Wanted, reports
 impl File {
     /// The content (`file_storage.download`): its head at once, its body as bytes, stream, reader or file.
     ///
-    /// Where the back end is a bucket, the bytes come straight from there, without this client's credential. A whole
-    /// content is compared with its SHA-256 where the service has one.
+    /// Where the back end is a bucket, the bytes come straight from there, without this client's credential; with
+    /// [`parallel`](DownloadFile::parallel), the service is asked for a fresh URL for each range. A whole content is compared
+    /// with its SHA-256 where the service has one.
     ///
     /// ```no_run
     /// # async fn f(file: carbonfiles::file_storage::File) -> carbonfiles::Result<()> {
