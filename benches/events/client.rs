@@ -31,9 +31,11 @@ fn resident() -> u64 {
 }
 
 /// Takes `count` events as they come.
-pub(crate) fn take(url: &str, count: u64, buffer: usize) {
-    runtime(2).block_on(async {
-        let mut events = client(url).bucket("flood00000").events().buffer(buffer).await.expect("a subscription");
+pub(crate) fn take(url: &str, count: u64) {
+    let client = client(url);
+    // A task, as a service has them; what blocks on a future is woken the slow way.
+    let taking = async move {
+        let mut events = client.bucket("flood00000").events().await.expect("a subscription");
         let (mut next, mut lagged, mut disorder) = (0u64, 0u64, 0u64);
         let (mut start, mut spent) = (Instant::now(), cpu());
         let mut delays = Vec::new();
@@ -69,7 +71,9 @@ pub(crate) fn take(url: &str, count: u64, buffer: usize) {
             rank(0.99),
             delays.last().copied().unwrap_or_default()
         );
-    });
+    };
+    let runtime = runtime(2);
+    runtime.block_on(runtime.spawn(taking)).expect("all events");
 }
 
 /// Subscribes to many files, and prints what that costs in KiB.

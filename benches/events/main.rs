@@ -20,7 +20,7 @@ fn main() {
     let text = |at: usize| args.get(at).map(String::as_str).unwrap_or_default();
     match text(0) {
         "flood" => flood::serve(Flood { count: number(1), batch: number(2).max(1), rate: number(3) }),
-        "take" => client::take(text(1), number(2), number(3) as usize),
+        "take" => client::take(text(1), number(2)),
         "many" => client::many(text(1), number(2) as usize),
         "stop" => client::stop(text(1), number(2)),
         // `cargo test --benches` runs every bench once, for a look.
@@ -76,8 +76,7 @@ fn javascript() -> Option<PathBuf> {
 
 fn run(name: &str, hub: &Hub, count: u64) -> Figures {
     let line = match name {
-        "carbonfiles" => ours(&["take".into(), hub.url.clone(), count.to_string(), (1 << 22).to_string()]),
-        "carbonfiles, default buffer" => ours(&["take".into(), hub.url.clone(), count.to_string(), "4096".into()]),
+        "carbonfiles" => ours(&["take".into(), hub.url.clone(), count.to_string()]),
         _ => {
             let script = concat!(env!("CARGO_MANIFEST_DIR"), "/benches/events/signalr.mjs");
             let modules = javascript().expect("it was there");
@@ -98,8 +97,8 @@ fn compare(count: u64, rounds: usize) {
     if !foreign {
         println!("@microsoft/signalr is not installed (tests/foreign/install.sh): ours alone");
     }
-    let clients = ["carbonfiles", "carbonfiles, default buffer", "@microsoft/signalr"];
-    let clients = &clients[..if foreign { 3 } else { 2 }];
+    let clients = ["carbonfiles", "@microsoft/signalr"];
+    let clients = &clients[..if foreign { 2 } else { 1 }];
     println!(
         "{:<8} {:<28} {:>10} {:>12} {:>8} {:>12}",
         "a frame", "client", "events/s", "CPU ns/event", "lagged", "out of order"
@@ -124,7 +123,7 @@ fn compare(count: u64, rounds: usize) {
     for rate in [1_000, 10_000] {
         let events = (rate * 5).min(count);
         let hub = Hub::start(events, 1, rate);
-        for client in clients.iter().filter(|client| !client.contains("buffer")) {
+        for client in clients {
             let figures: Vec<Figures> = (0..rounds).map(|_| run(client, &hub, events)).collect();
             let [p50, p99, max] = [4, 5, 6].map(|at| median(&figures, at));
             println!("{rate:<8} {client:<28} {p50:>8} {p99:>8} {max:>8}");

@@ -24,8 +24,9 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use tokio::time::{Instant, Sleep, sleep, sleep_until, timeout};
 
+use super::event::Event;
 use super::line::{Line, Running, wake};
-use super::parcel::{Content, Parcel};
+use super::parcel::Parcel;
 use super::protocol::{self, HANDSHAKE, Handshake, Malformed, Message, PING, Records, TooLong};
 use super::registry::Wakers;
 use super::socket::{Socket, WsText};
@@ -46,8 +47,9 @@ enum Ended {
     Refused(Error),
 }
 
-/// How many messages are read before others get their turn, and readers are woken.
-const BURST: usize = 256;
+/// How many events are read before others get their turn, the readers above all: an eighth of what waits for them at most
+/// unless they say otherwise. A message that has begun is read to its end.
+const BURST: usize = 512;
 /// The most that is put into one message to the hub.
 const MESSAGE: usize = 16 << 10;
 /// A connection that stood so long was a good one: the next failure is the first.
@@ -193,6 +195,12 @@ struct Session {
     wakers: Wakers,
 }
 
+/// Whether there may be more to read at once.
+enum Burst {
+    Empty,
+    Full,
+}
+
 /// What a server may take too long for.
 #[derive(Clone, Copy)]
 enum Limit {
@@ -242,19 +250,28 @@ impl Session {
             let burst = tokio::select! {
                 biased;
                 burst = poll_fn(|cx| self.poll_burst(cx)) => burst,
-                () = line.changed.notified() => Ok(()),
-                () = &mut timer => Ok(()),
+                () = line.changed.notified() => Ok(Burst::Empty),
+                () = &mut timer => Ok(Burst::Empty),
             };
-            if let Err(ended) = burst {
-                self.wake();
-                return ended;
+            match burst {
+                Ok(Burst::Empty) => {}
+                Ok(Burst::Full) => {
+                    self.wake();
+                    tokio::task::yield_now().await;
+                }
+                Err(ended) => {
+                    self.wake();
+                    return ended;
+                }
             }
             let now = Instant::now();
             // The timer has no turn as long as there is something to read; its time comes all the same.
             if now < timer.deadline() {
                 continue;
             }
-            if let Some((_, passed)) = self.limits().find(|(at, _)| *at <= now) {
+            if let Some((_, passed)) = self.limits().find(|(at, _)| *at <= now)
+                && !self.goes_on(passed)
+            {
                 return Ended::Lost(self.too_slow(passed));
             }
             if now >= next_ping {
@@ -276,6 +293,18 @@ impl Session {
         let answer_due = self.unanswered.map(|(_, since)| (later(since, answer), Limit::Answer));
         let writing_due = self.stuck.map(|since| (later(since, answer), Limit::Writing));
         [Some(silence), answer_due, writing_due].into_iter().flatten()
+    }
+
+    /// Whether the connection is kept all the same: a newcomer that is left without an answer is asked for again, and
+    /// nobody else is disturbed. Who was in force before is better served by another connection.
+    fn goes_on(&mut self, passed: Limit) -> bool {
+        let (Limit::Answer, Some((id, _))) = (passed, self.unanswered) else { return false };
+        let mut registry = self.line.registry();
+        let is_new = !registry.was_in_force(id);
+        if is_new {
+            registry.ask_again(id);
+        }
+        is_new
     }
 
     fn too_slow(&self, passed: Limit) -> Error {
@@ -345,34 +374,23 @@ impl Session {
     }
 
     /// Writes what there is to write, and takes what has come, up to a burst. Reading never waits for writing.
-    fn poll_burst(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Ended>> {
+    fn poll_burst(&mut self, cx: &mut Context<'_>) -> Poll<Result<Burst, Ended>> {
         let halted = self.write(cx)?;
-        let mut came = 0;
-        let mut end = None;
+        let (mut heard, mut came) = (false, 0);
         while came < BURST {
             match self.socket.poll_message(cx) {
-                Poll::Pending => break,
+                Poll::Pending if heard || halted => return Poll::Ready(Ok(Burst::Empty)),
+                Poll::Pending => return Poll::Pending,
                 Poll::Ready(Ok(message)) => {
-                    if came == 0 {
+                    if !std::mem::replace(&mut heard, true) {
                         self.heard = Instant::now();
                     }
-                    came += 1;
-                    if let Err(ended) = self.take(&message) {
-                        end = Some(ended);
-                        break;
-                    }
+                    came += 1.max(self.take(&message)?);
                 }
-                Poll::Ready(Err(error)) => {
-                    end = Some(Ended::Lost(error));
-                    break;
-                }
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(Ended::Lost(error))),
             }
         }
-        match end {
-            Some(ended) => Poll::Ready(Err(ended)),
-            None if came > 0 || halted => Poll::Ready(Ok(())),
-            None => Poll::Pending,
-        }
+        Poll::Ready(Ok(Burst::Full))
     }
 
     /// Writes what there is to write. Whether it has just come to an end with that, or to a halt.
@@ -398,11 +416,16 @@ impl Session {
         Ok(wrote)
     }
 
-    fn take(&mut self, message: &[u8]) -> Result<(), Ended> {
+    /// How many records ended in a message.
+    fn take(&mut self, message: &[u8]) -> Result<usize, Ended> {
         let mut records = std::mem::replace(&mut self.records, Records::new(0));
-        let taken = records.feed(message, |record| self.record(record));
+        let mut count = 0;
+        let taken = records.feed(message, |record| {
+            count += 1;
+            self.record(record)
+        });
         self.records = records;
-        taken
+        taken.map(|()| count)
     }
 
     fn record(&mut self, record: &[u8]) -> Result<(), Ended> {
@@ -424,8 +447,7 @@ impl Session {
             };
         }
         match protocol::parse(record)? {
-            Message::Event(event) => self.event(Content::Event(event), record),
-            Message::File(file) => self.event(Content::File(file), record),
+            Message::Event(event) => self.event(event, record),
             Message::Completion { id: Some(id), error } => return self.completion(id, error),
             Message::Completion { id: None, .. } | Message::Ping | Message::Ignored => {}
             Message::Close { error, allow_reconnect } => {
@@ -442,7 +464,7 @@ impl Session {
         Ok(())
     }
 
-    fn event(&mut self, event: Content, record: &[u8]) {
+    fn event(&mut self, event: Event, record: &[u8]) {
         // While two groups overlap, the server sends the same bytes twice, one right after the other. No two changes of
         // a file make the same bytes: they differ in `updatedAt`, or there is another event between two deletions.
         if event.path().is_some() {
@@ -454,7 +476,7 @@ impl Session {
         } else {
             self.previous.clear();
         }
-        self.line.registry().deliver(Parcel { at: self.heard, content: event }, &mut self.wakers);
+        self.line.registry().deliver(Parcel { at: self.heard, length: record.len(), event }, &mut self.wakers);
     }
 
     fn completion(&mut self, id: u64, error: Option<String>) -> Result<(), Ended> {
@@ -463,7 +485,7 @@ impl Session {
             registry.completed(id, None, &mut self.wakers);
             return Ok(());
         };
-        let (error, lasting) = refusal(&words, self.anonymous, &self.socket);
+        let (error, lasting) = self.socket.refusal(&words, self.anonymous);
         // What was in force a moment ago is not given up for a fault of the server.
         if !lasting && registry.was_in_force(id) {
             return Err(Ended::Lost(error));
@@ -473,22 +495,4 @@ impl Session {
         self.first = None;
         Ok(())
     }
-}
-
-/// The hub's refusal of an invocation (events description, section 6), and whether it is its own decision or a fault.
-fn refusal(words: &str, anonymous: bool, socket: &Socket) -> (Error, bool) {
-    let Some((_, decision)) = words.split_once("HubException: ") else {
-        return (Error::new(ErrorKind::Server, socket.words(words)), false);
-    };
-    let kind = match decision {
-        "Method does not exist." => ErrorKind::Unsupported,
-        _ if anonymous => ErrorKind::Unauthenticated,
-        _ => ErrorKind::PermissionDenied,
-    };
-    let error = Error::new(kind, socket.words(decision));
-    let error = match kind {
-        ErrorKind::Unsupported => error,
-        _ => error.with_hint("Events of everything need the admin key or a dashboard token"),
-    };
-    (error, true)
 }

@@ -159,6 +159,8 @@ impl Event {
         match self {
             Self::FileCreated { file, .. } | Self::FileUpdated { file, .. } => Some(&file.path),
             Self::FileDeleted { path, .. } => Some(path),
+            // Where it is in known ones that hold a file.
+            Self::Unknown { arguments, .. } => arguments.get(1)?.get("path")?.as_str(),
             _ => None,
         }
     }

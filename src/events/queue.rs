@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
 use super::event::Event;
-use super::parcel::{Content, Parcel};
+use super::parcel::Parcel;
 use crate::error::{Error, ErrorKind, Result};
 
 /// What becomes of events that a reader leaves waiting until its buffer is full.
@@ -23,6 +23,14 @@ pub enum Overflow {
     Fail,
 }
 
+/// What a buffer takes. There is always room for one event, however long.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Room {
+    pub(super) events: usize,
+    /// Of the records as they came.
+    pub(super) bytes: usize,
+}
+
 /// One subscription's buffer. Locked for moments only: neither side waits for the other.
 #[derive(Debug)]
 pub(super) struct Queue(Mutex<Inner>);
@@ -33,12 +41,14 @@ struct Inner {
     waiting: VecDeque<Option<Arc<Parcel>>>,
     /// How many of them are events.
     count: usize,
+    /// The bytes of their records.
+    bytes: usize,
     /// How many were put in before the first of `waiting`.
     gone: u64,
     /// Where the newest event of a path is, by the path's hash.
     newest: HashMap<u64, u64>,
     hasher: RandomState,
-    capacity: usize,
+    room: Room,
     overflow: Overflow,
     lost: u64,
     in_force: bool,
@@ -54,18 +64,19 @@ enum End {
     Told,
 }
 
-/// How many events a reader takes at a time.
-const TAKEN: usize = 64;
+/// How many events a reader takes at a time, and in how many bytes.
+const TAKEN: Room = Room { events: 64, bytes: 64 << 10 };
 
 impl Queue {
-    pub(super) fn new(capacity: usize, overflow: Overflow) -> Self {
+    pub(super) fn new(room: Room, overflow: Overflow) -> Self {
         Self(Mutex::new(Inner {
             waiting: VecDeque::new(),
             count: 0,
+            bytes: 0,
             gone: 0,
             newest: HashMap::new(),
             hasher: RandomState::new(),
-            capacity: capacity.max(1),
+            room,
             overflow,
             lost: 0,
             in_force: false,
@@ -139,12 +150,14 @@ impl Queue {
         if inner.lost > 0 {
             taken.push_back(Arc::new(Parcel::now(Event::Lagged(std::mem::take(&mut inner.lost)))));
         }
-        while taken.len() < TAKEN {
+        let mut bytes = 0;
+        while taken.len() < TAKEN.events && bytes < TAKEN.bytes {
             let Some(slot) = inner.waiting.pop_front() else { break };
             inner.gone += 1;
-            if let Some(event) = slot {
-                inner.count -= 1;
-                taken.push_back(event);
+            if let Some(parcel) = slot {
+                bytes += parcel.length;
+                inner.forget(&parcel);
+                taken.push_back(parcel);
             }
         }
         if inner.waiting.is_empty() {
@@ -189,25 +202,39 @@ impl Inner {
         if self.overflow == Overflow::CoalesceByPath {
             parcel = self.coalesce(parcel);
         }
-        if self.count >= self.capacity {
+        while !self.has_room(parcel.length) {
             if self.overflow == Overflow::Fail {
-                let message =
-                    format!("the reader of this stream let {} events wait, all that its buffer takes", self.count);
+                let message = format!(
+                    "the reader of this stream let {} events wait ({} bytes), all that its buffer takes",
+                    self.count, self.bytes
+                );
                 let hint = "Read faster, or give the subscription a larger buffer or another policy";
                 self.end = End::Failed(Error::new(ErrorKind::Interrupted, message).with_hint(hint));
                 return;
             }
             self.drop_oldest();
         }
-        self.waiting.push_back(Some(parcel));
         self.count += 1;
+        self.bytes += parcel.length;
+        self.waiting.push_back(Some(parcel));
+    }
+
+    fn has_room(&self, length: usize) -> bool {
+        let fits = self.count < self.room.events && self.bytes.saturating_add(length) <= self.room.bytes;
+        self.count == 0 || fits
+    }
+
+    /// Notes that it does not wait any more.
+    fn forget(&mut self, parcel: &Parcel) {
+        self.count -= 1;
+        self.bytes -= parcel.length;
     }
 
     fn drop_oldest(&mut self) {
         while let Some(slot) = self.waiting.pop_front() {
             self.gone += 1;
-            if slot.is_some() {
-                self.count -= 1;
+            if let Some(parcel) = slot {
+                self.forget(&parcel);
                 self.lost += 1;
                 return;
             }
@@ -216,7 +243,7 @@ impl Inner {
 
     /// Takes back the event that waits for the same path, if any, and hands back the one to keep.
     fn coalesce(&mut self, parcel: Arc<Parcel>) -> Arc<Parcel> {
-        let event = &parcel.content;
+        let event = &parcel.event;
         let Some(path) = event.path() else { return parcel };
         let hash = self.hasher.hash_one((event.bucket_id(), path));
         let mut kept = None;
@@ -228,18 +255,18 @@ impl Inner {
         {
             let same = slot
                 .as_deref()
-                .is_some_and(|old| old.content.path() == Some(path) && old.content.bucket_id() == event.bucket_id());
+                .is_some_and(|old| old.event.path() == Some(path) && old.event.bucket_id() == event.bucket_id());
             if same && let Some(old) = slot.take() {
-                self.count -= 1;
-                let kept_event = newer(&old.content.open(), &event.open());
-                kept = kept_event.map(|event| Parcel { at: parcel.at, content: Content::Event(event) });
+                self.forget(&old);
+                let length = parcel.length.max(old.length);
+                kept = newer(&old.event, event).map(|event| Parcel { at: parcel.at, length, event });
             }
         }
         while let Some(None) = self.waiting.front() {
             self.waiting.pop_front();
             self.gone += 1;
         }
-        if self.waiting.len().max(self.newest.len()) > 2 * self.capacity {
+        if self.waiting.len().max(self.newest.len()) > self.room.events.saturating_mul(2) {
             self.close_ranks();
         }
         self.newest.insert(hash, self.gone + self.waiting.len() as u64);
@@ -250,8 +277,8 @@ impl Inner {
         self.waiting.retain(Option::is_some);
         self.newest.clear();
         for (at, parcel) in (self.gone..).zip(self.waiting.iter().flatten()) {
-            if let Some(path) = parcel.content.path() {
-                self.newest.insert(self.hasher.hash_one((parcel.content.bucket_id(), path)), at);
+            if let Some(path) = parcel.event.path() {
+                self.newest.insert(self.hasher.hash_one((parcel.event.bucket_id(), path)), at);
             }
         }
     }
@@ -292,6 +319,10 @@ mod tests {
         Event::FileUpdated { bucket_id: "b".into(), file: file(path, size) }
     }
 
+    fn room_for(events: usize, overflow: Overflow) -> Queue {
+        Queue::new(Room { events, bytes: usize::MAX }, overflow)
+    }
+
     fn push(queue: &Queue, event: Event) {
         let _ = queue.push(Arc::new(Parcel::now(event)));
     }
@@ -309,7 +340,7 @@ mod tests {
 
     #[test]
     fn what_does_not_fit_is_told() {
-        let queue = Queue::new(3, Overflow::DropOldest);
+        let queue = room_for(3, Overflow::DropOldest);
         for n in 0..5 {
             push(&queue, created("a", n));
         }
@@ -317,9 +348,37 @@ mod tests {
         assert_eq!(take(&queue), []);
     }
 
+    /// However few they are, long records do not fill the memory; and the longest still has a place.
+    #[test]
+    fn bytes_count_as_well() {
+        let push = |queue: &Queue, path: &str, length| {
+            let _ = queue.push(Arc::new(Parcel { length, ..Parcel::now(created(path, 1)) }));
+        };
+        let room = Room { events: 100, bytes: 10 };
+        let queue = Queue::new(room, Overflow::DropOldest);
+        for (path, length) in [("a", 4), ("b", 4), ("c", 2), ("d", 6), ("e", 1)] {
+            push(&queue, path, length);
+        }
+        assert_eq!(take(&queue), [Event::Lagged(2), created("c", 1), created("d", 1), created("e", 1)]);
+        for (path, length) in [("a", 11), ("b", 12)] {
+            push(&queue, path, length);
+        }
+        assert_eq!(take(&queue), [Event::Lagged(1), created("b", 1)]);
+        let queue = Queue::new(room, Overflow::CoalesceByPath);
+        for length in 5..10 {
+            push(&queue, "a", length);
+        }
+        assert_eq!(take(&queue), [created("a", 1)], "what was taken back makes room");
+        let queue = Queue::new(room, Overflow::Fail);
+        for path in ["a", "b", "c"] {
+            push(&queue, path, 5);
+        }
+        assert!(queue.has_ended());
+    }
+
     #[test]
     fn the_newest_of_a_path_stays_in_the_order_of_arrival() {
-        let queue = Queue::new(3, Overflow::CoalesceByPath);
+        let queue = room_for(3, Overflow::CoalesceByPath);
         let deleted = |path: &str| Event::FileDeleted { bucket_id: "b".into(), path: path.into() };
         for event in [created("a", 1), updated("b", 1), updated("a", 2), updated("b", 2), deleted("c"), updated("a", 3)]
         {
@@ -341,10 +400,10 @@ mod tests {
     #[test]
     fn events_keep_the_time_at_which_they_came() {
         let start = tokio::time::Instant::now();
-        let queue = Queue::new(3, Overflow::CoalesceByPath);
+        let queue = room_for(3, Overflow::CoalesceByPath);
         for (seconds, event) in [(1, created("a", 1)), (2, created("b", 1)), (3, updated("a", 2))] {
             let at = start + std::time::Duration::from_secs(seconds);
-            let _ = queue.push(Arc::new(Parcel { at, content: Content::Event(event) }));
+            let _ = queue.push(Arc::new(Parcel { at, length: 0, event }));
         }
         let mut taken = VecDeque::new();
         assert!(queue.poll_take(&mut Context::from_waker(Waker::noop()), &mut taken).is_ready());
@@ -354,7 +413,7 @@ mod tests {
 
     #[test]
     fn failing_gives_what_waited_and_then_the_error() {
-        let queue = Queue::new(2, Overflow::Fail);
+        let queue = room_for(2, Overflow::Fail);
         for n in 0..4 {
             push(&queue, created("a", n));
         }
@@ -375,7 +434,7 @@ mod tests {
             steps in proptest::collection::vec((0u8..6, 0u8..8), 0..300),
             capacity in 1usize..10,
         ) {
-            let queue = Queue::new(capacity, Overflow::CoalesceByPath);
+            let queue = room_for(capacity, Overflow::CoalesceByPath);
             let (mut last, mut seen, mut lagged) = (HashMap::new(), HashMap::new(), false);
             let note = |events: Vec<Event>, seen: &mut HashMap<String, u64>, lagged: &mut bool| {
                 for event in events {

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::task::Waker;
 
 use super::event::{Event, EventKind};
-use super::parcel::{Content, Parcel};
+use super::parcel::Parcel;
 use super::protocol::invocation;
 use super::queue::Queue;
 use crate::error::Error;
@@ -31,7 +31,7 @@ pub(super) struct Filter {
 }
 
 impl Filter {
-    fn passes(&self, event: &Content) -> bool {
+    fn passes(&self, event: &Event) -> bool {
         let kind = match (&self.kinds, event.kind()) {
             (Some(kinds), Some(kind)) => kinds.contains(&kind),
             _ => true,
@@ -293,6 +293,13 @@ impl Registry {
         wakers.extend(refused.into_iter().filter_map(|member| member.queue.fail(error.clone())));
     }
 
+    /// The hub has left a join unanswered for too long. It is asked for once more, on the same connection.
+    pub(super) fn ask_again(&mut self, id: u64) {
+        let Some(interest) = self.asked.remove(&id) else { return };
+        self.group(&interest).joined = Joined::No;
+        self.mark(&interest);
+    }
+
     /// Whether a subscription that the group is asked for was in force before: on an earlier connection, or by a wider
     /// group of this one.
     pub(super) fn was_in_force(&mut self, id: u64) -> bool {
@@ -303,7 +310,7 @@ impl Registry {
     /// Hands an event to those who want it.
     pub(super) fn deliver(&mut self, parcel: Parcel, wakers: &mut Wakers) {
         let parcel = Arc::new(parcel);
-        let event = &parcel.content;
+        let event = &parcel.event;
         let mut ended = false;
         let mut give = |group: &Group| {
             for member in &group.members {

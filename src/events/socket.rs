@@ -107,6 +107,24 @@ impl Socket {
         words_of_hub(text, &self.secrets)
     }
 
+    /// The hub's refusal of an invocation (events description, section 6), and whether it is its own decision or a fault.
+    pub(super) fn refusal(&self, words: &str, anonymous: bool) -> (Error, bool) {
+        let Some((_, decision)) = words.split_once("HubException: ") else {
+            return (Error::new(ErrorKind::Server, self.words(words)), false);
+        };
+        let kind = match decision {
+            "Method does not exist." => ErrorKind::Unsupported,
+            _ if anonymous => ErrorKind::Unauthenticated,
+            _ => ErrorKind::PermissionDenied,
+        };
+        let error = Error::new(kind, self.words(decision));
+        let error = match kind {
+            ErrorKind::Unsupported => error,
+            _ => error.with_hint("Events of everything need the admin key or a dashboard token"),
+        };
+        (error, true)
+    }
+
     /// Says goodbye, for a moment at most.
     pub(super) async fn close(mut self) {
         let _ = tokio::time::timeout(Duration::from_secs(1), self.stream.close(None)).await;

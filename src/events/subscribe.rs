@@ -5,7 +5,7 @@ use std::fmt;
 use std::future::{IntoFuture, poll_fn};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker, ready};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use futures::Stream;
@@ -14,7 +14,7 @@ use futures::stream::FusedStream;
 use super::event::{Arrival, Event, EventKind};
 use super::line::Line;
 use super::parcel::Parcel;
-use super::queue::{Overflow, Queue};
+use super::queue::{Overflow, Queue, Room};
 use super::registry::{Filter, Interest};
 use super::state::ConnectionState;
 use crate::call::Call;
@@ -29,13 +29,13 @@ pub struct Subscribe {
     /// What it is about, or why there is no such thing.
     interest: Result<Interest>,
     filter: Filter,
-    buffer: usize,
+    buffer: Room,
     overflow: Overflow,
     timeout: Option<Duration>,
 }
 
-/// How many events wait for a reader unless it says otherwise.
-const BUFFER: usize = 4096;
+/// What waits for a reader unless it says otherwise.
+const BUFFER: Room = Room { events: 4096, bytes: 16 << 20 };
 
 impl Subscribe {
     pub(super) fn new(line: Arc<Line>, interest: Result<Interest>) -> Self {
@@ -48,8 +48,8 @@ impl Subscribe {
         self
     }
 
-    /// Only events of these kinds, and those about the connection and the stream itself. An event about a file counts by
-    /// its name, be it that its shape turns out to be [`Unknown`](super::Event::Unknown).
+    /// Only events of these kinds, and those about the connection and the stream itself. One of a known name whose shape is
+    /// not known counts as [`Unknown`](super::Event::Unknown).
     pub fn kinds(mut self, kinds: impl IntoIterator<Item = EventKind>) -> Self {
         self.filter.kinds = Some(kinds.into_iter().collect());
         self
@@ -59,7 +59,15 @@ impl Subscribe {
     ///
     /// Up to 64 more may be on their way from the buffer to the reader.
     pub fn buffer(mut self, events: usize) -> Self {
-        self.buffer = events;
+        self.buffer.events = events;
+        self
+    }
+
+    /// How many bytes of records wait at most, however few events these are; 16 MiB by default; 0 is refused.
+    ///
+    /// There is always room for one event, which may be as long as [`EventSettings`](super::EventSettings) lets it be.
+    pub fn buffer_bytes(mut self, bytes: usize) -> Self {
+        self.buffer.bytes = bytes;
         self
     }
 
@@ -83,7 +91,7 @@ impl Subscribe {
 
     async fn run(self) -> Result<EventStream> {
         let interest = self.interest?;
-        if self.buffer == 0 {
+        if self.buffer.events == 0 || self.buffer.bytes == 0 {
             return Err(Error::invalid_input("buffer", "an event needs a place to wait in"));
         }
         let queue = Arc::new(Queue::new(self.buffer, self.overflow));
@@ -132,16 +140,12 @@ impl EventStream {
             .with_fate(Fate::Unknown)
     }
 
-    /// The next item and when it came, if it is there already.
-    pub(super) fn arrival_ready(&mut self) -> Option<Option<Result<Arrival>>> {
-        match self.poll_arrival(&mut Context::from_waker(Waker::noop())) {
-            Poll::Ready(item) => Some(item),
-            Poll::Pending => None,
-        }
+    /// The items, and when they came.
+    pub(super) fn arrivals(mut self) -> impl Stream<Item = Result<Arrival>> + Send {
+        futures::stream::poll_fn(move |cx| self.poll_arrival(cx))
     }
 
-    /// The next item and when it came.
-    pub(super) fn poll_arrival(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Arrival>>> {
+    fn poll_arrival(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Arrival>>> {
         loop {
             if let Some(parcel) = self.taken.pop_front() {
                 return Poll::Ready(Some(Ok(parcel.open())));

@@ -6,6 +6,7 @@ use futures::StreamExt;
 use tokio::time::{sleep, timeout};
 
 use super::event::Event;
+use super::watch::found_file;
 use crate::buckets::Bucket;
 use crate::call::Call;
 use crate::error::{Error, ErrorKind, Fate, Result, TimeoutPhase};
@@ -19,7 +20,8 @@ impl File {
     /// Waits until the file is as `wanted`, which is given what it is, `None` where there is none; gives what it was then
     /// (public).
     ///
-    /// It subscribes before it looks, so nothing is missed in between. A lost connection is waited out.
+    /// It subscribes before it looks, so nothing is missed in between. A lost connection is waited out, and so is a 404 of
+    /// something on the way: that there is no file counts only in the server's own words.
     ///
     /// ```no_run
     /// use std::time::Duration;
@@ -69,11 +71,11 @@ async fn wait(file: File, mut wanted: impl FnMut(Option<&FileInfo>) -> bool + Se
     let mut ask = true;
     loop {
         if std::mem::take(&mut ask) {
-            match file.get_opt().await {
+            match found_file(file.get().await) {
                 Ok(now) if wanted(now.as_ref()) => return Ok(now),
                 Ok(_) => {}
-                // It will be asked again.
-                Err(error) if error.is_retryable() => {}
+                // It will be asked again. Who says 404 in other words than the server's is something on the way.
+                Err(error) if error.is_retryable() || error.is_not_found() => {}
                 Err(error) => return Err(error),
             }
         }

@@ -7,6 +7,7 @@ mod bad_input;
 mod callbacks;
 mod connection;
 mod consistency;
+mod deaf;
 mod scenario;
 mod streams;
 mod watch;

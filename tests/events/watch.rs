@@ -350,6 +350,31 @@ async fn waiting_for_a_file_misses_nothing() {
     drop(client);
 }
 
+/// A page on the way that says 404 does not say that there is no file.
+#[tokio::test]
+async fn waiting_believes_the_server_alone() {
+    let (server, client, bucket) = start().await;
+    let limit = Duration::from_secs(60);
+    upload(&bucket, "a").await;
+    let page = server.inject(Fault::status(404).body("<html>").on("GET", "/files/a"));
+    let (tell, mut told) = futures::channel::mpsc::unbounded();
+    let waiting = bucket.file("a").wait_until(
+        move |file| {
+            tell.unbounded_send(file.map(|file| file.size)).unwrap();
+            file.is_some_and(|file| file.size == 2)
+        },
+        limit,
+    );
+    let waiting = tokio::spawn(waiting);
+    within(page.fired_at_least(1)).await;
+    bucket.file("a").upload("22".as_bytes()).await.unwrap();
+    within(waiting).await.unwrap().unwrap();
+    assert_eq!(within(told.next()).await, Some(Some(2)));
+    assert_eq!(within(told.next()).await, None);
+    let nowhere = client.bucket("nothere00").file("a").wait_until(|file| file.is_none(), limit);
+    assert_eq!(within(nowhere).await.unwrap(), None);
+}
+
 /// The same client again, from the first moment of a server that was not there.
 #[tokio::test]
 async fn a_watch_may_be_there_before_the_server() {

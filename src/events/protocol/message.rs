@@ -7,16 +7,14 @@ use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::Value;
 
-use super::file_record::{Address, FileRecord};
-use crate::events::event::{Event, EventKind};
+use super::form;
+use crate::events::event::Event;
 
 /// A record of the hub, as far as a client has to know it.
 #[derive(Debug, PartialEq)]
 pub(in crate::events) enum Message {
     /// Type 1.
     Event(Event),
-    /// Type 1, about a file, where it has the shape that the server gives it: not decoded yet.
-    File(FileRecord),
     /// Type 3: an invocation was carried out, or refused with these words.
     Completion { id: Option<u64>, error: Option<String> },
     /// Type 6.
@@ -35,31 +33,28 @@ pub(in crate::events) struct Malformed {
     source: Option<serde_json::Error>,
 }
 
-/// Reads a record without its separator. An event about a file is read only as far as it takes to know which file.
+/// Reads a record without its separator.
 pub(in crate::events) fn parse(record: &[u8]) -> Result<Message, Malformed> {
-    let record = std::str::from_utf8(record).map_err(|_| malformed("no UTF-8", None))?;
-    read(record, false)
+    let text = std::str::from_utf8(record).map_err(|_| malformed("no UTF-8", None))?;
+    match form::read(text) {
+        Some(event) => Ok(Message::Event(event)),
+        None => parse_any(text),
+    }
 }
 
-/// The same, with all that it says.
-pub(super) fn parse_whole(record: &str) -> Result<Message, Malformed> {
-    read(record, true)
+/// Whether a record that is read by its form says the same to the parser.
+#[cfg(any(test, fuzzing))]
+pub(in crate::events) fn reads_alike(record: &[u8]) -> bool {
+    let text = std::str::from_utf8(record).ok();
+    let by_form = text.and_then(|text| Some((text, form::read(text)?)));
+    by_form.is_none_or(|(text, event)| parse_any(text).is_ok_and(|message| message == Message::Event(event)))
 }
 
-/// In one pass where the record is as the server writes it.
-fn read(text: &str, whole: bool) -> Result<Message, Malformed> {
+/// In one pass where the members come in an order that makes it possible.
+fn parse_any(text: &str) -> Result<Message, Malformed> {
     let mut json = serde_json::Deserializer::from_str(text);
-    let record = DeserializeSeed::deserialize(Members { whole }, &mut json);
+    let record = DeserializeSeed::deserialize(Members, &mut json);
     match record.and_then(|record| json.end().map(|()| record)) {
-        Ok(Record {
-            r#type: Some(1),
-            target: Some(Target::Known(known)),
-            arguments: Some(Arguments::Address(to)),
-            ..
-        }) => match FileRecord::new(known, text, &to) {
-            Some(record) => Ok(Message::File(record)),
-            None => parse_whole(text),
-        },
         Ok(record) => record.message(),
         // A known event of an unknown shape, or garbage.
         Err(_) => {
@@ -82,14 +77,13 @@ fn malformed(reason: &'static str, source: Option<serde_json::Error>) -> Malform
 struct Record<'a> {
     r#type: Option<i64>,
     target: Option<Target<'a>>,
-    arguments: Option<Arguments<'a>>,
+    arguments: Option<Arguments>,
     invocation_id: Option<Cow<'a, str>>,
     error: Option<String>,
     allow_reconnect: bool,
 }
 
-enum Arguments<'a> {
-    Address(Address<'a>),
+enum Arguments {
     Decoded(Event),
     Raw(Value),
 }
@@ -179,17 +173,6 @@ impl Known {
         ("BucketDeleted", Self::BucketDeleted),
     ];
 
-    pub(super) fn kind(self) -> EventKind {
-        match self {
-            Self::FileCreated => EventKind::FileCreated,
-            Self::FileUpdated => EventKind::FileUpdated,
-            Self::FileDeleted => EventKind::FileDeleted,
-            Self::BucketCreated => EventKind::BucketCreated,
-            Self::BucketUpdated => EventKind::BucketUpdated,
-            Self::BucketDeleted => EventKind::BucketDeleted,
-        }
-    }
-
     fn of(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|(known, _)| *known == name).map(|(_, known)| known)
     }
@@ -268,10 +251,8 @@ enum Member {
     Other,
 }
 
-/// Decodes a record; the arguments of an event about a file only if it is to be the `whole`.
-struct Members {
-    whole: bool,
-}
+/// Decodes a record.
+struct Members;
 
 impl<'de> DeserializeSeed<'de> for Members {
     type Value = Record<'de>;
@@ -296,9 +277,6 @@ impl<'de> Visitor<'de> for Members {
                 Member::Target => record.target = Some(map.next_value()?),
                 Member::Arguments => {
                     record.arguments = Some(match record.target {
-                        Some(Target::Known(Known::FileCreated | Known::FileUpdated)) if !self.whole => {
-                            Arguments::Address(map.next_value()?)
-                        }
                         Some(Target::Known(known)) => Arguments::Decoded(map.next_value_seed(known)?),
                         _ => Arguments::Raw(map.next_value()?),
                     });
@@ -344,12 +322,8 @@ mod tests {
     use crate::events::event::BucketChanges;
     use proptest::prelude::*;
 
-    /// As a reader comes to see it.
     fn text(record: &str) -> Result<Message, Malformed> {
-        match parse(record.as_bytes())? {
-            Message::File(record) => Ok(Message::Event(record.open())),
-            other => Ok(other),
-        }
+        parse(record.as_bytes())
     }
 
     const CREATED: &str = r#"{"type":1,"target":"FileCreated","arguments":["OPb4f1fdsX",{"path":"a.txt","name":"a.txt","size":5,"mimeType":"text/plain","shortCode":"GpEvLM","shortUrl":"/s/GpEvLM","sha256":"2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824","createdAt":"2026-11-21T09:34:42.9660793","updatedAt":"2026-11-21T09:34:43.2205684Z"}]}"#;
@@ -372,15 +346,30 @@ mod tests {
         assert_eq!(path, "dir/b é\u{a0}😀.bin");
     }
 
+    /// As recorded, the form is met; that what is read by it is the same as by the parser, the property test sees.
     #[test]
-    fn events_about_files_are_addressed_before_they_are_decoded() {
-        let Ok(Message::File(record)) = parse(CREATED.as_bytes()) else { panic!() };
-        assert_eq!((record.kind(), record.bucket_id(), record.path()), (EventKind::FileCreated, "OPb4f1fdsX", "a.txt"));
-        // Where the path has escapes, at once.
-        let Ok(Message::Event(event)) = parse(CREATED.replace("a.txt", "\\u00e4.txt").as_bytes()) else { panic!() };
-        assert_eq!(event.path(), Some("ä.txt"));
-        let more = CREATED.replace("}]}", "},1]}");
-        assert!(matches!(parse(more.as_bytes()), Ok(Message::Event(Event::FileCreated { .. }))));
+    fn the_servers_form_is_known() {
+        let bare = CREATED.replace("Created\"", "Updated\"").replace("\"sha256\":\"2cf2", "\"sha256\":\"\u{e4}");
+        let nulls = CREATED.replace("\"GpEvLM\"", "null").replace("\"/s/GpEvLM\"", "null");
+        for record in [CREATED, &bare, &nulls] {
+            let event = form::read(record).expect(record);
+            assert_eq!(parse_any(record).unwrap(), Message::Event(event));
+        }
+        for (old, new) in [
+            ("a.txt", "\\u00e4.txt"),
+            (":5,", ":05,"),
+            (":5,", ":-5,"),
+            (":5,", ":,"),
+            (":5,", ":99999999999999999999,"),
+            ("text/plain", "text\n"),
+            ("}]}", "},1]}"),
+            ("}]}", "}]} "),
+            ("Z\"}", "Q\"}"),
+        ] {
+            let changed = CREATED.replace(old, new);
+            assert!(changed != CREATED || old.starts_with('Z'), "{old}");
+            assert!(changed == CREATED || form::read(&changed).is_none(), "{changed}");
+        }
     }
 
     #[test]
@@ -482,12 +471,8 @@ mod tests {
             let mut bytes = CREATED.as_bytes().to_vec();
             let at = at.index(bytes.len());
             bytes[at] = byte;
-            // Whether decoded at once or later, it says the same.
-            if let Ok(Message::File(record)) = parse(&bytes) {
-                let event = record.open();
-                prop_assert_eq!(event.bucket_id(), Some(record.bucket_id()));
-                prop_assert_ne!(event, Event::Unknown { target: "FileCreated".into(), arguments: Value::Null });
-            }
+            // Whether read by its form or by the parser, it says the same.
+            prop_assert!(reads_alike(&bytes));
             bytes.truncate(cut.index(bytes.len()));
             let _ = parse(&bytes);
         }

@@ -1,6 +1,6 @@
 use super::*;
 use crate::error::ErrorKind;
-use crate::events::queue::Overflow;
+use crate::events::queue::{Overflow, Room};
 
 #[derive(Default)]
 struct Hub {
@@ -45,9 +45,13 @@ impl Hub {
     }
 
     fn add(&mut self, interest: &Interest) -> (u64, Arc<Queue>) {
-        let queue = Arc::new(Queue::new(10, Overflow::DropOldest));
+        let queue = Arc::new(Queue::new(room_for(10), Overflow::DropOldest));
         (self.registry.add(interest, Filter::default(), queue.clone()), queue)
     }
+}
+
+fn room_for(events: usize) -> Room {
+    Room { events, bytes: usize::MAX }
 }
 
 fn bucket(id: &str) -> Interest {
@@ -202,7 +206,7 @@ fn nothing_is_left_of_those_who_went_while_there_was_no_connection() {
 #[test]
 fn a_subscription_that_fails_by_its_policy_leaves_its_group() {
     let mut hub = Hub::default();
-    let queue = Arc::new(Queue::new(1, Overflow::Fail));
+    let queue = Arc::new(Queue::new(room_for(1), Overflow::Fail));
     hub.registry.add(&bucket("a"), Filter::default(), queue);
     hub.settle();
     for _ in 0..2 {
@@ -214,8 +218,8 @@ fn a_subscription_that_fails_by_its_policy_leaves_its_group() {
 
 #[test]
 fn filters_let_through_what_they_say() {
-    let created = Content::Event(Event::FileDeleted { bucket_id: "a".into(), path: "docs/a".into() });
-    let bucket = Content::Event(Event::BucketDeleted { bucket_id: "a".into() });
+    let created = Event::FileDeleted { bucket_id: "a".into(), path: "docs/a".into() };
+    let bucket = Event::BucketDeleted { bucket_id: "a".into() };
     let by = |prefix: Option<&str>, kinds: &[EventKind]| Filter {
         prefix: prefix.map(Into::into),
         kinds: (!kinds.is_empty()).then(|| kinds.iter().copied().collect()),
@@ -223,7 +227,7 @@ fn filters_let_through_what_they_say() {
     assert!(by(None, &[]).passes(&created) && by(Some("docs/"), &[]).passes(&created));
     assert!(!by(Some("Docs/"), &[]).passes(&created) && !by(None, &[EventKind::FileCreated]).passes(&created));
     assert!(by(Some("x"), &[EventKind::BucketDeleted]).passes(&bucket));
-    assert!(by(Some("x"), &[EventKind::FileDeleted]).passes(&Content::Event(Event::Lagged(1))));
+    assert!(by(Some("x"), &[EventKind::FileDeleted]).passes(&Event::Lagged(1)));
 }
 
 /// Random comings, goings, losses and slow answers: at rest the hub's groups are exactly the widest that are needed, and

@@ -1,20 +1,18 @@
 //! What keeps a view right: the events, the listings and the look-ups behind it.
 
 use std::collections::{HashMap, VecDeque};
-use std::future::poll_fn;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use futures::StreamExt;
 use futures::future::BoxFuture;
 use futures::stream::{self, BoxStream, FuturesUnordered};
+use futures::{FutureExt, StreamExt};
 use tokio::time::{Instant, sleep_until};
 
-use super::source::{Row, Source, Told};
+use super::source::{Arrivals, Row, Source, Told};
 use super::view::{Change, View};
 use crate::error::{Error, ErrorKind, Result};
 use crate::events::event::Arrival;
-use crate::events::subscribe::EventStream;
 use crate::http::later;
 use crate::paging::Page;
 
@@ -54,6 +52,8 @@ const AGES: Duration = Duration::from_secs(86_400 * 365 * 30);
 const BREATH: Duration = Duration::from_millis(100);
 /// More look-ups than this would cost more than a listing.
 const MOST_LOOKUPS: usize = 64;
+/// A listing in place of look-ups comes no sooner after the last one, nor sooner than that one took.
+const INSTEAD: Duration = Duration::from_secs(2);
 /// So many events are taken before what they changed is passed on.
 const BATCH: usize = 256;
 
@@ -66,6 +66,9 @@ pub(super) fn steps<S: Source>(source: S, pace: Pace) -> BoxStream<'static, Resu
         listed_once: false,
         next_listing: Instant::now(),
         rest_until: Instant::now(),
+        began: Instant::now(),
+        crowded: false,
+        instead_from: Instant::now(),
         failures: 0,
         said_to_be_gone: false,
         lookups: FuturesUnordered::new(),
@@ -89,7 +92,7 @@ type LookUp<R> = BoxFuture<'static, (String, Result<Option<R>>)>;
 struct Driver<S: Source> {
     source: S,
     pace: Pace,
-    events: Option<EventStream>,
+    events: Option<Arrivals>,
     view: View<S::Row>,
     listing: Option<BoxStream<'static, Result<Page<S::Row>>>>,
     listed_once: bool,
@@ -97,6 +100,12 @@ struct Driver<S: Source> {
     next_listing: Instant,
     /// Whatever the cause, none begins before.
     rest_until: Instant,
+    /// When the last listing began.
+    began: Instant,
+    /// The next one is to stand for look-ups too.
+    crowded: bool,
+    /// From when on one may do that.
+    instead_from: Instant,
     /// Listings in a row that failed.
     failures: u32,
     /// The last listing was refused for there being nothing to list.
@@ -156,15 +165,17 @@ impl<S: Source> Driver<S> {
             return Ok(());
         };
         // What happens during the first listing waits in the buffer, so that the first listing comes first.
+        let cause = if self.crowded { self.next_listing.min(self.instead_from) } else { self.next_listing };
+        let due = cause.max(self.rest_until);
         let listing = self.listing.as_mut();
         let (is_listing, first) = (listing.is_some(), !self.listed_once);
         let news = tokio::select! {
-            event = poll_fn(|cx| events.poll_arrival(cx)), if !first => News::Event(event),
+            event = events.next(), if !first => News::Event(event),
             Some((key, found)) = self.lookups.next(), if !self.lookups.is_empty() => News::LookedUp(key, found),
             page = async { match listing { Some(listing) => listing.next().await, None => None } }, if is_listing => {
                 News::Page(page)
             }
-            () = sleep_until(self.next_listing.max(self.rest_until)), if !is_listing => News::TimeToList,
+            () = sleep_until(due), if !is_listing => News::TimeToList,
         };
         match news {
             News::Event(event) => self.take_events(event)?,
@@ -191,7 +202,7 @@ impl<S: Source> Driver<S> {
             let Some(events) = self.events.as_mut().filter(|_| taken < BATCH && self.end.is_none()) else {
                 return Ok(());
             };
-            next = match events.arrival_ready() {
+            next = match events.next().now_or_never() {
                 Some(item) => item,
                 None => return Ok(()),
             };
@@ -248,7 +259,7 @@ impl<S: Source> Driver<S> {
     fn look_up_doubts(&mut self) {
         let doubts: Vec<String> = self.view.take_doubts().collect();
         if doubts.len() + self.asked.len() > MOST_LOOKUPS {
-            self.list_at(Instant::now() + BREATH);
+            self.crowded = true;
             return;
         }
         for key in doubts {
@@ -284,6 +295,7 @@ impl<S: Source> Driver<S> {
     }
 
     fn begin_listing(&mut self) {
+        (self.began, self.crowded) = (Instant::now(), false);
         self.view.begin_listing();
         self.listing = Some(self.source.list());
         // Until there is cause for another. One that arises before this one has ended waits for that.
@@ -312,6 +324,7 @@ impl<S: Source> Driver<S> {
         }
         let now = Instant::now();
         self.rest_until = now + BREATH;
+        self.instead_from = now + INSTEAD.max(now - self.began);
         self.list_at(later(now, self.pace.pause()));
         let present = Utc::now();
         let expires = self.view.rows().filter_map(Row::expires_at).filter(|at| *at > present).min();
@@ -352,14 +365,4 @@ impl<S: Source> Driver<S> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn pauses_may_be_for_ever_and_are_never_nothing() {
-        for _ in 0..100 {
-            assert!(Pace { relist: Duration::MAX }.pause() > AGES / 2);
-            assert_eq!(Pace { relist: Duration::ZERO }.pause(), BREATH);
-        }
-    }
-}
+mod tests;

@@ -10,7 +10,7 @@ use futures::stream::BoxStream;
 use crate::buckets::Bucket;
 use crate::client::Client;
 use crate::error::{Error, Result};
-use crate::events::event::Event;
+use crate::events::event::{Arrival, Event};
 use crate::events::protocol;
 use crate::events::settings::EventSettings;
 use crate::events::subscribe::Subscribe;
@@ -67,11 +67,18 @@ pub(super) enum Told<R> {
     AllGone,
 }
 
+/// Events, and when they came.
+pub(super) type Arrivals = BoxStream<'static, Result<Arrival>>;
+
+fn arrivals(events: Subscribe) -> BoxFuture<'static, Result<Arrivals>> {
+    Box::pin(async move { Ok(events.await?.arrivals().boxed()) })
+}
+
 pub(super) trait Source: Clone + Send + Sync + 'static {
     type Row: Row;
 
     fn settings(&self) -> &EventSettings;
-    fn subscribe(&self) -> Subscribe;
+    fn subscribe(&self) -> BoxFuture<'static, Result<Arrivals>>;
     fn list(&self) -> BoxStream<'static, Result<Page<Self::Row>>>;
     fn look(&self, key: String) -> BoxFuture<'static, Result<Option<Self::Row>>>;
     fn told(&self, event: Event) -> Told<Self::Row>;
@@ -87,6 +94,14 @@ const NO_FILE: &str = "File not found";
 /// Whether an error is a 404 in these words.
 fn says(error: &Error, words: &str) -> bool {
     error.is_not_found() && error.message() == words
+}
+
+/// The file, or nothing where the server itself says that there is none, or not even a bucket.
+pub(in crate::events) fn found_file(asked: Result<FileInfo>) -> Result<Option<FileInfo>> {
+    match asked {
+        Err(error) if says(&error, NO_BUCKET) => Ok(None),
+        asked => found(asked, NO_FILE),
+    }
 }
 
 /// Nothing, where the server says in these words that there is none.
@@ -111,13 +126,13 @@ impl Source for FilesOf {
         self.bucket.client().lines.settings()
     }
 
-    fn subscribe(&self) -> Subscribe {
+    fn subscribe(&self) -> BoxFuture<'static, Result<Arrivals>> {
         // None is left out for a later one: that a storing and a deletion came close to each other has to be seen.
         let events = self.bucket.events();
-        match &self.prefix {
+        arrivals(match &self.prefix {
             Some(prefix) => events.prefix(prefix),
             None => events,
-        }
+        })
     }
 
     fn list(&self) -> BoxStream<'static, Result<Page<FileInfo>>> {
@@ -169,8 +184,8 @@ impl Source for AllBuckets {
         self.client.lines.settings()
     }
 
-    fn subscribe(&self) -> Subscribe {
-        self.client.events().all()
+    fn subscribe(&self) -> BoxFuture<'static, Result<Arrivals>> {
+        arrivals(self.client.events().all())
     }
 
     fn list(&self) -> BoxStream<'static, Result<Page<BucketInfo>>> {

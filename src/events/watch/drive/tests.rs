@@ -1,0 +1,180 @@
+//! A driver in a time of its own, with a source that says what it is told to and notes what it is asked.
+
+use std::sync::{Arc, Mutex};
+
+use futures::channel::mpsc::{UnboundedReceiver, UnboundedSender, unbounded};
+use tokio::time::{sleep, timeout};
+
+use super::*;
+use crate::events::event::Event;
+use crate::events::settings::EventSettings;
+use crate::models::FileInfo;
+
+#[derive(Clone)]
+struct Fake {
+    settings: EventSettings,
+    /// How long a listing takes.
+    takes: Duration,
+    start: Instant,
+    notes: Arc<Mutex<Notes>>,
+}
+
+struct Notes {
+    events: Option<UnboundedReceiver<Result<Arrival>>>,
+    /// How the first listings end; the others find nothing.
+    failures: VecDeque<Option<Error>>,
+    listings: Vec<Duration>,
+    look_ups: usize,
+}
+
+impl Fake {
+    fn new(takes: Duration, failures: impl Into<VecDeque<Option<Error>>>) -> (Self, UnboundedSender<Result<Arrival>>) {
+        let (tell, events) = unbounded();
+        let notes = Notes { events: Some(events), failures: failures.into(), listings: Vec::new(), look_ups: 0 };
+        let (settings, start) = (EventSettings::default(), Instant::now());
+        (Self { settings, takes, start, notes: Arc::new(Mutex::new(notes)) }, tell)
+    }
+
+    /// Follows it for so long.
+    async fn follow(&self, time: Duration) {
+        let mut steps = steps(self.clone(), Pace { relist: Duration::MAX });
+        let _ = timeout(time, async { while steps.next().await.is_some() {} }).await;
+    }
+
+    /// When listings began, in seconds.
+    fn listings(&self) -> Vec<f64> {
+        self.notes.lock().unwrap().listings.iter().map(Duration::as_secs_f64).collect()
+    }
+
+    fn look_ups(&self) -> usize {
+        self.notes.lock().unwrap().look_ups
+    }
+}
+
+impl Source for Fake {
+    type Row = FileInfo;
+
+    fn settings(&self) -> &EventSettings {
+        &self.settings
+    }
+
+    fn subscribe(&self) -> BoxFuture<'static, Result<Arrivals>> {
+        let events = self.notes.lock().unwrap().events.take().unwrap();
+        Box::pin(async move { Ok(events.boxed()) })
+    }
+
+    fn list(&self) -> BoxStream<'static, Result<Page<FileInfo>>> {
+        let mut notes = self.notes.lock().unwrap();
+        notes.listings.push(self.start.elapsed());
+        let failure = notes.failures.pop_front().flatten();
+        let takes = self.takes;
+        stream::once(async move {
+            sleep(takes).await;
+            failure.map_or(Ok(Page::new(Vec::new(), 0, 100, 0)), Err)
+        })
+        .boxed()
+    }
+
+    /// No answer comes.
+    fn look(&self, _: String) -> BoxFuture<'static, Result<Option<FileInfo>>> {
+        self.notes.lock().unwrap().look_ups += 1;
+        Box::pin(std::future::pending())
+    }
+
+    fn told(&self, event: Event) -> Told<FileInfo> {
+        match event {
+            Event::FileCreated { file, .. } => Told::Stored(file),
+            Event::FileDeleted { path, .. } => Told::Gone(path),
+            Event::Lagged(_) => Told::Gap,
+            _ => Told::Nothing,
+        }
+    }
+
+    fn is_gone(&self, _: &Error) -> bool {
+        false
+    }
+}
+
+fn stored(path: &str) -> Event {
+    let json = serde_json::json!({"path": path, "name": path, "size": 1, "mime_type": "x",
+        "created_at": "2026-11-21T09:34:42Z", "updated_at": "2026-11-21T09:34:42Z"});
+    Event::FileCreated { bucket_id: "b".into(), file: serde_json::from_value(json).unwrap() }
+}
+
+fn gone(path: &str) -> Event {
+    Event::FileDeleted { bucket_id: "b".into(), path: path.into() }
+}
+
+const MINUTE: Duration = Duration::from_secs(60);
+
+#[test]
+fn pauses_may_be_for_ever_and_are_never_nothing() {
+    for _ in 0..100 {
+        assert!(Pace { relist: Duration::MAX }.pause() > AGES / 2);
+        assert_eq!(Pace { relist: Duration::ZERO }.pause(), BREATH);
+    }
+}
+
+/// A server that asks for a rest gets it, whatever causes for a listing arise meanwhile.
+#[tokio::test(start_paused = true)]
+async fn a_gap_does_not_cut_the_wait_after_a_failure_short() {
+    let busy = Error::new(ErrorKind::Server, "busy").with_retry_after(Some(Duration::from_secs(30)));
+    let (source, tell) = Fake::new(Duration::ZERO, [None, Some(busy)]);
+    let gaps = async {
+        for _ in 0..8 {
+            let event = Event::Lagged(1);
+            tell.unbounded_send(Ok(Arrival { at: Instant::now(), event })).unwrap();
+            sleep(Duration::from_secs(1)).await;
+        }
+    };
+    futures::join!(source.follow(MINUTE), gaps);
+    let [first, failed, next] = source.listings()[..] else { panic!("{:?}", source.listings()) };
+    assert!(first < 0.01 && failed < 1.0 && (failed + 30.0..failed + 31.0).contains(&next), "{first} {failed} {next}");
+}
+
+/// Whether two events came close to each other is told by when they came, not by when they are read.
+#[tokio::test(start_paused = true)]
+async fn events_are_judged_by_when_they_came() {
+    for (apart, look_ups) in [(5, 0), (1, 1)] {
+        let (source, tell) = Fake::new(Duration::ZERO, []);
+        let now = Instant::now();
+        for (at, event) in [(now, stored("a")), (now + Duration::from_secs(apart), gone("a"))] {
+            tell.unbounded_send(Ok(Arrival { at, event })).unwrap();
+        }
+        source.follow(MINUTE).await;
+        assert_eq!((source.look_ups(), source.listings().len()), (look_ups, 1), "{apart} s apart");
+    }
+}
+
+/// Where many are in doubt at once, a listing stands for the look-ups; and where that goes on, it does so now and then.
+#[tokio::test(start_paused = true)]
+async fn a_listing_stands_for_too_many_look_ups() {
+    for (takes, rest) in [(Duration::ZERO, INSTEAD), (3 * INSTEAD, 3 * INSTEAD)] {
+        let (source, tell) = Fake::new(takes, []);
+        let doubts = async {
+            while source.start.elapsed() < MINUTE / 2 {
+                // All of one batch, which is more than the look-ups that are allowed for.
+                for n in 0..BATCH / 2 {
+                    for event in [stored(&n.to_string()), gone(&n.to_string())] {
+                        tell.unbounded_send(Ok(Arrival { at: Instant::now(), event })).unwrap();
+                    }
+                }
+                sleep(BREATH / 2).await;
+            }
+        };
+        futures::join!(source.follow(MINUTE), doubts);
+        let listings = source.listings();
+        assert_eq!(source.look_ups(), 0);
+        assert!(listings.len() > 2, "{listings:?}");
+        let pause = (takes + rest).as_secs_f64();
+        assert!(listings.windows(2).all(|two| (pause..pause + 1.0).contains(&(two[1] - two[0]))), "{listings:?}");
+    }
+    let (source, tell) = Fake::new(Duration::ZERO, []);
+    for n in 0..MOST_LOOKUPS {
+        for event in [stored(&n.to_string()), gone(&n.to_string())] {
+            tell.unbounded_send(Ok(Arrival { at: Instant::now(), event })).unwrap();
+        }
+    }
+    source.follow(MINUTE).await;
+    assert_eq!((source.look_ups(), source.listings().len()), (MOST_LOOKUPS, 1));
+}
