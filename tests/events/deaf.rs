@@ -22,7 +22,7 @@ struct Deaf {
     heard: JoinHandle<Vec<String>>,
 }
 
-async fn deaf() -> Deaf {
+fn deaf() -> Deaf {
     let socket = tokio::net::TcpSocket::new_v4().unwrap();
     // Connections inherit it: a little fills them.
     socket.set_recv_buffer_size(4096).unwrap();
@@ -68,7 +68,7 @@ fn subscribe_to_many(bucket: &Bucket) -> JoinHandle<()> {
 
 #[tokio::test]
 async fn a_hub_that_does_not_read_is_left_after_the_limit() {
-    let hub = deaf().await;
+    let hub = deaf();
     let bucket = bucket(&hub.url, settings().handshake_timeout(Duration::from_secs(1)), "b");
     let many = subscribe_to_many(&bucket);
     let mut state = bucket.client().events().state();
@@ -81,7 +81,7 @@ async fn a_hub_that_does_not_read_is_left_after_the_limit() {
 /// While it is not read what was said before, no more is said: who comes and goes meanwhile leaves no trace.
 #[tokio::test]
 async fn what_is_to_be_said_does_not_pile_up() {
-    let hub = deaf().await;
+    let hub = deaf();
     let bucket = bucket(&hub.url, settings().handshake_timeout(Duration::MAX).server_timeout(Duration::MAX), "b");
     let many = subscribe_to_many(&bucket);
     let mut state = bucket.client().events().state();
