@@ -88,8 +88,9 @@ impl Drop for Server {
 
 fn compare(options: &Options) {
     let memory = Path::new("/dev/shm");
-    let scratch =
-        tempfile::tempdir_in(if memory.is_dir() { memory.into() } else { std::env::temp_dir() }).expect("a folder");
+    // The server keeps what it has while it takes the next: more than 4 GiB of both would not fit into memory.
+    let fits = memory.is_dir() && options.mib <= 4096;
+    let scratch = tempfile::tempdir_in(if fits { memory.into() } else { std::env::temp_dir() }).expect("a folder");
     let server = Server::start(&["serve"], scratch.path());
     let bucket = client::create_bucket(&server.url);
     let source = scratch.path().join("source.bin");
