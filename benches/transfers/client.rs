@@ -30,7 +30,7 @@ pub(crate) fn run(args: &[String]) {
     let (mib, source, target) = (mib.parse().expect("a number"), Path::new(source), Path::new(target));
     runtime().block_on(async {
         match name.split_once('-').expect("a client name") {
-            ("ours", what @ ("many-up" | "many-down" | "pages")) => many::ours(what, url, bucket, mib).await,
+            ("ours", what) if what.starts_with("many") || what == "pages" => many::ours(what, url, bucket, mib).await,
             (_, what @ ("many-up" | "many-down" | "pages")) => many::bare(what, url, bucket, mib).await,
             ("ours", what) => ours(what, url, bucket, mib, source, target).await,
             (_, what) => bare(what, url, bucket, mib, source, target).await,

@@ -157,8 +157,13 @@ impl Bench<'_> {
         for (title, what) in
             [("files of 4 KiB up", "many-up"), ("files of 4 KiB down", "many-down"), ("rows in pages of 20", "pages")]
         {
-            let clients = [format!("reqwest-{what}"), format!("ours-{what}")];
-            let mut table = Table::new(&format!("{files} {title}{how}"), &[&clients[0], &clients[1]]);
+            let mut clients =
+                vec![format!("reqwest-{what}"), format!("ours-{what}-unverified"), format!("ours-{what}")];
+            if what == "pages" {
+                clients.remove(1);
+            }
+            let names: Vec<&str> = clients.iter().map(String::as_str).collect();
+            let mut table = Table::new(&format!("{files} {title}{how}"), &names);
             for _ in 0..self.options.rounds {
                 for name in &clients {
                     let bucket = client::create_bucket(&self.server.url);

@@ -28,16 +28,18 @@ pub(crate) async fn ours(what: &str, url: &str, bucket: &str, count: u64) {
     let client = Client::new(url, KEY).expect("a client");
     client.health().await.expect("healthy");
     let files = client.bucket(bucket).files();
+    let verify = !what.ends_with("-unverified");
     let meter = Meter::start();
-    match what {
+    match what.trim_end_matches("-unverified") {
         "many-up" => {
-            let done = files.upload_many(paths(count)).concurrency(AT_ONCE).await.expect("a batch");
+            let upload = files.upload_many(paths(count)).concurrency(AT_ONCE).each(move |file| file.verify(verify));
+            let done = upload.await.expect("a batch");
             assert_eq!(done.into_result().expect("all uploaded").len() as u64, count);
         }
         "many-down" => {
             let download = |(path, _)| {
                 let file = files.file(path);
-                async move { file.download().await?.bytes(4096).await }
+                async move { file.download().verify(verify).await?.bytes(4096).await }
             };
             let all = stream::iter(paths(count)).map(download).buffer_unordered(AT_ONCE);
             let bytes = all.try_fold(0, |sum, bytes| async move { Ok(sum + bytes.len() as u64) }).await;
