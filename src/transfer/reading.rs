@@ -221,7 +221,7 @@ impl FileReading {
 
     /// Nothing is read before the first chunk is asked for.
     pub(crate) fn start<'a>(self) -> Reading<'a> {
-        let cursor = Cursor { position: self.start, file: self, ring: Ring::default() };
+        let cursor = Cursor { position: self.start, file: self, ended: false, ring: Ring::default() };
         Reading::File(ReadAhead::Idle(Box::new(cursor)))
     }
 
@@ -274,6 +274,8 @@ pub(crate) enum ReadAhead {
 pub(crate) struct Cursor {
     file: FileReading,
     position: u64,
+    /// The chunk that was read last is the last one, and all of them are of one state of the file.
+    ended: bool,
     ring: Ring,
 }
 
@@ -290,7 +292,7 @@ impl ReadAhead {
         let (cursor, chunk) =
             job.await.map_err(|e| Error::new(ErrorKind::Io, "the runtime stopped reading a file").caused_by(e))?;
         *self = match &chunk {
-            Ok(Some(_)) => Self::Job(spawn_blocking(move || cursor.read())),
+            Ok(Some(_)) if !cursor.ended => Self::Job(spawn_blocking(move || cursor.read())),
             _ => Self::Ended,
         };
         chunk
@@ -312,6 +314,11 @@ impl Cursor {
             if read > 0 {
                 buffer.truncate(read);
                 self.position += read as u64;
+                if end == Some(self.position) {
+                    // Here, and not in a job of its own: most files have one chunk.
+                    self.file.check_unchanged(self.position)?;
+                    self.ended = true;
+                }
                 return Ok(Some(self.ring.lend(buffer)));
             }
         }
