@@ -147,7 +147,11 @@ async fn download(
     };
     match answer? {
         // Status, lengths, type, ETag and the like come with it; the body streams, and breaks off where its source does.
-        Some(download) => Ok(download.into_http_response().map(Body::from_stream)),
+        Some(download) => {
+            let mut response = download.into_http_response().map(Body::from_stream);
+            defuse(response.headers_mut());
+            Ok(response)
+        }
         None => {
             let mut response = StatusCode::NOT_MODIFIED.into_response();
             // A 304 names the ETag (RFC 9110 section 15.4.5), which this server leaves out.
@@ -157,6 +161,12 @@ async fn download(
             Ok(response)
         }
     }
+}
+
+/// Anybody may have uploaded it: no browser is to take it for a page of this origin.
+fn defuse(headers: &mut HeaderMap) {
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(header::CONTENT_DISPOSITION, HeaderValue::from_static("attachment"));
 }
 
 /// A 416 says how long the content is.
@@ -179,6 +189,7 @@ async fn head(State(bucket): State<Bucket>, Path(path): Path<String>) -> Result<
     set(header::ETAG, info.etag);
     set(header::LAST_MODIFIED, info.last_modified.map(|at| at.format("%a, %d %b %Y %H:%M:%S GMT").to_string()));
     set(header::ACCEPT_RANGES, Some("bytes".to_owned()));
+    defuse(response.headers_mut());
     Ok(response)
 }
 

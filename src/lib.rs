@@ -48,8 +48,8 @@
 //! many names use the method that gives them by value, [`Files::file`].
 //!
 //! **Calls** are builders: set what you like, then `.await`, or take the future by `.send()`, for `tokio::spawn` and the
-//! like. Calls about one thing, and listings, also take headers, time limits and a retry policy of their own; batches, syncs
-//! and `unpack` do not: give these to each of their transfers by `each`, and end them by `cancel_when`. What is wrong with an
+//! like. Calls, listings, batches and syncs also take headers, time limits and a retry policy of their own; those of a batch
+//! or a sync hold for each of its requests, and `each` sets others for single transfers. What is wrong with an
 //! argument is kept and comes out of the `.await`, before anything is sent; a number of nothing (`parallel(0)`, `limit(0)`,
 //! `concurrency(0)`) is wrong.
 //!

@@ -8,7 +8,7 @@ use std::task::{Context, Poll, ready};
 
 use async_stream::try_stream;
 use futures::Stream;
-use futures::stream::{BoxStream, FusedStream, StreamExt};
+use futures::stream::{BoxStream, Fuse, FusedStream, StreamExt};
 use serde::{Deserialize, Deserializer, Serialize};
 use tokio_util::task::AbortOnDropHandle;
 
@@ -188,7 +188,7 @@ pub(crate) const PAGE_ROWS: u64 = 1000;
 /// A stream of pages that has not started, or has.
 pub(crate) enum Lazy<T> {
     Idle,
-    Running(BoxStream<'static, Result<Page<T>>>),
+    Running(Fuse<BoxStream<'static, Result<Page<T>>>>),
 }
 
 /// Makes a `list_all` builder a stream of pages: it starts at the first poll, when its setters have been called.
@@ -204,11 +204,20 @@ macro_rules! pages {
                 cx: &mut ::std::task::Context<'_>,
             ) -> ::std::task::Poll<Option<Self::Item>> {
                 if let $crate::paging::Lazy::Idle = self.state {
-                    self.state = $crate::paging::Lazy::Running(self.start());
+                    self.state = $crate::paging::Lazy::Running(::futures::StreamExt::fuse(self.start()));
                 }
                 match &mut self.state {
                     $crate::paging::Lazy::Running(pages) => ::futures::StreamExt::poll_next_unpin(pages, cx),
                     $crate::paging::Lazy::Idle => ::std::task::Poll::Ready(None),
+                }
+            }
+        }
+
+        impl ::futures::stream::FusedStream for $builder {
+            fn is_terminated(&self) -> bool {
+                match &self.state {
+                    $crate::paging::Lazy::Running(pages) => pages.is_terminated(),
+                    $crate::paging::Lazy::Idle => false,
                 }
             }
         }

@@ -8,6 +8,8 @@ use bytes::Bytes;
 use carbonfiles::{Bucket, ErrorKind, Phase, RetryPolicy};
 use carbonfiles_testserver::{Fault, TestServer};
 use futures::TryStreamExt;
+use futures::stream::FusedStream;
+use support::{Answer, RawServer, builder};
 use tokio::io::AsyncReadExt;
 
 const CONTENT: &str = "/content";
@@ -49,7 +51,9 @@ async fn bytes_stream_reader_and_file_give_the_same() {
         assert!(chunks.concat() == data);
 
         let mut read = Vec::new();
-        file.download().await.unwrap().reader().read_to_end(&mut read).await.unwrap();
+        let mut reader = file.download().await.unwrap().reader();
+        assert_eq!(reader.info(), &info);
+        reader.read_to_end(&mut read).await.unwrap();
         assert!(read == data);
 
         let target = folder.path().join("target");
@@ -70,6 +74,42 @@ async fn the_limit_of_bytes_is_kept() {
     let error = bucket.zip().await.unwrap().bytes(20).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::PayloadTooLarge);
     drop(server);
+}
+
+#[tokio::test]
+async fn the_limit_of_a_file_is_kept() {
+    let (server, bucket) = setup().await;
+    bucket.file("x").upload(vec![1; 5000]).await.unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let target = folder.path().join("x");
+    std::fs::write(&target, "old").unwrap();
+    for parallel in [1, 2] {
+        let download = || bucket.file("x").download_to(&target).parallel(parallel);
+        server.clear_requests();
+        let error = download().max_bytes(4999).restart_if_changed(true).await.unwrap_err();
+        assert_eq!((error.kind(), gets(&server)), (ErrorKind::PayloadTooLarge, 1));
+        assert_eq!(std::fs::read(&target).unwrap(), b"old");
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+        assert_eq!(download().max_bytes(5000).await.unwrap().size, 5000);
+        std::fs::write(&target, "old").unwrap();
+    }
+    let length = bucket.zip().download_to(&target).await.unwrap().size;
+    let zip = |most| bucket.zip().download_to(&target).max_bytes(most);
+    assert_eq!(zip(length - 1).await.unwrap_err().kind(), ErrorKind::PayloadTooLarge);
+    assert_eq!(zip(length).await.unwrap().size, length);
+
+    let endless = RawServer::start(|_| {
+        Answer::ThenEndless(b"HTTP/1.1 200 X\r\nConnection: close\r\n\r\n".to_vec(), vec![7; 64 << 10])
+    })
+    .await;
+    let bucket = builder(&endless.url).build().unwrap().bucket("b");
+    std::fs::write(&target, "old").unwrap();
+    let error = support::within(bucket.file("x").download_to(&target).max_bytes(3 << 20).send()).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::PayloadTooLarge, "{error}");
+    let error = support::within(bucket.zip().download_to(&target).max_bytes(3 << 20).send()).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::PayloadTooLarge, "{error}");
+    assert_eq!(std::fs::read(&target).unwrap(), b"old");
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1, "nothing of it is kept");
 }
 
 #[tokio::test]
@@ -351,8 +391,9 @@ async fn a_stream_may_be_polled_after_its_end() {
     let (_server, bucket) = setup().await;
     bucket.file("x").upload(vec![1; 10]).await.unwrap();
     let mut stream = bucket.file("x").download().await.unwrap().stream();
+    assert!(!stream.is_terminated());
     while stream.try_next().await.unwrap().is_some() {}
-    assert!(stream.try_next().await.unwrap().is_none());
+    assert!(stream.is_terminated() && stream.try_next().await.unwrap().is_none());
 }
 
 #[tokio::test]

@@ -5,11 +5,13 @@ mod support;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use carbonfiles::files::{BatchProgress, FileOutcome, OnFailure, Skipped};
 use carbonfiles::models::FileInfo;
-use carbonfiles::{Bucket, Client, ErrorKind, RetryPolicy, Source, Symlinks};
+use carbonfiles::{Bucket, Client, ErrorKind, RetryPolicy, Source, Symlinks, TimeoutPhase};
 use carbonfiles_testserver::Fault;
 use futures::{StreamExt, TryStreamExt};
 use support::{Answer, RawServer, admin, answer, bucket, builder, read_folder, server, within};
@@ -97,6 +99,8 @@ async fn bad_arguments_are_refused_before_anything_is_sent() {
         files.download_dir(folder.path()).prefix("a//b").await.unwrap_err(),
         files.download_dir(folder.path()).concurrency(0).await.unwrap_err(),
         files.upload_many([("x", vec![])]).concurrency(0).await.unwrap_err(),
+        files.upload_many([("x", vec![])]).header("no name", "x").await.unwrap_err(),
+        files.sync_down(folder.path()).header("content-length", "1").await.unwrap_err(),
     ] {
         assert!(error.is_invalid_input(), "{error}");
     }
@@ -127,27 +131,127 @@ async fn links_and_names_that_can_not_be_are_told_before_anything_is_sent() {
     assert_eq!((batch.done().count(), batch.failed().count(), batch.skipped().count()), (2, 1, 0));
 }
 
+#[tokio::test]
+async fn what_a_batch_is_told_holds_for_each_of_its_requests() {
+    let server = server().await;
+    let bucket = bucket(&admin(&server)).await;
+    let (from, to) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    tree(from.path());
+    fs::write(to.path().join("extra"), "x").unwrap();
+    let files = bucket.files();
+    files.upload_many([("extra", vec![1])]).await.unwrap().into_result().unwrap();
+    server.clear_requests();
+    let told = ("x-job", "42");
+    let up = files.upload_dir(from.path()).header(told.0, told.1).each(|upload| upload.header("x-each", "1"));
+    up.await.unwrap().into_result().unwrap();
+    files.download_dir(to.path()).header(told.0, told.1).await.unwrap().into_result().unwrap();
+    files.sync_down(to.path()).header(told.0, told.1).delete_extra(true).await.unwrap().into_result().unwrap();
+    fs::write(from.path().join("content"), "changed").unwrap();
+    let up = files.sync_up(from.path()).header(told.0, told.1).delete_extra(true);
+    assert_eq!(up.await.unwrap().into_result().unwrap(), (1, 1));
+    let requests = server.requests();
+    assert!(requests.iter().any(|request| request.method == "DELETE"));
+    for request in &requests {
+        assert_eq!(request.header(told.0), Some(told.1), "{} {}", request.method, request.path);
+    }
+    assert_eq!(requests.iter().filter(|request| request.header("x-each").is_some()).count(), 8);
+
+    let never = RetryPolicy::never;
+    for target in ["delimiter", "filename=content"] {
+        let fault = server.inject(Fault::status(503).on("*", target));
+        fs::write(from.path().join("content"), target).unwrap();
+        let done = files.sync_up(from.path()).retry(never()).await;
+        assert_eq!(done.and_then(|done| done.into_result()).unwrap_err().kind(), ErrorKind::Server);
+        assert_eq!(fault.fired(), 1);
+    }
+}
+
+#[tokio::test]
+async fn the_limit_of_a_batch_is_for_all_of_it_and_that_of_each_for_each() {
+    let server = server().await;
+    let bucket = bucket(&admin(&server)).await;
+    let (short, long) = (Duration::from_millis(100), Duration::from_secs(3600));
+    server.inject(Fault::stall_headers().on("PUT", "/").forever());
+    for (path, all, each) in [("x", short, long), ("y", long, short)] {
+        let upload = bucket.files().upload_many([(path, vec![1])]).timeout(all).each(|upload| upload.timeout(each));
+        let batch = within(upload.send()).await.unwrap();
+        let kinds: Vec<_> = batch.failed().map(|(path, error)| (path, error.kind())).collect();
+        assert_eq!(kinds, [(path, ErrorKind::Timeout(TimeoutPhase::Total))]);
+    }
+    server.inject(Fault::stall_headers().on("GET", "delimiter").forever());
+    let folder = tempfile::tempdir().unwrap();
+    for outcome in [
+        within(bucket.files().download_dir(folder.path()).timeout(short).send()).await.map(drop),
+        within(bucket.files().sync_up(folder.path()).timeout(short).send()).await.map(drop),
+    ] {
+        assert_eq!(outcome.unwrap_err().kind(), ErrorKind::Timeout(TimeoutPhase::Total));
+    }
+}
+
+#[tokio::test]
+async fn more_than_was_listed_is_another_content() {
+    let page = listing_page(&["x"]);
+    let asked = Arc::new(AtomicU64::new(0));
+    let (endless, count) = (Arc::new(AtomicBool::new(false)), asked.clone());
+    let how = endless.clone();
+    let server = RawServer::start(move |head| {
+        if !head.target.contains("/content") {
+            return Answer::Bytes(answer(200, "Content-Type: application/json\r\n", &page));
+        }
+        count.fetch_add(1, Ordering::SeqCst);
+        match how.load(Ordering::SeqCst) {
+            true => Answer::ThenEndless(b"HTTP/1.1 200 X\r\nConnection: close\r\n\r\n".to_vec(), vec![7; 64 << 10]),
+            false => Answer::Bytes(answer(200, "", b"xy")),
+        }
+    })
+    .await;
+    let files = builder(&server.url).build().unwrap().bucket("b").files();
+    let folder = tempfile::tempdir().unwrap();
+    for is_endless in [false, true] {
+        endless.store(is_endless, Ordering::SeqCst);
+        asked.store(0, Ordering::SeqCst);
+        let down = files.download_dir(folder.path()).each(|download| download.restart_if_changed(true));
+        let error = within(down.send()).await.unwrap().into_result().unwrap_err();
+        assert_eq!((error.kind(), asked.load(Ordering::SeqCst)), (ErrorKind::ContentChanged, 1), "{error}");
+        let error = within(files.sync_down(folder.path()).send()).await.unwrap().into_result().unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::ContentChanged);
+        assert!(read_folder(folder.path()).is_empty());
+    }
+    let down = files.download_dir(folder.path()).each(|download| download.max_bytes(100));
+    let error = within(down.send()).await.unwrap().into_result().unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::PayloadTooLarge);
+    endless.store(false, Ordering::SeqCst);
+    let down = files.download_dir(folder.path()).each(|download| download.max_bytes(100));
+    assert_eq!(within(down.send()).await.unwrap().into_result().unwrap()[0].size, 2);
+}
+
 /// A bucket whose listing has just these names, and whose contents are all `x`.
 async fn listing(names: &[&str]) -> RawServer {
-    let sha = "2d711642b726b04401627ca9fbac32f5c8530fb1903cc4db02258717921a4881";
-    let files: Vec<_> = names
-        .iter()
-        .map(|path| {
-            serde_json::json!({"path": path, "name": "n", "size": 1, "mime_type": "a/b", "sha256": sha,
-                "created_at": "2026-01-01T00:00:00", "updated_at": "2026-01-01T00:00:00"})
-        })
-        .collect();
-    let page = serde_json::json!({"delimiter": "//", "directories": [], "files": files, "total_files": names.len(),
-        "total_directories": 0});
-    let page = serde_json::to_vec(&page).unwrap();
+    let page = listing_page(names);
     RawServer::start(move |head| {
         Answer::Bytes(if head.target.contains("/content") {
-            answer(200, &format!("ETag: \"{sha}\"\r\n"), b"x")
+            answer(200, &format!("ETag: \"{SHA}\"\r\n"), b"x")
         } else {
             answer(200, "Content-Type: application/json\r\n", &page)
         })
     })
     .await
+}
+
+/// Of `x`.
+const SHA: &str = "2d711642b726b04401627ca9fbac32f5c8530fb1903cc4db02258717921a4881";
+
+fn listing_page(names: &[&str]) -> Vec<u8> {
+    let files: Vec<_> = names
+        .iter()
+        .map(|path| {
+            serde_json::json!({"path": path, "name": "n", "size": 1, "mime_type": "a/b", "sha256": SHA,
+                "created_at": "2026-01-01T00:00:00", "updated_at": "2026-01-01T00:00:00"})
+        })
+        .collect();
+    let page = serde_json::json!({"delimiter": "//", "directories": [], "files": files, "total_files": names.len(),
+        "total_directories": 0});
+    serde_json::to_vec(&page).unwrap()
 }
 
 #[tokio::test]

@@ -43,6 +43,10 @@ async fn uploads_and_downloads_pass_through() {
         assert_eq!((header("content-length"), header("etag")), ("3000000".into(), etag.clone()));
         assert_eq!(header("content-type"), "application/octet-stream");
         assert_eq!(header("accept-ranges"), "bytes");
+        assert_eq!(
+            (header("x-content-type-options"), header("content-disposition")),
+            ("nosniff".into(), "attachment".into())
+        );
         assert!(header("last-modified").ends_with("GMT"));
         assert!(head || answer.bytes().await.unwrap() == data);
     }

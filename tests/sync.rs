@@ -6,10 +6,12 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
-use carbonfiles::sync::{SyncAction, SyncPlan};
+use carbonfiles::files::{FileOutcome, OnFailure, Skipped};
+use carbonfiles::sync::{SyncAction, SyncFile, SyncPlan};
 use carbonfiles::{Bucket, ErrorKind, Symlinks};
 use carbonfiles_testserver::{Fault, TestServer};
 use futures::TryStreamExt;
+use futures::stream::FusedStream;
 use support::{admin, bucket, read_folder, server};
 
 type Tree = BTreeMap<String, String>;
@@ -249,6 +251,48 @@ async fn nothing_is_deleted_after_a_failure_or_where_the_folder_is_not_there() {
     server.inject(Fault::status(500).on("GET", "delimiter").forever());
     assert!(bucket.files().sync_down(folder.path()).delete_extra(true).await.is_err());
     assert_eq!(read(folder.path()).len(), 1, "a listing that failed is not an empty one");
+}
+
+#[tokio::test]
+async fn files_are_told_as_they_end_and_deletions_come_last() {
+    let server = server().await;
+    let bucket = bucket(&admin(&server)).await;
+    let folder = tempfile::tempdir().unwrap();
+    write(folder.path(), &tree(&[("a", "1"), ("slow", "2"), ("same", "3")]));
+    fill(&bucket, &tree(&[("same", "3"), ("extra", "x")])).await;
+    let held = server.inject(Fault::stall_headers().on("PUT", "slow"));
+    let mut told = Vec::new();
+    let mut sync = bucket.files().sync_up(folder.path()).delete_extra(true).stream().await.unwrap();
+    assert_eq!((sync.plan().unchanged, sync.plan().bytes()), (1, 2));
+    while let Some(file) = support::within(sync.try_next()).await.unwrap() {
+        told.push(match file {
+            SyncFile::Copied(file) => format!("+{}", file.path),
+            SyncFile::Deleted(file) => format!("-{}", file.path),
+            other => panic!("{other:?}"),
+        });
+        held.release();
+    }
+    assert_eq!(told, ["+a", "+slow", "-extra"]);
+    assert!(sync.is_terminated());
+    assert_eq!(stored(&bucket).await, read(folder.path()));
+
+    // After a failure, each way: nothing is deleted, and that is told.
+    let at = |method: &str, part: &str| server.inject(Fault::status(507).on(method, part));
+    write(folder.path(), &tree(&[("new", "n")]));
+    fs::remove_file(folder.path().join("a")).unwrap();
+    for policy in [OnFailure::Stop, OnFailure::GoOn] {
+        at("PUT", "filename=new");
+        let up = bucket.files().sync_up(folder.path()).delete_extra(true).on_failure(policy).stream().await.unwrap();
+        let files: Vec<_> = up.try_collect().await.unwrap();
+        let [SyncFile::Copied(_), SyncFile::Deleted(left)] = &files[..] else { panic!("{files:?}") };
+        assert!(matches!(left.outcome, FileOutcome::Skipped(Skipped::NotStarted)) && left.path == "a");
+        at("GET", "/a/content");
+        let down = bucket.files().sync_down(folder.path()).delete_extra(true).on_failure(policy).await.unwrap();
+        assert_eq!((down.copied.failed().count(), down.copied.stopped), (1, policy == OnFailure::Stop));
+        assert_eq!(down.deleted.skipped().collect::<Vec<_>>(), [("new", Skipped::NotStarted)]);
+        assert!(!down.deleted.stopped);
+    }
+    assert!(folder.path().join("new").exists() && bucket.file("a").get_opt().await.unwrap().is_some());
 }
 
 /// On a folder that is older than a cache has to mistrust.

@@ -19,7 +19,7 @@ use carbonfiles::models::{
     Health, HealthStatus, KeyInfo, KeySort, KeyUsage, NewDashboardToken, NewKey, NewUploadToken, Order, OwnerStats,
     Secret, Stats, TreePage, UploadedFile, Verification,
 };
-use carbonfiles::sync::{SyncAction, SyncDown, SyncOutcome, SyncPlan, SyncUp};
+use carbonfiles::sync::{SyncAction, SyncDown, SyncOutcome, SyncPlan, SyncStream, SyncUp};
 use carbonfiles::{
     Access, Bucket, Buckets, Call, Canceller, Check, Client, ClientBuilder, ContentInfo, CreateDashboardToken,
     CreateUploadToken, Dashboard, DeleteShortUrl, Download, DownloadReader, DownloadStream, Downloaded, Error,
@@ -88,6 +88,7 @@ const _: () = {
     transfer::<UploadMany<'static>>();
     transfer::<UploadDir<'static>>();
     transfer::<DownloadDir<'static>>();
+    stream::<SyncStream<'static, UploadedFile>>();
     transfer::<SyncUp<'static>>();
     transfer::<SyncDown<'static>>();
     model::<SyncPlan>();

@@ -43,6 +43,7 @@ async fn every_kind_of_source_arrives_whole() {
             ("vec", data.clone().into()),
             ("path", disk.path().into()),
             ("file", tokio::fs::File::open(disk.path()).await.unwrap().into()),
+            ("std-file", std::fs::File::open(disk.path()).unwrap().into()),
             ("reader", Source::reader(&mut lent)),
             ("sized-reader", Source::reader(std::io::Cursor::new(data.clone())).size(length as u64)),
             ("stream", Source::stream(chunks(1000))),

@@ -11,7 +11,7 @@ use super::zip_directory::Directory;
 use crate::error::{Error, ErrorKind, Result};
 use crate::http::{CallOptions, Request, awaitable};
 use crate::transfer::{
-    ContentInfo, Download, DownloadPlan, Downloaded, Reporter, Saving, reports_progress, save, starts,
+    ContentInfo, Download, DownloadPlan, Downloaded, Reporter, Saving, reports_progress, save, saves, starts, unasked,
 };
 
 impl Bucket {
@@ -68,10 +68,8 @@ impl<'a> DownloadZip<'a> {
     }
 
     async fn run(self) -> Result<Download<'a>> {
-        match self.plan()?.start().await.map_err(explain)? {
-            Some(download) => Ok(download),
-            None => Err(Error::new(ErrorKind::Decode, "the server said 'not modified' without being asked")),
-        }
+        let download = self.plan()?.start().await.map_err(explain)?;
+        download.ok_or_else(unasked)
     }
 }
 
@@ -94,18 +92,13 @@ pub struct DownloadZipTo<'a> {
 }
 
 impl DownloadZipTo<'_> {
-    /// Whether an existing target is replaced. It is, by default; else it is a `Conflict`.
-    pub fn overwrite(mut self, overwrite: bool) -> Self {
-        self.saving.overwrite = overwrite;
-        self
-    }
-
     async fn run(mut self) -> Result<Downloaded> {
         self.download.options = self.options;
         save(self.download.plan()?, &self.target, &self.saving).await.map_err(explain)
     }
 }
 
+saves!(@once ['a] DownloadZipTo<'a>, saving);
 reports_progress!(['a] DownloadZipTo<'a>, download.reporter);
 awaitable!(DownloadZipTo<'a> => Downloaded);
 starts!(DownloadZipTo => Downloaded, download.reporter);

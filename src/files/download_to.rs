@@ -7,7 +7,7 @@ use super::File;
 use super::download::DownloadFile;
 use crate::error::Result;
 use crate::http::{CallOptions, awaitable};
-use crate::transfer::{Downloaded, Saving, reports_progress, save, saves, starts};
+use crate::transfer::{Downloaded, Most, Saving, reports_progress, save, saves, starts};
 
 impl File {
     /// Downloads the content into a file: written beside the target, checked against the server's SHA-256, synced, and
@@ -59,6 +59,12 @@ impl<'a> DownloadFileTo<'a> {
     /// Whether the content is compared with its SHA-256. It is, by default.
     pub fn verify(mut self, verify: bool) -> Self {
         self.download = self.download.verify(verify);
+        self
+    }
+
+    /// A listing said that it has so many bytes.
+    pub(super) fn listed(mut self, size: u64) -> Self {
+        self.saving.most = Most::Listed(size);
         self
     }
 

@@ -32,9 +32,11 @@ impl CallOptions {
         }
     }
 
-    /// When the call has to be over, if it started now; a part of another call ends with that.
+    /// When the call has to be over, if it started now; a part of another call ends with that at the latest.
     pub(crate) fn deadline(&self, client: Option<Duration>) -> Option<Instant> {
-        self.deadline.or_else(|| Some(later(Instant::now(), self.total_timeout.or(client)?)))
+        let limit = self.total_timeout.or(client.filter(|_| self.deadline.is_none()));
+        let own = limit.map(|limit| later(Instant::now(), limit));
+        own.into_iter().chain(self.deadline).min()
     }
 
     /// The call starts: its limit, or else the client's, runs for whatever it does from here on.
@@ -87,7 +89,7 @@ pub(crate) fn parse_header(name: &str, value: &str) -> Result<(HeaderName, Heade
 ///
 /// The builder has a field `options: CallOptions` and a method `async fn run(self) -> Result<Output>`. One whose output is
 /// a type parameter names its generics and the lifetime of its future. With `@many`, which is for what makes many calls,
-/// it has no options.
+/// its options, if there are any, are elsewhere.
 macro_rules! awaitable {
     ($builder:ident => $output:ty) => {
         $crate::http::awaitable!([] $builder, 'static => $output);
@@ -127,45 +129,49 @@ macro_rules! awaitable {
     };
 }
 
-/// The option setters of [`awaitable!`] alone.
+/// The option setters of [`awaitable!`] alone; the field is `options` unless its path is named.
 macro_rules! call_options {
     ([$($generics:tt)*] $builder:ty) => {
+        $crate::http::call_options!([$($generics)*] $builder, options);
+    };
+    ([$($generics:tt)*] $builder:ty, $($field:ident).+) => {
         impl<$($generics)*> $builder {
             /// Adds a header to this call, or replaces one. What can't be a header comes out of `.await` as `InvalidInput`.
             pub fn header(mut self, name: &str, value: &str) -> Self {
-                self.options.header(name, value);
+                self.$($field).+.header(name, value);
                 self
             }
 
             /// Limits the whole call, from its first poll: waiting for a turn or a token, look-ups, transfer and retries.
-            /// There is no such limit by default. Of a stream of pages it limits each page.
+            /// There is no such limit by default. Of a stream of pages it limits each page; of a batch or a sync all of
+            /// it: files that are not done by then fail with `Timeout`.
             pub fn timeout(mut self, limit: ::std::time::Duration) -> Self {
-                self.options.total_timeout = Some(limit);
+                self.$($field).+.total_timeout = Some(limit);
                 self
             }
 
             /// Limits the wait for the answer after the request was sent, for this call.
             pub fn response_timeout(mut self, limit: ::std::time::Duration) -> Self {
-                self.options.response_timeout = Some(limit);
+                self.$($field).+.response_timeout = Some(limit);
                 self
             }
 
             /// Limits how long a body of this call may stand still, either way.
             pub fn idle_timeout(mut self, limit: ::std::time::Duration) -> Self {
-                self.options.idle_timeout = Some(limit);
+                self.$($field).+.idle_timeout = Some(limit);
                 self
             }
 
             /// All of them as those of another call, which this one is a part of.
             #[allow(dead_code, reason = "not every call is a part of another")]
             pub(crate) fn options(mut self, options: $crate::http::CallOptions) -> Self {
-                self.options = options;
+                self.$($field).+ = options;
                 self
             }
 
             /// Replaces the client's retry policy for this call.
             pub fn retry(mut self, policy: $crate::RetryPolicy) -> Self {
-                self.options.retry = Some(policy);
+                self.$($field).+.retry = Some(policy);
                 self
             }
         }

@@ -7,6 +7,7 @@ use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Serialize};
 
+use crate::blocking::blocking;
 use crate::error::{Error, ErrorKind, Result};
 use crate::local::{LocalFile, Stamp};
 use crate::transfer::{Hasher, Source};
@@ -92,12 +93,11 @@ impl Hashes {
         let Some(file) = self.file.clone().filter(|_| self.changed) else { return Ok(()) };
         let json = serde_json::to_vec(&self.known)
             .map_err(|cause| Error::new(ErrorKind::Io, "the hashes can't be written down").caused_by(cause))?;
-        let shown = file.display().to_string();
-        let written = tokio::task::spawn_blocking(move || replace(&file, &json)).await;
         self.changed = false;
-        written
-            .unwrap_or_else(|cause| Err(io::Error::other(cause)))
-            .map_err(|cause| Error::io(format!("{shown} can't be written"), cause))
+        blocking(move || {
+            replace(&file, &json).map_err(|cause| Error::io(format!("{} can't be written", file.display()), cause))
+        })
+        .await
     }
 }
 

@@ -5,10 +5,12 @@ mod hashes;
 mod outcome;
 mod plan;
 mod settings;
+mod stream;
 mod sync_down;
 mod sync_up;
 
 pub use outcome::SyncOutcome;
 pub use plan::{Direction, SyncAction, SyncPlan};
+pub use stream::{SyncFile, SyncStream};
 pub use sync_down::SyncDown;
 pub use sync_up::SyncUp;

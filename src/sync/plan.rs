@@ -86,10 +86,6 @@ impl SyncPlan {
         self.actions.iter().map(size).fold(0, u64::saturating_add)
     }
 
-    pub(super) fn nothing(direction: Direction) -> Self {
-        Self { direction, prefix: String::new(), actions: Vec::new(), unchanged: 0 }
-    }
-
     /// Refuses a plan that was made for something else, or that deletes where that is not allowed.
     pub(super) fn check(&self, direction: Direction, prefix: &str, delete_extra: bool) -> Result<()> {
         let bad = |why: &str| Err(Error::invalid_input("plan", why));

@@ -11,7 +11,8 @@ use super::plan::{Direction, SyncPlan};
 use crate::blocking::blocking;
 use crate::error::Result;
 use crate::files::{Files, Settings};
-use crate::local::{LocalFile, Selection, Walked, Why, folder_prefix, walk};
+use crate::http::{CallOptions, within};
+use crate::local::{LocalFile, Selection, Stamp, Walked, Why, folder_prefix, walk};
 use crate::models::FileInfo;
 
 /// The settings of a sync, whichever way it goes.
@@ -47,36 +48,52 @@ impl SyncSettings<'_> {
     }
 
     /// Looks at both sides, without changing either.
-    pub(super) async fn look(self, direction: Direction) -> Result<Looked> {
-        self.batch.check()?;
-        self.scope.look(direction, self.batch.concurrency).await
+    pub(super) async fn look(mut self, direction: Direction) -> Result<SyncPlan> {
+        let options = self.batch.start()?;
+        self.scope.look(direction, self.batch.concurrency, &options).await.map(|(plan, _)| plan)
     }
 
     /// The plan to carry out: the one that was given, or one that is made now.
-    pub(super) async fn take_plan(&mut self, direction: Direction) -> Result<(SyncPlan, Option<Looked>)> {
-        self.batch.check()?;
-        let (plan, scope, concurrency) = (self.plan.take(), &self.scope, self.batch.concurrency);
-        match plan {
+    pub(super) async fn take_plan(
+        &mut self,
+        direction: Direction,
+        options: &CallOptions,
+    ) -> Result<(SyncPlan, Option<Memory>)> {
+        let scope = &self.scope;
+        match self.plan.take() {
             Some(plan) => {
                 plan.check(direction, &folder_prefix(&scope.prefix)?, scope.delete_extra)?;
                 Ok((plan, None))
             }
             None => {
-                let mut looked = scope.look(direction, concurrency).await?;
-                let plan = std::mem::replace(&mut looked.plan, SyncPlan::nothing(direction));
-                Ok((plan, Some(looked)))
+                let (plan, memory) = scope.look(direction, self.batch.concurrency, options).await?;
+                Ok((plan, Some(memory)))
             }
         }
     }
 }
 
 impl Scope {
-    async fn look(&self, direction: Direction, concurrency: usize) -> Result<Looked> {
+    async fn look(
+        &self,
+        direction: Direction,
+        concurrency: usize,
+        options: &CallOptions,
+    ) -> Result<(SyncPlan, Memory)> {
+        within(options.deadline(None), self.compare(direction, concurrency, options)).await
+    }
+
+    async fn compare(
+        &self,
+        direction: Direction,
+        concurrency: usize,
+        options: &CallOptions,
+    ) -> Result<(SyncPlan, Memory)> {
         self.selection.check()?;
         let prefix = folder_prefix(&self.prefix)?;
         let mut hashes = Hashes::open(self.cache.clone(), &self.folder).await;
         let local = self.local(direction).await?;
-        let remote = self.remote(&prefix).await?;
+        let remote = self.remote(&prefix, options).await?;
         let mut odd: BTreeMap<String, String> = BTreeMap::new();
         for found in local.odd {
             odd.insert(
@@ -111,7 +128,7 @@ impl Scope {
         }
         .plan();
         let stamps = local.files.into_iter().map(|file| (file.name, file.stamp)).collect();
-        Ok(Looked { plan, hashes, stamps })
+        Ok((plan, Memory { hashes, stamps }))
     }
 
     async fn local(&self, direction: Direction) -> Result<Walked> {
@@ -134,9 +151,9 @@ impl Scope {
         walk(self.folder.clone(), selection).await
     }
 
-    async fn remote(&self, prefix: &str) -> Result<BTreeMap<String, FileInfo>> {
+    async fn remote(&self, prefix: &str, options: &CallOptions) -> Result<BTreeMap<String, FileInfo>> {
         let mut found = BTreeMap::new();
-        let mut listing = self.files.list_all().stable().prefix(prefix).items();
+        let mut listing = self.files.list_all().stable().prefix(prefix).options(options.clone()).items();
         while let Some(file) = listing.try_next().await? {
             let name = file.path[prefix.len()..].to_owned();
             if self.selection.means(&name) {
@@ -186,11 +203,23 @@ async fn equal(
     equal
 }
 
-/// Both sides, seen.
-pub(super) struct Looked {
-    pub(super) plan: SyncPlan,
-    pub(super) hashes: Hashes,
-    pub(super) stamps: HashMap<String, crate::local::Stamp>,
+/// What was seen of the local files, for the sync after this one.
+pub(super) struct Memory {
+    hashes: Hashes,
+    stamps: HashMap<String, Stamp>,
+}
+
+impl Memory {
+    /// A file has this content, if it is as it was when the folder was looked at.
+    pub(super) fn learn(&mut self, name: &str, sha256: &str) {
+        if let Some(stamp) = self.stamps.get(name) {
+            self.hashes.learn(name, stamp, sha256);
+        }
+    }
+
+    pub(super) async fn save(&mut self) -> Result<()> {
+        self.hashes.save().await
+    }
 }
 
 /// The setters of both directions.

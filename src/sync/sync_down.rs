@@ -6,9 +6,10 @@ use std::path::{Path, PathBuf};
 use super::outcome::SyncOutcome;
 use super::plan::{Direction, SyncAction, SyncPlan};
 use super::settings::{Scope, SyncSettings, sync_setters};
+use super::stream::SyncStream;
 use crate::blocking::blocking;
 use crate::error::{Error, Result};
-use crate::files::{Batch, Download, DownloadFileTo, Files, Job, NotNow, Totals, downloading, run};
+use crate::files::{Download, DownloadFileTo, Files, Job, NotNow, Totals, downloading, run};
 use crate::http::awaitable;
 use crate::local::{check_parents, local_path};
 use crate::transfer::Downloaded;
@@ -56,31 +57,50 @@ impl<'a> SyncDown<'a> {
     /// # Errors
     /// Those of the listing, and `InvalidInput` for a folder that can't be read, a prefix that can't be one, or a bad glob.
     pub async fn plan(self) -> Result<SyncPlan> {
-        Ok(self.settings.look(Direction::Down).await?.plan)
+        self.settings.look(Direction::Down).await
     }
 
-    async fn run(mut self) -> Result<SyncOutcome<Downloaded>> {
-        let (plan, _) = self.settings.take_plan(Direction::Down).await?;
+    /// The outcomes as a stream, each as soon as it is known. Both sides are looked at first, unless a plan was given.
+    ///
+    /// ```no_run
+    /// # async fn f(files: carbonfiles::Files) -> carbonfiles::Result<()> {
+    /// use carbonfiles::sync::SyncFile;
+    /// use futures::TryStreamExt;
+    ///
+    /// let mut sync = files.sync_down("site").delete_extra(true).stream().await?;
+    /// println!("{} bytes to come", sync.plan().bytes());
+    /// while let Some(file) = sync.try_next().await? {
+    ///     match file {
+    ///         SyncFile::Copied(file) => println!("{:?}: {:?}", file.path, file.outcome),
+    ///         SyncFile::Deleted(file) => println!("{:?} is gone", file.path),
+    ///         _ => {}
+    ///     }
+    /// }
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// As [`plan`](Self::plan), and `InvalidInput` for a plan that is for something else or a concurrency of 0.
+    pub async fn stream(mut self) -> Result<SyncStream<'a, Downloaded>> {
+        let options = self.settings.batch.start()?;
+        let (plan, _) = self.settings.take_plan(Direction::Down, &options).await?;
         let SyncSettings { scope: Scope { files, folder, .. }, batch, .. } = self.settings;
         let rest = batch.without_progress();
         let jobs: Vec<_> = plan.actions.iter().filter_map(|action| download(action, &plan.prefix, &folder)).collect();
-        let (totals, work) = (Totals::of(&jobs), downloading(files, folder.clone(), self.each));
-        let copied = run(jobs.into_iter(), totals, batch, work).collect_batch().await;
-        let extras = plan.actions.iter().filter_map(|action| deletion(action, &plan.prefix, &folder));
-        let deleted = if copied.stopped || copied.failed().next().is_some() {
-            Batch::not_started(extras)
-        } else {
-            let jobs: Vec<_> = extras.collect();
-            let delete = move |path: PathBuf, _| {
-                let root = folder.clone();
-                blocking(move || {
-                    remove(&root, &path)
-                        .map_err(|cause| Error::io(format!("{} can't be deleted", path.display()), cause))
-                })
-            };
-            run(jobs.into_iter(), Totals::listed(), rest, delete).collect_batch().await
+        let extras = plan.actions.iter().filter_map(|action| deletion(action, &plan.prefix, &folder)).collect();
+        let (totals, work) = (Totals::of(&jobs), downloading(files, folder.clone(), self.each, options));
+        let copying = run(jobs.into_iter(), totals, batch, work);
+        let delete = move |path: PathBuf| {
+            let root = folder.clone();
+            blocking(move || {
+                remove(&root, &path).map_err(|cause| Error::io(format!("{} can't be deleted", path.display()), cause))
+            })
         };
-        Ok(SyncOutcome::new(plan, copied, deleted))
+        Ok(SyncStream::new(plan, copying, None, extras, rest, delete))
+    }
+
+    async fn run(self) -> Result<SyncOutcome<Downloaded>> {
+        self.stream().await?.outcome().await
     }
 }
 
@@ -89,7 +109,7 @@ fn download(action: &SyncAction, prefix: &str, folder: &Path) -> Option<Job<Down
     let path = format!("{prefix}{name}");
     let target = local_path(folder, name);
     let local = target.as_ref().ok().cloned();
-    let work = target.map(|target| Download { path: path.clone(), target }).map_err(NotNow::Failed);
+    let work = target.map(|target| Download { path: path.clone(), target, size: *size }).map_err(NotNow::Failed);
     Some(Job { path, local, size: Some(*size), work })
 }
 

@@ -5,10 +5,11 @@ use std::path::{Path, PathBuf};
 use super::outcome::SyncOutcome;
 use super::plan::{Direction, SyncAction, SyncPlan};
 use super::settings::{Scope, SyncSettings, sync_setters};
+use super::stream::SyncStream;
 use crate::blocking::blocking;
 use crate::error::{Error, Result};
 use crate::file_path::FilePath;
-use crate::files::{Batch, Files, Job, NotNow, Totals, Upload, run, uploading};
+use crate::files::{Files, Job, NotNow, Totals, Upload, run, uploading};
 use crate::http::awaitable;
 use crate::local::local_path;
 use crate::models::UploadedFile;
@@ -56,18 +57,25 @@ impl<'a> SyncUp<'a> {
     /// # Errors
     /// Those of the listing, and `InvalidInput` for a folder that can't be read, a prefix that can't be one, or a bad glob.
     pub async fn plan(self) -> Result<SyncPlan> {
-        Ok(self.settings.look(Direction::Up).await?.plan)
+        self.settings.look(Direction::Up).await
     }
 
-    async fn run(mut self) -> Result<SyncOutcome<UploadedFile>> {
-        let (plan, mut looked) = self.settings.take_plan(Direction::Up).await?;
+    /// The outcomes as a stream, each as soon as it is known. Both sides are looked at first, unless a plan was given. See
+    /// [`SyncDown::stream`](super::SyncDown::stream) for an example.
+    ///
+    /// # Errors
+    /// As [`plan`](Self::plan), and `InvalidInput` for a plan that is for something else or a concurrency of 0.
+    pub async fn stream(mut self) -> Result<SyncStream<'a, UploadedFile>> {
+        let options = self.settings.batch.start()?;
+        let (plan, memory) = self.settings.take_plan(Direction::Up, &options).await?;
         let SyncSettings { scope: Scope { files, folder, .. }, batch, .. } = self.settings;
         let rest = batch.without_progress();
         let jobs: Vec<_> = plan.actions.iter().filter_map(|action| upload(action, &plan.prefix, &folder)).collect();
+        let extras = plan.actions.iter().filter_map(|action| deletion(action, &plan.prefix)).collect();
         let totals = Totals::of(&jobs);
         // What was found just now has been looked at; a plan from elsewhere may name anything.
-        let root = if looked.is_some() { None } else { Some(real(folder.clone()).await?) };
-        let mut send = uploading(files.clone(), self.each);
+        let root = if memory.is_some() { None } else { Some(real(folder).await?) };
+        let mut send = uploading(files.clone(), self.each, options.clone());
         let work = move |(path, local): (FilePath, PathBuf), track| {
             let upload = send((path, Source::from(local.clone())), track);
             let root = root.clone();
@@ -78,35 +86,28 @@ impl<'a> SyncUp<'a> {
                 upload.await
             }
         };
-        let copied = run(jobs.into_iter(), totals, batch, work).collect_batch().await;
-        if let Some(looked) = &mut looked {
-            for (path, done) in copied.done() {
-                let name = &path[plan.prefix.len()..];
-                if let (Some(stamp), Some(sha256)) = (looked.stamps.get(name), &done.sha256) {
-                    looked.hashes.learn(name, stamp, sha256);
+        let copying = run(jobs.into_iter(), totals, batch, work);
+        let delete = move |path: String| {
+            let deletion = files.file(&path).delete().options(options.clone());
+            async move {
+                match deletion.await {
+                    Err(error) if !error.is_not_found() => Err(error),
+                    // Gone already is as good.
+                    _ => Ok(()),
                 }
             }
-            looked.hashes.save().await?;
-        }
-        let extras = plan.actions.iter().filter_map(|action| deletion(action, &plan.prefix));
-        let deleted = if copied.stopped || copied.failed().next().is_some() {
-            Batch::not_started(extras)
-        } else {
-            let jobs: Vec<_> = extras.collect();
-            let delete = move |path: String, _| {
-                let file = files.file(&path);
-                async move {
-                    match file.delete().await {
-                        Err(error) if !error.is_not_found() => Err(error),
-                        // Gone already is as good.
-                        _ => Ok(()),
-                    }
-                }
-            };
-            run(jobs.into_iter(), Totals::listed(), rest, delete).collect_batch().await
         };
-        Ok(SyncOutcome::new(plan, copied, deleted))
+        let learning = memory.map(|memory| (memory, sha256_of as fn(&UploadedFile) -> Option<&str>));
+        Ok(SyncStream::new(plan, copying, learning, extras, rest, delete))
     }
+
+    async fn run(self) -> Result<SyncOutcome<UploadedFile>> {
+        self.stream().await?.outcome().await
+    }
+}
+
+fn sha256_of(uploaded: &UploadedFile) -> Option<&str> {
+    uploaded.sha256.as_deref()
 }
 
 fn upload(action: &SyncAction, prefix: &str, folder: &Path) -> Option<Job<(FilePath, PathBuf)>> {

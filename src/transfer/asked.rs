@@ -12,6 +12,11 @@ pub trait Outcome<'a>: Sized + sealed::Sealed + 'a {
     fn of(download: Option<Download<'a>>) -> Result<Self>;
 }
 
+/// A 304 without a condition.
+pub(crate) fn unasked() -> Error {
+    Error::new(ErrorKind::Decode, "the server said 'not modified' without being asked")
+}
+
 mod sealed {
     pub trait Sealed {}
     impl Sealed for super::Download<'_> {}
@@ -20,7 +25,7 @@ mod sealed {
 
 impl<'a> Outcome<'a> for Download<'a> {
     fn of(download: Option<Download<'a>>) -> Result<Self> {
-        download.ok_or_else(|| Error::new(ErrorKind::Decode, "the server said 'not modified' without being asked"))
+        download.ok_or_else(unasked)
     }
 }
 

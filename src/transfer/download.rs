@@ -7,13 +7,14 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use futures::Stream;
-use futures::stream::{BoxStream, StreamExt};
+use futures::stream::{BoxStream, Fuse, FusedStream, StreamExt};
 use http::header;
 use tokio::io::{AsyncBufRead, AsyncRead, ReadBuf};
 use tokio_util::io::StreamReader;
 
 use super::body::Body;
 use super::info::ContentInfo;
+use super::to_file::too_long;
 use crate::error::{Error, ErrorKind, Result};
 
 /// A download whose head is here and whose body is still to be read.
@@ -38,17 +39,13 @@ impl<'a> Download<'a> {
     /// # Errors
     /// `PayloadTooLarge` for a longer one, before it is read where its length is known.
     pub async fn bytes(mut self, limit: usize) -> Result<Bytes> {
-        let too_long = || {
-            Error::new(ErrorKind::PayloadTooLarge, format!("the content is longer than the limit of {limit} bytes"))
-                .with_hint("Raise the limit, or read it as a stream or into a file")
-        };
         if self.info.length.is_some_and(|length| length > limit as u64) {
-            return Err(too_long());
+            return Err(too_long(limit as u64));
         }
         let mut whole = Vec::new();
         while let Some(chunk) = self.body.next().await? {
             if whole.len() + chunk.len() > limit {
-                return Err(too_long());
+                return Err(too_long(limit as u64));
             }
             if whole.is_empty() {
                 // All at once, so that nothing is copied while it grows; a length that is a lie may be beyond memory.
@@ -68,18 +65,23 @@ impl<'a> Download<'a> {
         let chunks = futures::stream::unfold(body, |mut body| async move {
             body.next().await.transpose().map(|chunk| (chunk, body))
         });
-        DownloadStream { info, chunks: chunks.fuse().boxed() }
+        DownloadStream { info, chunks: chunks.boxed().fuse() }
     }
 
     /// The body as an `AsyncRead` (and `AsyncBufRead`). This crate's error is inside the `io::Error`.
     pub fn reader(self) -> DownloadReader<'a> {
+        let info = self.info.clone();
         let chunks: BoxStream<'a, io::Result<Bytes>> =
             self.stream().map(|chunk| chunk.map_err(io::Error::other)).boxed();
-        DownloadReader(StreamReader::new(chunks))
+        DownloadReader { info, reader: StreamReader::new(chunks) }
     }
 
     /// The answer as one of your own service: its status (200, or 206 for a range), the headers that describe the content,
     /// and the body as a stream. Nothing else of the server's answer is passed on.
+    ///
+    /// Type and disposition are those of whoever uploaded it: a browser takes a page among them for one of your origin, its
+    /// scripts included. A service for others' files adds `X-Content-Type-Options: nosniff`, and `Content-Disposition:
+    /// attachment` or a `Content-Security-Policy: sandbox`, as `examples/service.rs` does.
     pub fn into_http_response(self) -> http::Response<DownloadStream<'a>> {
         const PASSED_ON: [header::HeaderName; 8] = [
             header::CONTENT_TYPE,
@@ -136,7 +138,7 @@ impl fmt::Debug for Download<'_> {
 #[must_use = "a stream does nothing unless it is polled"]
 pub struct DownloadStream<'a> {
     info: ContentInfo,
-    chunks: BoxStream<'a, Result<Bytes>>,
+    chunks: Fuse<BoxStream<'a, Result<Bytes>>>,
 }
 
 impl DownloadStream<'_> {
@@ -155,6 +157,12 @@ impl Stream for DownloadStream<'_> {
     }
 }
 
+impl FusedStream for DownloadStream<'_> {
+    fn is_terminated(&self) -> bool {
+        self.chunks.is_terminated()
+    }
+}
+
 impl fmt::Debug for DownloadStream<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("DownloadStream").field("info", &self.info).finish_non_exhaustive()
@@ -162,26 +170,37 @@ impl fmt::Debug for DownloadStream<'_> {
 }
 
 /// A download's body as a reader.
-pub struct DownloadReader<'a>(StreamReader<BoxStream<'a, io::Result<Bytes>>, Bytes>);
+pub struct DownloadReader<'a> {
+    info: ContentInfo,
+    reader: StreamReader<BoxStream<'a, io::Result<Bytes>>, Bytes>,
+}
+
+impl DownloadReader<'_> {
+    /// Type, length, ETag and the like.
+    #[must_use]
+    pub fn info(&self) -> &ContentInfo {
+        &self.info
+    }
+}
 
 impl AsyncRead for DownloadReader<'_> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_read(cx, buf)
+        Pin::new(&mut self.reader).poll_read(cx, buf)
     }
 }
 
 impl AsyncBufRead for DownloadReader<'_> {
     fn poll_fill_buf(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<&[u8]>> {
-        Pin::new(&mut self.get_mut().0).poll_fill_buf(cx)
+        Pin::new(&mut self.get_mut().reader).poll_fill_buf(cx)
     }
 
     fn consume(mut self: Pin<&mut Self>, amount: usize) {
-        Pin::new(&mut self.0).consume(amount);
+        Pin::new(&mut self.reader).consume(amount);
     }
 }
 
 impl fmt::Debug for DownloadReader<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("DownloadReader").finish_non_exhaustive()
+        f.debug_struct("DownloadReader").field("info", &self.info).finish_non_exhaustive()
     }
 }

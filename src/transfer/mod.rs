@@ -19,13 +19,13 @@ mod upload;
 mod writer;
 
 pub use asked::Outcome;
-pub(crate) use asked::{Wanted, last_bytes, quoted, takes_ranges, wanted_range};
+pub(crate) use asked::{Wanted, last_bytes, quoted, takes_ranges, unasked, wanted_range};
 pub use download::{Download, DownloadReader, DownloadStream};
 pub(crate) use hashing::Hasher;
 pub use info::ContentInfo;
-pub(crate) use part::Saving;
 pub use part::discard_partial;
 pub(crate) use part::is_part_name;
+pub(crate) use part::{Most, Saving};
 pub(crate) use plan::{DownloadPlan, header_value};
 pub use progress::{Phase, Progress};
 pub(crate) use progress::{Reporter, Speed, reports_progress, starts};

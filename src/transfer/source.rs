@@ -295,6 +295,13 @@ impl From<tokio::fs::File> for Source<'_> {
     }
 }
 
+/// From where the file stands to its end.
+impl From<std::fs::File> for Source<'_> {
+    fn from(file: std::fs::File) -> Self {
+        tokio::fs::File::from_std(file).into()
+    }
+}
+
 impl fmt::Debug for Source<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.kind {

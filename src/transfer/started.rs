@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use futures::future::FutureExt;
-use futures::stream::{Stream, StreamExt};
+use futures::stream::{Fuse, FusedStream, Stream, StreamExt};
 use tokio::sync::watch;
 use tokio::task::{AbortHandle, JoinHandle};
 use tokio_util::task::AbortOnDropHandle;
@@ -108,7 +108,7 @@ impl Canceller {
 /// ends without [`Phase::Done`](crate::Phase::Done); why, its future tells.
 pub struct ProgressWatch {
     receiver: watch::Receiver<Progress>,
-    changes: Pin<Box<dyn Stream<Item = Progress> + Send + Sync>>,
+    changes: Fuse<Pin<Box<dyn Stream<Item = Progress> + Send + Sync>>>,
 }
 
 impl ProgressWatch {
@@ -121,7 +121,8 @@ impl ProgressWatch {
             let now = *seen.borrow_and_update();
             Some((now, seen))
         });
-        Self { receiver, changes: Box::pin(changes.fuse()) }
+        let changes: Pin<Box<dyn Stream<Item = Progress> + Send + Sync>> = Box::pin(changes);
+        Self { receiver, changes: changes.fuse() }
     }
 
     /// How far it is now, or was when it ended.
@@ -142,6 +143,12 @@ impl Stream for ProgressWatch {
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Progress>> {
         self.changes.poll_next_unpin(cx)
+    }
+}
+
+impl FusedStream for ProgressWatch {
+    fn is_terminated(&self) -> bool {
+        self.changes.is_terminated()
     }
 }
 

@@ -14,7 +14,7 @@ use tokio::time::sleep;
 use super::hashing::{Hasher, hash_file};
 use super::info::{ContentInfo, hash_in};
 use super::parallel::{Asking, Ranges, save_ranges};
-use super::part::{self, Lock, Part, Record, Saving, Taken, WORTH_KEEPING};
+use super::part::{self, Lock, Most, Part, Record, Saving, Taken, WORTH_KEEPING};
 use super::plan::{DownloadPlan, Resumed};
 use super::progress::Phase;
 use crate::blocking::blocking;
@@ -76,7 +76,7 @@ pub(crate) async fn save(mut plan: DownloadPlan<'_>, target: &Path, how: &Saving
             let wrong = matches!(error.kind(), ErrorKind::ContentChanged | ErrorKind::IntegrityMismatch);
             // So that nothing changes any more when the error has arrived.
             part.settle(wrong).await;
-            return Err(error);
+            return Err(how.explain(error));
         }
         plan.reporter.attempt += 1;
         plan.reporter.report(0, Phase::Retrying { after: Duration::ZERO });
@@ -102,6 +102,7 @@ async fn attempt(
     };
     if let Some(ranges) = ranges {
         let info = ranges.info.clone();
+        how.check_length(info.length)?;
         part.begin(how.record(source, &info), ranges.at).await?;
         let resumed = ranges.at;
         let verified_sha256 = save_ranges(plan, ranges, part, how.parallel).await?;
@@ -134,8 +135,11 @@ async fn attempt(
     body.done_later();
     let (info, resumed) = (body.info().clone(), body.received());
     let written = async {
+        how.check_length(info.length)?;
         part.begin(how.record(source, &info), resumed).await?;
         while let Some(chunk) = body.next().await? {
+            // Where nobody says how long it is, or says it wrongly.
+            how.check_length(Some(body.received()))?;
             part.step(move |part| part.append(&chunk)).await?;
         }
         part.commit(how.accept, how.modified(&info)).await?;
@@ -160,9 +164,36 @@ impl Saving {
         (self.resume && length >= WORTH_KEEPING).then(|| Record::new(source, etag, length, self.parallel > 1))
     }
 
+    /// Refuses a content that has more bytes than may come.
+    fn check_length(&self, length: Option<u64>) -> Result<()> {
+        match (self.most, length) {
+            (Most::Asked(most) | Most::Listed(most), Some(length)) if length > most => Err(too_long(most)),
+            _ => Ok(()),
+        }
+    }
+
+    /// What is longer than a listing said is another content than was listed. To begin again would not make it shorter.
+    fn explain(&self, error: Error) -> Error {
+        match self.most {
+            Most::Listed(size) if error.kind() == ErrorKind::PayloadTooLarge && error.status().is_none() => {
+                let message = format!("the content has more than the {size} bytes that the listing said");
+                Error::new(ErrorKind::ContentChanged, message).with_hint(
+                    "It was replaced meanwhile: do it again, or say by each and max_bytes how long it may be",
+                )
+            }
+            _ => error,
+        }
+    }
+
     fn modified(&self, info: &ContentInfo) -> Option<DateTime<Utc>> {
         info.last_modified.filter(|_| self.keep_modified)
     }
+}
+
+/// A content that is longer than the caller takes.
+pub(super) fn too_long(most: u64) -> Error {
+    Error::new(ErrorKind::PayloadTooLarge, format!("the content is longer than the limit of {most} bytes"))
+        .with_hint("Raise the limit, or read it as a stream")
 }
 
 /// What an earlier download of the same content left.
@@ -326,9 +357,10 @@ impl Drop for PartFile {
     }
 }
 
-/// The setters of a builder with a field `saving: Saving`: `saves!(['a] DownloadFileTo<'a>, saving)`.
+/// The setters of a builder with a field `saving: Saving`: `saves!(['a] DownloadFileTo<'a>, saving)`; with `@once`, of what
+/// comes in one piece and can't be resumed.
 macro_rules! saves {
-    ([$($generics:tt)*] $builder:ty, $field:ident) => {
+    (@once [$($generics:tt)*] $builder:ty, $field:ident) => {
         impl<$($generics)*> $builder {
             /// Whether an existing target is replaced. It is, by default; else it is a `Conflict`.
             pub fn overwrite(mut self, overwrite: bool) -> Self {
@@ -336,6 +368,18 @@ macro_rules! saves {
                 self
             }
 
+            /// The most bytes that may come; any number by default. More are `PayloadTooLarge`: before anything is written
+            /// where the server says the length, else when they have come. The target stays as it was.
+            pub fn max_bytes(mut self, bytes: u64) -> Self {
+                self.$field.most = $crate::transfer::Most::Asked(bytes);
+                self
+            }
+        }
+    };
+    ([$($generics:tt)*] $builder:ty, $field:ident) => {
+        $crate::transfer::saves!(@once [$($generics)*] $builder, $field);
+
+        impl<$($generics)*> $builder {
             /// Whether it resumes what an earlier call has left, and leaves what a later one can resume. It does, by default. A
             /// resumed download is always checked against the ETag's SHA-256, because a crash may have damaged the part.
             pub fn resume(mut self, resume: bool) -> Self {

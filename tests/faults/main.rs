@@ -3,6 +3,7 @@
 //! ```console
 //! cargo test --test faults                                     # 2,000 runs
 //! cargo test --test faults -- --runs 50000
+//! cargo test --test faults -- --runs 10000 --seed 40           # a slice: seeds from 40 on
 //! cargo test --test faults -- --only download-to/wrong-hash --runs 100
 //! cargo test --test faults -- --case download-to/wrong-hash/17
 //! ```
@@ -86,17 +87,18 @@ const WORKERS: usize = 24;
 const GUARD: Duration = Duration::from_secs(120);
 
 fn main() -> ExitCode {
-    let (runs, only, single) = arguments();
-    let cases = Arc::new(cases(runs, only.as_deref(), single.as_deref()));
+    let (runs, first, only, single) = arguments();
+    let cases = Arc::new(cases(runs, first, only.as_deref(), single.as_deref()));
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime starts");
     let (recovered, typed, wrong) = runtime.block_on(run_all(cases.clone()));
+    println!("seeds {first} to {}", cases.last().map_or(first, |case| case.seed));
     println!("faults: {} runs, {recovered} recovered, {typed} typed, {wrong} wrong", cases.len());
     if wrong == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 /// What is not meant for it is meant for libtest, which this is not.
-fn arguments() -> (u64, Option<String>, Option<String>) {
-    let (mut runs, mut only, mut single) = (2000, None, None);
+fn arguments() -> (u64, u64, Option<String>, Option<String>) {
+    let (mut runs, mut first, mut only, mut single) = (2000, 0, None, None);
     if let Ok(number) = std::env::var("CARBONFILES_FAULT_RUNS") {
         runs = number.parse().expect("CARBONFILES_FAULT_RUNS is a number");
     }
@@ -104,17 +106,18 @@ fn arguments() -> (u64, Option<String>, Option<String>) {
     while let Some(argument) = arguments.next() {
         match argument.as_str() {
             "--runs" => runs = arguments.next().and_then(|n| n.parse().ok()).expect("--runs is followed by a number"),
+            "--seed" => first = arguments.next().and_then(|n| n.parse().ok()).expect("--seed is followed by a number"),
             "--only" => only = arguments.next(),
             "--case" => single = arguments.next(),
             "--list" => std::process::exit(0),
             _ => {}
         }
     }
-    (runs, only, single)
+    (runs, first, only, single)
 }
 
 /// Every deed with every fault that it meets, seed after seed.
-fn cases(runs: u64, only: Option<&str>, single: Option<&str>) -> Vec<Case> {
+fn cases(runs: u64, first: u64, only: Option<&str>, single: Option<&str>) -> Vec<Case> {
     let deeds = Deed::all();
     let pairs: Vec<_> = deeds
         .iter()
@@ -134,7 +137,7 @@ fn cases(runs: u64, only: Option<&str>, single: Option<&str>) -> Vec<Case> {
     if let Some(seed) = single.and_then(|single| single.rsplit_once('/')?.1.parse().ok()) {
         return vec![case(&pairs[0], seed)];
     }
-    (0..).flat_map(|seed| pairs.iter().map(move |pair| case(pair, seed))).take(runs as usize).collect()
+    (first..).flat_map(|seed| pairs.iter().map(move |pair| case(pair, seed))).take(runs as usize).collect()
 }
 
 async fn run_all(cases: Arc<Vec<Case>>) -> (u64, u64, u64) {

@@ -4,7 +4,6 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
-use super::run::Job;
 use crate::error::{Error, ErrorKind, Result};
 
 /// What became of many files: those done, those that failed, and those skipped, each with its name.
@@ -64,18 +63,9 @@ pub enum Skipped {
 }
 
 impl<T> Batch<T> {
-    pub(super) fn new(mut files: Vec<BatchFile<T>>, stopped: bool) -> Self {
+    pub(crate) fn new(mut files: Vec<BatchFile<T>>, stopped: bool) -> Self {
         files.sort_unstable_by_key(|file| file.index);
         Self { files, stopped }
-    }
-
-    /// None of these has begun.
-    pub(crate) fn not_started<J>(jobs: impl Iterator<Item = Job<J>>) -> Self {
-        let file = |(index, job): (usize, Job<J>)| {
-            let outcome = FileOutcome::Skipped(Skipped::NotStarted);
-            BatchFile { path: job.path, local: job.local, outcome, index }
-        };
-        Self { files: jobs.enumerate().map(file).collect(), stopped: false }
     }
 
     /// The files that are done.

@@ -11,7 +11,7 @@ use super::run::{BatchStream, Job, NotNow, Settings, Totals, many_setters, run};
 use crate::blocking::blocking;
 use crate::error::{Error, ErrorKind, Result};
 use crate::files::{DownloadFileTo, Files};
-use crate::http::awaitable;
+use crate::http::{CallOptions, awaitable};
 use crate::local::{Names, Selection, check_parents, folder_prefix, local_path, selection_setters};
 use crate::models::FileInfo;
 use crate::transfer::Downloaded;
@@ -23,7 +23,9 @@ impl Files {
     ///
     /// Nothing is written outside the folder: a name that would lead there, that no local file can have, or that is both a
     /// file and a folder, is reported as failed, and so is one whose way leads through a symbolic link. Names that differ
-    /// only in letter case or Unicode form are reported too, unless [`case_sensitive`](DownloadDir::case_sensitive) is set.
+    /// only in letter case or Unicode form are reported too, unless [`case_sensitive`](DownloadDir::case_sensitive) is set. A file
+    /// that is longer by now than the listing said is `ContentChanged`, unless [`each`](DownloadDir::each) sets another
+    /// [`max_bytes`](DownloadFileTo::max_bytes).
     ///
     /// ```no_run
     /// # async fn f(files: carbonfiles::Files) -> carbonfiles::Result<()> {
@@ -85,12 +87,12 @@ impl<'a> DownloadDir<'a> {
     ///
     /// # Errors
     /// Those of the listing, and `InvalidInput` for a prefix that can't be one, a bad glob, or a concurrency of 0.
-    pub async fn stream(self) -> Result<BatchStream<'a, Downloaded>> {
-        self.settings.check()?;
+    pub async fn stream(mut self) -> Result<BatchStream<'a, Downloaded>> {
+        let options = self.settings.start()?;
         self.selection.check()?;
         let prefix = folder_prefix(&self.prefix)?;
         let mut found = Vec::new();
-        let mut listing = self.files.list_all().stable().prefix(&prefix).items();
+        let mut listing = self.files.list_all().stable().prefix(&prefix).options(options.clone()).items();
         while let Some(file) = listing.try_next().await? {
             if self.selection.means(&file.path[prefix.len()..]) {
                 found.push(file);
@@ -98,7 +100,7 @@ impl<'a> DownloadDir<'a> {
         }
         let jobs = jobs(&found, prefix.len(), &self.folder, self.case_sensitive);
         let totals = Totals::of(&jobs);
-        Ok(run(jobs.into_iter(), totals, self.settings, downloading(self.files, self.folder, self.each)))
+        Ok(run(jobs.into_iter(), totals, self.settings, downloading(self.files, self.folder, self.each, options)))
     }
 
     async fn run(self) -> Result<Batch<Downloaded>> {
@@ -121,7 +123,9 @@ fn jobs(found: &[FileInfo], skip: usize, root: &Path, case_sensitive: bool) -> V
                 path: file.path.clone(),
                 local: place.as_ref().ok().cloned(),
                 size: Some(file.size),
-                work: place.map(|target| Download { path: file.path.clone(), target }).map_err(NotNow::Failed),
+                work: place
+                    .map(|target| Download { path: file.path.clone(), target, size: file.size })
+                    .map_err(NotNow::Failed),
             }
         })
         .collect();
@@ -140,6 +144,8 @@ fn clashes(clash: String) -> Error {
 pub(crate) struct Download {
     pub(crate) path: String,
     pub(crate) target: PathBuf,
+    /// As listed.
+    pub(crate) size: u64,
 }
 
 /// How one of many is downloaded.
@@ -147,9 +153,10 @@ pub(crate) fn downloading<'a>(
     files: Files,
     root: PathBuf,
     mut each: EachDownload<'a>,
+    options: CallOptions,
 ) -> impl FnMut(Download, Option<Track<'a>>) -> crate::Call<'a, Downloaded> + Send + 'a {
-    move |Download { path, target }, track| {
-        let call = each(files.file(path).download_to(&target));
+    move |Download { path, target, size }, track| {
+        let call = each(files.file(path).download_to(&target).listed(size).options(options.clone()));
         let call = match track {
             Some(mut track) => call.progress(move |progress| track.report(progress)),
             None => call,

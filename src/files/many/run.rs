@@ -11,11 +11,12 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use futures::future::{BoxFuture, FutureExt, Shared};
-use futures::stream::{BoxStream, FuturesUnordered, Stream, StreamExt};
+use futures::stream::{self, BoxStream, Fuse, FusedStream, FuturesUnordered, Stream, StreamExt};
 
 use super::batch::{Batch, BatchFile, FileOutcome, Skipped};
 use super::progress::{OnBatch, OnFile, Tally, Track};
 use crate::error::{Error, Result};
+use crate::http::CallOptions;
 
 /// What happens when one of many files fails.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
@@ -39,6 +40,8 @@ pub(crate) struct Settings<'a> {
     pub(crate) on_batch: Option<OnBatch<'a>>,
     pub(crate) on_file: Option<OnFile<'a>>,
     pub(crate) interval: Duration,
+    /// For each request of it: of the listing, the transfers and the deletions.
+    pub(crate) options: CallOptions,
 }
 
 impl Default for Settings<'_> {
@@ -50,6 +53,7 @@ impl Default for Settings<'_> {
             on_batch: None,
             on_file: None,
             interval: Duration::from_millis(100),
+            options: CallOptions::default(),
         }
     }
 }
@@ -66,17 +70,22 @@ impl<'a> Settings<'a> {
         Settings { concurrency: *concurrency, on_failure: *on_failure, cancel: cancel.clone(), ..Settings::default() }
     }
 
-    pub(crate) fn check(&self) -> Result<()> {
-        match self.concurrency {
-            0 => Err(Error::invalid_input("concurrency", "at least one file has to be under way")),
-            _ => Ok(()),
+    /// The batch begins: refuses what can't be, and makes the limit of all run. Gives the options of each request.
+    pub(crate) fn start(&mut self) -> Result<CallOptions> {
+        if self.concurrency == 0 {
+            return Err(Error::invalid_input("concurrency", "at least one file has to be under way"));
         }
+        self.options.check()?;
+        self.options.start(None);
+        Ok(self.options.clone())
     }
 }
 
 /// The setters of a builder whose [`Settings`] are in a field.
 macro_rules! many_setters {
     ($builder:ident, $($field:ident).+) => {
+        $crate::http::call_options!(['a] $builder<'a>, $($field).+.options);
+
         impl<'a> $builder<'a> {
             /// How many files are under way at once; 8 by default. A file is opened only when its turn comes. Each holds a few
             /// chunks of 256 KiB at most, and no more than its own length.
@@ -196,7 +205,7 @@ where
         stopped: stopped.clone(),
     };
     BatchStream {
-        files: futures::stream::unfold(run, |mut run| async move { run.next().await.map(|file| (file, run)) }).boxed(),
+        files: stream::unfold(run, |mut run| async move { run.next().await.map(|file| (file, run)) }).boxed().fuse(),
         stopped,
     }
 }
@@ -345,7 +354,7 @@ where
 /// two files, for another transfer of the same client can then be to wait for ever. Do such work in a task of its own.
 #[must_use = "a stream does nothing unless it is polled"]
 pub struct BatchStream<'a, T> {
-    files: BoxStream<'a, BatchFile<T>>,
+    files: Fuse<BoxStream<'a, BatchFile<T>>>,
     stopped: Arc<AtomicBool>,
 }
 
@@ -355,7 +364,12 @@ impl<'a, T> BatchStream<'a, T> {
         while let Some(file) = self.next().await {
             files.push(file);
         }
-        Batch::new(files, self.stopped.load(Ordering::Relaxed))
+        Batch::new(files, self.stopped())
+    }
+
+    /// It was ended by a failure or by a signal.
+    pub(crate) fn stopped(&self) -> bool {
+        self.stopped.load(Ordering::Relaxed)
     }
 }
 
@@ -364,6 +378,12 @@ impl<T> Stream for BatchStream<'_, T> {
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         self.files.poll_next_unpin(cx)
+    }
+}
+
+impl<T> FusedStream for BatchStream<'_, T> {
+    fn is_terminated(&self) -> bool {
+        self.files.is_terminated()
     }
 }
 

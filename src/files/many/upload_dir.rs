@@ -9,7 +9,7 @@ use super::upload_many::{Each, uploading};
 use crate::error::Result;
 use crate::file_path::FilePath;
 use crate::files::{Files, Upload};
-use crate::http::awaitable;
+use crate::http::{awaitable, within};
 use crate::local::{Odd, Selection, Symlinks, Walked, Why, folder_prefix, selection_setters, walk};
 use crate::models::UploadedFile;
 use crate::transfer::Source;
@@ -81,12 +81,12 @@ impl<'a> UploadDir<'a> {
     ///
     /// # Errors
     /// `InvalidInput` for a folder that can't be read, a prefix that can't be one, a bad glob, or a concurrency of 0.
-    pub async fn stream(self) -> Result<BatchStream<'a, UploadedFile>> {
-        self.settings.check()?;
+    pub async fn stream(mut self) -> Result<BatchStream<'a, UploadedFile>> {
+        let options = self.settings.start()?;
         let prefix = folder_prefix(&self.prefix)?;
-        let jobs = jobs(walk(self.folder, self.selection).await?, &prefix);
+        let jobs = jobs(within(options.deadline(None), walk(self.folder, self.selection)).await?, &prefix);
         let totals = Totals::of(&jobs);
-        Ok(run(jobs.into_iter(), totals, self.settings, uploading(self.files, self.each)))
+        Ok(run(jobs.into_iter(), totals, self.settings, uploading(self.files, self.each, options)))
     }
 
     async fn run(self) -> Result<Batch<UploadedFile>> {

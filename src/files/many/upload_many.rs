@@ -8,7 +8,7 @@ use super::run::{BatchStream, Job, NotNow, Settings, Totals, many_setters, run};
 use crate::error::Result;
 use crate::file_path::FilePath;
 use crate::files::{Files, Upload};
-use crate::http::awaitable;
+use crate::http::{CallOptions, awaitable};
 use crate::models::UploadedFile;
 use crate::transfer::Source;
 
@@ -102,8 +102,8 @@ impl<'a> UploadMany<'a> {
     ///
     /// # Errors
     /// `InvalidInput` for a concurrency of 0.
-    pub fn stream(self) -> Result<BatchStream<'a, UploadedFile>> {
-        self.settings.check()?;
+    pub fn stream(mut self) -> Result<BatchStream<'a, UploadedFile>> {
+        let options = self.settings.start()?;
         let totals = match self.items.size_hint() {
             (least, Some(most)) if least == most => Totals::files(Some(most)),
             _ => Totals::files(None),
@@ -114,7 +114,7 @@ impl<'a> UploadMany<'a> {
             size: None,
             work: item.path.map(|path| (path, item.source)).map_err(NotNow::Failed),
         });
-        Ok(run(jobs, totals, self.settings, uploading(self.files, self.each)))
+        Ok(run(jobs, totals, self.settings, uploading(self.files, self.each, options)))
     }
 
     async fn run(self) -> Result<Batch<UploadedFile>> {
@@ -126,10 +126,11 @@ impl<'a> UploadMany<'a> {
 pub(crate) fn uploading<'a>(
     files: Files,
     mut each: Each<'a>,
+    options: CallOptions,
 ) -> impl FnMut((FilePath, Source<'a>), Option<super::progress::Track<'a>>) -> crate::Call<'a, UploadedFile> + Send + 'a
 {
     move |(path, source), track| {
-        let upload = each(files.file(path).upload(source));
+        let upload = each(files.file(path).upload(source).options(options.clone()));
         match track {
             Some(mut track) => upload.progress(move |progress| track.report(progress)).send(),
             None => upload.send(),

@@ -40,8 +40,19 @@ pub(crate) struct Saving {
     pub(crate) restart_if_changed: bool,
     /// How many ranges are fetched at once.
     pub(crate) parallel: usize,
+    pub(crate) most: Most,
     /// Looks at all that has come, so many bytes, before it becomes the target.
     pub(crate) accept: Option<fn(&File, u64) -> Result<()>>,
+}
+
+/// How many bytes may come.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Most {
+    Any,
+    /// The caller said so.
+    Asked(u64),
+    /// A listing said so, some time ago.
+    Listed(u64),
 }
 
 impl Default for Saving {
@@ -52,6 +63,7 @@ impl Default for Saving {
             keep_modified: false,
             restart_if_changed: false,
             parallel: 1,
+            most: Most::Any,
             accept: None,
         }
     }
