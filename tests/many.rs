@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use carbonfiles::files::{BatchProgress, FileOutcome, OnFailure, Skipped};
 use carbonfiles::models::FileInfo;
+use carbonfiles::sync::SyncOutcome;
 use carbonfiles::{Bucket, Client, ErrorKind, RetryPolicy, Source, Symlinks, TimeoutPhase};
 use carbonfiles_testserver::Fault;
 use futures::{StreamExt, TryStreamExt};
@@ -161,7 +162,7 @@ async fn what_a_batch_is_told_holds_for_each_of_its_requests() {
         let fault = server.inject(Fault::status(503).on("*", target));
         fs::write(from.path().join("content"), target).unwrap();
         let done = files.sync_up(from.path()).retry(never()).await;
-        assert_eq!(done.and_then(|done| done.into_result()).unwrap_err().kind(), ErrorKind::Server);
+        assert_eq!(done.and_then(SyncOutcome::into_result).unwrap_err().kind(), ErrorKind::Server);
         assert_eq!(fault.fired(), 1);
     }
 }
