@@ -1,4 +1,5 @@
-//! A disk that fills up half way: an error, what was there as it was, and success once there is room.
+//! A disk that fills up half way, or can't be written at all: an error, what was there as it was, and success once there is
+//! room.
 //!
 //! The test runs itself again in a mount namespace of its own, with a small file system in memory. Where that is not
 //! allowed it says so.
@@ -83,6 +84,7 @@ async fn the_child() {
     no_room(bucket.file("spooled").upload(source).spool(1 << 30).await.unwrap_err(), "spool");
     assert!(server.requests().is_empty(), "nothing was sent");
     spoilt_cache(&bucket, &folder, &disk).await;
+    read_only(&bucket, &folder, &disk).await;
     println!("all was tried");
 }
 
@@ -101,6 +103,29 @@ async fn spoilt_cache(bucket: &Bucket, folder: &Path, disk: &Path) {
     assert_eq!(twin.download().await.unwrap().bytes(10).await.unwrap(), "old");
     empty(disk);
     assert_eq!(sync().await.unwrap().into_result().unwrap(), (0, 0));
+}
+
+/// Nothing can be written: that is told as what it is, and what can be read goes up all the same.
+async fn read_only(bucket: &Bucket, folder: &Path, disk: &Path) {
+    let remounted = Command::new("mount").args(["-o", "remount,ro"]).arg(disk).status().unwrap();
+    assert!(remounted.success());
+    let target = folder.join("x.bin");
+    for error in [
+        bucket.file("x.bin").download_to(&target).await.unwrap_err(),
+        bucket.file("x.bin").download_to(folder.join("new")).parallel(2).await.unwrap_err(),
+        bucket.zip().download_to(folder.join("all.zip")).await.unwrap_err(),
+        #[cfg(feature = "zip")]
+        bucket.zip().unpack(folder).await.unwrap_err(),
+    ] {
+        assert!(error.is_invalid_input(), "{error:?}");
+    }
+    let down = bucket.files().download_dir(folder.join("deep")).await.unwrap();
+    assert!(down.failed().all(|(_, error)| error.kind() == ErrorKind::Io) && down.done().count() == 0);
+    let down = bucket.files().sync_down(folder).delete_extra(true).await.unwrap();
+    assert!(down.copied.done().count() == 0 && down.deleted.done().count() == 0);
+    let up = bucket.files().sync_up(folder).prefix("up").await.unwrap();
+    assert_eq!(up.into_result().unwrap(), (1, 0));
+    assert_eq!(std::fs::read(&target).unwrap(), b"old");
 }
 
 /// Takes up the disk but for so many bytes.

@@ -236,9 +236,11 @@ impl PartFile {
                 break;
             }
             let (target, overwrite, dropped) = (part.target.clone(), part.overwrite, part.dropped.clone());
-            let found = spawn_blocking(move || match Lock::find(&target)? {
-                Taken::Ours(lock) => Part::reopen(lock, &target, overwrite, dropped).map(|part| Ok(Box::new(part))),
-                taken => Some(Err(taken)),
+            let found = blocking(move || {
+                Ok(Lock::find(&target).and_then(|taken| match taken {
+                    Taken::Ours(lock) => Part::reopen(lock, &target, overwrite, dropped).map(|part| Ok(Box::new(part))),
+                    taken => Some(Err(taken)),
+                }))
             });
             match found.await.ok().flatten() {
                 None => return part,
@@ -312,7 +314,11 @@ impl PartFile {
                 part.condemn();
             }
             // Removing a large file can take a while.
-            let _ = spawn_blocking(move || drop(part)).await;
+            let _ = blocking(move || {
+                drop(part);
+                Ok(())
+            })
+            .await;
         }
     }
 
