@@ -181,6 +181,33 @@ async fn a_plan_that_leads_outside_does_not() {
 
 #[cfg(unix)]
 #[tokio::test]
+async fn a_plan_does_not_lead_outside_by_a_link_either() {
+    use std::os::unix::fs::symlink;
+    let server = server().await;
+    let bucket = bucket(&admin(&server)).await;
+    let (folder, outside) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    write(folder.path(), &tree(&[("x", "x")]));
+    write(outside.path(), &tree(&[("secret", "s")]));
+    symlink(outside.path(), folder.path().join("link")).unwrap();
+    symlink("x", folder.path().join("to-x")).unwrap();
+    let plan = |direction: &str, action: &str| -> SyncPlan {
+        let json = format!(r#"{{"direction":"{direction}","prefix":"","actions":[{action}],"unchanged":0}}"#);
+        serde_json::from_str(&json).unwrap()
+    };
+    let up = plan("up", r#"{"action":"copy","path":"link/secret","size":1,"replaces":false}"#);
+    let up = bucket.files().sync_up(folder.path()).apply(up).await.unwrap();
+    assert!(up.into_result().unwrap_err().is_invalid_input());
+    assert!(stored(&bucket).await.is_empty());
+    for path in ["link/secret", "to-x"] {
+        let down = plan("down", &format!(r#"{{"action":"delete","path":"{path}"}}"#));
+        let down = bucket.files().sync_down(folder.path()).delete_extra(true).apply(down).await.unwrap();
+        assert_eq!(down.into_result().unwrap_err().kind(), ErrorKind::Io, "{path}");
+        assert!(folder.path().join(path).symlink_metadata().is_ok(), "{path}");
+    }
+}
+
+#[cfg(unix)]
+#[tokio::test]
 async fn links_are_told_and_what_they_hide_is_left_alone() {
     use std::os::unix::fs::symlink;
     let server = server().await;
@@ -310,8 +337,10 @@ async fn hashes_are_remembered_and_their_file_is_no_part_of_the_folder() {
     assert_eq!(sync().await.unwrap().into_result().unwrap(), (0, 0));
     // That it is asked: a hash that is wrong there makes its file differ.
     let sha256 = bucket.file("lib.rs").get().await.unwrap().sha256.unwrap();
-    fs::write(&cache, written.replace(&sha256, &"0".repeat(64))).unwrap();
+    let gone = r#""files":{"gone.rs":{"size":1,"modified":1,"changed":null,"sha256":""},"#;
+    fs::write(&cache, written.replace(&sha256, &"0".repeat(64)).replace("\"files\":{", gone)).unwrap();
     assert_eq!(lines(&sync().plan().await.unwrap()), ["=lib.rs"]);
+    assert!(!fs::read_to_string(&cache).unwrap().contains("gone.rs"), "what is no more is forgotten");
 
     let own = tempfile::tempdir().unwrap();
     write(own.path(), &tree(&[("a", "1"), (".hashes", "not yet a cache")]));
