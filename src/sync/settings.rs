@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::{Path, PathBuf};
+use std::pin::pin;
 
 use futures::{StreamExt, TryStreamExt, stream};
 
@@ -80,7 +81,8 @@ impl Scope {
         concurrency: usize,
         options: &CallOptions,
     ) -> Result<(SyncPlan, Memory)> {
-        within(options.deadline(None), self.compare(direction, concurrency, options)).await
+        let compare = pin!(self.compare(direction, concurrency, options));
+        within(options.deadline(None), compare).await
     }
 
     async fn compare(

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::pin::pin;
 
 use super::batch::{Batch, Skipped};
 use super::run::{BatchStream, Job, NotNow, Settings, Totals, many_setters, run};
@@ -84,7 +85,8 @@ impl<'a> UploadDir<'a> {
     pub async fn stream(mut self) -> Result<BatchStream<'a, UploadedFile>> {
         let options = self.settings.start()?;
         let prefix = folder_prefix(&self.prefix)?;
-        let jobs = jobs(within(options.deadline(None), walk(self.folder, self.selection)).await?, &prefix);
+        let walk = pin!(walk(self.folder, self.selection));
+        let jobs = jobs(within(options.deadline(None), walk).await?, &prefix);
         let totals = Totals::of(&jobs);
         Ok(run(jobs.into_iter(), totals, self.settings, uploading(self.files, self.each, options)))
     }
