@@ -62,7 +62,7 @@ async fn the_child() {
             })
         };
         fill(&disk, 2 << 20);
-        no_room(fetch().await.unwrap_err(), how);
+        no_room(&fetch().await.unwrap_err(), how);
         assert_eq!(std::fs::read(&target).unwrap(), b"old", "{how}");
         empty(&disk);
         let resumed = fetch().await.unwrap_or_else(|e| panic!("{how}: {e:?}"));
@@ -73,15 +73,15 @@ async fn the_child() {
 
     std::fs::write(&target, "old").unwrap();
     fill(&disk, 2 << 20);
-    no_room(bucket.zip().download_to(folder.join("all.zip")).await.unwrap_err(), "zip");
+    no_room(&bucket.zip().download_to(folder.join("all.zip")).await.unwrap_err(), "zip");
     #[cfg(feature = "zip")]
-    no_room(bucket.zip().unpack(&folder).await.unwrap_err(), "unpack");
+    no_room(&bucket.zip().unpack(&folder).await.unwrap_err(), "unpack");
     assert_eq!(std::fs::read(&target).unwrap(), b"old");
     assert_eq!(read_folder(&folder).len(), 1, "nothing of the archive is left");
 
     server.clear_requests();
     let source = Source::reader(std::io::Cursor::new(data.clone()));
-    no_room(bucket.file("spooled").upload(source).spool(1 << 30).await.unwrap_err(), "spool");
+    no_room(&bucket.file("spooled").upload(source).spool(1 << 30).await.unwrap_err(), "spool");
     assert!(server.requests().is_empty(), "nothing was sent");
     spoilt_cache(&bucket, &folder, &disk).await;
     read_only(&bucket, &folder, &disk).await;
@@ -143,8 +143,8 @@ fn empty(disk: &Path) {
 }
 
 #[track_caller]
-fn no_room(error: Error, what: &str) {
-    let full = std::error::Error::source(&error)
+fn no_room(error: &Error, what: &str) {
+    let full = std::error::Error::source(error)
         .and_then(|cause| cause.downcast_ref::<std::io::Error>())
         .is_some_and(|cause| cause.kind() == std::io::ErrorKind::StorageFull);
     assert!(error.kind() == ErrorKind::Io && full, "{what}: {error:?}");
