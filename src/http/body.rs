@@ -248,6 +248,41 @@ impl Body for ChannelBody {
     }
 }
 
+/// A body that is in memory, and tells when the transport takes it.
+pub(crate) fn whole(data: Bytes, gauge: Arc<Gauge>) -> reqwest::Body {
+    reqwest::Body::wrap(WholeBody { data, gauge })
+}
+
+struct WholeBody {
+    data: Bytes,
+    gauge: Arc<Gauge>,
+}
+
+impl Body for WholeBody {
+    type Data = Bytes;
+    type Error = std::convert::Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, std::convert::Infallible>>> {
+        if self.data.is_empty() {
+            return Poll::Ready(None);
+        }
+        let data = std::mem::take(&mut self.data);
+        self.gauge.note(data.len() as u64, false, true);
+        Poll::Ready(Some(Ok(Frame::data(data))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.data.is_empty()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.data.len() as u64)
+    }
+}
+
 /// A body that announces a length and never gives a byte: for asking what the server says to the head alone.
 pub(crate) struct Withheld(pub(crate) u64);
 

@@ -16,7 +16,7 @@ use super::source::Source;
 use super::spool::spool;
 use super::turns::{Held, Turn, Turns};
 use crate::error::{Error, ErrorKind, Result};
-use crate::http::body::{BodySender, Feed, Gauge, Outgoing, RequestBody, channel};
+use crate::http::body::{BodySender, Feed, Gauge, Outgoing, RequestBody, channel, whole};
 
 /// One source of an upload, and the framing before it.
 pub(crate) struct Part<'a> {
@@ -173,12 +173,20 @@ impl<'a> UploadBody<'a> {
             marks: Marks::default(),
         };
         if let Some(length) = length.filter(|length| *length <= SMALL) {
-            let mut whole = Sink::Memory(BytesMut::with_capacity(length as usize));
-            feeding.run(opened, &mut whole).await?;
-            gauge.end_at_once();
-            self.reporter.report(content.unwrap_or(0), Phase::Waiting);
-            let body = if let Sink::Memory(whole) = whole { whole.freeze() } else { Bytes::new() };
-            return Ok(Outgoing { body: body.into(), length: Some(length), feed: None });
+            let mut data = BytesMut::with_capacity(length as usize);
+            feeding.run(opened, &mut Sink::Memory(&mut data)).await?;
+            if data.is_empty() {
+                // The head completes it.
+                gauge.end_at_once();
+                return Ok(Outgoing { body: Bytes::new().into(), length: Some(0), feed: None });
+            }
+            let (body, watched, marks) = (whole(data.freeze(), gauge.clone()), gauge.clone(), feeding.marks);
+            let reporter = &mut self.reporter;
+            let run = Box::pin(async move {
+                report_rest(reporter, &watched, &marks).await;
+                Ok(())
+            });
+            return Ok(Outgoing { body, length: Some(length), feed: Some(Feed { gauge, run }) });
         }
         let (sender, body) = channel(length, gauge.clone());
         let reporter = &mut self.reporter;
@@ -199,15 +207,23 @@ impl<'a> UploadBody<'a> {
                     }
                 }
             }
-            while !watched.has_ended() {
-                reporter.report(marks.content(watched.taken()), Phase::Sending);
-                reporter.beside(watched.changed.notified()).await;
-            }
-            reporter.report(marks.content(watched.taken()), Phase::Waiting);
+            report_rest(reporter, &watched, &marks).await;
             Ok(())
         });
         Ok(Outgoing { body, length, feed: Some(Feed { gauge, run }) })
     }
+}
+
+/// Reports what the transport takes of a body that is complete on this side.
+async fn report_rest(reporter: &mut Reporter<'_>, gauge: &Gauge, marks: &Marks) {
+    if !reporter.is_used() {
+        return;
+    }
+    while !gauge.has_ended() {
+        reporter.report(marks.content(gauge.taken()), Phase::Sending);
+        reporter.beside(gauge.changed.notified()).await;
+    }
+    reporter.report(marks.content(gauge.taken()), Phase::Waiting);
 }
 
 impl RequestBody for UploadBody<'_> {
@@ -275,7 +291,7 @@ struct Feeding<'s> {
 }
 
 impl Feeding<'_> {
-    async fn run(&mut self, opened: Vec<Opened<'_>>, sink: &mut Sink) -> Result<()> {
+    async fn run(&mut self, opened: Vec<Opened<'_>>, sink: &mut Sink<'_>) -> Result<()> {
         let mut offset = 0;
         for (at, mut part) in opened.into_iter().enumerate() {
             let prefix = std::mem::take(&mut part.prefix);
@@ -307,7 +323,7 @@ impl Feeding<'_> {
     }
 
     /// Sends one part; gives its size. Where the part's last bytes complete the body, they wait for the checks.
-    async fn part(&mut self, mut part: Opened<'_>, is_last: bool, sink: &mut Sink) -> Result<u64> {
+    async fn part(&mut self, mut part: Opened<'_>, is_last: bool, sink: &mut Sink<'_>) -> Result<u64> {
         let completes = is_last && self.suffix.is_empty();
         let mut hasher = part.hasher(self.hash);
         let (mut count, mut held) = (0u64, None);
@@ -357,14 +373,14 @@ fn wrong_size(size: Option<u64>, than: &str) -> Error {
 }
 
 /// Where the pieces of a body go.
-enum Sink {
+enum Sink<'s> {
     /// To the request, as it takes them.
     Request(BodySender),
     /// Into memory, before there is a request.
-    Memory(BytesMut),
+    Memory(&'s mut BytesMut),
 }
 
-impl Sink {
+impl Sink<'_> {
     async fn data(&mut self, data: Bytes) {
         match self {
             Self::Request(sender) => sender.data(data).await,
