@@ -295,21 +295,18 @@ async fn the_tail_of_a_cancelled_upload_meets_none_that_it_would_race() {
     let client = support::builder(server.url()).token(server.admin_key()).retry(RetryPolicy::never()).build().unwrap();
     let race = async |cancelled: &'static str, (path, bytes): (&str, &'static str)| {
         let bucket = bucket(&client).await;
-        let sent = tokio::sync::Notify::new();
-        let watch = |p: Progress| {
-            if p.phase == Phase::Waiting {
-                sent.notify_one();
+        let is_there =
+            |seen: &SeenRequest| seen.path.contains(bucket.id()) && seen.body_bytes == cancelled.len() as u64;
+        // Until the server has read it all, and is at it.
+        let arrived = async {
+            while !server.requests().iter().any(is_there) {
+                tokio::task::yield_now().await;
             }
         };
         tokio::select! {
             biased;
-            outcome = bucket.file("x").upload(cancelled.as_bytes()).progress(watch).send() => panic!("{outcome:?}"),
-            () = sent.notified() => {}
-        }
-        let is_there =
-            |seen: &SeenRequest| seen.path.contains(bucket.id()) && seen.body_bytes == cancelled.len() as u64;
-        while !server.requests().iter().any(is_there) {
-            tokio::task::yield_now().await;
+            outcome = bucket.file("x").upload(cancelled.as_bytes()).send() => panic!("{outcome:?}"),
+            () = arrived => {}
         }
         bucket.file(path).upload(bytes.as_bytes()).await.map(|done| done.size)
     };
