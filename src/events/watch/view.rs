@@ -8,6 +8,7 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use tokio::time::Instant;
 
 use super::source::Row;
@@ -36,6 +37,9 @@ enum Meanwhile {
 /// How far apart two events have to come to be sure of their order.
 const CLOSE: Duration = Duration::from_secs(2);
 
+/// So many events of one listing may be late; each costs a look-up.
+const MOST_LATE: usize = 16;
+
 #[derive(Debug)]
 pub(super) struct View<R> {
     rows: BTreeMap<String, R>,
@@ -45,6 +49,8 @@ pub(super) struct View<R> {
     recent: HashMap<String, (Said, Instant)>,
     forget_at: usize,
     doubts: HashSet<String>,
+    /// The newest state in the last listing.
+    newest: Option<DateTime<Utc>>,
 }
 
 #[derive(Debug)]
@@ -56,7 +62,14 @@ struct Listing<R> {
 
 impl<R: Row> View<R> {
     pub(super) fn new() -> Self {
-        Self { rows: BTreeMap::new(), listing: None, recent: HashMap::new(), forget_at: 256, doubts: HashSet::new() }
+        Self {
+            rows: BTreeMap::new(),
+            listing: None,
+            recent: HashMap::new(),
+            forget_at: 256,
+            doubts: HashSet::new(),
+            newest: None,
+        }
     }
 
     pub(super) fn rows(&self) -> impl Iterator<Item = &R> {
@@ -75,6 +88,9 @@ impl<R: Row> View<R> {
     /// An event that came at `at` says that it was stored.
     pub(super) fn stored(&mut self, row: R, at: Instant) -> Option<Change<R>> {
         self.say(row.key(), Said::Stored, at);
+        if !self.rows.contains_key(row.key()) && self.is_of_the_past(&row) {
+            self.doubts.insert(row.key().to_owned());
+        }
         self.set_newer(row)
     }
 
@@ -98,6 +114,12 @@ impl<R: Row> View<R> {
             self.recent.retain(|_, (_, earlier)| at - *earlier < CLOSE);
             self.forget_at = (2 * self.recent.len()).max(256);
         }
+    }
+
+    /// Older than the last listing, which did not have it: an event that was late while its deletion was lost with a
+    /// connection, as a rule.
+    fn is_of_the_past(&self, row: &R) -> bool {
+        self.newest.is_some_and(|newest| row.stamp() <= newest)
     }
 
     fn set_newer(&mut self, row: R) -> Option<Change<R>> {
@@ -151,12 +173,19 @@ impl<R: Row> View<R> {
     /// certain; a deletion is in doubt, for nobody knows which was first.
     pub(super) fn end_listing(&mut self) -> Vec<Change<R>> {
         let Some(Listing { mut came, meanwhile }) = self.listing.take() else { return Vec::new() };
+        self.newest = came.values().map(Row::stamp).max();
         let known: Vec<String> = self.rows.keys().cloned().collect();
-        let mut changes = Vec::new();
+        let (mut changes, mut late) = (Vec::new(), Vec::new());
         for key in known {
             changes.extend(match (came.remove(&key), meanwhile.get(&key)) {
                 (None, None) => self.remove(key),
-                (None, Some(_)) => None,
+                (None, Some(Meanwhile::LookedUp)) => None,
+                (None, Some(Meanwhile::Said(_))) => {
+                    if self.rows.get(&key).is_some_and(|row| self.is_of_the_past(row)) {
+                        late.push(key);
+                    }
+                    None
+                }
                 (Some(row), None) => self.set(row),
                 (Some(row), Some(Meanwhile::Said(_))) => self.set_newer(row),
                 (Some(row), Some(Meanwhile::LookedUp)) => {
@@ -164,6 +193,10 @@ impl<R: Row> View<R> {
                     newer.then(|| self.set(row)).flatten()
                 }
             });
+        }
+        // More of them are no latecomers: the bucket is busy, and they were stored behind the listing's back.
+        if late.len() <= MOST_LATE {
+            self.doubts.extend(late);
         }
         let mut new: Vec<_> = came.into_iter().collect();
         new.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
@@ -220,6 +253,24 @@ mod tests {
         ];
         assert_eq!(changes, expected);
         assert_eq!(list(&mut view, vec![file("b", 2), file("c", 1), file("d", 1)]), []);
+    }
+
+    /// The event of its deletion was lost with a connection.
+    #[test]
+    fn a_late_event_of_what_the_listing_no_longer_had_is_doubted() {
+        let (mut view, now) = (View::new(), Instant::now());
+        list(&mut view, vec![file("a", 5)]);
+        view.stored(file("new", 6), now);
+        assert_eq!(doubts(&mut view), [""; 0]);
+        view.stored(file("late", 4), now);
+        assert_eq!(doubts(&mut view), ["late"]);
+        view.begin_listing();
+        view.stored(file("later", 5), now);
+        view.stored(file("newer", 9), now);
+        assert_eq!(doubts(&mut view), ["later"]);
+        view.listed(vec![file("a", 5), file("new", 6)]);
+        view.end_listing();
+        assert_eq!(doubts(&mut view), ["later"]);
     }
 
     #[test]
