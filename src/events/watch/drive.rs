@@ -276,7 +276,7 @@ impl<S: Source> Driver<S> {
         let Ok(row) = found else { return self.list_at(Instant::now() + BREATH) };
         // What was seen may be older than what an event has told since; but not than what is shown, where none told.
         if since < Since::Told {
-            let change = self.view.looked_up(key.clone(), row);
+            let change = self.view.looked_up(key.clone(), row, Instant::now());
             self.tell(change);
         }
         if since > Since::Nothing {
@@ -317,12 +317,12 @@ impl<S: Source> Driver<S> {
     fn end_listing(&mut self) {
         self.listing = None;
         (self.failures, self.said_to_be_gone) = (0, false);
-        let changes = self.view.end_listing();
+        let now = Instant::now();
+        let changes = self.view.end_listing(now);
         self.tell(changes);
         if !std::mem::replace(&mut self.listed_once, true) {
             self.out.push_back(Step::InitDone);
         }
-        let now = Instant::now();
         self.rest_until = now + BREATH;
         self.instead_from = now + INSTEAD.max(now - self.began);
         self.list_at(later(now, self.pace.pause()));

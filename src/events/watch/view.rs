@@ -8,7 +8,6 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
 use tokio::time::Instant;
 
 use super::source::Row;
@@ -37,20 +36,15 @@ enum Meanwhile {
 /// How far apart two events have to come to be sure of their order.
 const CLOSE: Duration = Duration::from_secs(2);
 
-/// So many events of one listing may be late; each costs a look-up.
-const MOST_LATE: usize = 16;
-
 #[derive(Debug)]
 pub(super) struct View<R> {
     rows: BTreeMap<String, R>,
     /// What has come of the listing under way.
     listing: Option<Listing<R>>,
-    /// What was said lately.
+    /// What events, look-ups and removing listings last said, lately.
     recent: HashMap<String, (Said, Instant)>,
     forget_at: usize,
     doubts: HashSet<String>,
-    /// The newest state in the last listing.
-    newest: Option<DateTime<Utc>>,
 }
 
 #[derive(Debug)]
@@ -62,14 +56,7 @@ struct Listing<R> {
 
 impl<R: Row> View<R> {
     pub(super) fn new() -> Self {
-        Self {
-            rows: BTreeMap::new(),
-            listing: None,
-            recent: HashMap::new(),
-            forget_at: 256,
-            doubts: HashSet::new(),
-            newest: None,
-        }
+        Self { rows: BTreeMap::new(), listing: None, recent: HashMap::new(), forget_at: 256, doubts: HashSet::new() }
     }
 
     pub(super) fn rows(&self) -> impl Iterator<Item = &R> {
@@ -88,9 +75,6 @@ impl<R: Row> View<R> {
     /// An event that came at `at` says that it was stored.
     pub(super) fn stored(&mut self, row: R, at: Instant) -> Option<Change<R>> {
         self.say(row.key(), Said::Stored, at);
-        if !self.rows.contains_key(row.key()) && self.is_of_the_past(&row) {
-            self.doubts.insert(row.key().to_owned());
-        }
         self.set_newer(row)
     }
 
@@ -104,22 +88,22 @@ impl<R: Row> View<R> {
         if let Some(listing) = &mut self.listing {
             listing.meanwhile.insert(key.to_owned(), Meanwhile::Said(said));
         }
-        if let Some((before, earlier)) = self.recent.insert(key.to_owned(), (said, at))
+        if let Some((before, earlier)) = self.note(key, said, at)
             && before != said
             && at - earlier < CLOSE
         {
             self.doubts.insert(key.to_owned());
         }
+    }
+
+    /// Notes what was learnt of a key; gives what was before.
+    fn note(&mut self, key: &str, said: Said, at: Instant) -> Option<(Said, Instant)> {
+        let before = self.recent.insert(key.to_owned(), (said, at));
         if self.recent.len() >= self.forget_at {
             self.recent.retain(|_, (_, earlier)| at - *earlier < CLOSE);
             self.forget_at = (2 * self.recent.len()).max(256);
         }
-    }
-
-    /// Older than the last listing, which did not have it: an event that was late while its deletion was lost with a
-    /// connection, as a rule.
-    fn is_of_the_past(&self, row: &R) -> bool {
-        self.newest.is_some_and(|newest| row.stamp() <= newest)
+        before
     }
 
     fn set_newer(&mut self, row: R) -> Option<Change<R>> {
@@ -142,8 +126,9 @@ impl<R: Row> View<R> {
         self.rows.remove(&key).map(|_| Change::Removed(key))
     }
 
-    /// The server was asked, and no event has told more since.
-    pub(super) fn looked_up(&mut self, key: String, row: Option<R>) -> Option<Change<R>> {
+    /// The server was asked, and no event has told more since. Further late events may still say otherwise.
+    pub(super) fn looked_up(&mut self, key: String, row: Option<R>, at: Instant) -> Option<Change<R>> {
+        self.note(&key, if row.is_some() { Said::Stored } else { Said::Gone }, at);
         if let Some(listing) = &mut self.listing {
             listing.meanwhile.insert(key.clone(), Meanwhile::LookedUp);
         }
@@ -171,21 +156,17 @@ impl<R: Row> View<R> {
     /// The listing is complete: what it does not have is gone, and what it has is so, except where more was learnt
     /// meanwhile. Of an event's state and the listing's the newer counts; a look-up wins unless the listing's is newer for
     /// certain; a deletion is in doubt, for nobody knows which was first.
-    pub(super) fn end_listing(&mut self) -> Vec<Change<R>> {
+    pub(super) fn end_listing(&mut self, at: Instant) -> Vec<Change<R>> {
         let Some(Listing { mut came, meanwhile }) = self.listing.take() else { return Vec::new() };
-        self.newest = came.values().map(Row::stamp).max();
         let known: Vec<String> = self.rows.keys().cloned().collect();
-        let (mut changes, mut late) = (Vec::new(), Vec::new());
+        let mut changes = Vec::new();
         for key in known {
             changes.extend(match (came.remove(&key), meanwhile.get(&key)) {
-                (None, None) => self.remove(key),
-                (None, Some(Meanwhile::LookedUp)) => None,
-                (None, Some(Meanwhile::Said(_))) => {
-                    if self.rows.get(&key).is_some_and(|row| self.is_of_the_past(row)) {
-                        late.push(key);
-                    }
-                    None
+                (None, None) => {
+                    self.note(&key, Said::Gone, at);
+                    self.remove(key)
                 }
+                (None, Some(_)) => None,
                 (Some(row), None) => self.set(row),
                 (Some(row), Some(Meanwhile::Said(_))) => self.set_newer(row),
                 (Some(row), Some(Meanwhile::LookedUp)) => {
@@ -193,10 +174,6 @@ impl<R: Row> View<R> {
                     newer.then(|| self.set(row)).flatten()
                 }
             });
-        }
-        // More of them are no latecomers: the bucket is busy, and they were stored behind the listing's back.
-        if late.len() <= MOST_LATE {
-            self.doubts.extend(late);
         }
         let mut new: Vec<_> = came.into_iter().collect();
         new.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
@@ -230,7 +207,7 @@ mod tests {
     fn list(view: &mut View<FileInfo>, rows: Vec<FileInfo>) -> Vec<Change<FileInfo>> {
         view.begin_listing();
         view.listed(rows);
-        view.end_listing()
+        view.end_listing(Instant::now())
     }
 
     fn doubts(view: &mut View<FileInfo>) -> Vec<String> {
@@ -255,22 +232,24 @@ mod tests {
         assert_eq!(list(&mut view, vec![file("b", 2), file("c", 1), file("d", 1)]), []);
     }
 
-    /// The event of its deletion was lost with a connection.
+    /// A look-up and a listing say it as well as an event: of two that are late, the second is doubted too.
     #[test]
-    fn a_late_event_of_what_the_listing_no_longer_had_is_doubted() {
+    fn late_events_are_doubted_whoever_said_otherwise() {
         let (mut view, now) = (View::new(), Instant::now());
-        list(&mut view, vec![file("a", 5)]);
-        view.stored(file("new", 6), now);
-        assert_eq!(doubts(&mut view), [""; 0]);
-        view.stored(file("late", 4), now);
-        assert_eq!(doubts(&mut view), ["late"]);
-        view.begin_listing();
-        view.stored(file("later", 5), now);
-        view.stored(file("newer", 9), now);
-        assert_eq!(doubts(&mut view), ["later"]);
-        view.listed(vec![file("a", 5), file("new", 6)]);
-        view.end_listing();
-        assert_eq!(doubts(&mut view), ["later"]);
+        list(&mut view, vec![file("a", 1), file("b", 1)]);
+        view.gone("a".into(), now);
+        view.stored(file("a", 2), now);
+        assert_eq!(doubts(&mut view), ["a"]);
+        assert_eq!(view.looked_up("a".into(), None, now), Some(Change::Removed("a".into())));
+        view.stored(file("a", 3), now);
+        assert_eq!(doubts(&mut view), ["a"]);
+        assert_eq!(view.looked_up("a".into(), Some(file("a", 4)), now), Some(Change::Set(file("a", 4))));
+        view.gone("a".into(), now);
+        assert_eq!(doubts(&mut view), ["a"]);
+        // Its deletion was lost with a connection.
+        list(&mut view, vec![]);
+        view.stored(file("b", 2), now);
+        assert_eq!(doubts(&mut view), ["b"]);
     }
 
     #[test]
@@ -283,7 +262,7 @@ mod tests {
         view.stored(file("a", 7), now);
         view.stored(file("b", 1), now);
         view.listed(vec![file("a", 6), file("b", 3)]);
-        assert_eq!(view.end_listing(), [Change::Set(file("b", 3))]);
+        assert_eq!(view.end_listing(Instant::now()), [Change::Set(file("b", 3))]);
         assert_eq!(doubts(&mut view), [""; 0]);
     }
 
@@ -295,19 +274,19 @@ mod tests {
         assert_eq!(view.gone("gone".into(), now), Some(Change::Removed("gone".into())));
         assert_eq!(view.stored(file("new", 2), now), Some(Change::Set(file("new", 2))));
         view.listed(vec![file("gone", 1), file("stays", 1)]);
-        assert_eq!(view.end_listing(), []);
+        assert_eq!(view.end_listing(Instant::now()), []);
         assert_eq!(doubts(&mut view), ["gone"]);
-        assert_eq!(view.looked_up("gone".into(), None), None);
-        assert_eq!(view.looked_up("gone".into(), Some(file("gone", 3))), Some(Change::Set(file("gone", 3))));
+        assert_eq!(view.looked_up("gone".into(), None, now), None);
+        assert_eq!(view.looked_up("gone".into(), Some(file("gone", 3)), now), Some(Change::Set(file("gone", 3))));
         // What was looked up meanwhile is no older than the listing, unless it says so.
         view.begin_listing();
         view.listed(vec![file("gone", 2), file("new", 5), file("stays", 1)]);
-        assert_eq!(view.looked_up("gone".into(), None), Some(Change::Removed("gone".into())));
+        assert_eq!(view.looked_up("gone".into(), None, now), Some(Change::Removed("gone".into())));
         let other = FileInfo { size: 9, ..file("stays", 1) };
-        assert_eq!(view.looked_up("stays".into(), Some(other.clone())), Some(Change::Set(other)));
-        assert_eq!(view.looked_up("new".into(), Some(file("new", 4))), Some(Change::Set(file("new", 4))));
-        assert_eq!(view.looked_up("more".into(), Some(file("more", 1))), Some(Change::Set(file("more", 1))));
-        assert_eq!(view.end_listing(), [Change::Set(file("new", 5))]);
+        assert_eq!(view.looked_up("stays".into(), Some(other.clone()), now), Some(Change::Set(other)));
+        assert_eq!(view.looked_up("new".into(), Some(file("new", 4)), now), Some(Change::Set(file("new", 4))));
+        assert_eq!(view.looked_up("more".into(), Some(file("more", 1)), now), Some(Change::Set(file("more", 1))));
+        assert_eq!(view.end_listing(Instant::now()), [Change::Set(file("new", 5))]);
         assert_eq!(doubts(&mut view), [""; 0]);
         // A listing that broke off says nothing.
         view.begin_listing();
