@@ -266,31 +266,19 @@ struct Windows<T> {
 }
 
 impl<T: Send + 'static> Windows<T> {
-    /// The window from `offset` on, where it is on its way. Those that were asked for in vain are dropped.
-    fn take(&mut self, offset: u64) -> Option<Ahead<Page<T>>> {
-        self.ahead.retain(|(at, _)| *at >= offset);
-        match self.ahead.pop_front() {
-            Some((at, window)) if at == offset => Some(window),
-            _ => {
-                self.ahead.clear();
-                None
-            }
-        }
-    }
-
-    /// Asks for the windows from `offset` on that are not on their way, which begin so far from each other.
+    /// Asks for the windows from `offset` on that are not on their way, which begin so far from each other. Others that were
+    /// asked for are dropped.
     fn fetch<Fut>(&mut self, offset: u64, step: u64, total: u64, fetch: impl Fn(u64) -> Fut)
     where
         Fut: Future<Output = Result<Page<T>>> + Send + 'static,
     {
         self.depth = (self.depth * 2).clamp(1, AHEAD);
-        let in_step =
-            self.ahead.iter().enumerate().all(|(n, (at, _))| Some(*at) == offset.checked_add(n as u64 * step));
-        if !in_step {
+        let place = |n: usize| offset.saturating_add(n as u64 * step);
+        if self.ahead.iter().enumerate().any(|(n, (at, _))| *at != place(n)) {
             self.ahead.clear();
         }
         while self.ahead.len() < self.depth {
-            let next = offset.saturating_add(self.ahead.len() as u64 * step);
+            let next = place(self.ahead.len());
             // The first is asked for whatever the total says: that may be wrong.
             if next >= total && !self.ahead.is_empty() {
                 break;
@@ -334,8 +322,8 @@ where
         let (mut overlaps, mut rereads, mut width, mut barren) = (false, 0, 0, 0);
         let mut windows = Windows { ahead: VecDeque::new(), depth: 0 };
         loop {
-            let mut page = match windows.take(asked) {
-                Some(window) => window.page().await?,
+            let mut page = match windows.ahead.pop_front() {
+                Some((_, window)) => window.page().await?,
                 None => fetch(asked).await?,
             };
             let mut seen = last_of(&page.items, &recent, key);

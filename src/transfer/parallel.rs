@@ -20,8 +20,7 @@ use super::info::ContentInfo;
 use super::part::{Lock, write_all_at};
 use super::plan::{DownloadPlan, header_value};
 use super::progress::{Phase, Reporter};
-use super::to_file::PartFile;
-use super::to_file::no_range;
+use super::to_file::{PartFile, no_range};
 use crate::error::{Error, ErrorKind, Result};
 use crate::http::{Request, Response, Room, Transport, Way};
 

@@ -50,8 +50,8 @@ impl UnderWay {
     }
 
     fn others(&self) -> impl Iterator<Item = Arc<Entry>> {
-        let like = |entry: &Arc<Entry>| {
-            let (it, this) = (entry, &self.entry);
+        let this = &self.entry;
+        let like = |it: &Arc<Entry>| {
             !Arc::ptr_eq(it, this)
                 && (&it.name, &it.media_type, it.public) == (&this.name, &this.media_type, this.public)
         };

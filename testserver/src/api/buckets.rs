@@ -79,7 +79,7 @@ pub(super) fn list(exchange: &Exchange) -> Result<Reply, Refusal> {
     let compare = comparison(&page::sort(exchange), admin);
     page::sort_by(&mut buckets, page::ascending(exchange), |a, b| compare(a, b));
     let total = buckets.len();
-    let items = cut.of(buckets.into_iter()).into_iter().map(BucketView::read_back).collect::<Vec<_>>();
+    let items = cut.of(buckets, BucketView::read_back);
     Ok(reply::json(StatusCode::OK, &Page { items, total, limit: cut.limit, offset: cut.offset }))
 }
 

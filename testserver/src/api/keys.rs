@@ -92,7 +92,7 @@ pub(super) fn list(exchange: &Exchange) -> Result<Reply, Refusal> {
     let total = keys.len();
     // This one is sorted and cut in memory, where a negative limit takes nothing.
     let limit = if sort == "total_size" { cut.limit.max(0) } else { cut.limit };
-    let items = Cut { limit, ..cut }.of(keys.into_iter().map(|(_, view)| view));
+    let items = Cut { limit, ..cut }.of(keys, |(_, view)| view);
     Ok(reply::json(StatusCode::OK, &Page { items, total, limit: cut.limit, offset: cut.offset }))
 }
 

@@ -17,7 +17,7 @@ pub(super) fn get(exchange: &Exchange, id: &str) -> Result<Reply, Refusal> {
     let state = exchange.shared.state();
     let bucket = state.living_bucket(id, exchange.shared.now()).ok_or(Refusal::NotFound("Bucket not found"))?;
     let files = sorted(bucket, &page::sort(exchange), page::ascending(exchange));
-    let items = cut.of(files).into_iter().map(FileView::read_back).collect();
+    let items = cut.of(files, FileView::read_back);
     let total = usize::try_from(bucket.file_count()).unwrap_or(usize::MAX);
     Ok(reply::json(StatusCode::OK, &Page { items, total, limit: cut.limit, offset: cut.offset }))
 }

@@ -56,7 +56,7 @@ pub(super) fn get(exchange: &Exchange, id: &str) -> Result<Reply, Refusal> {
     sort_files(&mut files, &known_or_name(&sort.to_lowercase()), !descending);
     let total_files = files.len();
     let directory = Directory {
-        files: cut.of(files.into_iter()).into_iter().map(FileView::read_back).collect(),
+        files: cut.of(files, FileView::read_back),
         total_folders: folders.len(),
         folders,
         total_files,

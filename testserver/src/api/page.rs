@@ -30,11 +30,11 @@ impl Cut {
         Ok(Self { limit, offset })
     }
 
-    /// Applies SQL's `LIMIT … OFFSET …`: a negative limit is none, a negative offset is zero.
-    pub(super) fn of<T>(self, items: impl Iterator<Item = T>) -> Vec<T> {
+    /// Applies SQL's `LIMIT … OFFSET …`: a negative limit is none, a negative offset is zero. Only what is left is viewed.
+    pub(super) fn of<T, V>(self, items: impl IntoIterator<Item = T>, view: impl Fn(T) -> V) -> Vec<V> {
         let offset = usize::try_from(self.offset).unwrap_or(0);
         let limit = usize::try_from(self.limit).unwrap_or(usize::MAX);
-        items.skip(offset).take(limit).collect()
+        items.into_iter().skip(offset).take(limit).map(view).collect()
     }
 }
 
