@@ -4,12 +4,13 @@ use std::collections::VecDeque;
 use std::fs::File;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use sha2::{Digest, Sha256};
 use tokio::sync::Notify;
 use tokio::task::spawn_blocking;
 
 use super::CHUNK;
+use super::buffers::zeroed;
 use super::reading::read_at;
 use crate::blocking::blocking;
 use crate::error::{Error, ErrorKind, Result};
@@ -183,7 +184,7 @@ impl<D: Digest + Send + 'static> Drop for Job<D> {
 pub(super) async fn hash_file(hasher: &mut Hasher, file: &Arc<File>, from: u64, to: u64) -> Result<u64> {
     let (file, want) = (file.clone(), (to - from).min(CHUNK as u64) as usize);
     let chunk = blocking(move || {
-        let mut chunk = BytesMut::zeroed(want);
+        let mut chunk = zeroed(want);
         let read = read_at(&file, &mut chunk, from).map_err(|cause| Error::io("the part could not be read", cause))?;
         chunk.truncate(read);
         Ok(chunk.freeze())

@@ -2,6 +2,7 @@
 
 mod asked;
 mod body;
+mod buffers;
 mod download;
 mod hashing;
 mod info;

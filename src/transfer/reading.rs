@@ -16,6 +16,7 @@ use tokio::task::{JoinHandle, spawn_blocking};
 use tokio_util::io::poll_read_buf;
 
 use super::CHUNK;
+use super::buffers::{Ring, aligned};
 use super::source::source_error;
 use crate::blocking::blocking;
 use crate::error::{BoxError, Error, ErrorKind, Result};
@@ -36,7 +37,7 @@ impl Reading<'_> {
             Self::Bytes(left) => Ok(Some(left.split_to(left.len().min(CHUNK)))),
             Self::File(file) => file.next().await,
             Self::Reader(reader) => {
-                let mut buffer = BytesMut::with_capacity(CHUNK);
+                let mut buffer = aligned(CHUNK);
                 poll_fn(|cx| poll_fill(Pin::new(reader), cx, &mut buffer)).await.map_err(source_error)?;
                 Ok(Some(buffer.freeze()).filter(|chunk| !chunk.is_empty()))
             }
@@ -335,38 +336,6 @@ pub(super) fn read_at(file: &File, buffer: &mut [u8], position: u64) -> io::Resu
 #[cfg(windows)]
 pub(super) fn read_at(file: &File, buffer: &mut [u8], position: u64) -> io::Result<usize> {
     std::os::windows::fs::FileExt::seek_read(file, buffer, position)
-}
-
-/// Buffers that come back when the transport is done with them: neither allocated nor zeroed again for each chunk.
-#[derive(Default)]
-struct Ring(std::collections::VecDeque<Bytes>);
-
-/// More chunks than can be on their way at once: beyond that, the oldest one is free.
-const RING: usize = 12;
-
-impl Ring {
-    fn take(&mut self, length: usize) -> BytesMut {
-        match self.0.pop_front().map(Bytes::try_into_mut) {
-            Some(Ok(mut buffer)) if buffer.capacity() >= length => {
-                // Shrinking is free; growing zeroes only what is new.
-                buffer.resize(length, 0);
-                buffer
-            }
-            Some(Err(busy)) if self.0.len() < RING => {
-                self.0.push_front(busy);
-                BytesMut::zeroed(length)
-            }
-            _ => BytesMut::zeroed(length),
-        }
-    }
-
-    fn lend(&mut self, buffer: BytesMut) -> Bytes {
-        let chunk = buffer.freeze();
-        if self.0.len() < RING {
-            self.0.push_back(chunk.clone());
-        }
-        chunk
-    }
 }
 
 #[cfg(test)]
