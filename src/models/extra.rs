@@ -23,6 +23,11 @@ impl Extra {
         self.0.get(name).and_then(|value| T::deserialize(value).ok())
     }
 
+    /// Takes out a member that is known after all.
+    pub(super) fn take(&mut self, name: &str) -> Option<Value> {
+        self.0.remove(name)
+    }
+
     /// The names, in alphabetical order.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.0.keys().map(String::as_str)

@@ -3,7 +3,8 @@
 use std::ops::Deref;
 
 use chrono::{DateTime, Utc};
-use serde::{Deserialize, Serialize};
+use serde::de::Error;
+use serde::{Deserialize, Deserializer, Serialize};
 
 use super::{Extra, time};
 
@@ -43,7 +44,7 @@ pub struct FileInfo {
 /// What one upload stored (wire description, section 8).
 ///
 /// It derefs to its [`FileInfo`], so `done.path` and `done.file.path` are the same.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct UploadedFile {
     /// The file itself.
@@ -51,6 +52,17 @@ pub struct UploadedFile {
     pub file: FileInfo,
     /// Whether the server had these bytes already, in any bucket. It does not mean that nothing changed.
     pub deduplicated: bool,
+}
+
+/// As a file that has one member more: a derived `flatten` would read each member of the file twice.
+impl<'de> Deserialize<'de> for UploadedFile {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        const DEDUPLICATED: &str = "deduplicated";
+        let mut file = FileInfo::deserialize(deserializer)?;
+        let deduplicated = file.extra.take(DEDUPLICATED).ok_or_else(|| D::Error::missing_field(DEDUPLICATED))?;
+        let deduplicated = bool::deserialize(deduplicated).map_err(D::Error::custom)?;
+        Ok(Self { file, deduplicated })
+    }
 }
 
 impl Deref for UploadedFile {

@@ -7,7 +7,7 @@ use tokio::time::{Instant, sleep, timeout_at};
 
 use super::asked::Wanted;
 use super::hashing::Hasher;
-use super::info::ContentInfo;
+use super::info::{ContentInfo, Extent};
 use super::plan::{DownloadPlan, header_value};
 use super::progress::{Phase, Reporter};
 use crate::error::{Error, ErrorKind, Result, TimeoutPhase};
@@ -65,7 +65,7 @@ impl<'a> Body<'a> {
             start: info.start,
             position,
             end: info.length.map(|length| info.start.saturating_add(length)),
-            answer_end: end_of(&response),
+            answer_end: Extent::of(response.status, &response.headers).end(),
             policy: retry.clone().unwrap_or_else(|| plan.transport.config().retry.clone()),
             plan,
             deadline: response.limits.deadline,
@@ -266,7 +266,7 @@ impl<'a> Body<'a> {
             }
         };
         let rest = ContentInfo::of(self.response.status, &self.response.headers);
-        (self.asked_at, self.answer_end) = (self.position, end_of(&self.response));
+        (self.asked_at, self.answer_end) = (self.position, Extent::of(self.response.status, &self.response.headers).end());
         let same = self.response.status == StatusCode::PARTIAL_CONTENT
             && rest.start == self.position
             && self.answer_end.is_some_and(|here| here <= end)
@@ -286,10 +286,4 @@ impl<'a> Body<'a> {
     fn broken(&self, kind: ErrorKind, message: &str) -> Error {
         self.response.error(kind, message)
     }
-}
-
-/// One behind the last byte that an answer brings, where it says so.
-fn end_of(response: &Response) -> Option<u64> {
-    let part = ContentInfo::of(response.status, &response.headers);
-    part.length.map(|length| part.start.saturating_add(length))
 }

@@ -30,20 +30,16 @@ pub struct ContentInfo {
 
 impl ContentInfo {
     pub(crate) fn of(status: StatusCode, headers: &HeaderMap) -> Self {
-        let text = |name| headers.get(name).and_then(|v| v.to_str().ok()).map(str::to_owned);
-        let length = text(header::CONTENT_LENGTH).and_then(|l| l.parse().ok());
-        let range = (status == StatusCode::PARTIAL_CONTENT).then(|| ContentRange::of(headers)).flatten();
+        let text = |name| headers.get(name)?.to_str().ok();
+        let Extent { start, length, total } = Extent::of(status, headers);
         Self {
-            content_type: text(header::CONTENT_TYPE),
-            length: range.map(|r| r.end - r.start).or(length),
-            total: match status {
-                StatusCode::PARTIAL_CONTENT => range.and_then(|r| r.total),
-                _ => length,
-            },
-            start: range.map_or(0, |r| r.start),
-            etag: text(header::ETAG),
+            content_type: text(header::CONTENT_TYPE).map(str::to_owned),
+            length,
+            total,
+            start,
+            etag: text(header::ETAG).map(str::to_owned),
             last_modified: text(header::LAST_MODIFIED)
-                .and_then(|date| httpdate::parse_http_date(&date).ok())
+                .and_then(|date| httpdate::parse_http_date(date).ok())
                 .map(DateTime::<Utc>::from),
             content_disposition: headers
                 .get(header::CONTENT_DISPOSITION)
@@ -73,6 +69,31 @@ impl ContentInfo {
     /// The ETag, if it stands for exactly these bytes (RFC 9110 section 8.8.1).
     pub(crate) fn strong_etag(&self) -> Option<&str> {
         self.etag.as_deref().filter(|tag| is_strong(tag))
+    }
+}
+
+/// Which bytes of the whole an answer brings.
+pub(super) struct Extent {
+    start: u64,
+    length: Option<u64>,
+    total: Option<u64>,
+}
+
+impl Extent {
+    pub(super) fn of(status: StatusCode, headers: &HeaderMap) -> Self {
+        let length = headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
+        if status != StatusCode::PARTIAL_CONTENT {
+            return Self { start: 0, length, total: length };
+        }
+        match ContentRange::of(headers) {
+            Some(range) => Self { start: range.start, length: Some(range.end - range.start), total: range.total },
+            None => Self { start: 0, length, total: None },
+        }
+    }
+
+    /// One behind the last byte, where that is known.
+    pub(super) fn end(&self) -> Option<u64> {
+        self.length.map(|length| self.start.saturating_add(length))
     }
 }
 

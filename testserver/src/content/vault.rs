@@ -116,7 +116,7 @@ impl Spill {
     pub(super) fn read(&self, start: u64, length: usize) -> io::Result<Bytes> {
         // From the beginning of a page: to 16 bytes behind it, where the allocator puts what is large, some processors copy three
         // times as slowly.
-        let mut bytes = Vec::with_capacity(length + PAGE);
+        let mut bytes: Vec<u8> = Vec::with_capacity(length + PAGE);
         bytes.resize(bytes.as_ptr().align_offset(PAGE).min(PAGE), 0);
         let before = bytes.len();
         let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
