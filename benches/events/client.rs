@@ -1,11 +1,12 @@
 //! This crate as a client of the flood, in a process of its own. Prints one line of figures.
 
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use carbonfiles::Client;
 use carbonfiles::events::{Event, EventSettings};
 use futures::StreamExt;
-use nix::sys::resource::{UsageWho, getrusage};
+
+use crate::figures::{Course, clock, cpu, is_time};
 
 fn runtime(threads: usize) -> tokio::runtime::Runtime {
     tokio::runtime::Builder::new_multi_thread().worker_threads(threads).enable_all().build().expect("a runtime")
@@ -14,13 +15,6 @@ fn runtime(threads: usize) -> tokio::runtime::Runtime {
 fn client(url: &str) -> Client {
     let settings = EventSettings::default().server_timeout(Duration::from_secs(3600));
     Client::builder(url).http(reqwest::ClientBuilder::no_proxy).events(settings).build().expect("a client")
-}
-
-/// User and system time of this process so far.
-fn cpu() -> Duration {
-    let usage = getrusage(UsageWho::RUSAGE_SELF).expect("the kernel tells");
-    let time = |t: nix::sys::time::TimeVal| Duration::new(t.tv_sec() as u64, t.tv_usec() as u32 * 1000);
-    time(usage.user_time()) + time(usage.system_time())
 }
 
 /// Resident memory in KiB.
@@ -48,9 +42,8 @@ pub(crate) fn take(url: &str, count: u64) {
                     }
                     disorder += u64::from(number != next);
                     next = number + 1;
-                    if file.size > 1_000_000_000 {
-                        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_micros() as u64;
-                        delays.push(now.saturating_sub(file.size));
+                    if is_time(file.size) {
+                        delays.push(clock().saturating_sub(file.size));
                     }
                 }
                 Event::Lagged(events) => {
@@ -60,17 +53,7 @@ pub(crate) fn take(url: &str, count: u64) {
                 other => panic!("{other:?}"),
             }
         }
-        let (took, spent) = (start.elapsed(), cpu() - spent);
-        delays.sort_unstable();
-        let rank = |share: f64| delays.get((delays.len() as f64 * share) as usize).copied().unwrap_or_default();
-        println!(
-            "{} {} {lagged} {disorder} {} {} {}",
-            (count as f64 / took.as_secs_f64()) as u64,
-            (spent.as_nanos() / u128::from(count)) as u64,
-            rank(0.5),
-            rank(0.99),
-            delays.last().copied().unwrap_or_default()
-        );
+        Course { count, took: start.elapsed(), spent: cpu() - spent, lagged, disorder, delays }.print();
     };
     let runtime = runtime(2);
     runtime.block_on(runtime.spawn(taking)).expect("all events");

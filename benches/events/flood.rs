@@ -2,9 +2,11 @@
 
 use std::io::Write;
 use std::net::{TcpListener, TcpStream};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use tokio_tungstenite::tungstenite::{Message, WebSocket, accept};
+
+use crate::figures::clock;
 
 /// What to send to each connection, after its first subscription.
 #[derive(Clone, Copy)]
@@ -69,10 +71,8 @@ fn pour(socket: &mut WebSocket<TcpStream>, flood: Flood, ready: &[u8]) -> std::i
         if let Some(early) = due.checked_sub(start.elapsed()) {
             std::thread::sleep(early);
         }
-        // When it was written: microseconds, which are exact in JavaScript too.
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_micros();
         let mut frame = Vec::with_capacity(400);
-        push_frame(&mut frame, record(number, now as u64).as_bytes());
+        push_frame(&mut frame, record(number, clock()).as_bytes());
         stream.write_all(&frame)?;
     }
     Ok(())

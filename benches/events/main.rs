@@ -3,15 +3,19 @@
 //! `cargo bench --features events --bench events [-- --count 500000 --rounds 3]`
 //!
 //! The hub that floods and each client are processes of their own. Where `tests/foreign/install.sh` has been run, the
-//! JavaScript client takes turns with ours on the same flood. Figures are the medians of the rounds.
+//! JavaScript client takes turns with ours on the same flood; and so does the floor, which shows what hub, kernel and
+//! scheduler take by themselves at that time. Figures are the medians of the rounds.
 
 mod client;
+mod figures;
 mod flood;
+mod floor;
 
 use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
+use figures::{Figures, medians, parse};
 use flood::Flood;
 
 fn main() {
@@ -21,6 +25,7 @@ fn main() {
     match text(0) {
         "flood" => flood::serve(Flood { count: number(1), batch: number(2).max(1), rate: number(3) }),
         "take" => client::take(text(1), number(2)),
+        "floor" => floor::take(text(1), number(2)),
         "many" => client::many(text(1), number(2) as usize),
         "stop" => client::stop(text(1), number(2)),
         // `cargo test --benches` runs every bench once, for a look.
@@ -55,9 +60,6 @@ impl Drop for Hub {
     }
 }
 
-/// `per second, ns of CPU an event, lagged, out of order, p50, p99, max in µs`.
-type Figures = Vec<u64>;
-
 fn output(command: &mut Command) -> String {
     let output = command.stderr(Stdio::inherit()).output().expect("the client runs");
     assert!(output.status.success(), "the client failed");
@@ -74,22 +76,29 @@ fn javascript() -> Option<PathBuf> {
     modules.join("node_modules/@microsoft/signalr").is_dir().then_some(modules)
 }
 
-fn run(name: &str, hub: &Hub, count: u64) -> Figures {
-    let line = match name {
-        "carbonfiles" => ours(&["take".into(), hub.url.clone(), count.to_string()]),
-        _ => {
+/// Those that take turns, and what each is run by.
+const CLIENTS: [(&str, &str); 3] = [("floor", "floor"), ("carbonfiles", "take"), ("@microsoft/signalr", "")];
+
+fn run(client: &str, hub: &Hub, count: u64) -> Figures {
+    parse(&match client {
+        "" => {
             let script = concat!(env!("CARGO_MANIFEST_DIR"), "/benches/events/signalr.mjs");
             let modules = javascript().expect("it was there");
             output(Command::new("node").arg(script).arg(modules).arg(&hub.url).arg(count.to_string()))
         }
-    };
-    line.split(' ').map(|figure| figure.parse().expect("a number")).collect()
+        command => ours(&[command.into(), hub.url.clone(), count.to_string()]),
+    })
 }
 
-fn median(rounds: &[Figures], at: usize) -> u64 {
-    let mut figures: Vec<u64> = rounds.iter().map(|round| round[at]).collect();
-    figures.sort_unstable();
-    figures[figures.len() / 2]
+/// The medians of each client, by turns.
+fn turns(clients: &[(&'static str, &str)], rounds: usize, hub: &Hub, count: u64) -> Vec<(&'static str, Figures)> {
+    let mut figures = vec![Vec::new(); clients.len()];
+    for _ in 0..rounds {
+        for ((_, client), figures) in clients.iter().zip(&mut figures) {
+            figures.push(run(client, hub, count));
+        }
+    }
+    clients.iter().zip(&figures).map(|((name, _), rounds)| (*name, medians(rounds))).collect()
 }
 
 fn compare(count: u64, rounds: usize) {
@@ -97,36 +106,28 @@ fn compare(count: u64, rounds: usize) {
     if !foreign {
         println!("@microsoft/signalr is not installed (tests/foreign/install.sh): ours alone");
     }
-    let clients = ["carbonfiles", "@microsoft/signalr"];
-    let clients = &clients[..if foreign { 2 } else { 1 }];
+    let clients = &CLIENTS[..if foreign { 3 } else { 2 }];
     println!(
         "{:<8} {:<28} {:>10} {:>12} {:>8} {:>12}",
         "a frame", "client", "events/s", "CPU ns/event", "lagged", "out of order"
     );
     for batch in [1, 10, 100] {
         let hub = Hub::start(count, batch, 0);
-        let mut figures = vec![Vec::new(); clients.len()];
-        for _ in 0..rounds {
-            for (client, figures) in clients.iter().zip(&mut figures) {
-                figures.push(run(client, &hub, count));
-            }
-        }
-        for (client, rounds) in clients.iter().zip(&figures) {
-            let [rate, cpu, lagged, disorder] = [0, 1, 2, 3].map(|at| median(rounds, at));
-            println!("{batch:<8} {client:<28} {rate:>10} {cpu:>12} {lagged:>8} {disorder:>12}");
+        for (name, figures) in turns(clients, rounds, &hub, count) {
+            let [rate, cpu, lagged, disorder] = [0, 1, 2, 3].map(|at| figures[at]);
+            println!("{batch:<8} {name:<28} {rate:>10} {cpu:>12} {lagged:>8} {disorder:>12}");
         }
     }
     println!(
-        "\n{:<8} {:<28} {:>8} {:>8} {:>8}  µs from the hub's write to the stream's item",
-        "a second", "client", "p50", "p99", "max"
+        "\n{:<8} {:<28} {:>8} {:>8} {:>8} {:>12}  µs from the hub's write to the stream's item",
+        "a second", "client", "p50", "p99", "max", "CPU ns/event"
     );
     for rate in [1_000, 10_000] {
         let events = (rate * 5).min(count);
         let hub = Hub::start(events, 1, rate);
-        for client in clients {
-            let figures: Vec<Figures> = (0..rounds).map(|_| run(client, &hub, events)).collect();
-            let [p50, p99, max] = [4, 5, 6].map(|at| median(&figures, at));
-            println!("{rate:<8} {client:<28} {p50:>8} {p99:>8} {max:>8}");
+        for (name, figures) in turns(clients, rounds, &hub, events) {
+            let [cpu, p50, p99, max] = [1, 4, 5, 6].map(|at| figures[at]);
+            println!("{rate:<8} {name:<28} {p50:>8} {p99:>8} {max:>8} {cpu:>12}");
         }
     }
     let quiet = Hub::start(0, 1, 0);

@@ -19,7 +19,10 @@ connection.on("FileCreated", (_bucket, file) => {
   const number = Number(file.path.slice(1, 8));
   if (number !== next) disorder++;
   next = number + 1;
-  if (file.size > 1e9) delays.push((performance.timeOrigin + performance.now()) * 1000 - file.size);
+  if (file.size > 1e9) {
+    const [seconds, nanos] = process.hrtime();
+    delays.push((seconds * 1e9 + nanos - file.size) / 1000);
+  }
   if (next >= count) {
     const seconds = (performance.now() - start) / 1000;
     const used = process.cpuUsage(cpu);
