@@ -417,7 +417,7 @@ impl Session {
     }
 
     /// How many records ended in a message.
-    fn take(&mut self, message: &[u8]) -> Result<usize, Ended> {
+    fn take(&mut self, message: &str) -> Result<usize, Ended> {
         let mut records = std::mem::replace(&mut self.records, Records::new(0));
         let mut count = 0;
         let taken = records.feed(message, |record| {
@@ -428,7 +428,7 @@ impl Session {
         taken.map(|()| count)
     }
 
-    fn record(&mut self, record: &[u8]) -> Result<(), Ended> {
+    fn record(&mut self, record: &str) -> Result<(), Ended> {
         if !self.accepted {
             return match protocol::parse_handshake(record)? {
                 Handshake::Accepted => {
@@ -447,7 +447,7 @@ impl Session {
             };
         }
         match protocol::parse(record)? {
-            Message::Event(event) => self.event(event, record),
+            Message::Event(event) => self.event(event, record.as_bytes()),
             Message::Completion { id: Some(id), error } => return self.completion(id, error),
             Message::Completion { id: None, .. } | Message::Ping | Message::Ignored => {}
             Message::Close { error, allow_reconnect } => {

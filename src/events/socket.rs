@@ -4,7 +4,6 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use bytes::Bytes;
 use futures::{Sink, Stream};
 use http::{HeaderMap, HeaderValue, Method};
 use serde::Deserialize;
@@ -78,10 +77,12 @@ impl Socket {
     }
 
     /// The next message; pings are answered, and pongs skipped.
-    pub(super) fn poll_message(&mut self, cx: &mut Context<'_>) -> Poll<Result<Bytes>> {
+    pub(super) fn poll_message(&mut self, cx: &mut Context<'_>) -> Poll<Result<WsText>> {
         loop {
             return Poll::Ready(match ready!(Pin::new(&mut self.stream).poll_next(cx)) {
-                Some(Ok(message @ (WsMessage::Text(_) | WsMessage::Binary(_)))) => Ok(message.into_data()),
+                Some(Ok(WsMessage::Text(text))) => Ok(text),
+                Some(Ok(WsMessage::Binary(bytes))) => WsText::try_from(bytes)
+                    .map_err(|cause| Error::new(ErrorKind::Decode, "a message of the hub is no text").caused_by(cause)),
                 Some(Ok(WsMessage::Close(frame))) => Err(closed(frame.map(|f| (f.code.into(), self.words(&f.reason))))),
                 Some(Ok(_)) => continue,
                 Some(Err(error)) => Err(broken(error)),

@@ -166,6 +166,9 @@ async fn garbage_behind_an_upgrade() {
         (b"\x81\x05[\"a\"]", ErrorKind::Interrupted, "without a word"),
         (b"\x81\x0b{\"type\":6}\x1e", ErrorKind::Decode, "SignalR"),
         (b"\xff\x01xx", ErrorKind::Decode, "WebSocket"),
+        // What is no UTF-8, as text and as bytes.
+        (b"\x81\x02\xff\x1e", ErrorKind::Decode, "WebSocket"),
+        (b"\x82\x02\xff\x1e", ErrorKind::Decode, "no text"),
         (b"\x81\x04{}\x1e{\x81\x02]\x1e", ErrorKind::Decode, "SignalR"),
         (b"\x81\x7f\x00\x00\x00\x00\x10\x00\x00\x00", ErrorKind::Decode, "longer"),
         (b"\x81\x7e\x01\x00{}\x1e", ErrorKind::Interrupted, "without a word"),

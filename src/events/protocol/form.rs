@@ -54,12 +54,15 @@ pub(super) fn read(record: &str) -> Option<Event> {
 struct Rest<'a>(&'a str);
 
 impl<'a> Rest<'a> {
+    /// Inlined, so that what is expected is compared by a few wide instructions.
+    #[inline(always)]
     fn skip(&mut self, expected: &str) -> Option<&mut Self> {
         self.0 = self.0.strip_prefix(expected)?;
         Some(self)
     }
 
     /// A string, which has no escapes here.
+    #[inline]
     fn text(&mut self) -> Option<&'a str> {
         let inside = self.0.strip_prefix('"')?;
         let end = memchr::memchr(b'"', inside.as_bytes())?;

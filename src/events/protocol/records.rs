@@ -13,25 +13,25 @@ pub(in crate::events) struct TooLong {
 /// Cuts messages into records and keeps what has no end yet. Whole records are lent from the message, not copied.
 #[derive(Debug)]
 pub(in crate::events) struct Records {
-    unfinished: Vec<u8>,
+    unfinished: String,
     limit: usize,
 }
 
 impl Records {
     /// Refuses records over `limit` bytes.
     pub(in crate::events) fn new(limit: usize) -> Self {
-        Self { unfinished: Vec::new(), limit }
+        Self { unfinished: String::new(), limit }
     }
 
-    /// Hands each record that ends in `bytes` to `take`, without its separator, until it fails.
+    /// Hands each record that ends in `text` to `take`, without its separator, until it fails.
     pub(in crate::events) fn feed<E: From<TooLong>>(
         &mut self,
-        mut bytes: &[u8],
-        mut take: impl FnMut(&[u8]) -> Result<(), E>,
+        mut text: &str,
+        mut take: impl FnMut(&str) -> Result<(), E>,
     ) -> Result<(), E> {
-        while let Some(end) = memchr::memchr(SEPARATOR, bytes) {
-            let (record, rest) = (&bytes[..end], &bytes[end + 1..]);
-            bytes = rest;
+        while let Some(end) = memchr::memchr(SEPARATOR, text.as_bytes()) {
+            let (record, rest) = (&text[..end], &text[end + 1..]);
+            text = rest;
             if self.unfinished.is_empty() {
                 self.check(record.len())?;
                 take(record)?;
@@ -41,15 +41,15 @@ impl Records {
                 take(&whole)?;
             }
         }
-        if bytes.is_empty() {
+        if text.is_empty() {
             return Ok(());
         }
-        self.keep(bytes).map_err(E::from)
+        self.keep(text).map_err(E::from)
     }
 
-    fn keep(&mut self, part: &[u8]) -> Result<(), TooLong> {
+    fn keep(&mut self, part: &str) -> Result<(), TooLong> {
         self.check(self.unfinished.len() + part.len())?;
-        self.unfinished.extend_from_slice(part);
+        self.unfinished.push_str(part);
         Ok(())
     }
 
@@ -63,12 +63,12 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn cut(limit: usize, messages: &[&[u8]]) -> Result<Vec<Vec<u8>>, TooLong> {
+    fn cut(limit: usize, messages: &[&str]) -> Result<Vec<String>, TooLong> {
         let mut records = Records::new(limit);
         let mut whole = Vec::new();
         for message in messages {
             records.feed(message, |record| {
-                whole.push(record.to_vec());
+                whole.push(record.to_owned());
                 Ok::<_, TooLong>(())
             })?;
         }
@@ -77,30 +77,31 @@ mod tests {
 
     #[test]
     fn several_records_a_message_and_several_messages_a_record() {
-        assert_eq!(cut(9, &[b"{}\x1e{\"a\":1}\x1e{", b"}", b"", b"\x1e"]).unwrap(), [&b"{}"[..], b"{\"a\":1}", b"{}"]);
-        assert_eq!(cut(9, &[b"\x1e\x1e"]).unwrap(), [b"", b""]);
-        assert!(cut(9, &[b"no end"]).unwrap().is_empty());
+        assert_eq!(cut(9, &["{}\x1e{\"a\":1}\x1e{", "}", "", "\x1e"]).unwrap(), ["{}", "{\"a\":1}", "{}"]);
+        assert_eq!(cut(9, &["\x1e\x1e"]).unwrap(), ["", ""]);
+        assert!(cut(9, &["no end"]).unwrap().is_empty());
     }
 
     #[test]
     fn too_long_a_record_is_refused_before_it_has_ended() {
-        assert_eq!(cut(4, &[b"1234\x1e"]).unwrap().len(), 1);
-        assert!(cut(4, &[b"12345\x1e"]).is_err());
-        assert!(cut(4, &[b"123", b"45"]).is_err());
-        assert!(cut(4, &[b"1", b"2345\x1e"]).is_err());
+        assert_eq!(cut(4, &["1234\x1e"]).unwrap().len(), 1);
+        assert!(cut(4, &["12345\x1e"]).is_err());
+        assert!(cut(4, &["123", "45"]).is_err());
+        assert!(cut(4, &["1", "2345\x1e"]).is_err());
     }
 
     proptest! {
         #[test]
         fn however_it_is_cut_the_records_are_the_same(
-            records in proptest::collection::vec(proptest::collection::vec(any::<u8>().prop_filter("separator", |b| *b != SEPARATOR), 0..40), 0..12),
+            records in proptest::collection::vec("[^\x1e]{0,10}", 0..12),
             cuts in proptest::collection::vec(any::<prop::sample::Index>(), 0..20),
         ) {
-            let stream: Vec<u8> = records.iter().flat_map(|record| record.iter().copied().chain([SEPARATOR])).collect();
+            let stream: String = records.iter().map(|record| format!("{record}\x1e")).collect();
             let mut places: Vec<usize> = cuts.iter().map(|cut| cut.index(stream.len() + 1)).collect();
+            places.retain(|place| stream.is_char_boundary(*place));
             places.extend([0, stream.len()]);
             places.sort_unstable();
-            let messages: Vec<&[u8]> = places.windows(2).map(|pair| &stream[pair[0]..pair[1]]).collect();
+            let messages: Vec<&str> = places.windows(2).map(|pair| &stream[pair[0]..pair[1]]).collect();
             prop_assert_eq!(cut(40, &messages).unwrap(), records);
         }
     }
