@@ -88,7 +88,8 @@ pub(super) struct Registry {
     /// The number of subscriptions.
     count: usize,
     all: Group,
-    buckets: HashMap<Arc<str>, BucketGroups>,
+    /// In order, as there are few: with one bucket, its name is compared and not hashed for each event.
+    buckets: BTreeMap<Arc<str>, BucketGroups>,
     /// What has to be looked at by the next [`Registry::plan`]: all, or whole buckets.
     changed: HashSet<Interest>,
     /// Joins that the hub has not answered, in the order of asking.
