@@ -23,9 +23,13 @@ impl Parcel {
     }
 
     pub(super) fn open(self: Arc<Self>) -> Arrival {
+        Arrival { at: self.at, event: self.event() }
+    }
+
+    pub(super) fn event(self: Arc<Self>) -> Event {
         match Arc::try_unwrap(self) {
-            Ok(Self { at, event, .. }) => Arrival { at, event },
-            Err(shared) => Arrival { at: shared.at, event: shared.event.clone() },
+            Ok(parcel) => parcel.event,
+            Err(shared) => shared.event.clone(),
         }
     }
 }

@@ -142,13 +142,13 @@ impl EventStream {
 
     /// The items, and when they came.
     pub(super) fn arrivals(mut self) -> impl Stream<Item = Result<Arrival>> + Send {
-        futures::stream::poll_fn(move |cx| self.poll_arrival(cx))
+        futures::stream::poll_fn(move |cx| self.poll_parcel(cx).map_ok(Parcel::open))
     }
 
-    fn poll_arrival(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Arrival>>> {
+    fn poll_parcel(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Arc<Parcel>>>> {
         loop {
             if let Some(parcel) = self.taken.pop_front() {
-                return Poll::Ready(Some(Ok(parcel.open())));
+                return Poll::Ready(Some(Ok(parcel)));
             }
             if self.ended {
                 return Poll::Ready(None);
@@ -169,7 +169,7 @@ impl Stream for EventStream {
     type Item = Result<Event>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        self.poll_arrival(cx).map_ok(|arrival| arrival.event)
+        self.poll_parcel(cx).map_ok(Parcel::event)
     }
 }
 
