@@ -30,6 +30,9 @@ pub(super) struct Socket {
 
 /// Under load, one message of the server holds over a thousand records.
 const LONGEST_MESSAGE: usize = 16 << 20;
+/// What one read takes at most. Tungstenite clears room for that much before each read, however little comes: its own
+/// 128 KiB delay an event that comes alone. Smaller ones make more reads of a flood.
+const READ_BUFFER: usize = 32 << 10;
 
 impl Socket {
     /// Makes one attempt at a connection. The token, if any, goes into the URL: the server looks nowhere else.
@@ -72,6 +75,7 @@ impl Socket {
         }
         let longest = LONGEST_MESSAGE.max(settings.record_limit);
         let config = WebSocketConfig::default().max_message_size(Some(longest)).max_frame_size(Some(longest));
+        let config = config.read_buffer_size(READ_BUFFER);
         let stream = WebSocketStream::from_raw_socket(bytes, Role::Client, Some(config)).await;
         Ok(Self { stream, secrets })
     }
