@@ -88,6 +88,10 @@ async fn hostile_archives_are_refused_as_a_whole() {
         ("link", link()),
         ("device", device()),
         ("overlap", overlapping()),
+        ("a folder with content", replaced(archive(&[("good", b"g"), ("folder1", b"x")]), b"folder1", b"folder/")),
+        ("no entries, it says", miscounted(0)),
+        ("fewer entries, it says", miscounted(1)),
+        ("more entries, it says", miscounted(3)),
         ("no archive", b"<html>not an archive</html>".to_vec()),
         ("cut off", archive(&[("good", b"g")])[..60].to_vec()),
     ];
@@ -117,6 +121,14 @@ fn replaced(mut archive: Vec<u8>, old: &[u8], new: &[u8]) -> Vec<u8> {
         }
     }
     archive
+}
+
+/// Two entries, of which the end says that they are another number.
+fn miscounted(entries: u8) -> Vec<u8> {
+    let mut bytes = archive(&[("good", b"g"), ("other", b"x")]);
+    let end = bytes.windows(4).rposition(|w| w == b"PK\x05\x06").unwrap();
+    bytes[end + 8..end + 12].copy_from_slice(&[entries, 0, entries, 0]);
+    bytes
 }
 
 fn link() -> Vec<u8> {
@@ -192,12 +204,19 @@ async fn bytes_that_are_not_what_the_archive_says_are_refused() {
     let stored = SimpleFileOptions::default().compression_method(CompressionMethod::Stored);
     writer.start_file("file", stored).unwrap();
     writer.write_all(b"some content").unwrap();
-    let archive = replaced(writer.finish().unwrap().into_inner(), b"some content", b"evil content");
+    let evil = replaced(writer.finish().unwrap().into_inner(), b"some content", b"evil content");
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("file"), "as it was").unwrap();
-    let error = unpacked(archive, folder.path(), |unpack| unpack).await.unwrap_err();
+    let error = unpacked(evil, folder.path(), |unpack| unpack).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Decode, "{error:?}");
     assert_eq!(read_folder(folder.path()), Files::from([("file".into(), b"as it was".to_vec())]));
+    // The right bytes, and another number of them than is said.
+    for said in [10u32, 1000] {
+        let bytes = replaced(archive(&[("file", &[7; 555])]), &555u32.to_le_bytes(), &said.to_le_bytes());
+        let error = unpacked(bytes, folder.path(), |unpack| unpack).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Decode, "{said}: {error:?}");
+        assert_eq!(read_folder(folder.path()), Files::from([("file".into(), b"as it was".to_vec())]));
+    }
 }
 
 #[cfg(unix)]

@@ -230,6 +230,9 @@ impl Unpacking {
                 "the archive has more than {entries} entries, or a directory too long for them"
             )));
         }
+        if !directory.is_exact(archive).map_err(|e| broken(ZipError::Io(e)))? {
+            return Err(refused("its directory has other entries than its end says"));
+        }
         Ok(())
     }
 
@@ -255,6 +258,9 @@ impl Unpacking {
             }
             if entry.encrypted() {
                 return Err(refused(&format!("{name:?} is encrypted")));
+            }
+            if entry.is_dir() && entry.size() > 0 {
+                return Err(refused(&format!("{name:?} is a folder and has content")));
             }
             bytes = bytes.saturating_add(entry.size());
             found.push((index, name, entry.is_dir()));
@@ -282,7 +288,7 @@ impl Unpacking {
             }
             let target = local_path(&self.root, name).map_err(|error| refused(error.message()))?;
             if let Some(clash) = names.clash(name) {
-                return Err(refused(&clash));
+                return Err(refused(&clash.to_string()));
             }
             if !is_folder {
                 entries.push(Entry { index: *index, target });
@@ -315,6 +321,10 @@ impl Unpacking {
                 return Err(too_much(format!("more than {} bytes would be unpacked", self.most())));
             }
             file.file.write_all(&buffer[..read]).map_err(|e| file.failed(e))?;
+        }
+        if bytes != content.size() {
+            let message = format!("{} has {bytes} bytes, and the archive says {}", target.display(), content.size());
+            return Err(Error::new(ErrorKind::Decode, message));
         }
         if target.is_dir() {
             return Err(failed(io::Error::other("it is a folder")));

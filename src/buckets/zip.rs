@@ -136,9 +136,10 @@ fn request(method: Method, bucket: &Bucket, options: CallOptions) -> Result<Requ
 
 /// Refuses an archive that is not there to its end.
 fn whole(archive: &File, length: u64) -> Result<()> {
-    match Directory::find(archive, length) {
-        Ok(Some(directory)) if directory.has_room() => Ok(()),
-        Ok(_) => Err(Error::new(ErrorKind::Interrupted, "the archive has no end: it was cut on the way")),
+    let exact = Directory::find(archive, length).and_then(|found| found.map_or(Ok(false), |it| it.is_exact(archive)));
+    match exact {
+        Ok(true) => Ok(()),
+        Ok(false) => Err(Error::new(ErrorKind::Interrupted, "the archive has no end: it was cut on the way")),
         Err(cause) => Err(Error::io("the archive could not be read again", cause)),
     }
 }

@@ -1,7 +1,7 @@
 //! What a ZIP archive says of its central directory, read from its end alone.
 
 use std::fs::File;
-use std::io::{self, Read, Seek, SeekFrom};
+use std::io::{self, BufReader, Read, Seek, SeekFrom};
 
 /// The central directory, as the end of the archive describes it. It tells a whole archive from one that was cut. And the
 /// library that reads archives makes room for as many entries as are said to be there, so this is looked at first.
@@ -9,6 +9,7 @@ use std::io::{self, Read, Seek, SeekFrom};
 pub(super) struct Directory {
     pub(super) entries: u64,
     pub(super) length: u64,
+    offset: u64,
 }
 
 /// APPNOTE.TXT 4.3.12: an entry without its name.
@@ -31,10 +32,26 @@ impl Directory {
         Ok(Self::parse(&tail, start))
     }
 
-    /// Is it long enough for its entries, and empty where there are none?
-    pub(super) fn has_room(&self) -> bool {
-        let least = self.entries.checked_mul(ENTRY as u64);
-        least.is_some_and(|least| least <= self.length) && (self.entries > 0 || self.length == 0)
+    /// Are there as many entries as it says, and nothing behind them? Readers take as many as it says, and don't look further.
+    pub(super) fn is_exact(&self, archive: &File) -> io::Result<bool> {
+        let mut reader = BufReader::new(archive);
+        reader.seek(SeekFrom::Start(self.offset))?;
+        let mut left = self.length;
+        for _ in 0..self.entries {
+            let mut entry = [0; ENTRY];
+            if left < ENTRY as u64 {
+                return Ok(false);
+            }
+            reader.read_exact(&mut entry)?;
+            let behind = [28, 30, 32].iter().filter_map(|at| number(&entry, *at, 2)).sum::<u64>();
+            let Some(rest) = (left - ENTRY as u64).checked_sub(behind) else { return Ok(false) };
+            if !entry.starts_with(b"PK\x01\x02") {
+                return Ok(false);
+            }
+            left = rest;
+            reader.seek_relative(behind as i64)?;
+        }
+        Ok(left == 0)
     }
 
     /// `tail` is the end of the archive, from `start` on.
@@ -65,7 +82,7 @@ impl Directory {
             }
         };
         let abuts = offset.checked_add(length) == Some(start + ends as u64);
-        (abuts && disks == 0 && here == entries).then_some(Self { entries, length })
+        (abuts && disks == 0 && here == entries).then_some(Self { entries, length, offset })
     }
 }
 
@@ -106,11 +123,44 @@ mod tests {
         for (wide, entries) in [(false, 3), (true, 3), (true, 1 << 40)] {
             for comment in [&b""[..], b"a comment"] {
                 let bytes = archive(100, entries, wide, comment);
-                assert_eq!(Directory::parse(&bytes, 0), Some(Directory { entries, length: 100 }), "{wide}");
+                assert_eq!(Directory::parse(&bytes, 0), Some(Directory { entries, length: 100, offset: 0 }), "{wide}");
                 assert_eq!(Directory::parse(&bytes[50..], 50), Directory::parse(&bytes, 0));
                 assert_eq!(Directory::parse(&bytes, 7), None);
                 assert_eq!(Directory::parse(&[&bytes[..], b"behind"].concat(), 0), None);
             }
+        }
+    }
+
+    #[test]
+    fn a_directory_has_as_many_entries_as_its_end_says() {
+        // With a name, an extra field and a comment of some bytes.
+        let entry = |behind: [u8; 3]| {
+            let lengths = [0, behind[0], 0, behind[1], 0, behind[2], 0];
+            let fixed = [&b"PK\x01\x02"[..], &[0; 23], &lengths, &[0; 12]].concat();
+            [fixed, vec![b'n'; behind.iter().sum::<u8>().into()]].concat()
+        };
+        let (first, second) = (entry([1, 0, 0]), entry([3, 20, 5]));
+        let both = [&first[..], &second].concat();
+        let other = [&first[..], b"PK\x03\x04", &second[4..]].concat();
+        let exact = |directory: &[u8], entries: u64| {
+            let mut file = tempfile::tempfile().unwrap();
+            io::Write::write_all(&mut file, &[b"content", directory, b"the end"].concat()).unwrap();
+            Directory { entries, length: directory.len() as u64, offset: 7 }.is_exact(&file).unwrap()
+        };
+        assert!(exact(b"", 0) && exact(&first, 1) && exact(&both, 2));
+        for (directory, entries) in [
+            (&b""[..], 1),
+            (&first, 0),
+            (&first, 2),
+            (&both, 1),
+            (&both, 3),
+            (&both, u64::MAX),
+            (&both[..both.len() - 1], 2),
+            (&both[..first.len() + 20], 2),
+            (&[&both[..], b"x"].concat(), 2),
+            (&other, 2),
+        ] {
+            assert!(!exact(directory, entries), "{} bytes, {entries}", directory.len());
         }
     }
 
@@ -120,8 +170,7 @@ mod tests {
             let bytes = archive(directory, entries, wide, comment.as_bytes());
             let there = bytes.len().saturating_sub(cut);
             proptest::prop_assert_eq!(Directory::parse(&bytes[..there], 0), None);
-            let found = Directory::parse(&bytes, 0).unwrap();
-            proptest::prop_assert_eq!(found.has_room(), entries * 46 <= directory && (entries > 0 || directory == 0));
+            proptest::prop_assert!(Directory::parse(&bytes, 0).is_some());
         }
 
         #[test]
