@@ -62,7 +62,8 @@ impl Comparison<'_> {
 
     /// Why nothing can be said of a name: itself, or a folder on the way to it, can't be taken.
     fn oddity(&self, name: &str) -> Option<String> {
-        let ends = name.match_indices('/').map(|(at, _)| at).chain([name.len()]);
+        // From the folder itself on, which is the empty path.
+        let ends = [0].into_iter().chain(name.match_indices('/').map(|(at, _)| at)).chain([name.len()]);
         ends.filter_map(|end| self.odd.get(&name[..end])).next().cloned()
     }
 }
@@ -133,5 +134,11 @@ mod tests {
             compared(Direction::Up, &["a"], &["link", "secret/x", "secrets"], odd),
             "+a ?link ?secret ?secret/x -secrets"
         );
+        // What could not be read to its end is the folder itself.
+        let root = |c: &mut Comparison<'_>| {
+            c.delete_extra = true;
+            c.odd.insert(String::new(), "unreadable".into());
+        };
+        assert_eq!(compared(Direction::Up, &["a", "same"], &["same", "x/y"], root), "? ?a ?same ?x/y");
     }
 }
