@@ -344,6 +344,49 @@ async fn hashes_are_remembered_and_their_file_is_no_part_of_the_folder() {
 
     let own = tempfile::tempdir().unwrap();
     write(own.path(), &tree(&[("a", "1"), (".hashes", "not yet a cache")]));
-    let sync = bucket.files().sync_up(own.path()).prefix("own").hash_cache(own.path().join(".hashes"));
-    assert_eq!(lines(&sync.plan().await.unwrap()), ["+a"]);
+    let cache = own.path().join(".hashes");
+    let name = own.path().file_name().unwrap();
+    // However it is written.
+    for folder in [own.path().to_owned(), own.path().join("../").join(name)] {
+        for cache in [cache.clone(), own.path().join("..").join(name).join(".hashes")] {
+            let sync = bucket.files().sync_up(&folder).prefix("own").hash_cache(&cache);
+            assert_eq!(lines(&sync.plan().await.unwrap()), ["+a"], "{folder:?} {cache:?}");
+        }
+    }
+    // Nor of the bucket, which else could say what the hashes are.
+    fill(&bucket, &tree(&[("own/.hashes", "of the bucket"), ("own/a", "1")])).await;
+    let up = bucket.files().sync_up(own.path()).prefix("own").hash_cache(&cache).delete_extra(true);
+    assert_eq!(up.await.unwrap().into_result().unwrap(), (0, 0));
+    let down = bucket.files().sync_down(own.path()).prefix("own").hash_cache(&cache).delete_extra(true);
+    assert_eq!(down.await.unwrap().into_result().unwrap(), (0, 0));
+    assert_eq!(read(own.path()), tree(&[("a", "1"), (".hashes", "not yet a cache")]));
+    assert!(bucket.file("own/.hashes").get_opt().await.unwrap().is_some());
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn what_is_no_file_is_told_where_a_file_of_its_name_would_be_meant() {
+    let server = server().await;
+    let bucket = bucket(&admin(&server)).await;
+    let folder = tempfile::tempdir().unwrap();
+    write(folder.path(), &tree(&[("a.md", "1")]));
+    let _sockets =
+        ["b.md", "socket"].map(|name| std::os::unix::net::UnixListener::bind(folder.path().join(name)).unwrap());
+    let sync = || bucket.files().sync_up(folder.path());
+    assert_eq!(lines(&sync().plan().await.unwrap()), ["+a.md", "?b.md", "?socket"]);
+    assert_eq!(lines(&sync().include("*.md").plan().await.unwrap()), ["+a.md", "?b.md"]);
+    assert_eq!(sync().include("a*").await.unwrap().into_result().unwrap(), (1, 0));
+}
+
+#[tokio::test]
+async fn a_file_that_is_gone_when_a_plan_is_carried_out_is_told_as_such() {
+    let server = server().await;
+    let bucket = bucket(&admin(&server)).await;
+    let folder = tempfile::tempdir().unwrap();
+    write(folder.path(), &tree(&[("a", "1")]));
+    let sync = || bucket.files().sync_up(folder.path());
+    let plan = sync().plan().await.unwrap();
+    fs::remove_file(folder.path().join("a")).unwrap();
+    let error = sync().apply(plan).await.unwrap().into_result().unwrap_err();
+    assert!(error.is_invalid_input() && error.message().contains("can't be read"), "{error}");
 }

@@ -94,8 +94,9 @@ impl Scope {
         self.selection.check()?;
         let prefix = folder_prefix(&self.prefix)?;
         let mut hashes = Hashes::open(self.cache.clone(), &self.folder).await;
-        let local = self.local(direction).await?;
-        let remote = self.remote(&prefix, options).await?;
+        let selection = self.without_cache().await?;
+        let local = self.local(direction, selection.clone()).await?;
+        let remote = self.remote(&prefix, &selection, options).await?;
         let mut odd: BTreeMap<String, String> = BTreeMap::new();
         for found in local.odd {
             odd.insert(
@@ -133,16 +134,18 @@ impl Scope {
         Ok((plan, Memory { hashes, stamps }))
     }
 
-    async fn local(&self, direction: Direction) -> Result<Walked> {
+    /// The hashes of a folder are no part of it, on neither side: a bucket does not say what they are.
+    async fn without_cache(&self) -> Result<Selection> {
         let mut selection = self.selection.clone();
-        // The hashes of a folder are no part of it.
-        let below = |cache: &PathBuf| {
-            let (cache, folder) = (std::path::absolute(cache).ok()?, std::path::absolute(&self.folder).ok()?);
-            cache.strip_prefix(folder).ok()?.to_str().map(|name| name.replace(std::path::MAIN_SEPARATOR, "/"))
-        };
-        if let Some(cache) = self.cache.as_ref().and_then(below) {
-            selection.filter(move |name| name != cache);
+        let Some(cache) = self.cache.clone() else { return Ok(selection) };
+        let folder = self.folder.clone();
+        if let Some(own) = blocking(move || Ok(name_below(&cache, &folder))).await? {
+            selection.filter(move |name| name != own);
         }
+        Ok(selection)
+    }
+
+    async fn local(&self, direction: Direction, selection: Selection) -> Result<Walked> {
         // A folder that is to be filled need not be there yet; an upload's must be, or all would look deleted.
         if direction == Direction::Down {
             let folder = self.folder.clone();
@@ -153,17 +156,37 @@ impl Scope {
         walk(self.folder.clone(), selection).await
     }
 
-    async fn remote(&self, prefix: &str, options: &CallOptions) -> Result<BTreeMap<String, FileInfo>> {
+    async fn remote(
+        &self,
+        prefix: &str,
+        selection: &Selection,
+        options: &CallOptions,
+    ) -> Result<BTreeMap<String, FileInfo>> {
         let mut found = BTreeMap::new();
         let mut listing = self.files.list_all().stable().prefix(prefix).options(options.clone()).items();
         while let Some(file) = listing.try_next().await? {
             let name = file.path[prefix.len()..].to_owned();
-            if self.selection.means(&name) {
+            if selection.means(&name) {
                 found.insert(name, file);
             }
         }
         Ok(found)
     }
+}
+
+/// The path of a file below a folder, however both are written, if that is where it is.
+fn name_below(file: &Path, folder: &Path) -> Option<String> {
+    /// As far as it is there, links resolved.
+    fn real(path: &Path) -> PathBuf {
+        path.canonicalize().unwrap_or_else(|_| match (path.parent(), path.file_name()) {
+            (Some(parent), Some(name)) => real(parent).join(name),
+            _ => path.to_owned(),
+        })
+    }
+    let (file, folder) = (std::path::absolute(file).ok()?, std::path::absolute(folder).ok()?);
+    let file = real(file.parent()?).join(file.file_name()?);
+    let below = file.strip_prefix(real(&folder)).ok()?.to_str()?;
+    Some(below.replace(std::path::MAIN_SEPARATOR, "/"))
 }
 
 /// The names of both sides that have the same content. Only files of equal length are read.
