@@ -426,6 +426,28 @@ async fn dropping_it_leaves_nothing_half() {
     }
 }
 
+/// Looking through folders and listings may take as long as the copying.
+#[tokio::test]
+async fn a_signal_ends_the_looking_too() {
+    let server = server().await;
+    let files = bucket(&admin(&server)).await.files();
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("x"), "x").unwrap();
+    let hold = || {
+        let held = server.inject(Fault::stall_headers().on("GET", "delimiter"));
+        async move { held.fired_at_least(1).await }
+    };
+    for outcome in [
+        within(files.download_dir(folder.path()).cancel_when(hold()).send()).await.map(drop),
+        within(files.sync_down(folder.path()).cancel_when(hold()).send()).await.map(drop),
+        within(files.sync_up(folder.path()).cancel_when(hold()).send()).await.map(drop),
+        within(files.sync_up(folder.path()).cancel_when(hold()).plan()).await.map(drop),
+        within(files.upload_dir(folder.path()).cancel_when(async {}).send()).await.map(drop),
+    ] {
+        assert_eq!(outcome.unwrap_err().kind(), ErrorKind::Cancelled);
+    }
+}
+
 #[tokio::test]
 async fn one_progress_for_all_of_it() {
     let server = server().await;

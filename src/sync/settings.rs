@@ -51,7 +51,8 @@ impl SyncSettings<'_> {
     /// Looks at both sides, without changing either.
     pub(super) async fn look(mut self, direction: Direction) -> Result<SyncPlan> {
         let options = self.batch.start()?;
-        self.scope.look(direction, self.batch.concurrency, &options).await.map(|(plan, _)| plan)
+        let look = self.scope.look(direction, self.batch.concurrency, &options);
+        self.batch.unless_cancelled(look).await.map(|(plan, _)| plan)
     }
 
     /// The plan to carry out: the one that was given, or one that is made now.
@@ -67,7 +68,8 @@ impl SyncSettings<'_> {
                 Ok((plan, None))
             }
             None => {
-                let (plan, memory) = scope.look(direction, self.batch.concurrency, options).await?;
+                let look = scope.look(direction, self.batch.concurrency, options);
+                let (plan, memory) = self.batch.unless_cancelled(look).await?;
                 Ok((plan, Some(memory)))
             }
         }

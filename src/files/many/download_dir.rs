@@ -91,13 +91,9 @@ impl<'a> DownloadDir<'a> {
         let options = self.settings.start()?;
         self.selection.check()?;
         let prefix = folder_prefix(&self.prefix)?;
-        let mut found = Vec::new();
-        let mut listing = self.files.list_all().stable().prefix(&prefix).options(options.clone()).items();
-        while let Some(file) = listing.try_next().await? {
-            if self.selection.means(&file.path[prefix.len()..]) {
-                found.push(file);
-            }
-        }
+        let listing = self.files.list_all().stable().prefix(&prefix).options(options.clone()).items();
+        let meant = |file: &FileInfo| std::future::ready(self.selection.means(&file.path[prefix.len()..]));
+        let found: Vec<_> = self.settings.unless_cancelled(listing.try_filter(meant).try_collect()).await?;
         let jobs = jobs(&found, prefix.len(), &self.folder, self.case_sensitive);
         let totals = Totals::of(&jobs);
         Ok(run(jobs.into_iter(), totals, self.settings, downloading(self.files, self.folder, self.each, options)))

@@ -15,7 +15,7 @@ use futures::stream::{self, BoxStream, Fuse, FusedStream, FuturesUnordered, Stre
 
 use super::batch::{Batch, BatchFile, FileOutcome, Skipped};
 use super::progress::{OnBatch, OnFile, Tally, Track};
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::http::CallOptions;
 
 /// What happens when one of many files fails.
@@ -70,6 +70,22 @@ impl<'a> Settings<'a> {
         Settings { concurrency: *concurrency, on_failure: *on_failure, cancel: cancel.clone(), ..Settings::default() }
     }
 
+    /// Does what comes before the first file, unless the signal ends that.
+    pub(crate) fn unless_cancelled<L, F>(&self, look: F) -> impl Future<Output = Result<L>> + use<'a, L, F>
+    where
+        F: Future<Output = Result<L>>,
+    {
+        let cancel = self.cancel.clone();
+        async move {
+            let Some(cancel) = cancel else { return look.await };
+            tokio::select! {
+                biased;
+                () = cancel => Err(Error::new(ErrorKind::Cancelled, "cancelled before the first file")),
+                found = look => found,
+            }
+        }
+    }
+
     /// The batch begins: refuses what can't be, and makes the limit of all run. Gives the options of each request.
     pub(crate) fn start(&mut self) -> Result<CallOptions> {
         if self.concurrency == 0 {
@@ -101,7 +117,9 @@ macro_rules! many_setters {
             }
 
             /// Ends it when this future does, whatever its output: `ctrl_c()`, a receiver, a token's `cancelled()`. What is
-            /// under way is given up then, and the outcome says of each file what was done.
+            /// under way is given up then, and the outcome says of each file what was done. While folders and listings are
+            /// still looked through there is no outcome: then it is an error of the kind
+            /// [`Cancelled`](crate::ErrorKind::Cancelled).
             pub fn cancel_when(mut self, signal: impl ::std::future::Future<Output: Send> + Send + 'a) -> Self {
                 self.$($field).+.cancel = Some($crate::files::signal(signal));
                 self

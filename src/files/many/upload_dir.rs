@@ -86,7 +86,8 @@ impl<'a> UploadDir<'a> {
         let options = self.settings.start()?;
         let prefix = folder_prefix(&self.prefix)?;
         let walk = pin!(walk(self.folder, self.selection));
-        let jobs = jobs(within(options.deadline(None), walk).await?, &prefix);
+        let found = self.settings.unless_cancelled(within(options.deadline(None), walk)).await?;
+        let jobs = jobs(found, &prefix);
         let totals = Totals::of(&jobs);
         Ok(run(jobs.into_iter(), totals, self.settings, uploading(self.files, self.each, options)))
     }
