@@ -118,18 +118,21 @@ async fn links_and_names_that_can_not_be_are_told_before_anything_is_sent() {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("good"), "x").unwrap();
     fs::write(folder.path().join("back\\slash"), "x").unwrap();
+    fs::write(folder.path().join(" "), "x").unwrap();
     symlink("good", folder.path().join("link")).unwrap();
     server.clear_requests();
-    let batch = bucket.files().upload_dir(folder.path()).await.unwrap();
+    let mut last = None;
+    let batch = bucket.files().upload_dir(folder.path()).progress(|progress| last = Some(progress)).await.unwrap();
     assert!(batch.stopped && server.requests().is_empty());
     let failed: Vec<_> = batch.failed().map(|(path, error)| (path, error.kind())).collect();
-    assert_eq!(failed, [("back\\slash", ErrorKind::InvalidInput)]);
+    assert_eq!(failed, [(" ", ErrorKind::InvalidInput), ("back\\slash", ErrorKind::InvalidInput)]);
+    assert_eq!(last.map(|last| (last.failed, last.finished)), Some((2, true)));
     assert_eq!(batch.skipped().collect::<Vec<_>>(), [("link", Skipped::Symlink), ("good", Skipped::NotStarted)]);
     assert!(batch.into_result().unwrap_err().is_invalid_input());
 
     let upload = bucket.files().upload_dir(folder.path()).on_failure(OnFailure::GoOn).symlinks(Symlinks::Follow);
     let batch = upload.await.unwrap();
-    assert_eq!((batch.done().count(), batch.failed().count(), batch.skipped().count()), (2, 1, 0));
+    assert_eq!((batch.done().count(), batch.failed().count(), batch.skipped().count()), (2, 2, 0));
 }
 
 #[tokio::test]
@@ -269,6 +272,11 @@ async fn nothing_is_written_outside_the_folder() {
     let batch = client.bucket("b").files().download_dir(&folder).on_failure(OnFailure::GoOn).await.unwrap();
     assert_eq!(batch.done().map(|(path, _)| path).collect::<Vec<_>>(), ["good", "ok/good"]);
     assert_eq!(batch.failed().count(), 10);
+    let both: Vec<_> = batch.failed().filter(|(_, error)| error.kind() == ErrorKind::Conflict).collect();
+    assert!(
+        both.len() == 2 && both.iter().all(|(_, error)| error.hint().is_none()),
+        "case is not what is wrong: {both:?}"
+    );
     assert_eq!(read_folder(around.path()).keys().collect::<Vec<_>>(), ["folder/good", "folder/ok/good"]);
 }
 
@@ -280,7 +288,7 @@ async fn names_that_some_file_systems_take_for_one_are_told() {
     let download = || client.bucket("b").files().download_dir(folder.path()).on_failure(OnFailure::GoOn);
     let batch = download().await.unwrap();
     assert_eq!(batch.done().map(|(path, _)| path).collect::<Vec<_>>(), ["z"]);
-    assert!(batch.failed().all(|(_, error)| error.kind() == ErrorKind::Conflict));
+    assert!(batch.failed().all(|(_, error)| error.kind() == ErrorKind::Conflict && error.hint().is_some()));
     if cfg!(target_os = "linux") {
         assert_eq!(download().case_sensitive(true).await.unwrap().into_result().unwrap().len(), 7);
     }
@@ -298,6 +306,7 @@ async fn a_link_in_the_folder_does_not_lead_out_of_it() {
     let client = builder(&server.url).build().unwrap();
     let batch = client.bucket("b").files().download_dir(folder.path()).on_failure(OnFailure::GoOn).await.unwrap();
     assert_eq!(batch.failed().map(|(_, error)| error.kind()).collect::<Vec<_>>(), [ErrorKind::Io; 2]);
+    assert!(batch.failed().all(|(_, error)| error.to_string().contains("is a symbolic link")), "it says why");
     assert!(read_folder(outside.path()).is_empty());
 }
 
@@ -408,24 +417,6 @@ async fn a_signal_ends_it_and_the_outcome_says_what_was_done() {
     );
 }
 
-#[tokio::test]
-async fn dropping_it_leaves_nothing_half() {
-    let server = server().await;
-    let bucket = bucket(&admin(&server)).await;
-    for n in 0..10 {
-        bucket.file(format!("{n}")).upload(pattern(100_000, n)).await.unwrap();
-    }
-    let folder = tempfile::tempdir().unwrap();
-    let held = server.inject(Fault::stall_response_after(50_000).on("GET", "/content").skip(4).forever());
-    let download = tokio::spawn(bucket.files().download_dir(folder.path()).concurrency(3).send());
-    within(held.fired_at_least(3)).await;
-    download.abort();
-    assert!(download.await.unwrap_err().is_cancelled());
-    for (name, content) in read_folder(folder.path()) {
-        assert!(name.contains(".part") || content == pattern(100_000, name.parse().unwrap()), "{name}");
-    }
-}
-
 /// Looking through folders and listings may take as long as the copying.
 #[tokio::test]
 async fn a_signal_ends_the_looking_too() {
@@ -445,6 +436,24 @@ async fn a_signal_ends_the_looking_too() {
         within(files.upload_dir(folder.path()).cancel_when(async {}).send()).await.map(drop),
     ] {
         assert_eq!(outcome.unwrap_err().kind(), ErrorKind::Cancelled);
+    }
+}
+
+#[tokio::test]
+async fn dropping_it_leaves_nothing_half() {
+    let server = server().await;
+    let bucket = bucket(&admin(&server)).await;
+    for n in 0..10 {
+        bucket.file(format!("{n}")).upload(pattern(100_000, n)).await.unwrap();
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let held = server.inject(Fault::stall_response_after(50_000).on("GET", "/content").skip(4).forever());
+    let download = tokio::spawn(bucket.files().download_dir(folder.path()).concurrency(3).send());
+    within(held.fired_at_least(3)).await;
+    download.abort();
+    assert!(download.await.unwrap_err().is_cancelled());
+    for (name, content) in read_folder(folder.path()) {
+        assert!(name.contains(".part") || content == pattern(100_000, name.parse().unwrap()), "{name}");
     }
 }
 

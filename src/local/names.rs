@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::collections::HashMap;
+use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -94,6 +95,23 @@ pub(crate) struct Names<'n> {
     exact: bool,
 }
 
+/// Why a name can't stand beside the others.
+#[derive(Debug)]
+pub(crate) enum Clash<'n> {
+    /// Another one differs in letter case or Unicode form only.
+    Twin(String, &'n str),
+    FileAndFolder(String),
+}
+
+impl fmt::Display for Clash<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Twin(name, twin) => write!(f, "{name:?} and {twin:?} differ only in letter case or Unicode form"),
+            Self::FileAndFolder(name) => write!(f, "{name:?} is both a file and a folder"),
+        }
+    }
+}
+
 #[derive(Debug)]
 struct Node<'n> {
     spelling: &'n str,
@@ -142,14 +160,14 @@ impl<'n> Names<'n> {
     }
 
     /// Why a name can't stand beside the others.
-    pub(crate) fn clash(&self, name: &str) -> Option<String> {
+    pub(crate) fn clash(&self, name: &str) -> Option<Clash<'n>> {
         let ends = name.match_indices('/').map(|(at, _)| at).chain([name.len()]);
         ends.filter_map(|end| self.nodes.get(&self.key(&name[..end])).map(|node| (&name[..end], node))).find_map(
             |(name, node)| {
                 let twin = node.other.map(|other| if other == name { node.spelling } else { other });
                 match twin {
-                    Some(twin) => Some(format!("{name:?} and {twin:?} differ only in letter case or Unicode form")),
-                    None if node.is_file && node.is_folder => Some(format!("{name:?} is both a file and a folder")),
+                    Some(twin) => Some(Clash::Twin(name.to_owned(), twin)),
+                    None if node.is_file && node.is_folder => Some(Clash::FileAndFolder(name.to_owned())),
                     None => None,
                 }
             },

@@ -1,6 +1,7 @@
 //! The files below a folder.
 
 use std::fs::Metadata;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -8,7 +9,7 @@ use std::time::SystemTime;
 
 use walkdir::{DirEntry, WalkDir};
 
-use super::{Selection, Symlinks};
+use super::{Selection, Symlinks, reason};
 use crate::blocking::blocking;
 use crate::error::{Error, Result};
 
@@ -99,7 +100,9 @@ struct Walk {
 impl Walk {
     fn run(mut self) -> Result<Walked> {
         let shown = self.root.display();
-        let unusable = |cause| Error::invalid_input("folder", format!("{shown} can't be read")).caused_by(cause);
+        let unusable = |cause: io::Error| {
+            Error::invalid_input("folder", format!("{shown} can't be read: {}", reason(&cause))).caused_by(cause)
+        };
         // Also tells a folder that is there but must not be read.
         std::fs::read_dir(&self.root).map_err(unusable)?;
         let real_root = self.root.canonicalize().map_err(unusable)?;
@@ -128,7 +131,8 @@ impl Walk {
         let path = entry.path();
         let (name, exact) = self.name(path);
         // A link that is not followed may stand for a folder, so it counts if it would as one.
-        let wanted = if kind.is_file() { self.selection.takes(&name) } else { self.selection.enters(&name) };
+        let maybe_folder = kind.is_dir() || kind.is_symlink();
+        let wanted = if maybe_folder { self.selection.enters(&name) } else { self.selection.takes(&name) };
         if !wanted {
             return false;
         }
@@ -185,7 +189,12 @@ impl Walk {
 }
 
 fn unreadable(path: &Path, cause: walkdir::Error) -> Error {
-    Error::invalid_input("folder", format!("{} can't be read", path.display())).caused_by(cause)
+    let why = match cause.io_error() {
+        _ if cause.loop_ancestor().is_some() => "it leads to a folder that it is in".to_owned(),
+        Some(error) => reason(error),
+        None => cause.to_string(),
+    };
+    Error::invalid_input("folder", format!("{} can't be read: {why}", path.display())).caused_by(cause)
 }
 
 #[cfg(all(test, unix))]

@@ -38,7 +38,7 @@ impl Comparison<'_> {
         let mut unchanged = 0;
         for name in all {
             let path = name.to_owned();
-            let report = self.oddity(name).or_else(|| names.clash(name));
+            let report = self.oddity(name).or_else(|| names.clash(name).map(|clash| clash.to_string()));
             actions.push(match (from.get(name), to.get(name), report) {
                 (_, _, Some(reason)) => SyncAction::Report { path, reason },
                 (Some(_), Some(_), None) if self.equal.contains(name) => {

@@ -11,7 +11,7 @@ use crate::blocking::blocking;
 use crate::error::{Error, Result};
 use crate::files::{Download, DownloadFileTo, Files, Job, NotNow, Totals, downloading, run};
 use crate::http::awaitable;
-use crate::local::{check_parents, local_path};
+use crate::local::{check_parents, local_path, reason};
 use crate::transfer::Downloaded;
 
 impl Files {
@@ -93,7 +93,9 @@ impl<'a> SyncDown<'a> {
         let delete = move |path: PathBuf| {
             let root = folder.clone();
             blocking(move || {
-                remove(&root, &path).map_err(|cause| Error::io(format!("{} can't be deleted", path.display()), cause))
+                remove(&root, &path).map_err(|cause| {
+                    Error::io(format!("{} can't be deleted: {}", path.display(), reason(&cause)), cause)
+                })
             })
         };
         Ok(SyncStream::new(plan, copying, None, extras, rest, delete))

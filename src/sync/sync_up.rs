@@ -11,7 +11,7 @@ use crate::error::{Error, Result};
 use crate::file_path::FilePath;
 use crate::files::{Files, Job, NotNow, Totals, Upload, run, uploading};
 use crate::http::awaitable;
-use crate::local::local_path;
+use crate::local::{local_path, reason};
 use crate::models::UploadedFile;
 use crate::transfer::Source;
 
@@ -133,7 +133,11 @@ async fn real(folder: PathBuf) -> Result<PathBuf> {
 async fn check_inside(root: PathBuf, path: PathBuf) -> Result<()> {
     blocking(move || match path.canonicalize() {
         Ok(real) if real.starts_with(&root) => Ok(()),
-        _ => Err(Error::invalid_input("plan", format!("{} is not in {}", path.display(), root.display()))),
+        Ok(_) => Err(Error::invalid_input("plan", format!("{} is not in {}", path.display(), root.display()))),
+        Err(cause) => {
+            let why = format!("{} can't be read: {}", path.display(), reason(&cause));
+            Err(Error::invalid_input("source", why).caused_by(cause))
+        }
     })
     .await
 }

@@ -12,7 +12,7 @@ use crate::blocking::blocking;
 use crate::error::{Error, ErrorKind, Result};
 use crate::files::{DownloadFileTo, Files};
 use crate::http::{CallOptions, awaitable};
-use crate::local::{Names, Selection, check_parents, folder_prefix, local_path, selection_setters};
+use crate::local::{Clash, Names, Selection, check_parents, folder_prefix, local_path, reason, selection_setters};
 use crate::models::FileInfo;
 use crate::transfer::Downloaded;
 
@@ -107,9 +107,9 @@ impl<'a> DownloadDir<'a> {
 fn jobs(found: &[FileInfo], skip: usize, root: &Path, case_sensitive: bool) -> Vec<Job<Download>> {
     let mut names = Names::new(case_sensitive);
     found.iter().for_each(|file| names.add(&file.path[skip..]));
-    let place = |name| match names.clash(name) {
-        Some(clash) => Err(clashes(clash)),
-        None => local_path(root, name),
+    let place = |name| {
+        let path = local_path(root, name)?;
+        names.clash(name).map_or(Ok(path), |clash| Err(clashes(&clash)))
     };
     let mut jobs: Vec<_> = found
         .iter()
@@ -130,10 +130,14 @@ fn jobs(found: &[FileInfo], skip: usize, root: &Path, case_sensitive: bool) -> V
     jobs
 }
 
-fn clashes(clash: String) -> Error {
-    Error::new(ErrorKind::Conflict, clash).with_hint(
-        "Where the file system keeps names apart that differ in case or Unicode form, say so by case_sensitive(true)",
-    )
+fn clashes(clash: &Clash<'_>) -> Error {
+    let error = Error::new(ErrorKind::Conflict, clash.to_string());
+    match clash {
+        Clash::Twin(..) => error.with_hint(
+            "Where the file system keeps names apart that differ in case or Unicode form, say so by case_sensitive(true)",
+        ),
+        Clash::FileAndFolder(_) => error,
+    }
 }
 
 /// One of many downloads.
@@ -169,9 +173,9 @@ pub(crate) fn downloading<'a>(
 async fn make_folder(root: PathBuf, target: PathBuf) -> Result<()> {
     blocking(move || {
         let folder = target.parent().unwrap_or(&root);
-        check_parents(&root, &target).and_then(|()| std::fs::create_dir_all(folder)).map_err(|cause| {
-            Error::io(format!("{} can't be written below {}", target.display(), root.display()), cause)
-        })
+        check_parents(&root, &target)
+            .and_then(|()| std::fs::create_dir_all(folder))
+            .map_err(|cause| Error::io(format!("{} can't be written: {}", target.display(), reason(&cause)), cause))
     })
     .await
 }

@@ -353,7 +353,10 @@ where
             let outcome = match job.work {
                 Ok(_) => FileOutcome::Skipped(Skipped::NotStarted),
                 Err(NotNow::Skipped(why)) => FileOutcome::Skipped(why),
-                Err(NotNow::Failed(error)) => FileOutcome::Failed(error),
+                Err(NotNow::Failed(error)) => {
+                    self.tally.ended(false);
+                    FileOutcome::Failed(error)
+                }
             };
             return Some(BatchFile { path: job.path, local: job.local, outcome, index });
         }
