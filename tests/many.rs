@@ -83,6 +83,8 @@ async fn what_is_selected_and_nothing_else() {
     assert_eq!(download.await.unwrap().into_result().unwrap().len(), 2);
     let bad = bucket.files().upload_dir(from.path()).include("***").await.unwrap_err();
     assert!(bad.is_invalid_input() && bad.to_string().contains("***"), "{bad}");
+    let bad = bucket.files().download_dir(to.path()).exclude("***").await.unwrap_err();
+    assert!(bad.is_invalid_input() && bad.to_string().contains("***"), "{bad}");
 }
 
 #[tokio::test]
@@ -117,22 +119,26 @@ async fn links_and_names_that_can_not_be_are_told_before_anything_is_sent() {
     let bucket = bucket(&admin(&server)).await;
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("good"), "x").unwrap();
-    fs::write(folder.path().join("back\\slash"), "x").unwrap();
-    fs::write(folder.path().join(" "), "x").unwrap();
+    for name in ["the\\last", "the\\very last"] {
+        fs::write(folder.path().join(name), "x").unwrap();
+    }
     symlink("good", folder.path().join("link")).unwrap();
+    let _socket = std::os::unix::net::UnixListener::bind(folder.path().join("socket")).unwrap();
     server.clear_requests();
     let mut last = None;
-    let batch = bucket.files().upload_dir(folder.path()).progress(|progress| last = Some(progress)).await.unwrap();
+    let upload = bucket.files().upload_dir(folder.path()).prefix("p").progress(|progress| last = Some(progress));
+    let batch = upload.await.unwrap();
     assert!(batch.stopped && server.requests().is_empty());
     let failed: Vec<_> = batch.failed().map(|(path, error)| (path, error.kind())).collect();
-    assert_eq!(failed, [(" ", ErrorKind::InvalidInput), ("back\\slash", ErrorKind::InvalidInput)]);
+    assert_eq!(failed, ["p/the\\last", "p/the\\very last"].map(|path| (path, ErrorKind::InvalidInput)));
     assert_eq!(last.map(|last| (last.failed, last.finished)), Some((2, true)));
-    assert_eq!(batch.skipped().collect::<Vec<_>>(), [("link", Skipped::Symlink), ("good", Skipped::NotStarted)]);
+    let skipped = [("p/link", Skipped::Symlink), ("p/socket", Skipped::NotAFile), ("p/good", Skipped::NotStarted)];
+    assert_eq!(batch.skipped().collect::<Vec<_>>(), skipped);
     assert!(batch.into_result().unwrap_err().is_invalid_input());
 
     let upload = bucket.files().upload_dir(folder.path()).on_failure(OnFailure::GoOn).symlinks(Symlinks::Follow);
     let batch = upload.await.unwrap();
-    assert_eq!((batch.done().count(), batch.failed().count(), batch.skipped().count()), (2, 2, 0));
+    assert_eq!((batch.done().count(), batch.failed().count(), batch.skipped().count()), (2, 2, 1));
 }
 
 #[tokio::test]
@@ -182,8 +188,21 @@ async fn the_limit_of_a_batch_is_for_all_of_it_and_that_of_each_for_each() {
         let kinds: Vec<_> = batch.failed().map(|(path, error)| (path, error.kind())).collect();
         assert_eq!(kinds, [(path, ErrorKind::Timeout(TimeoutPhase::Total))]);
     }
-    server.inject(Fault::stall_headers().on("GET", "delimiter").forever());
     let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("x"), "x").unwrap();
+    // Of looking through the folder too: the first to be asked about does not answer.
+    for up in [true, false] {
+        let (release, wait) = std::sync::mpsc::channel::<()>();
+        let wait = std::sync::Mutex::new(wait);
+        let held = move |_: &str| wait.lock().unwrap().recv().is_ok();
+        let outcome = match up {
+            true => within(bucket.files().upload_dir(folder.path()).filter(held).timeout(short).send()).await.map(drop),
+            false => within(bucket.files().sync_up(folder.path()).filter(held).timeout(short).send()).await.map(drop),
+        };
+        assert_eq!(outcome.unwrap_err().kind(), ErrorKind::Timeout(TimeoutPhase::Total));
+        drop(release);
+    }
+    server.inject(Fault::stall_headers().on("GET", "delimiter").forever());
     for outcome in [
         within(bucket.files().download_dir(folder.path()).timeout(short).send()).await.map(drop),
         within(bucket.files().sync_up(folder.path()).timeout(short).send()).await.map(drop),
@@ -338,8 +357,12 @@ async fn sources_of_all_kinds_each_with_its_own_outcome() {
         kinds,
         [("bytes", Some(1000)), ("path", Some(100_000)), ("../bad", None), ("reader", Some(2000)), ("missing", None)]
     );
-    let named = bucket.files().upload_many([path]).await.unwrap().into_result().unwrap();
-    assert_eq!(named[0].path, "from-disk.bin");
+    let mut totals = Vec::new();
+    let named = bucket.files().upload_many([path.clone(), path.clone()].into_iter().filter(|path| path.exists()));
+    let named = named.progress(|progress| totals.push(progress.files_total)).await.unwrap();
+    assert!(named.files.iter().all(|file| file.path == "from-disk.bin" && file.local.as_ref() == Some(&path)));
+    assert_eq!((totals.first(), totals.last()), (Some(&None), Some(&Some(2))), "not before the iterator has ended");
+    assert_eq!(named.into_result().unwrap()[0].path, "from-disk.bin");
 }
 
 #[tokio::test]

@@ -80,6 +80,7 @@ async fn up_sends_what_differs_and_nothing_twice() {
     let plan = sync().plan().await.unwrap();
     assert_eq!(lines(&plan), ["+.hidden", "+a", "+deep/ü %+#?", "+empty", "~extra", "+same size"]);
     assert_eq!((plan.bytes(), changes(&server)), (4, 0), "a plan changes nothing");
+    assert!(!plan.is_empty());
 
     let done = sync().await.unwrap();
     assert_eq!(
@@ -87,6 +88,8 @@ async fn up_sends_what_differs_and_nothing_twice() {
         (5, 0, ["extra".to_owned()].as_slice())
     );
     server.clear_requests();
+    assert_eq!(sync().exclude("extra").plan().await.unwrap().actions, []);
+    assert!(sync().exclude("extra").plan().await.unwrap().is_empty());
     let again = sync().await.unwrap();
     assert_eq!((again.copied.files.len(), again.unchanged, changes(&server)), (0, 5, 0));
 
@@ -127,6 +130,120 @@ async fn down_fetches_what_differs_and_nothing_twice() {
     expected.insert("extra/kept.log".into(), "k".into());
     assert_eq!(read(&folder), expected);
     assert!(!folder.join("extra/deep").exists() && around.path().join("outside").exists());
+
+    let all = bucket.files().sync_down(&folder).prefix("none").delete_extra(true).await.unwrap();
+    assert_eq!(all.into_result().unwrap(), (0, 4));
+    assert_eq!(fs::read_dir(&folder).unwrap().count(), 0, "the folder itself stays");
+    let bad = bucket.files().sync_down(around.path().join("missing")).include("***").await.unwrap_err();
+    assert!(bad.is_invalid_input(), "{bad}");
+}
+
+#[tokio::test]
+async fn what_is_not_meant_is_not_deleted_either_way() {
+    let server = server().await;
+    let bucket = bucket(&admin(&server)).await;
+    let folder = tempfile::tempdir().unwrap();
+    let files = tree(&[("a.md", "1"), ("b.log", "2"), (".hidden", "3"), ("deep/c.md", "4"), ("deep/.git/d.md", "5")]);
+    fill(&bucket, &files).await;
+    let up = || bucket.files().sync_up(folder.path()).delete_extra(true);
+    let hidden = ["-a.md", "-b.log", "-deep/c.md"];
+    assert_eq!(lines(&up().hidden(false).plan().await.unwrap()), hidden);
+    assert_eq!(lines(&up().include("*.md").plan().await.unwrap()), ["-a.md"]);
+    assert_eq!(lines(&up().exclude("deep").exclude(".*").plan().await.unwrap()), ["-a.md", "-b.log"]);
+    assert_eq!(lines(&up().filter(|path| path.ends_with("g")).plan().await.unwrap()), ["-b.log"]);
+    assert_eq!(up().hidden(false).await.unwrap().into_result().unwrap(), (0, 3));
+    assert_eq!(stored(&bucket).await.into_keys().collect::<Vec<_>>(), [".hidden", "deep/.git/d.md"]);
+
+    write(folder.path(), &files);
+    let down = || bucket.files().sync_down(folder.path()).prefix("none").delete_extra(true);
+    assert_eq!(lines(&down().hidden(false).plan().await.unwrap()), hidden);
+    assert_eq!(lines(&down().include("*.md").plan().await.unwrap()), ["-a.md"]);
+}
+
+#[tokio::test]
+async fn what_is_deleted_already_is_no_failure_and_what_is_not_is_one() {
+    let server = server().await;
+    let bucket = bucket(&admin(&server)).await;
+    let folder = tempfile::tempdir().unwrap();
+    let both = tree(&[("a", "1"), ("b", "2"), ("c", "3")]);
+    fill(&bucket, &both).await;
+    let up = || bucket.files().sync_up(folder.path()).delete_extra(true).concurrency(1);
+    let plan = up().plan().await.unwrap();
+    bucket.file("b").delete().await.unwrap();
+    assert_eq!(up().apply(plan).await.unwrap().into_result().unwrap(), (0, 3));
+
+    fill(&bucket, &both).await;
+    server.inject(Fault::status(403).on("DELETE", "/files/b"));
+    let failed = up().await.unwrap();
+    assert!(failed.deleted.stopped && !failed.copied.stopped);
+    assert_eq!(
+        failed.deleted.failed().map(|(path, error)| (path, error.kind())).collect::<Vec<_>>(),
+        [("b", ErrorKind::PermissionDenied)]
+    );
+    assert_eq!(failed.deleted.skipped().collect::<Vec<_>>(), [("c", Skipped::NotStarted)]);
+    assert_eq!(failed.into_result().unwrap_err().kind(), ErrorKind::PermissionDenied);
+    server.inject(Fault::status(403).on("DELETE", "/files/b"));
+    let failed = up().on_failure(OnFailure::GoOn).await.unwrap();
+    assert_eq!((failed.deleted.done().count(), failed.deleted.failed().count()), (1, 1));
+
+    write(folder.path(), &both);
+    let down = || bucket.files().sync_down(folder.path()).prefix("none").delete_extra(true);
+    let plan = down().plan().await.unwrap();
+    fs::remove_file(folder.path().join("b")).unwrap();
+    assert_eq!(down().apply(plan).await.unwrap().into_result().unwrap(), (0, 3));
+}
+
+#[tokio::test]
+async fn a_signal_keeps_what_was_to_be_deleted() {
+    let server = server().await;
+    let bucket = bucket(&admin(&server)).await;
+    let folder = tempfile::tempdir().unwrap();
+    write(folder.path(), &tree(&[("new", "n")]));
+    fill(&bucket, &tree(&[("extra", "x"), ("extra2", "x")])).await;
+    let up = || bucket.files().sync_up(folder.path()).delete_extra(true);
+    let held = server.inject(Fault::stall_headers().on("PUT", "/upload"));
+    let signal = held.clone();
+    let done = support::within(up().cancel_when(async move { signal.fired_at_least(1).await }).send()).await.unwrap();
+    held.release();
+    assert_eq!(done.copied.skipped().collect::<Vec<_>>(), [("new", Skipped::Cancelled)]);
+    let kept = [("extra", Skipped::NotStarted), ("extra2", Skipped::NotStarted)];
+    assert_eq!(done.deleted.skipped().collect::<Vec<_>>(), kept);
+    assert_eq!((done.copied.stopped, done.deleted.stopped), (true, false));
+    assert_eq!(done.into_result().unwrap_err().kind(), ErrorKind::Cancelled);
+
+    // It ends the deleting too.
+    support::within(up().send()).await.unwrap().into_result().unwrap();
+    fill(&bucket, &tree(&[("extra", "x"), ("extra2", "x")])).await;
+    let held = server.inject(Fault::stall_headers().on("DELETE", "/extra"));
+    let signal = held.clone();
+    let signal = async move { signal.fired_at_least(1).await };
+    let done = support::within(up().concurrency(1).cancel_when(signal).send()).await.unwrap();
+    held.release();
+    let kept = [("extra", Skipped::Cancelled), ("extra2", Skipped::NotStarted)];
+    assert_eq!(done.deleted.skipped().collect::<Vec<_>>(), kept);
+    assert_eq!((done.copied.stopped, done.deleted.stopped), (false, true));
+    assert_eq!(done.into_result().unwrap_err().kind(), ErrorKind::Cancelled);
+}
+
+/// Also for root, who may read everything else.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn what_can_not_be_read_is_told_with_the_reason() {
+    let server = server().await;
+    let bucket = bucket(&admin(&server)).await;
+    // It is said to be empty, as its twin is, and its first byte can't be read.
+    fill(&bucket, &tree(&[("mem", "")])).await;
+    for (plan, direction) in [
+        (bucket.files().sync_up("/proc/self").include("mem").exclude("[!m]*").exclude("map_files").plan().await, "up"),
+        (
+            bucket.files().sync_down("/proc/self").include("mem").exclude("[!m]*").exclude("map_files").plan().await,
+            "down",
+        ),
+    ] {
+        let actions = plan.unwrap().actions;
+        let [SyncAction::Report { path, reason }] = &actions[..] else { panic!("{direction}: {actions:?}") };
+        assert!(path == "mem" && reason.contains("os error"), "{direction}: {reason}");
+    }
 }
 
 #[tokio::test]
@@ -330,13 +447,20 @@ async fn hashes_are_remembered_and_their_file_is_no_part_of_the_folder() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("testserver/src");
     let place = tempfile::tempdir().unwrap();
     let cache = place.path().join("hashes.json");
-    let sync = || bucket.files().sync_up(&folder).hash_cache(&cache);
+    let sync = || bucket.files().sync_up(&folder).prefix("a/b").hash_cache(&cache);
+    // Of another length than its twin: it need not be read.
+    fill(&bucket, &tree(&[("a/b/lib.rs", "")])).await;
+    assert!(lines(&sync().plan().await.unwrap()).contains(&"=lib.rs".to_owned()) && !cache.exists());
     let (copied, _) = sync().await.unwrap().into_result().unwrap();
     let written = fs::read_to_string(&cache).unwrap();
     assert!(copied > 50 && written.contains("\"lib.rs\""));
     assert_eq!(sync().await.unwrap().into_result().unwrap(), (0, 0));
+    // What is read for a plan is remembered too.
+    fs::remove_file(&cache).unwrap();
+    assert!(sync().plan().await.unwrap().is_empty());
+    assert_eq!(fs::read_to_string(&cache).unwrap(), written);
     // That it is asked: a hash that is wrong there makes its file differ.
-    let sha256 = bucket.file("lib.rs").get().await.unwrap().sha256.unwrap();
+    let sha256 = bucket.file("a/b/lib.rs").get().await.unwrap().sha256.unwrap();
     let gone = r#""files":{"gone.rs":{"size":1,"modified":1,"changed":null,"sha256":""},"#;
     fs::write(&cache, written.replace(&sha256, &"0".repeat(64)).replace("\"files\":{", gone)).unwrap();
     assert_eq!(lines(&sync().plan().await.unwrap()), ["=lib.rs"]);
@@ -361,6 +485,10 @@ async fn hashes_are_remembered_and_their_file_is_no_part_of_the_folder() {
     assert_eq!(down.await.unwrap().into_result().unwrap(), (0, 0));
     assert_eq!(read(own.path()), tree(&[("a", "1"), (".hashes", "not yet a cache")]));
     assert!(bucket.file("own/.hashes").get_opt().await.unwrap().is_some());
+    // Not even where the folder is not there yet.
+    let new = own.path().join("new");
+    let down = bucket.files().sync_down(&new).prefix("own").hash_cache(new.join(".hashes")).await.unwrap();
+    assert_eq!((down.into_result().unwrap(), read(&new)), ((1, 0), tree(&[("a", "1")])));
 }
 
 #[cfg(unix)]

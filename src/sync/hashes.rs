@@ -160,8 +160,25 @@ mod tests {
             assert_eq!(again.known(&other), None);
         }
         assert_eq!(Hashes::open(Some(cache.clone()), &folder.path().join("other")).await.known(&old), None);
-        std::fs::write(&cache, "{ garbled").unwrap();
-        assert_eq!(Hashes::open(Some(cache), folder.path()).await.known(&old), None);
+        // It is replaced, not written over: a reader has the old one or the new one.
+        let reader = folder.path().join("reader");
+        std::fs::hard_link(&cache, &reader).unwrap();
+        let mut more = Hashes::open(Some(cache.clone()), folder.path()).await;
+        more.learn("other", &old.stamp, "def");
+        more.save().await.unwrap();
+        let (before, after) = (std::fs::read_to_string(&reader).unwrap(), std::fs::read_to_string(&cache).unwrap());
+        assert!(!before.contains("def") && after.contains("def") && after.contains("abc"));
+        std::fs::remove_file(reader).unwrap();
+
+        for garbled in ["{ garbled".to_owned(), after.replace("\"version\":1", "\"version\":2")] {
+            std::fs::write(&cache, garbled).unwrap();
+            assert_eq!(Hashes::open(Some(cache.clone()), folder.path()).await.known(&old), None);
+        }
+        // What can't be written leaves nothing either.
+        std::fs::remove_file(&cache).unwrap();
+        std::fs::create_dir(&cache).unwrap();
+        more.learn("third", &old.stamp, "abc");
+        assert_eq!(more.save().await.unwrap_err().kind(), ErrorKind::Io);
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1, "nothing is left beside it");
     }
 

@@ -1,7 +1,7 @@
 //! What became of a sync.
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::files::{Batch, FileOutcome};
+use crate::files::Batch;
 
 use super::plan::{SyncAction, SyncPlan};
 
@@ -42,13 +42,9 @@ impl<T> SyncOutcome<T> {
     /// ended by a signal.
     pub fn into_result(self) -> Result<(usize, usize)> {
         let copied = self.copied.into_result()?.len();
-        let untouched = self.deleted.files.iter().any(|file| matches!(file.outcome, FileOutcome::Skipped(_)));
         let deleted = self.deleted.into_result()?.len();
         if let Some((path, reason)) = self.reported.into_iter().next() {
             return Err(Error::new(ErrorKind::Conflict, format!("{path:?} was left as it is: {reason}")));
-        }
-        if untouched {
-            return Err(Error::new(ErrorKind::Cancelled, "not all extra files were deleted"));
         }
         Ok((copied, deleted))
     }

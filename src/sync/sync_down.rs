@@ -132,7 +132,7 @@ fn remove(root: &Path, path: &Path) -> io::Result<()> {
         Err(error) => return Err(error),
     }
     let mut folder = path.parent();
-    while let Some(empty) = folder.filter(|folder| *folder != root && folder.starts_with(root)) {
+    while let Some(empty) = folder.filter(|folder| *folder != root) {
         if std::fs::remove_dir(empty).is_err() {
             break;
         }
