@@ -106,6 +106,7 @@ async fn a_log_is_there_when_it_was_flushed_and_neither_lost_nor_doubled() {
     within(log.shutdown()).await.unwrap();
     assert_eq!(content(&file).await.len(), 19 + 250_000);
     assert!(log.write_all(b"more").await.is_err());
+    within(log.shutdown()).await.unwrap();
 
     // So does the last of a writer that is dropped, and of one whose time has come.
     let mut log = file.log_writer().flush_every(ages).await.unwrap();
@@ -148,6 +149,47 @@ async fn a_log_holds_only_so_much_while_the_server_is_away() {
     server.clear_faults();
     within(log.shutdown()).await.unwrap();
     assert_eq!(content(&file).await.len(), 4 + 500 * written, "and none of them is lost");
+}
+
+#[tokio::test]
+async fn a_log_goes_together_and_tries_again_by_itself() {
+    let (server, _, file) = start().await;
+    let client = builder(server.url()).token(server.admin_key()).retry(RetryPolicy::never()).build().unwrap();
+    let file = client.bucket(file.bucket().id()).file("log.txt");
+    // The task that appends has its turns.
+    let settled = async || {
+        for _ in 0..100 {
+            tokio::task::yield_now().await;
+        }
+    };
+    let ages = Duration::from_secs(3600);
+    let mut log = file.log_writer().flush_every(ages).flush_bytes(10).await.unwrap();
+    for _ in 0..4 {
+        log.write_all(b"ab").await.unwrap();
+        settled().await;
+    }
+    within(log.flush()).await.unwrap();
+    assert_eq!((patches(&server), content(&file).await), (1, Bytes::from("0123abababab")));
+
+    // What comes after a failure does not hurry it.
+    let away = server.inject(Fault::status(503).on("HEAD", "log.txt").forever());
+    log.write_all(b"0123456789").await.unwrap();
+    within(away.fired_at_least(1)).await;
+    settled().await;
+    log.write_all(b"0123456789").await.unwrap();
+    settled().await;
+    assert!(within(log.flush()).await.is_err());
+    assert_eq!(away.fired(), 2);
+    server.clear_faults();
+    within(log.shutdown()).await.unwrap();
+    assert_eq!(content(&file).await.len(), 12 + 20);
+
+    // Nobody asks, and it goes again.
+    let away = server.inject(Fault::status(503).on("PATCH", CONTENT));
+    let mut log = file.log_writer().flush_every(Duration::from_millis(1)).await.unwrap();
+    log.write_all(b"end").await.unwrap();
+    within(async { while !content(&file).await.ends_with(b"end") {} }).await;
+    assert_eq!(away.fired(), 1);
 }
 
 #[tokio::test]

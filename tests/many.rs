@@ -137,8 +137,16 @@ async fn links_and_names_that_can_not_be_are_told_before_anything_is_sent() {
     assert!(batch.into_result().unwrap_err().is_invalid_input());
 
     let upload = bucket.files().upload_dir(folder.path()).on_failure(OnFailure::GoOn).symlinks(Symlinks::Follow);
-    let batch = upload.await.unwrap();
+    let mut seen = Vec::new();
+    let batch = upload.progress(|progress| seen.push(progress)).await.unwrap();
+    let (first, last) = (seen[0], seen[seen.len() - 1]);
+    // What is not even tried has no bytes, and what is no file is not counted.
+    assert_eq!((first.files_total, first.bytes_total), (Some(4), Some(2)));
+    assert_eq!((last.files_total, last.bytes_total, last.files, last.failed), (Some(4), Some(2), 2, 2));
     assert_eq!((batch.done().count(), batch.failed().count(), batch.skipped().count()), (2, 2, 1));
+    // What comes after the failure is told for what it is.
+    let batch = bucket.files().upload_dir(folder.path()).symlinks(Symlinks::Refuse).await.unwrap();
+    assert_eq!((batch.failed().count(), batch.skipped().next()), (3, Some(("socket", Skipped::NotAFile))));
 }
 
 #[tokio::test]
@@ -413,6 +421,32 @@ async fn a_failure_stops_the_rest_or_does_not() {
     let batch = bucket.files().upload_many(items()).on_failure(OnFailure::GoOn).await.unwrap();
     assert!(!batch.stopped);
     assert_eq!((batch.done().count(), batch.failed().count()), (19, 1));
+}
+
+/// Also when the outcomes are looked at one by one, and slowly.
+#[tokio::test]
+async fn a_failure_gives_up_the_others_at_once() {
+    struct Held(Arc<AtomicBool>);
+    impl Drop for Held {
+        fn drop(&mut self) {
+            self.0.store(true, Ordering::SeqCst);
+        }
+    }
+    let server = server().await;
+    let bucket = bucket(&admin(&server)).await;
+    let given_up = Arc::new(AtomicBool::new(false));
+    let held = Held(given_up.clone());
+    let never = futures::stream::pending::<Result<bytes::Bytes, std::io::Error>>().map(move |chunk| {
+        let _ = &held;
+        chunk
+    });
+    let missing = tempfile::tempdir().unwrap().path().join("missing");
+    let items: Vec<(&str, Source<'_>)> = vec![("never", Source::stream(never)), ("missing", missing.into())];
+    let mut outcomes = bucket.files().upload_many(items).stream().unwrap();
+    assert_eq!(within(outcomes.next()).await.unwrap().path, "missing");
+    assert!(given_up.load(Ordering::SeqCst));
+    let last = within(outcomes.next()).await.unwrap();
+    assert!(last.path == "never" && matches!(last.outcome, FileOutcome::Skipped(Skipped::Cancelled)));
 }
 
 #[tokio::test]

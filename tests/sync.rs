@@ -211,7 +211,14 @@ async fn a_signal_keeps_what_was_to_be_deleted() {
     assert_eq!((done.copied.stopped, done.deleted.stopped), (true, false));
     assert_eq!(done.into_result().unwrap_err().kind(), ErrorKind::Cancelled);
 
-    // It ends the deleting too.
+    // It ends the deleting too, of which there are as many at once.
+    let held = server.inject(Fault::stall_headers().on("DELETE", "/extra").forever());
+    support::within(async {
+        tokio::select! { _ = up().send() => panic!("it was held"), () = held.fired_at_least(2) => {} }
+    })
+    .await;
+    held.release();
+    server.clear_faults();
     support::within(up().send()).await.unwrap().into_result().unwrap();
     fill(&bucket, &tree(&[("extra", "x"), ("extra2", "x")])).await;
     let held = server.inject(Fault::stall_headers().on("DELETE", "/extra"));

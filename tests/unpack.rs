@@ -88,6 +88,8 @@ async fn hostile_archives_are_refused_as_a_whole() {
         ("link", link()),
         ("device", device()),
         ("overlap", overlapping()),
+        ("encrypted", encrypted()),
+        ("empty folders in two spellings", archive(&[("good", b"g"), ("a/", b""), ("A/", b"")])),
         ("a folder with content", replaced(archive(&[("good", b"g"), ("folder1", b"x")]), b"folder1", b"folder/")),
         ("no entries, it says", miscounted(0)),
         ("fewer entries, it says", miscounted(1)),
@@ -147,6 +149,16 @@ fn device() -> Vec<u8> {
     bytes
 }
 
+/// The second of two entries says that it is.
+fn encrypted() -> Vec<u8> {
+    let mut bytes = archive(&[("good", b"g"), ("secret", b"x")]);
+    for (record, flags) in [(b"PK\x03\x04", 6), (b"PK\x01\x02", 8)] {
+        let at = bytes.windows(4).rposition(|w| w == record).unwrap() + flags;
+        bytes[at] |= 1;
+    }
+    bytes
+}
+
 /// Both entries of the central directory point at the bytes of the first.
 fn overlapping() -> Vec<u8> {
     let mut bytes = archive(&[("a", &[1; 50]), ("b", &[1; 50])]);
@@ -158,14 +170,14 @@ fn overlapping() -> Vec<u8> {
 #[tokio::test]
 async fn bombs_do_not_go_off() {
     let zeros = vec![0; 64 << 20];
-    let bomb = archive(&[("zeros", &zeros)]);
+    let bomb = archive(&[("good", b"g"), ("zeros", &zeros)]);
     assert!(bomb.len() < 1 << 20);
     let folder = tempfile::tempdir().unwrap();
     let into = folder.path();
     for error in [
         unpacked(bomb.clone(), into, |unpack| unpack).await.unwrap_err(),
         unpacked(bomb.clone(), into, |unpack| unpack.max_ratio(u64::MAX).max_bytes(1 << 20)).await.unwrap_err(),
-        unpacked(bomb.clone(), into, |unpack| unpack.max_archive_bytes(1000)).await.unwrap_err(),
+        unpacked(archive(&[("a", b"x")]), into, |unpack| unpack.max_archive_bytes(50)).await.unwrap_err(),
         unpacked(archive(&[("a", b""), ("b", b""), ("c/", b"")]), into, |unpack| unpack.max_entries(2))
             .await
             .unwrap_err(),
@@ -174,7 +186,28 @@ async fn bombs_do_not_go_off() {
         assert!(matches!(error.kind(), ErrorKind::PayloadTooLarge | ErrorKind::Decode), "{error:?}");
         assert_eq!(read_folder(into), Files::new(), "{error}");
     }
-    assert_eq!(unpacked(bomb, into, |unpack| unpack.max_ratio(2000)).await.unwrap(), 64 << 20);
+    assert_eq!(unpacked(bomb, into, |unpack| unpack.max_ratio(2000)).await.unwrap(), (64 << 20) + 1);
+}
+
+#[tokio::test]
+async fn a_small_archive_may_have_any_ratio_and_a_folder_is_not_replaced() {
+    let folder = tempfile::tempdir().unwrap();
+    let zeros = archive(&[("zeros", &[0; 1 << 20])]);
+    assert!(zeros.len() < 5000);
+    assert_eq!(unpacked(zeros.clone(), folder.path(), |unpack| unpack.max_ratio(1)).await.unwrap(), 1 << 20);
+    fs::remove_file(folder.path().join("zeros")).unwrap();
+    let elsewhere = tempfile::tempdir().unwrap();
+    fs::create_dir(folder.path().join("zeros")).unwrap();
+    assert_eq!(unpacked(zeros.clone(), folder.path(), |unpack| unpack).await.unwrap_err().kind(), ErrorKind::Io);
+    #[cfg(unix)]
+    {
+        fs::remove_dir(folder.path().join("zeros")).unwrap();
+        std::os::unix::fs::symlink(elsewhere.path(), folder.path().join("zeros")).unwrap();
+        assert_eq!(unpacked(zeros, folder.path(), |unpack| unpack).await.unwrap_err().kind(), ErrorKind::Io);
+        assert!(folder.path().join("zeros").is_symlink());
+    }
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "nothing is left beside it");
+    drop(elsewhere);
 }
 
 #[tokio::test]
@@ -186,6 +219,11 @@ async fn more_entries_than_allowed_are_refused_before_they_are_read() {
     bytes[end + 8..end + 12].copy_from_slice(&[50, 0, 50, 0]);
     let error = unpacked(bytes, folder.path(), |unpack| unpack.max_entries(10)).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::PayloadTooLarge, "{error:?}");
+    // What is said of each entry has a limit too.
+    let long = archive(&[(&"n/".repeat(1000), b"")]);
+    let error = unpacked(long.clone(), folder.path(), |unpack| unpack.max_entries(1)).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::PayloadTooLarge, "{error:?}");
+    assert_eq!(unpacked(long, folder.path(), |unpack| unpack.max_entries(3)).await.unwrap(), 0);
     // Behind other records than the last one there may be another directory.
     let mut bytes = archive(&[("a", b"x")]);
     bytes.extend_from_slice(b"behind");

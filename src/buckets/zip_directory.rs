@@ -132,6 +132,41 @@ mod tests {
     }
 
     #[test]
+    fn an_end_that_contradicts_itself_is_none() {
+        let (narrow, wide) = (archive(100, 3, false, b""), archive(100, 3, true, b""));
+        let changed = |bytes: &[u8], at: usize, byte: u8| {
+            let mut bytes = bytes.to_vec();
+            bytes[at] ^= byte;
+            Directory::parse(&bytes, 0)
+        };
+        let whole = Some(Directory { entries: 3, length: 100, offset: 0 });
+        assert_eq!((changed(&narrow, 0, 0), changed(&wide, 0, 0)), (whole, Directory::parse(&narrow, 0)));
+        // The disk of the directory, the entries on this disk, the length, the offset.
+        for at in [6, 8, 12, 16] {
+            assert_eq!(changed(&narrow, 100 + at - 2 * usize::from(at == 6), 1), None, "{at}");
+        }
+        // The same in the wide record, and where the locator says that it is.
+        for at in [16, 24, 40, 48, 56 + 8] {
+            assert_eq!(changed(&wide, 100 + at, 1), None, "{at}");
+        }
+    }
+
+    #[test]
+    fn one_number_that_is_too_wide_is_enough() {
+        let wide = archive(100, 3, true, b"");
+        let end = wide.len() - END;
+        for (at, size) in [(8, 2), (10, 2), (12, 4), (16, 4)] {
+            let mut bytes = wide.clone();
+            // The others are there, and wrong.
+            bytes[end + 8..end + 20].fill(1);
+            bytes[end + at..end + at + size].fill(0xff);
+            assert_eq!(Directory::parse(&bytes, 0).map(|found| found.entries), Some(3), "{at}");
+            bytes[end + at..end + at + size].fill(0xfe);
+            assert_eq!(Directory::parse(&bytes, 0), None, "{at}");
+        }
+    }
+
+    #[test]
     fn a_directory_has_as_many_entries_as_its_end_says() {
         // With a name, an extra field and a comment of some bytes.
         let entry = |behind: [u8; 3]| {

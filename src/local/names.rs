@@ -133,15 +133,6 @@ impl<'n> Names<'n> {
         self.node(name).is_file = true;
     }
 
-    /// Only a folder that may be empty needs this.
-    #[cfg(feature = "zip")]
-    pub(crate) fn add_folder(&mut self, name: &'n str) {
-        for (at, _) in name.match_indices('/') {
-            self.node(&name[..at]).is_folder = true;
-        }
-        self.node(name).is_folder = true;
-    }
-
     fn node(&mut self, name: &'n str) -> &mut Node<'n> {
         let node = self.nodes.entry(self.key(name)).or_insert_with(|| Node {
             spelling: name,

@@ -254,6 +254,37 @@ mod tests {
         assert_eq!(names, ["dir/file", "to-dir/file", "to-file"]);
         // dangling, both outs, and the loop on either way to it.
         assert_eq!((odd, failed), (5, 5));
+        let mut selection = Selection::default();
+        selection.symlinks = Symlinks::Follow;
+        ["dangling", "**/loop", "out-*"].iter().for_each(|glob| selection.exclude(glob));
+        let walked = super::walk(root.path().into(), selection).await.unwrap();
+        assert!(walked.odd.is_empty(), "{:?}", walked.odd);
+    }
+
+    #[tokio::test]
+    async fn a_walk_that_is_dropped_looks_no_further() {
+        let root = tempfile::tempdir().unwrap();
+        (0..100).for_each(|n| fs::write(root.path().join(format!("{n}")), "").unwrap());
+        let (entered, wait_entered) = std::sync::mpsc::channel();
+        let (release, wait_release) = std::sync::mpsc::channel::<()>();
+        // Owned by the walk alone: it has ended when nobody else has it.
+        let channels = Arc::new(std::sync::Mutex::new((entered, wait_release)));
+        let ended = Arc::downgrade(&channels);
+        let mut selection = Selection::default();
+        selection.filter(move |name| {
+            let channels = channels.lock().unwrap();
+            channels.0.send(name.to_owned()).unwrap();
+            channels.1.recv().is_ok()
+        });
+        let walking = tokio::spawn(walk(root.path().into(), selection));
+        let first = tokio::task::spawn_blocking(move || (wait_entered.recv().unwrap(), wait_entered)).await.unwrap();
+        walking.abort();
+        assert!(walking.await.unwrap_err().is_cancelled());
+        drop(release);
+        while ended.strong_count() > 0 {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!((first.0.as_str(), first.1.try_iter().count()), ("0", 0));
     }
 
     #[tokio::test]

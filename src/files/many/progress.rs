@@ -286,11 +286,33 @@ mod tests {
         tally.expect(None, None);
         let mut track = tally.begin("a", None);
         tally.all_known(1);
+        track.report(Progress { sent: 4, phase: Phase::Hashing, ..Progress::START });
         track.report(Progress { sent: 5, phase: Phase::Sending, ..Progress::START });
         track.report(Progress { sent: 7, total: Some(7), phase: Phase::Done, ..Progress::START });
         drop(track);
         tally.finish();
         drop(tally);
-        assert_eq!(seen.iter().map(|p| p.bytes_total).collect::<Vec<_>>(), [None, None, Some(7), Some(7)]);
+        assert_eq!(seen.iter().map(|p| p.bytes_total).collect::<Vec<_>>(), [None, None, None, Some(7), Some(7)]);
+        assert_eq!(
+            seen.iter().map(|p| p.bytes).collect::<Vec<_>>(),
+            [0, 0, 5, 7, 7],
+            "what is only read has not moved"
+        );
+    }
+
+    #[test]
+    fn percent_and_remaining_time_are_of_what_is_known() {
+        let at = |bytes, bytes_total, rate, finished| {
+            let (files, failed, files_total) = (0, 0, None);
+            let progress = BatchProgress { files, failed, files_total, bytes, bytes_total, rate, finished };
+            (progress.percent(), progress.eta())
+        };
+        let seconds = |n| Some(Duration::from_secs(n));
+        assert_eq!(at(50, Some(200), Some(10), false), (Some(25.0), seconds(15)));
+        assert_eq!(at(200, Some(200), None, true), (Some(100.0), seconds(0)));
+        assert_eq!(at(50, Some(200), Some(0), false), (Some(25.0), None));
+        assert_eq!(at(50, None, Some(10), false), (None, None));
+        assert_eq!(at(0, Some(0), None, false), (Some(0.0), None));
+        assert_eq!(at(0, Some(0), None, true), (Some(100.0), seconds(0)));
     }
 }
