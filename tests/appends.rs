@@ -258,6 +258,39 @@ async fn a_length_that_nobody_tells_is_not_taken_for_nothing() {
     assert_eq!(changes.load(Ordering::SeqCst), 0);
 }
 
+/// A server, or something before it, that is not exact.
+#[tokio::test]
+async fn what_an_append_is_told_of_the_file_is_looked_at() {
+    let info = |size: u64| {
+        let info = serde_json::json!({"path": "log.txt", "name": "log.txt", "size": size, "mime_type": "a/b",
+            "created_at": "2026-01-01T00:00:00", "updated_at": "2026-01-01T00:00:00"});
+        answer(200, "Content-Type: application/json\r\n", info.to_string().as_bytes())
+    };
+    for (parts, kind) in [
+        // The length after.
+        (None, Some(ErrorKind::Conflict)),
+        // What is behind the offset: another place, another end, another length, all of it; and the right part.
+        (Some("Content-Range: bytes 3-4/6\r\n"), Some(ErrorKind::ContentChanged)),
+        (Some("Content-Range: bytes 4-5/7\r\n"), Some(ErrorKind::ContentChanged)),
+        (Some("Content-Range: bytes 4-6/6\r\n"), Some(ErrorKind::ContentChanged)),
+        (Some(""), Some(ErrorKind::ContentChanged)),
+        (Some("Content-Range: bytes 4-5/6\r\n"), None),
+    ] {
+        let length = if parts.is_some() { 6 } else { 4 };
+        let server = RawServer::start(move |head| {
+            Answer::Bytes(match head.method.as_str() {
+                "HEAD" => format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n").into_bytes(),
+                "GET" => answer(if parts == Some("") { 200 } else { 206 }, parts.unwrap_or(""), b"45"),
+                _ => info(if parts.is_some() { 7 } else { 100 }),
+            })
+        })
+        .await;
+        let file = builder(&server.url).build().unwrap().bucket("b").file("log.txt");
+        let done = within(file.append_at(4, "456".as_bytes())).await;
+        assert_eq!(done.err().map(|error| error.kind()), kind, "{parts:?}");
+    }
+}
+
 #[tokio::test]
 async fn an_append_that_looks_at_the_file_waits_for_no_room() {
     let server = server().await;

@@ -267,6 +267,26 @@ async fn a_link_in_the_folder_does_not_lead_out_of_it() {
     assert!(read_folder(outside.path()).is_empty());
 }
 
+/// The server's own surprise 7.
+#[tokio::test]
+async fn a_bucket_that_the_server_can_not_pack_is_told_with_what_to_do() {
+    let server = server().await;
+    let client = admin(&server);
+    let bucket = client.bucket(&client.buckets().create("grün").await.unwrap().id);
+    bucket.file("x").upload(vec![7]).await.unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    for error in [
+        bucket.zip().await.map(drop).unwrap_err(),
+        bucket.zip().download_to(folder.path().join("all.zip")).await.unwrap_err(),
+        bucket.zip().unpack(folder.path()).await.unwrap_err(),
+        bucket.head_zip().await.unwrap_err(),
+    ] {
+        assert!(error.kind() == ErrorKind::Server && error.hint().unwrap().contains("rename it"), "{error:?}");
+    }
+    let zips = server.requests().into_iter().filter(|request| request.path.ends_with("/zip")).count();
+    assert_eq!(zips, 4, "what can't pass is not tried again");
+}
+
 #[tokio::test]
 async fn dropping_it_leaves_no_temporary_file() {
     let server = server().await;
