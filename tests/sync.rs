@@ -314,13 +314,18 @@ async fn a_plan_does_not_lead_outside_by_a_link_either() {
     write(outside.path(), &tree(&[("secret", "s")]));
     symlink(outside.path(), folder.path().join("link")).unwrap();
     symlink("x", folder.path().join("to-x")).unwrap();
+    let pipe = folder.path().join("pipe");
+    assert!(std::process::Command::new("mkfifo").arg(pipe).status().unwrap().success());
     let plan = |direction: &str, action: &str| -> SyncPlan {
         let json = format!(r#"{{"direction":"{direction}","prefix":"","actions":[{action}],"unchanged":0}}"#);
         serde_json::from_str(&json).unwrap()
     };
-    let up = plan("up", r#"{"action":"copy","path":"link/secret","size":1,"replaces":false}"#);
-    let up = bucket.files().sync_up(folder.path()).apply(up).await.unwrap();
-    assert!(up.into_result().unwrap_err().is_invalid_input());
+    // A pipe that nobody writes to would never be open.
+    for path in ["link/secret", "link", "pipe"] {
+        let up = plan("up", &format!(r#"{{"action":"copy","path":"{path}","size":1,"replaces":false}}"#));
+        let up = support::within(bucket.files().sync_up(folder.path()).apply(up).send()).await.unwrap();
+        assert!(up.into_result().unwrap_err().is_invalid_input(), "{path}");
+    }
     assert!(stored(&bucket).await.is_empty());
     for path in ["link/secret", "to-x"] {
         let down = plan("down", &format!(r#"{{"action":"delete","path":"{path}"}}"#));

@@ -102,14 +102,19 @@ impl Hashes {
 }
 
 fn replace(file: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut name = file.file_name().unwrap_or_default().to_owned();
-    name.push(format!(".{:016x}.tmp", fastrand::u64(..)));
-    let beside = file.with_file_name(name);
+    let beside = beside(file);
     let replaced = std::fs::write(&beside, bytes).and_then(|()| std::fs::rename(&beside, file));
     if replaced.is_err() {
         let _ = std::fs::remove_file(&beside);
     }
     replaced
+}
+
+/// Named as a part of a download is: what a crash leaves in the folder is not taken for one of its files.
+fn beside(file: &Path) -> PathBuf {
+    let mut name = file.file_name().unwrap_or_default().to_owned();
+    name.push(format!(".{:016x}-once.carbonfiles.part", fastrand::u64(..)));
+    file.with_file_name(name)
 }
 
 fn nanoseconds(time: SystemTime) -> i128 {
@@ -174,6 +179,8 @@ mod tests {
             std::fs::write(&cache, garbled).unwrap();
             assert_eq!(Hashes::open(Some(cache.clone()), folder.path()).await.known(&old), None);
         }
+        let left = beside(&cache).file_name().unwrap().to_str().unwrap().to_owned();
+        assert!(!crate::local::Selection::default().takes(&left) && left.starts_with("hashes.json"), "{left}");
         // What can't be written leaves nothing either.
         std::fs::remove_file(&cache).unwrap();
         std::fs::create_dir(&cache).unwrap();

@@ -129,10 +129,14 @@ async fn real(folder: PathBuf) -> Result<PathBuf> {
     .await
 }
 
-/// Refuses a local file that lies, by a link, outside the folder. It is asked just before the file is opened.
+/// Refuses what is no file, and a file that lies, by a link, outside the folder. It is asked just before the file is opened,
+/// which would take for ever where it is a pipe.
 async fn check_inside(root: PathBuf, path: PathBuf) -> Result<()> {
     blocking(move || match path.canonicalize() {
-        Ok(real) if real.starts_with(&root) => Ok(()),
+        Ok(real) if real.starts_with(&root) && real.is_file() => Ok(()),
+        Ok(real) if real.starts_with(&root) => {
+            Err(Error::invalid_input("plan", format!("{} is no file", path.display())))
+        }
         Ok(_) => Err(Error::invalid_input("plan", format!("{} is not in {}", path.display(), root.display()))),
         Err(cause) => {
             let why = format!("{} can't be read: {}", path.display(), reason(&cause));
