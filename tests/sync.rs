@@ -155,6 +155,7 @@ async fn what_is_not_meant_is_not_deleted_either_way() {
     assert_eq!(stored(&bucket).await.into_keys().collect::<Vec<_>>(), [".hidden", "deep/.git/d.md"]);
 
     write(folder.path(), &files);
+    assert_eq!(lines(&up().include("**/*.md").plan().await.unwrap()), ["+a.md", "+deep/c.md"]);
     let down = || bucket.files().sync_down(folder.path()).prefix("none").delete_extra(true);
     assert_eq!(lines(&down().hidden(false).plan().await.unwrap()), hidden);
     assert_eq!(lines(&down().include("*.md").plan().await.unwrap()), ["-a.md"]);
@@ -499,7 +500,8 @@ async fn hashes_are_remembered_and_their_file_is_no_part_of_the_folder() {
     assert!(bucket.file("own/.hashes").get_opt().await.unwrap().is_some());
     // Not even where the folder is not there yet.
     let new = own.path().join("new");
-    let down = bucket.files().sync_down(&new).prefix("own").hash_cache(new.join(".hashes")).await.unwrap();
+    let dotted = own.path().join("..").join(name).join("new");
+    let down = bucket.files().sync_down(&dotted).prefix("own").hash_cache(new.join(".hashes")).await.unwrap();
     assert_eq!((down.into_result().unwrap(), read(&new)), ((1, 0), tree(&[("a", "1")])));
 }
 

@@ -10,6 +10,7 @@ use std::path::Path;
 use carbonfiles::ErrorKind;
 use carbonfiles::buckets::UnpackZip;
 use carbonfiles_testserver::Fault;
+use futures::TryFutureExt;
 use support::{Answer, RawServer, admin, answer, bucket, builder, read_folder, server, within};
 use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, ZipWriter};
@@ -287,19 +288,38 @@ async fn a_bucket_that_the_server_can_not_pack_is_told_with_what_to_do() {
     assert_eq!(zips, 4, "what can't pass is not tried again");
 }
 
+/// Wherever a server can hold it.
 #[tokio::test]
-async fn dropping_it_leaves_no_temporary_file() {
+async fn dropping_it_leaves_what_was_there_and_no_temporary_file() {
     let server = server().await;
     let bucket = bucket(&admin(&server)).await;
     bucket.file("x").upload(vec![7; 1000]).await.unwrap();
-    let held = server.inject(Fault::stall_response_after(10).on("GET", "/zip"));
+    let length = bucket.zip().await.unwrap().bytes(1 << 20).await.unwrap().len() as u64;
     let folder = tempfile::tempdir().unwrap();
-    let unpack = tokio::spawn(bucket.zip().unpack(folder.path()).send());
-    within(held.fired_at_least(1)).await;
-    unpack.abort();
-    assert!(unpack.await.unwrap_err().is_cancelled());
-    // A step that was under way ends first.
-    while !read_folder(folder.path()).is_empty() {
-        tokio::task::yield_now().await;
+    let old = Files::from([("all.zip".to_owned(), b"old".to_vec()), ("x".to_owned(), b"old".to_vec())]);
+    old.iter().for_each(|(name, content)| fs::write(folder.path().join(name), content).unwrap());
+    for unpack in [true, false] {
+        let holds = [0, 1, length / 2, length - 1].map(Fault::stall_response_after);
+        for hold in holds.into_iter().chain([Fault::stall_headers()]) {
+            let held = server.inject(hold.on("GET", "/zip"));
+            let call = match unpack {
+                true => tokio::spawn(bucket.zip().unpack(folder.path()).send().map_ok(drop)),
+                false => tokio::spawn(bucket.zip().download_to(folder.path().join("all.zip")).send().map_ok(drop)),
+            };
+            within(held.fired_at_least(1)).await;
+            call.abort();
+            assert!(call.await.unwrap_err().is_cancelled());
+            held.release();
+            // A step that was under way ends first.
+            within(async {
+                while read_folder(folder.path()) != old {
+                    tokio::task::yield_now().await;
+                }
+            })
+            .await;
+        }
     }
+    bucket.zip().download_to(folder.path().join("all.zip")).await.unwrap();
+    bucket.zip().unpack(folder.path()).await.unwrap();
+    assert_eq!(read_folder(folder.path())["x"], [7; 1000]);
 }
