@@ -190,7 +190,7 @@ struct Session {
     unanswered: Option<(u64, Instant)>,
     /// When the server last sent something.
     heard: Instant,
-    /// The last event about a file, as it came.
+    /// The last event about a file, as it came, unless its copy has come too.
     previous: Vec<u8>,
     wakers: Wakers,
 }
@@ -465,18 +465,18 @@ impl Session {
     }
 
     fn event(&mut self, event: Event, record: &[u8]) {
-        // While two groups overlap, the server sends the same bytes twice, one right after the other. No two changes of
-        // a file make the same bytes: they differ in `updatedAt`, or there is another event between two deletions.
-        if event.path().is_some() {
-            if self.previous == record {
-                return;
-            }
-            self.previous.clear();
-            self.previous.extend_from_slice(record);
-        } else {
-            self.previous.clear();
+        let mut registry = self.line.registry();
+        // While two groups overlap, the server sends the same bytes twice, one right after the other. Otherwise they are
+        // two deletions of one path, and the event of what was stored in between is late.
+        let is_copy = self.previous == record && registry.may_be_doubled(&event);
+        self.previous.clear();
+        if is_copy {
+            return;
         }
-        self.line.registry().deliver(Parcel { at: self.heard, length: record.len(), event }, &mut self.wakers);
+        if event.path().is_some() {
+            self.previous.extend_from_slice(record);
+        }
+        registry.deliver(Parcel { at: self.heard, length: record.len(), event }, &mut self.wakers);
     }
 
     fn completion(&mut self, id: u64, error: Option<String>) -> Result<(), Ended> {

@@ -94,6 +94,8 @@ pub(super) struct Registry {
     changed: HashSet<Interest>,
     /// Joins that the hub has not answered, in the order of asking.
     asked: BTreeMap<u64, Interest>,
+    /// Leaves that the hub has not answered: until it has, it may still send what belongs to the group.
+    leaving: BTreeMap<u64, Interest>,
     last_id: u64,
 }
 
@@ -270,10 +272,31 @@ impl Registry {
         }
         self.group(interest).joined = Joined::No;
         self.asked.retain(|_, asked| asked != interest);
+        self.leaving.insert(id, interest.clone());
+    }
+
+    /// Whether the hub may send an event twice: it belongs to two groups that this connection is in.
+    pub(super) fn may_be_doubled(&self, event: &Event) -> bool {
+        let (Some(bucket), Some(path)) = (event.bucket_id(), event.path()) else { return false };
+        let groups = self.buckets.get(bucket);
+        let whole = groups.map(|groups| &groups.whole);
+        let file = groups.and_then(|groups| groups.files.get(path));
+        let bucket: Arc<str> = bucket.into();
+        let places = [
+            (Some(&self.all), Interest::All),
+            (whole, Interest::Bucket(bucket.clone())),
+            (file, Interest::File(bucket, path.into())),
+        ];
+        let is_in = |(group, interest): &(Option<&Group>, Interest)| {
+            group.is_some_and(|group| group.joined != Joined::No) || self.leaving.values().any(|left| left == interest)
+        };
+        places.iter().filter(|place| is_in(place)).count() > 1
     }
 
     /// The hub has answered an invocation. A refusal ends the subscriptions that need the group.
     pub(super) fn completed(&mut self, id: u64, refusal: Option<&Error>, wakers: &mut Wakers) {
+        // It answers one after another.
+        self.leaving.retain(|left, _| *left > id);
         let Some(interest) = self.asked.remove(&id) else { return };
         self.mark(&interest);
         let group = self.group(&interest);
@@ -365,6 +388,7 @@ impl Registry {
     /// The connection is gone, and all groups with it. Those who were in force are told.
     pub(super) fn disconnected(&mut self, reason: &str, wakers: &mut Wakers) {
         self.asked.clear();
+        self.leaving.clear();
         let mut changed = HashSet::new();
         for (bucket, groups) in &mut self.buckets {
             groups.whole.joined = Joined::No;

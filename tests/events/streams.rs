@@ -104,7 +104,30 @@ async fn copies_of_an_overlap_are_dropped() {
     bucket.file("a").delete().await.unwrap();
     upload(&bucket, "a").await;
     assert_eq!(some(&mut file, 5).await, ["+a", "~a", "~a", "-a", "+a"]);
+    // Each has one copy.
+    bucket.file("a").delete().await.unwrap();
+    let late = server.inject(Fault::hold_event().on("FileCreated", ""));
+    upload(&bucket, "a").await;
+    within(late.fired_at_least(1)).await;
+    bucket.file("a").delete().await.unwrap();
+    late.release();
+    assert_eq!(some(&mut file, 3).await, ["-a", "-a", "+a"]);
     joining.abort();
+}
+
+/// The same bytes twice are no copies where no groups overlap: the event of what was between is only late.
+#[tokio::test]
+async fn two_deletions_in_a_row_are_two() {
+    let (server, _client, bucket) = start().await;
+    let mut events = bucket.events().await.unwrap();
+    upload(&bucket, "a").await;
+    bucket.file("a").delete().await.unwrap();
+    let late = server.inject(Fault::hold_event().on("FileCreated", ""));
+    upload(&bucket, "a").await;
+    within(late.fired_at_least(1)).await;
+    bucket.file("a").delete().await.unwrap();
+    late.release();
+    assert_eq!(some(&mut events, 4).await, ["+a", "-a", "-a", "+a"]);
 }
 
 #[tokio::test]

@@ -118,6 +118,32 @@ fn the_widest_group_is_joined_before_the_narrower_is_left() {
 }
 
 #[test]
+fn copies_may_come_only_while_groups_overlap() {
+    let mut hub = Hub::default();
+    let event = |path: &str| Event::FileDeleted { bucket_id: "a".into(), path: path.into() };
+    let answer = |hub: &mut Hub, id| hub.registry.completed(id, None, &mut Vec::new());
+    hub.add(&file("a", "x"));
+    hub.settle();
+    assert!(!hub.registry.may_be_doubled(&event("x")));
+    let (whole, _) = hub.add(&bucket("a"));
+    let (join, _) = hub.plan().remove(0);
+    assert!(hub.registry.may_be_doubled(&event("x")) && !hub.registry.may_be_doubled(&event("y")));
+    answer(&mut hub, join);
+    let (leave, what) = hub.plan().remove(0);
+    assert_eq!(what, "-a/x");
+    assert!(hub.registry.may_be_doubled(&event("x")), "they may be on their way");
+    answer(&mut hub, leave);
+    assert!(!hub.registry.may_be_doubled(&event("x")));
+    hub.registry.remove(&bucket("a"), whole);
+    let (join, _) = hub.plan().remove(0);
+    answer(&mut hub, join);
+    hub.plan();
+    assert!(hub.registry.may_be_doubled(&event("x")));
+    hub.registry.disconnected("", &mut Vec::new());
+    assert!(!hub.registry.may_be_doubled(&event("x")));
+}
+
+#[test]
 fn a_refusal_ends_those_who_need_the_group_and_nobody_else() {
     let mut hub = Hub::default();
     let (_, all) = hub.add(&Interest::All);
