@@ -109,6 +109,11 @@ impl<R: Row> View<R> {
     fn set_newer(&mut self, row: R) -> Option<Change<R>> {
         match self.rows.get(row.key()) {
             Some(known) if known.stamp() > row.stamp() => None,
+            // Different in a way that has no time: what was looked up or listed may be newer than what an event told.
+            Some(known) if known.stamp() == row.stamp() && *known != row => {
+                self.doubts.insert(row.key().to_owned());
+                None
+            }
             _ => self.set(row),
         }
     }
@@ -293,6 +298,15 @@ mod tests {
         view.listed(vec![]);
         view.drop_listing();
         assert_eq!(view.rows().count(), 3);
+    }
+
+    /// As with a bucket, whose creation is told after what was stored in it.
+    #[test]
+    fn an_event_does_not_bring_back_what_a_row_was_at_the_same_time() {
+        let (mut view, now) = (View::new(), Instant::now());
+        list(&mut view, vec![FileInfo { size: 2, ..file("a", 1) }]);
+        assert_eq!(view.stored(file("a", 1), now), None);
+        assert_eq!(doubts(&mut view), ["a"]);
     }
 
     #[test]
