@@ -49,7 +49,10 @@ async fn a_listing_then_changes_then_the_difference_after_a_gap() {
     bucket.file("b").delete().await.unwrap();
     bucket.file("c").upload("longer".as_bytes()).await.unwrap();
     server.clear_faults();
-    assert_eq!(told(&mut watch, 3).await, ["-b", "*c 6", "*d 1"], "the difference, and no more");
+    let mut difference = told(&mut watch, 3).await;
+    // Whether "c" is still looked up, as it came soon after the subscription, is a matter of time.
+    difference.sort_unstable();
+    assert_eq!(difference, ["*c 6", "*d 1", "-b"], "the difference, and no more");
     // What has no event: nobody says it, and the next listing shows it.
     let mut often = bucket.watch().relist_every(Duration::from_millis(50)).prefix("c");
     assert_eq!(told(&mut often, 3).await, ["init", "=c", "done"]);

@@ -31,11 +31,13 @@ pub(crate) enum Step<R> {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Pace {
     pub(crate) relist: Duration,
+    /// More look-ups than this would cost more than a listing.
+    pub(crate) look_ups: usize,
 }
 
 impl Default for Pace {
     fn default() -> Self {
-        Self { relist: Duration::from_secs(60) }
+        Self { relist: Duration::from_secs(60), look_ups: 64 }
     }
 }
 
@@ -50,8 +52,6 @@ impl Pace {
 const AGES: Duration = Duration::from_secs(86_400 * 365 * 30);
 /// Between two listings there is at least this, however many causes there are.
 const BREATH: Duration = Duration::from_millis(100);
-/// More look-ups than this would cost more than a listing.
-const MOST_LOOKUPS: usize = 64;
 /// A listing in place of look-ups comes no sooner after the last one, nor sooner than that one took.
 const INSTEAD: Duration = Duration::from_secs(2);
 /// So many events are taken before what they changed is passed on.
@@ -160,6 +160,7 @@ impl<S: Source> Driver<S> {
         let Some(events) = &mut self.events else {
             // Before the first listing, so that nothing falls between the two.
             self.events = Some(self.source.subscribe().await?);
+            self.view.resume(Instant::now());
             self.out.push_back(Step::Init);
             self.begin_listing();
             return Ok(());
@@ -227,9 +228,16 @@ impl<S: Source> Driver<S> {
                     self.view.doubt(key);
                 }
             }
-            Told::Gap => self.list_at(Instant::now() + BREATH),
+            Told::Gap => self.resume(at),
             Told::AllGone => self.all_gone(Error::new(ErrorKind::NotFound, "the bucket was deleted")),
         }
+    }
+
+    /// Events were lost, and come again from `at` on. What is being looked up may be older than they: it is asked again.
+    fn resume(&mut self, at: Instant) {
+        self.asked.values_mut().for_each(|since| *since = Since::Told);
+        self.view.resume(at);
+        self.list_at(Instant::now() + BREATH);
     }
 
     /// Notes that an event about it has come; whether it is being looked up.
@@ -258,7 +266,7 @@ impl<S: Source> Driver<S> {
 
     fn look_up_doubts(&mut self) {
         let doubts: Vec<String> = self.view.take_doubts().collect();
-        if doubts.len() + self.asked.len() > MOST_LOOKUPS {
+        if doubts.len() + self.asked.len() > self.pace.look_ups {
             self.crowded = true;
             return;
         }
@@ -364,5 +372,7 @@ impl<S: Source> Driver<S> {
     }
 }
 
+#[cfg(test)]
+mod model;
 #[cfg(test)]
 mod tests;

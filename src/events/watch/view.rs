@@ -2,8 +2,9 @@
 //! sends.
 //!
 //! An event of a deletion has no time in it, and events of changes that were made at about the same time may come in any
-//! order (events description, section 8). So where a deletion and a storing of one key come close to each other, or
-//! fall into a listing, the key is in doubt, and is to be looked up.
+//! order (events description, section 8). So where a deletion and a storing of one key come close to each other, the key
+//! is in doubt, and is to be looked up. That takes both events: where one of them may have been lost, for the other came
+//! soon after a gap, it is in doubt as well.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::Duration;
@@ -26,10 +27,32 @@ enum Said {
     Gone,
 }
 
+impl Said {
+    fn of(is_there: bool) -> Self {
+        if is_there { Self::Stored } else { Self::Gone }
+    }
+}
+
+/// What was last learnt of a key.
+#[derive(Debug, Clone, Copy)]
+struct Learnt {
+    said: Said,
+    at: Instant,
+    /// When an event last said otherwise, if nothing has settled that.
+    otherwise: Option<Instant>,
+}
+
+impl Learnt {
+    fn of(is_there: bool, at: Instant) -> Self {
+        Self { said: Said::of(is_there), at, otherwise: None }
+    }
+}
+
 /// What was learnt of a key while a listing was under way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Meanwhile {
-    Said(Said),
+    /// `true` where the event that says otherwise may have been lost.
+    Said(Said, bool),
     LookedUp,
 }
 
@@ -41,8 +64,10 @@ pub(super) struct View<R> {
     rows: BTreeMap<String, R>,
     /// What has come of the listing under way.
     listing: Option<Listing<R>>,
-    /// What events, look-ups and removing listings last said, lately.
-    recent: HashMap<String, (Said, Instant)>,
+    /// Since when no event is lost.
+    whole_since: Option<Instant>,
+    /// What was last learnt of keys that events were about lately.
+    recent: HashMap<String, Learnt>,
     forget_at: usize,
     doubts: HashSet<String>,
 }
@@ -56,7 +81,14 @@ struct Listing<R> {
 
 impl<R: Row> View<R> {
     pub(super) fn new() -> Self {
-        Self { rows: BTreeMap::new(), listing: None, recent: HashMap::new(), forget_at: 256, doubts: HashSet::new() }
+        Self {
+            rows: BTreeMap::new(),
+            listing: None,
+            whole_since: None,
+            recent: HashMap::new(),
+            forget_at: 256,
+            doubts: HashSet::new(),
+        }
     }
 
     pub(super) fn rows(&self) -> impl Iterator<Item = &R> {
@@ -72,6 +104,11 @@ impl<R: Row> View<R> {
         self.doubts.insert(key);
     }
 
+    /// Events before `at` may be missing. A listing has to follow.
+    pub(super) fn resume(&mut self, at: Instant) {
+        self.whole_since = Some(at);
+    }
+
     /// An event that came at `at` says that it was stored.
     pub(super) fn stored(&mut self, row: R, at: Instant) -> Option<Change<R>> {
         self.say(row.key(), Said::Stored, at);
@@ -85,25 +122,22 @@ impl<R: Row> View<R> {
     }
 
     fn say(&mut self, key: &str, said: Said, at: Instant) {
+        let after_a_gap = self.whole_since.is_some_and(|whole| at - whole < CLOSE);
         if let Some(listing) = &mut self.listing {
-            listing.meanwhile.insert(key.to_owned(), Meanwhile::Said(said));
+            listing.meanwhile.insert(key.to_owned(), Meanwhile::Said(said, after_a_gap));
         }
-        if let Some((before, earlier)) = self.note(key, said, at)
-            && before != said
-            && at - earlier < CLOSE
-        {
+        let is_other = self.rows.contains_key(key) != (said == Said::Stored);
+        let before = self.recent.get(key);
+        let otherwise = before.and_then(|before| if before.said == said { before.otherwise } else { Some(before.at) });
+        self.recent.insert(key.to_owned(), Learnt { said, at, otherwise });
+        if otherwise.is_some_and(|earlier| at - earlier < CLOSE) || after_a_gap && is_other {
             self.doubts.insert(key.to_owned());
         }
-    }
-
-    /// Notes what was learnt of a key; gives what was before.
-    fn note(&mut self, key: &str, said: Said, at: Instant) -> Option<(Said, Instant)> {
-        let before = self.recent.insert(key.to_owned(), (said, at));
+        // By the time of events: those that wait to be read are older than what is learnt otherwise.
         if self.recent.len() >= self.forget_at {
-            self.recent.retain(|_, (_, earlier)| at - *earlier < CLOSE);
+            self.recent.retain(|_, learnt| at - learnt.at < CLOSE);
             self.forget_at = (2 * self.recent.len()).max(256);
         }
-        before
     }
 
     fn set_newer(&mut self, row: R) -> Option<Change<R>> {
@@ -133,7 +167,7 @@ impl<R: Row> View<R> {
 
     /// The server was asked, and no event has told more since. Further late events may still say otherwise.
     pub(super) fn looked_up(&mut self, key: String, row: Option<R>, at: Instant) -> Option<Change<R>> {
-        self.note(&key, if row.is_some() { Said::Stored } else { Said::Gone }, at);
+        self.recent.insert(key.clone(), Learnt::of(row.is_some(), at));
         if let Some(listing) = &mut self.listing {
             listing.meanwhile.insert(key.clone(), Meanwhile::LookedUp);
         }
@@ -160,20 +194,27 @@ impl<R: Row> View<R> {
 
     /// The listing is complete: what it does not have is gone, and what it has is so, except where more was learnt
     /// meanwhile. Of an event's state and the listing's the newer counts; a look-up wins unless the listing's is newer for
-    /// certain; a deletion is in doubt, for nobody knows which was first.
+    /// certain; a deletion is in doubt, for nobody knows which was first, and so is what an event has stored, if that of
+    /// its deletion may have been lost. Further late events may still say otherwise.
     pub(super) fn end_listing(&mut self, at: Instant) -> Vec<Change<R>> {
         let Some(Listing { mut came, meanwhile }) = self.listing.take() else { return Vec::new() };
+        for (key, learnt) in &mut self.recent {
+            if !meanwhile.contains_key(key) {
+                *learnt = Learnt::of(came.contains_key(key), at);
+            }
+        }
         let known: Vec<String> = self.rows.keys().cloned().collect();
         let mut changes = Vec::new();
         for key in known {
             changes.extend(match (came.remove(&key), meanwhile.get(&key)) {
-                (None, None) => {
-                    self.note(&key, Said::Gone, at);
-                    self.remove(key)
+                (None, None) => self.remove(key),
+                (None, Some(Meanwhile::Said(_, true))) => {
+                    self.doubts.insert(key);
+                    None
                 }
                 (None, Some(_)) => None,
                 (Some(row), None) => self.set(row),
-                (Some(row), Some(Meanwhile::Said(_))) => self.set_newer(row),
+                (Some(row), Some(Meanwhile::Said(..))) => self.set_newer(row),
                 (Some(row), Some(Meanwhile::LookedUp)) => {
                     let newer = self.rows.get(&key).is_none_or(|known| known.stamp() < row.stamp());
                     newer.then(|| self.set(row)).flatten()
@@ -184,7 +225,7 @@ impl<R: Row> View<R> {
         new.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
         for (key, row) in new {
             match meanwhile.get(&key) {
-                Some(Meanwhile::Said(Said::Gone)) => drop(self.doubts.insert(key)),
+                Some(Meanwhile::Said(Said::Gone, _)) => drop(self.doubts.insert(key)),
                 Some(Meanwhile::LookedUp) => {}
                 _ => changes.extend(self.set(row)),
             }
@@ -252,6 +293,7 @@ mod tests {
         view.gone("a".into(), now);
         assert_eq!(doubts(&mut view), ["a"]);
         // Its deletion was lost with a connection.
+        view.resume(now);
         list(&mut view, vec![]);
         view.stored(file("b", 2), now);
         assert_eq!(doubts(&mut view), ["b"]);
@@ -300,12 +342,80 @@ mod tests {
         assert_eq!(view.rows().count(), 3);
     }
 
+    /// Its deletion may have been lost, or what was stored after it.
+    #[test]
+    fn what_comes_soon_after_a_gap_is_in_doubt() {
+        let (mut view, now) = (View::new(), Instant::now());
+        list(&mut view, vec![file("a", 1)]);
+        for (gap, expected) in [(now + CLOSE / 2, true), (now, false)] {
+            let at = now + CLOSE;
+            view.resume(gap);
+            list(&mut view, vec![file("a", 1)]);
+            let doubted = |view: &mut View<FileInfo>, key: &str| {
+                let doubts = doubts(view);
+                view.recent.clear();
+                if expected { doubts == [key] } else { doubts.is_empty() }
+            };
+            view.gone("a".into(), at);
+            assert!(doubted(&mut view, "a"));
+            view.stored(file("b", 1), at);
+            assert!(doubted(&mut view, "b"));
+            // It says nothing new, and the listing has not seen it.
+            view.begin_listing();
+            view.stored(file("b", 2), at);
+            assert_eq!(doubts(&mut view), [""; 0]);
+            assert_eq!(view.end_listing(at), []);
+            assert!(doubted(&mut view, "b"));
+        }
+    }
+
+    /// What a listing settled is not undone by an event that is late.
+    #[test]
+    fn a_listing_says_it_too() {
+        let (mut view, now) = (View::new(), Instant::now());
+        view.stored(file("a", 1), now);
+        view.gone("a".into(), now);
+        assert_eq!(doubts(&mut view), ["a"]);
+        // In place of a look-up.
+        list(&mut view, vec![file("a", 2)]);
+        view.gone("a".into(), now);
+        assert_eq!(doubts(&mut view), ["a"]);
+    }
+
+    /// An event that comes twice is doubted twice: the first doubt may have been left to a listing.
+    #[test]
+    fn an_event_is_doubted_as_often_as_it_comes() {
+        let (mut view, now) = (View::new(), Instant::now());
+        view.gone("a".into(), now);
+        view.stored(file("a", 1), now);
+        assert_eq!(doubts(&mut view), ["a"]);
+        view.begin_listing();
+        view.stored(file("a", 1), now);
+        assert_eq!(view.end_listing(now), []);
+        assert_eq!(doubts(&mut view), ["a"]);
+        assert_eq!(view.looked_up("a".into(), Some(file("a", 1)), now), None);
+        view.stored(file("a", 1), now);
+        assert_eq!(doubts(&mut view), [""; 0]);
+    }
+
     /// As with a bucket, whose creation is told after what was stored in it.
     #[test]
     fn an_event_does_not_bring_back_what_a_row_was_at_the_same_time() {
         let (mut view, now) = (View::new(), Instant::now());
         list(&mut view, vec![FileInfo { size: 2, ..file("a", 1) }]);
         assert_eq!(view.stored(file("a", 1), now), None);
+        assert_eq!(doubts(&mut view), ["a"]);
+    }
+
+    /// They are older than what is learnt meanwhile.
+    #[test]
+    fn nothing_is_forgotten_that_unread_events_may_contradict() {
+        let (mut view, now) = (View::new(), Instant::now());
+        view.gone("a".into(), now);
+        for n in 0..1_000 {
+            view.looked_up(n.to_string(), None, now + CLOSE * 2);
+        }
+        view.stored(file("a", 1), now);
         assert_eq!(doubts(&mut view), ["a"]);
     }
 

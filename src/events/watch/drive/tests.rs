@@ -1,5 +1,6 @@
 //! A driver in a time of its own, with a source that says what it is told to and notes what it is asked.
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 
 use futures::channel::mpsc::{UnboundedReceiver, UnboundedSender, unbounded};
@@ -25,20 +26,33 @@ struct Notes {
     failures: VecDeque<Option<Error>>,
     listings: Vec<Duration>,
     look_ups: usize,
+    /// After how long look-ups are answered and how; the others never are.
+    answers: VecDeque<(Duration, Option<FileInfo>)>,
 }
 
 impl Fake {
     fn new(takes: Duration, failures: impl Into<VecDeque<Option<Error>>>) -> (Self, UnboundedSender<Result<Arrival>>) {
         let (tell, events) = unbounded();
-        let notes = Notes { events: Some(events), failures: failures.into(), listings: Vec::new(), look_ups: 0 };
+        let failures = failures.into();
+        let answers = VecDeque::new();
+        let notes = Notes { events: Some(events), failures, listings: Vec::new(), look_ups: 0, answers };
         let (settings, start) = (EventSettings::default(), Instant::now());
         (Self { settings, takes, start, notes: Arc::new(Mutex::new(notes)) }, tell)
     }
 
-    /// Follows it for so long.
-    async fn follow(&self, time: Duration) {
-        let mut steps = steps(self.clone(), Pace { relist: Duration::MAX });
-        let _ = timeout(time, async { while steps.next().await.is_some() {} }).await;
+    /// Follows it for so long, and says what is there in the end.
+    async fn follow(&self, time: Duration) -> BTreeSet<String> {
+        let mut steps = steps(self.clone(), Pace { relist: Duration::MAX, ..Pace::default() });
+        let mut there = BTreeSet::new();
+        let over = Instant::now() + time;
+        while let Ok(Some(Ok(step))) = timeout(over - Instant::now(), steps.next()).await {
+            match step {
+                Step::Listed(file) | Step::Changed(file) => drop(there.insert(file.path)),
+                Step::Removed(path) => drop(there.remove(&path)),
+                Step::Init | Step::InitDone | Step::ListingFailed(_) => {}
+            }
+        }
+        there
     }
 
     /// When listings began, in seconds.
@@ -75,10 +89,13 @@ impl Source for Fake {
         .boxed()
     }
 
-    /// No answer comes.
     fn look(&self, _: String) -> BoxFuture<'static, Result<Option<FileInfo>>> {
-        self.notes.lock().unwrap().look_ups += 1;
-        Box::pin(std::future::pending())
+        let mut notes = self.notes.lock().unwrap();
+        notes.look_ups += 1;
+        match notes.answers.pop_front() {
+            Some((takes, answer)) => Box::pin(sleep(takes).map(|()| Ok(answer))),
+            None => Box::pin(std::future::pending()),
+        }
     }
 
     fn told(&self, event: Event) -> Told<FileInfo> {
@@ -110,8 +127,8 @@ const MINUTE: Duration = Duration::from_secs(60);
 #[test]
 fn pauses_may_be_for_ever_and_are_never_nothing() {
     for _ in 0..100 {
-        assert!(Pace { relist: Duration::MAX }.pause() > AGES / 2);
-        assert_eq!(Pace { relist: Duration::ZERO }.pause(), BREATH);
+        assert!(Pace { relist: Duration::MAX, ..Pace::default() }.pause() > AGES / 2);
+        assert_eq!(Pace { relist: Duration::ZERO, ..Pace::default() }.pause(), BREATH);
     }
 }
 
@@ -137,13 +154,35 @@ async fn a_gap_does_not_cut_the_wait_after_a_failure_short() {
 async fn events_are_judged_by_when_they_came() {
     for (apart, look_ups) in [(5, 0), (1, 1)] {
         let (source, tell) = Fake::new(Duration::ZERO, []);
-        let now = Instant::now();
+        // Later than what may be late of a time before the subscription.
+        let now = Instant::now() + MINUTE;
         for (at, event) in [(now, stored("a")), (now + Duration::from_secs(apart), gone("a"))] {
             tell.unbounded_send(Ok(Arrival { at, event })).unwrap();
         }
         source.follow(MINUTE).await;
         assert_eq!((source.look_ups(), source.listings().len()), (look_ups, 1), "{apart} s apart");
     }
+}
+
+/// A look-up that was asked before events were lost says nothing of what they said, whenever its answer comes.
+#[tokio::test(start_paused = true)]
+async fn a_gap_outdates_what_is_being_looked_up() {
+    let second = Duration::from_secs(1);
+    let (source, tell) = Fake::new(second, []);
+    let Event::FileCreated { file, .. } = stored("a") else { panic!() };
+    source.notes.lock().unwrap().answers.extend([(second, Some(file)), (Duration::ZERO, None)]);
+    let history = async {
+        sleep(2 * second).await;
+        for event in [gone("a"), stored("a")] {
+            tell.unbounded_send(Ok(Arrival { at: Instant::now(), event })).unwrap();
+        }
+        sleep(second / 2).await;
+        // It was deleted, which is seen by the listing that is under way when the answer comes.
+        tell.unbounded_send(Ok(Arrival { at: Instant::now(), event: Event::Lagged(1) })).unwrap();
+    };
+    let (there, ()) = futures::join!(source.follow(MINUTE), history);
+    assert_eq!(there, BTreeSet::new());
+    assert_eq!((source.look_ups(), source.listings().len()), (2, 2));
 }
 
 /// Where many are in doubt at once, a listing stands for the look-ups; and where that goes on, it does so now and then.
@@ -170,11 +209,11 @@ async fn a_listing_stands_for_too_many_look_ups() {
         assert!(listings.windows(2).all(|two| (pause..pause + 1.0).contains(&(two[1] - two[0]))), "{listings:?}");
     }
     let (source, tell) = Fake::new(Duration::ZERO, []);
-    for n in 0..MOST_LOOKUPS {
+    for n in 0..Pace::default().look_ups {
         for event in [stored(&n.to_string()), gone(&n.to_string())] {
             tell.unbounded_send(Ok(Arrival { at: Instant::now(), event })).unwrap();
         }
     }
     source.follow(MINUTE).await;
-    assert_eq!((source.look_ups(), source.listings().len()), (MOST_LOOKUPS, 1));
+    assert_eq!((source.look_ups(), source.listings().len()), (Pace::default().look_ups, 1));
 }
