@@ -6,22 +6,26 @@
 //! `CARBONFILES_CONSISTENCY_SEED=…`.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::Duration;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use carbonfiles::Bucket;
-use carbonfiles::events::Mirror;
+use carbonfiles::events::{EventStream, Mirror};
 use carbonfiles::models::FileInfo;
-use carbonfiles_testserver::{Fault, HubTimes, TestServer};
+use carbonfiles_testserver::{Fault, FaultHandle, HubTimes, TestServer};
 use futures::{StreamExt, TryStreamExt};
+use tokio::task::JoinSet;
 
-use crate::settings;
 use crate::support::{self, within};
+use crate::{settings, short};
 
 const PATHS: usize = 6;
 /// Everything is listed again after so long at most: the bound within which a mirror is right again.
 const RESYNC: Duration = Duration::from_millis(300);
+/// An event that others are to overtake waits no longer, so that it comes within the 2 s that a watch allows for, however
+/// many runs share the machine.
+const LATE: Duration = Duration::from_millis(300);
 
 fn number(name: &str) -> Option<u64> {
     std::env::var(name).ok()?.parse().ok()
@@ -75,29 +79,17 @@ async fn run(seed: u64, gaps: Arc<AtomicU64>) {
     let world = World::ALL[random.usize(..World::ALL.len())];
     let relist = if world == World::Anything { RESYNC } else { Duration::from_secs(3600) };
     let mirror = within(bucket.mirror().relist_every(relist).send()).await.unwrap();
-    let over = AtomicBool::new(false);
-    let steps = async {
-        for _ in 0..random.usize(10..40) {
-            step(&server, &bucket, world, &mut random).await;
-        }
-        over.store(true, Ordering::SeqCst);
-    };
-    // An event that others are to overtake comes within the 2 s that a watch allows for, however slow the machine is.
-    let others = async {
-        while !over.load(Ordering::SeqCst) {
-            tokio::time::sleep(Duration::from_millis(100)).await;
-            bucket.file("others").upload("x".as_bytes()).await.unwrap();
-        }
-    };
-    futures::join!(steps, others);
+    let log = Log::begin(within(bucket.events().send()).await.unwrap());
+    let mut late = Late::default();
+    for _ in 0..random.usize(10..40) {
+        log.note(step(&server, &bucket, world, &mut late, &mut random).await);
+        late.step();
+    }
     let hub = server.hub();
     hub.mute(false);
     hub.stall(false);
     server.clear_faults();
-    // What was overtaken comes now.
-    for _ in 0..4 {
-        store(&bucket, PATHS, &mut random).await;
-    }
+    late.end();
     gaps.fetch_add(hub.connections().last().map_or(0, |last| last.number - 1), Ordering::SeqCst);
     if world == World::Anything && random.u8(..4) == 0 {
         bucket.update().expires(Duration::from_secs(600)).await.unwrap();
@@ -112,7 +104,84 @@ async fn run(seed: u64, gaps: Arc<AtomicU64>) {
         return;
     }
     if tokio::time::timeout(support::GUARD, equal(&mirror, &bucket)).await.is_err() {
-        panic!("seed {seed}, {world:?}: the mirror has {:?}, the server {:?}", files(&mirror), listing(&bucket).await);
+        let (have, there) = (files(&mirror), listing(&bucket).await);
+        panic!("seed {seed}, {world:?}: the mirror has {have:?}, the server {there:?}; {log:?}");
+    }
+}
+
+/// What was done and came when, for whoever has to find out why it went wrong.
+struct Log {
+    start: Instant,
+    lines: Arc<Mutex<Vec<String>>>,
+    /// By how much a timer was late at most: a machine that sleeps for seconds makes any event late.
+    stalled: Arc<AtomicU64>,
+    _tasks: JoinSet<()>,
+}
+
+impl Log {
+    fn begin(mut events: EventStream) -> Self {
+        let (start, mut tasks) = (Instant::now(), JoinSet::new());
+        let (lines, stalled) = (Arc::new(Mutex::new(Vec::new())), Arc::new(AtomicU64::new(0)));
+        let log = lines.clone();
+        tasks.spawn(async move {
+            while let Some(Ok(event)) = events.next().await {
+                log.lock().unwrap().push(format!("{} {}", start.elapsed().as_millis(), short(&event)));
+            }
+        });
+        let most = stalled.clone();
+        tasks.spawn(async move {
+            loop {
+                let (before, tick) = (Instant::now(), Duration::from_millis(20));
+                tokio::time::sleep(tick).await;
+                most.fetch_max((before.elapsed() - tick).as_millis() as u64, Ordering::SeqCst);
+            }
+        });
+        Self { start, lines, stalled, _tasks: tasks }
+    }
+
+    fn note(&self, what: String) {
+        self.lines.lock().unwrap().push(format!("{} {what}", self.start.elapsed().as_millis()));
+    }
+}
+
+impl std::fmt::Debug for Log {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let lines = self.lines.lock().unwrap().join(", ");
+        write!(f, "timers were late by up to {} ms; done and come, by ms: {lines}", self.stalled.load(Ordering::SeqCst))
+    }
+}
+
+/// Events that are kept back until others have overtaken them.
+#[derive(Default)]
+struct Late {
+    /// And after how many steps they come.
+    held: Vec<(FaultHandle, usize)>,
+    tasks: JoinSet<()>,
+}
+
+impl Late {
+    fn hold(&mut self, event: FaultHandle, steps: usize) {
+        self.held.push((event.clone(), steps));
+        self.tasks.spawn(async move {
+            event.fired_at_least(1).await;
+            tokio::time::sleep(LATE).await;
+            event.release();
+        });
+    }
+
+    fn step(&mut self) {
+        for (event, steps) in &mut self.held {
+            if event.fired() > 0 {
+                *steps = steps.saturating_sub(1);
+            }
+            if *steps == 0 {
+                event.release();
+            }
+        }
+    }
+
+    fn end(self) {
+        self.held.iter().for_each(|(event, _)| event.release());
     }
 }
 
@@ -139,8 +208,14 @@ impl World {
     }
 }
 
-/// One thing that a user does, or that goes wrong.
-async fn step(server: &TestServer, bucket: &Bucket, world: World, random: &mut fastrand::Rng) {
+/// One thing that a user does, or that goes wrong; which, and on what path.
+async fn step(
+    server: &TestServer,
+    bucket: &Bucket,
+    world: World,
+    late: &mut Late,
+    random: &mut fastrand::Rng,
+) -> String {
     let hub = server.hub();
     let path = random.usize(..PATHS);
     let file = bucket.file(path.to_string());
@@ -161,14 +236,13 @@ async fn step(server: &TestServer, bucket: &Bucket, world: World, random: &mut f
         16 => hub.say_goodbye(None, true),
         17 => drop(server.inject(Fault::lose_event().on("*", "").times(random.u64(1..3)))),
         18 => drop(server.inject(Fault::duplicate_event(2).on("*", "").times(random.u64(1..3)))),
+        _ if random.bool() => late.hold(server.inject(Fault::hold_event().on("*", "")), random.usize(1..4)),
         _ => {
-            let late = match random.bool() {
-                true => Fault::overtake_event(random.u64(1..4)),
-                false => Fault::delay_event(Duration::from_millis(random.u64(1..200))),
-            };
-            drop(server.inject(late.on("*", "")));
+            let delay = Fault::delay_event(Duration::from_millis(random.u64(1..200)));
+            drop(server.inject(delay.on("*", "")));
         }
     }
+    format!("step {step} {path}")
 }
 
 async fn store(bucket: &Bucket, path: usize, random: &mut fastrand::Rng) {
