@@ -67,6 +67,8 @@ pub(super) async fn keep_up(mut running: Running) {
             Ok(mut session) => {
                 let start = Instant::now();
                 let ended = session.run(&mut gap).await;
+                // However it ended: nobody else has the wakers of readers whose events came with the end.
+                session.wake();
                 established |= session.settled;
                 if session.settled && start.elapsed() >= STOOD {
                     failures = 0;
@@ -239,7 +241,6 @@ impl Session {
         let mut timer: Pin<&mut Sleep> = pin!(sleep_until(next_ping));
         loop {
             if let Err(ended) = self.look_after_groups(gap) {
-                self.wake();
                 return ended;
             }
             let due = self.limits().map(|(at, _)| at).fold(next_ping, Instant::min);
@@ -259,10 +260,7 @@ impl Session {
                     self.wake();
                     tokio::task::yield_now().await;
                 }
-                Err(ended) => {
-                    self.wake();
-                    return ended;
-                }
+                Err(ended) => return ended,
             }
             let now = Instant::now();
             // The timer has no turn as long as there is something to read; its time comes all the same.
@@ -324,7 +322,7 @@ impl Session {
         self.unsent || self.sending.is_some() || !self.outbox.is_empty()
     }
 
-    /// Wakes readers, when all is as they are to find it.
+    /// Wakes readers, when all is as they are to find it. It has to be done before anything is waited for, and at the end.
     fn wake(&mut self) {
         self.wakers.drain(..).for_each(std::task::Waker::wake);
     }
