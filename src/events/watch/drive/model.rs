@@ -69,7 +69,7 @@ struct Stored {
 }
 
 impl State {
-    fn note(&mut self, what: String) {
+    fn note(&mut self, what: &str) {
         let at = self.start.elapsed().as_millis();
         self.log.push(format!("{at} {what}"));
     }
@@ -90,7 +90,7 @@ impl State {
 
     /// Carries it out, and says what comes of it when.
     fn act(&mut self, action: &Action) -> Vec<(Duration, Action)> {
-        self.note(format!("{action:?}"));
+        self.note(&format!("{action:?}"));
         match *action {
             Action::Store(path) => {
                 self.stored += 1;
@@ -104,10 +104,10 @@ impl State {
                     is_new: before.is_none(),
                 };
                 self.files.insert(path.to_string(), file(path, &stored));
-                self.events_of(Action::Send(path, Some(stored)))
+                self.events_of(&Action::Send(path, Some(stored)))
             }
             Action::Delete(path) => match self.files.remove(&path.to_string()) {
-                Some(_) => self.events_of(Action::Send(path, None)),
+                Some(_) => self.events_of(&Action::Send(path, None)),
                 None => Vec::new(),
             },
             Action::Send(path, ref stored) => {
@@ -150,7 +150,7 @@ impl State {
     }
 
     /// An event comes at once or later, and now and then once more.
-    fn events_of(&mut self, event: Action) -> Vec<(Duration, Action)> {
+    fn events_of(&mut self, event: &Action) -> Vec<(Duration, Action)> {
         let times = 1 + usize::from(self.random.u8(..8) == 0);
         (0..times).map(|_| (self.pause().min(LATEST), event.clone())).collect()
     }
@@ -272,7 +272,7 @@ impl Source for Model {
                 let (to_client, events) = unbounded();
                 state.to_client = to_client;
                 state.unread = None;
-                state.note("subscribed".into());
+                state.note("subscribed");
                 events.boxed()
             }))
         })
@@ -280,7 +280,7 @@ impl Source for Model {
 
     /// Pages of one path each, as it is at some moment.
     fn list(&self) -> BoxStream<'static, Result<Page<FileInfo>>> {
-        self.with(|state| state.note("list".into()));
+        self.with(|state| state.note("list"));
         let model = self.clone();
         stream::iter(0u8..2)
             .then(move |path| {
@@ -292,7 +292,7 @@ impl Source for Model {
                     }
                     let found = model.with(|state| {
                         let found = state.files.get(&path.to_string()).cloned();
-                        state.note(format!("listed {path}: {:?}", found.as_ref().map(|file| file.size)));
+                        state.note(&format!("listed {path}: {:?}", found.as_ref().map(|file| file.size)));
                         found
                     });
                     model.wait().await;
@@ -303,7 +303,7 @@ impl Source for Model {
     }
 
     fn look(&self, path: String) -> BoxFuture<'static, Result<Option<FileInfo>>> {
-        self.with(|state| state.note(format!("look {path}")));
+        self.with(|state| state.note(&format!("look {path}")));
         let model = self.clone();
         Box::pin(async move {
             model.wait().await;
@@ -312,7 +312,7 @@ impl Source for Model {
             }
             let found = model.with(|state| state.files.get(&path).cloned());
             model.wait().await;
-            model.with(|state| state.note(format!("saw {path}: {:?}", found.as_ref().map(|file| file.size))));
+            model.with(|state| state.note(&format!("saw {path}: {:?}", found.as_ref().map(|file| file.size))));
             Ok(found)
         })
     }
