@@ -82,7 +82,7 @@ async fn run(seed: u64, gaps: Arc<AtomicU64>) {
     let log = Log::begin(within(bucket.events().send()).await.unwrap());
     let mut late = Late::default();
     for _ in 0..random.usize(10..40) {
-        log.note(step(&server, &bucket, world, &mut late, &mut random).await);
+        log.note(&step(&server, &bucket, world, &mut late, &mut random).await);
         late.step();
     }
     let hub = server.hub();
@@ -139,7 +139,7 @@ impl Log {
         Self { start, lines, stalled, _tasks: tasks }
     }
 
-    fn note(&self, what: String) {
+    fn note(&self, what: &str) {
         self.lines.lock().unwrap().push(format!("{} {what}", self.start.elapsed().as_millis()));
     }
 }

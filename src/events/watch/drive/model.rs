@@ -335,7 +335,7 @@ impl Source for Model {
 async fn a_view_ends_up_as_the_server_is() {
     let number = |name: &str| std::env::var(name).ok()?.parse::<u64>().ok();
     let first = number("CARBONFILES_MODEL_FIRST").unwrap_or(0);
-    let runs = number("CARBONFILES_MODEL_RUNS").unwrap_or(3_000);
+    let runs = number("CARBONFILES_MODEL_RUNS").unwrap_or(1_000);
     let mut wrong = 0;
     for seed in first..first + runs {
         let model = Model::new(seed);
