@@ -266,7 +266,8 @@ impl<'a> Body<'a> {
             }
         };
         let rest = ContentInfo::of(self.response.status, &self.response.headers);
-        (self.asked_at, self.answer_end) = (self.position, Extent::of(self.response.status, &self.response.headers).end());
+        (self.asked_at, self.answer_end) =
+            (self.position, Extent::of(self.response.status, &self.response.headers).end());
         let same = self.response.status == StatusCode::PARTIAL_CONTENT
             && rest.start == self.position
             && self.answer_end.is_some_and(|here| here <= end)

@@ -1,5 +1,8 @@
 //! Many files at once, as a user would move them, on the test server.
 
+mod endings;
+mod names;
+#[path = "../support/mod.rs"]
 mod support;
 
 use std::collections::BTreeMap;
@@ -109,44 +112,6 @@ async fn bad_arguments_are_refused_before_anything_is_sent() {
     }
     assert!(server.requests().is_empty());
     assert!(files.upload_dir(folder.path()).await.unwrap().into_result().unwrap().is_empty());
-}
-
-#[cfg(unix)]
-#[tokio::test]
-async fn links_and_names_that_can_not_be_are_told_before_anything_is_sent() {
-    use std::os::unix::fs::symlink;
-    let server = server().await;
-    let bucket = bucket(&admin(&server)).await;
-    let folder = tempfile::tempdir().unwrap();
-    fs::write(folder.path().join("good"), "x").unwrap();
-    for name in ["the\\last", "the\\very last"] {
-        fs::write(folder.path().join(name), "x").unwrap();
-    }
-    symlink("good", folder.path().join("link")).unwrap();
-    let _socket = std::os::unix::net::UnixListener::bind(folder.path().join("socket")).unwrap();
-    server.clear_requests();
-    let mut last = None;
-    let upload = bucket.files().upload_dir(folder.path()).prefix("p").progress(|progress| last = Some(progress));
-    let batch = upload.await.unwrap();
-    assert!(batch.stopped && server.requests().is_empty());
-    let failed: Vec<_> = batch.failed().map(|(path, error)| (path, error.kind())).collect();
-    assert_eq!(failed, ["p/the\\last", "p/the\\very last"].map(|path| (path, ErrorKind::InvalidInput)));
-    assert_eq!(last.map(|last| (last.failed, last.finished)), Some((2, true)));
-    let skipped = [("p/link", Skipped::Symlink), ("p/socket", Skipped::NotAFile), ("p/good", Skipped::NotStarted)];
-    assert_eq!(batch.skipped().collect::<Vec<_>>(), skipped);
-    assert!(batch.into_result().unwrap_err().is_invalid_input());
-
-    let upload = bucket.files().upload_dir(folder.path()).on_failure(OnFailure::GoOn).symlinks(Symlinks::Follow);
-    let mut seen = Vec::new();
-    let batch = upload.progress(|progress| seen.push(progress)).await.unwrap();
-    let (first, last) = (seen[0], seen[seen.len() - 1]);
-    // What is not even tried has no bytes, and what is no file is not counted.
-    assert_eq!((first.files_total, first.bytes_total), (Some(4), Some(2)));
-    assert_eq!((last.files_total, last.bytes_total, last.files, last.failed), (Some(4), Some(2), 2, 2));
-    assert_eq!((batch.done().count(), batch.failed().count(), batch.skipped().count()), (2, 2, 1));
-    // What comes after the failure is told for what it is.
-    let batch = bucket.files().upload_dir(folder.path()).symlinks(Symlinks::Refuse).await.unwrap();
-    assert_eq!((batch.failed().count(), batch.skipped().next()), (3, Some(("socket", Skipped::NotAFile))));
 }
 
 #[tokio::test]
@@ -286,58 +251,6 @@ fn listing_page(names: &[&str]) -> Vec<u8> {
 }
 
 #[tokio::test]
-async fn nothing_is_written_outside_the_folder() {
-    let long = "n".repeat(300);
-    let names =
-        ["good", "../evil", "/tmp/evil", "a/../../evil", "..", "a//b", "nul\0", "", &long, "dir", "dir/x", "ok/good"];
-    let server = listing(&names).await;
-    let around = tempfile::tempdir().unwrap();
-    let folder = around.path().join("folder");
-    let client = builder(&server.url).build().unwrap();
-    let stops = client.bucket("b").files().download_dir(&folder).concurrency(1).await.unwrap();
-    assert!(stops.stopped && stops.done().count() == 0 && !folder.exists());
-    let batch = client.bucket("b").files().download_dir(&folder).on_failure(OnFailure::GoOn).await.unwrap();
-    assert_eq!(batch.done().map(|(path, _)| path).collect::<Vec<_>>(), ["good", "ok/good"]);
-    assert_eq!(batch.failed().count(), 10);
-    let both: Vec<_> = batch.failed().filter(|(_, error)| error.kind() == ErrorKind::Conflict).collect();
-    assert!(
-        both.len() == 2 && both.iter().all(|(_, error)| error.hint().is_none()),
-        "case is not what is wrong: {both:?}"
-    );
-    assert_eq!(read_folder(around.path()).keys().collect::<Vec<_>>(), ["folder/good", "folder/ok/good"]);
-}
-
-#[tokio::test]
-async fn names_that_some_file_systems_take_for_one_are_told() {
-    let server = listing(&["A.txt", "a.txt", "\u{e9}", "e\u{301}", "Dir/x", "dir/y", "z"]).await;
-    let folder = tempfile::tempdir().unwrap();
-    let client = builder(&server.url).build().unwrap();
-    let download = || client.bucket("b").files().download_dir(folder.path()).on_failure(OnFailure::GoOn);
-    let batch = download().await.unwrap();
-    assert_eq!(batch.done().map(|(path, _)| path).collect::<Vec<_>>(), ["z"]);
-    assert!(batch.failed().all(|(_, error)| error.kind() == ErrorKind::Conflict && error.hint().is_some()));
-    if cfg!(target_os = "linux") {
-        assert_eq!(download().case_sensitive(true).await.unwrap().into_result().unwrap().len(), 7);
-    }
-}
-
-#[cfg(unix)]
-#[tokio::test]
-async fn a_link_in_the_folder_does_not_lead_out_of_it() {
-    let server = listing(&["link/x", "deep/link/x"]).await;
-    let (folder, outside) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-    fs::create_dir(folder.path().join("deep")).unwrap();
-    for link in ["link", "deep/link"] {
-        std::os::unix::fs::symlink(outside.path(), folder.path().join(link)).unwrap();
-    }
-    let client = builder(&server.url).build().unwrap();
-    let batch = client.bucket("b").files().download_dir(folder.path()).on_failure(OnFailure::GoOn).await.unwrap();
-    assert_eq!(batch.failed().map(|(_, error)| error.kind()).collect::<Vec<_>>(), [ErrorKind::Io; 2]);
-    assert!(batch.failed().all(|(_, error)| error.to_string().contains("is a symbolic link")), "it says why");
-    assert!(read_folder(outside.path()).is_empty());
-}
-
-#[tokio::test]
 async fn sources_of_all_kinds_each_with_its_own_outcome() {
     let server = server().await;
     let bucket = bucket(&admin(&server)).await;
@@ -402,115 +315,6 @@ async fn a_thousand_files_of_which_300_are_equal_twenty_times() {
         assert_eq!(stored.len(), 1000);
         assert_eq!(stored.iter().filter(|file| !file.deduplicated).count(), 701);
         assert!(server.requests().iter().all(|request| request.status == Some(201)));
-    }
-}
-
-#[tokio::test]
-async fn a_failure_stops_the_rest_or_does_not() {
-    let server = server().await;
-    let client = builder(server.url()).token(server.admin_key()).retry(RetryPolicy::never()).build().unwrap();
-    let bucket = bucket(&client).await;
-    let items = || (0..20).map(|n| (format!("{n:02}"), pattern(100, n)));
-    server.inject(Fault::status(507).on("PUT", "filename=05"));
-    let batch = bucket.files().upload_many(items()).concurrency(1).await.unwrap();
-    assert!(batch.stopped);
-    assert_eq!((batch.done().count(), batch.files.len()), (5, 6));
-    assert_eq!(batch.into_result().unwrap_err().kind(), ErrorKind::QuotaExceeded);
-
-    server.inject(Fault::status(507).on("PUT", "filename=05"));
-    let batch = bucket.files().upload_many(items()).on_failure(OnFailure::GoOn).await.unwrap();
-    assert!(!batch.stopped);
-    assert_eq!((batch.done().count(), batch.failed().count()), (19, 1));
-}
-
-/// Also when the outcomes are looked at one by one, and slowly.
-#[tokio::test]
-async fn a_failure_gives_up_the_others_at_once() {
-    struct Held(Arc<AtomicBool>);
-    impl Drop for Held {
-        fn drop(&mut self) {
-            self.0.store(true, Ordering::SeqCst);
-        }
-    }
-    let server = server().await;
-    let bucket = bucket(&admin(&server)).await;
-    let given_up = Arc::new(AtomicBool::new(false));
-    let held = Held(given_up.clone());
-    let never = futures::stream::pending::<Result<bytes::Bytes, std::io::Error>>().map(move |chunk| {
-        let _ = &held;
-        chunk
-    });
-    let missing = tempfile::tempdir().unwrap().path().join("missing");
-    let items: Vec<(&str, Source<'_>)> = vec![("never", Source::stream(never)), ("missing", missing.into())];
-    let mut outcomes = bucket.files().upload_many(items).stream().unwrap();
-    assert_eq!(within(outcomes.next()).await.unwrap().path, "missing");
-    assert!(given_up.load(Ordering::SeqCst));
-    let last = within(outcomes.next()).await.unwrap();
-    assert!(last.path == "never" && matches!(last.outcome, FileOutcome::Skipped(Skipped::Cancelled)));
-}
-
-#[tokio::test]
-async fn a_signal_ends_it_and_the_outcome_says_what_was_done() {
-    let server = server().await;
-    let bucket = bucket(&admin(&server)).await;
-    let folder = tempfile::tempdir().unwrap();
-    for n in 0..30 {
-        fs::write(folder.path().join(format!("{n:02}")), pattern(10, n)).unwrap();
-    }
-    let held = server.inject(Fault::stall_request_after(1).on("PUT", "upload/stream").skip(10).forever());
-    let signal = held.clone();
-    let upload = bucket.files().upload_dir(folder.path()).concurrency(5);
-    let batch = within(upload.cancel_when(async move { signal.fired_at_least(5).await }).send()).await.unwrap();
-    assert_eq!(held.fired(), 5, "no more than five at once");
-    let count = |wanted| batch.skipped().filter(|(_, why)| *why == wanted).count();
-    assert_eq!((batch.done().count(), count(Skipped::Cancelled), count(Skipped::NotStarted)), (10, 5, 15));
-    assert!(batch.stopped && batch.files.len() == 30);
-    assert_eq!(stored(&bucket).await.len(), 10);
-    let error = batch.into_result().unwrap_err();
-    assert_eq!(
-        (error.kind(), error.is_retryable()),
-        (ErrorKind::Cancelled, false),
-        "nothing that was stopped is begun again"
-    );
-}
-
-/// Looking through folders and listings may take as long as the copying.
-#[tokio::test]
-async fn a_signal_ends_the_looking_too() {
-    let server = server().await;
-    let files = bucket(&admin(&server)).await.files();
-    let folder = tempfile::tempdir().unwrap();
-    fs::write(folder.path().join("x"), "x").unwrap();
-    let hold = || {
-        let held = server.inject(Fault::stall_headers().on("GET", "delimiter"));
-        async move { held.fired_at_least(1).await }
-    };
-    for outcome in [
-        within(files.download_dir(folder.path()).cancel_when(hold()).send()).await.map(drop),
-        within(files.sync_down(folder.path()).cancel_when(hold()).send()).await.map(drop),
-        within(files.sync_up(folder.path()).cancel_when(hold()).send()).await.map(drop),
-        within(files.sync_up(folder.path()).cancel_when(hold()).plan()).await.map(drop),
-        within(files.upload_dir(folder.path()).cancel_when(async {}).send()).await.map(drop),
-    ] {
-        assert_eq!(outcome.unwrap_err().kind(), ErrorKind::Cancelled);
-    }
-}
-
-#[tokio::test]
-async fn dropping_it_leaves_nothing_half() {
-    let server = server().await;
-    let bucket = bucket(&admin(&server)).await;
-    for n in 0..10 {
-        bucket.file(format!("{n}")).upload(pattern(100_000, n)).await.unwrap();
-    }
-    let folder = tempfile::tempdir().unwrap();
-    let held = server.inject(Fault::stall_response_after(50_000).on("GET", "/content").skip(4).forever());
-    let download = tokio::spawn(bucket.files().download_dir(folder.path()).concurrency(3).send());
-    within(held.fired_at_least(3)).await;
-    download.abort();
-    assert!(download.await.unwrap_err().is_cancelled());
-    for (name, content) in read_folder(folder.path()) {
-        assert!(name.contains(".part") || content == pattern(100_000, name.parse().unwrap()), "{name}");
     }
 }
 

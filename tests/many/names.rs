@@ -1,0 +1,93 @@
+//! Names, links, and what must not be written outside the folder.
+
+use super::*;
+
+#[cfg(unix)]
+#[tokio::test]
+async fn links_and_names_that_can_not_be_are_told_before_anything_is_sent() {
+    use std::os::unix::fs::symlink;
+    let server = server().await;
+    let bucket = bucket(&admin(&server)).await;
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("good"), "x").unwrap();
+    for name in ["the\\last", "the\\very last"] {
+        fs::write(folder.path().join(name), "x").unwrap();
+    }
+    symlink("good", folder.path().join("link")).unwrap();
+    let _socket = std::os::unix::net::UnixListener::bind(folder.path().join("socket")).unwrap();
+    server.clear_requests();
+    let mut last = None;
+    let upload = bucket.files().upload_dir(folder.path()).prefix("p").progress(|progress| last = Some(progress));
+    let batch = upload.await.unwrap();
+    assert!(batch.stopped && server.requests().is_empty());
+    let failed: Vec<_> = batch.failed().map(|(path, error)| (path, error.kind())).collect();
+    assert_eq!(failed, ["p/the\\last", "p/the\\very last"].map(|path| (path, ErrorKind::InvalidInput)));
+    assert_eq!(last.map(|last| (last.failed, last.finished)), Some((2, true)));
+    let skipped = [("p/link", Skipped::Symlink), ("p/socket", Skipped::NotAFile), ("p/good", Skipped::NotStarted)];
+    assert_eq!(batch.skipped().collect::<Vec<_>>(), skipped);
+    assert!(batch.into_result().unwrap_err().is_invalid_input());
+
+    let upload = bucket.files().upload_dir(folder.path()).on_failure(OnFailure::GoOn).symlinks(Symlinks::Follow);
+    let mut seen = Vec::new();
+    let batch = upload.progress(|progress| seen.push(progress)).await.unwrap();
+    let (first, last) = (seen[0], seen[seen.len() - 1]);
+    // What is not even tried has no bytes, and what is no file is not counted.
+    assert_eq!((first.files_total, first.bytes_total), (Some(4), Some(2)));
+    assert_eq!((last.files_total, last.bytes_total, last.files, last.failed), (Some(4), Some(2), 2, 2));
+    assert_eq!((batch.done().count(), batch.failed().count(), batch.skipped().count()), (2, 2, 1));
+    // What comes after the failure is told for what it is.
+    let batch = bucket.files().upload_dir(folder.path()).symlinks(Symlinks::Refuse).await.unwrap();
+    assert_eq!((batch.failed().count(), batch.skipped().next()), (3, Some(("socket", Skipped::NotAFile))));
+}
+
+#[tokio::test]
+async fn nothing_is_written_outside_the_folder() {
+    let long = "n".repeat(300);
+    let names =
+        ["good", "../evil", "/tmp/evil", "a/../../evil", "..", "a//b", "nul\0", "", &long, "dir", "dir/x", "ok/good"];
+    let server = listing(&names).await;
+    let around = tempfile::tempdir().unwrap();
+    let folder = around.path().join("folder");
+    let client = builder(&server.url).build().unwrap();
+    let stops = client.bucket("b").files().download_dir(&folder).concurrency(1).await.unwrap();
+    assert!(stops.stopped && stops.done().count() == 0 && !folder.exists());
+    let batch = client.bucket("b").files().download_dir(&folder).on_failure(OnFailure::GoOn).await.unwrap();
+    assert_eq!(batch.done().map(|(path, _)| path).collect::<Vec<_>>(), ["good", "ok/good"]);
+    assert_eq!(batch.failed().count(), 10);
+    let both: Vec<_> = batch.failed().filter(|(_, error)| error.kind() == ErrorKind::Conflict).collect();
+    assert!(
+        both.len() == 2 && both.iter().all(|(_, error)| error.hint().is_none()),
+        "case is not what is wrong: {both:?}"
+    );
+    assert_eq!(read_folder(around.path()).keys().collect::<Vec<_>>(), ["folder/good", "folder/ok/good"]);
+}
+
+#[tokio::test]
+async fn names_that_some_file_systems_take_for_one_are_told() {
+    let server = listing(&["A.txt", "a.txt", "\u{e9}", "e\u{301}", "Dir/x", "dir/y", "z"]).await;
+    let folder = tempfile::tempdir().unwrap();
+    let client = builder(&server.url).build().unwrap();
+    let download = || client.bucket("b").files().download_dir(folder.path()).on_failure(OnFailure::GoOn);
+    let batch = download().await.unwrap();
+    assert_eq!(batch.done().map(|(path, _)| path).collect::<Vec<_>>(), ["z"]);
+    assert!(batch.failed().all(|(_, error)| error.kind() == ErrorKind::Conflict && error.hint().is_some()));
+    if cfg!(target_os = "linux") {
+        assert_eq!(download().case_sensitive(true).await.unwrap().into_result().unwrap().len(), 7);
+    }
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn a_link_in_the_folder_does_not_lead_out_of_it() {
+    let server = listing(&["link/x", "deep/link/x"]).await;
+    let (folder, outside) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    fs::create_dir(folder.path().join("deep")).unwrap();
+    for link in ["link", "deep/link"] {
+        std::os::unix::fs::symlink(outside.path(), folder.path().join(link)).unwrap();
+    }
+    let client = builder(&server.url).build().unwrap();
+    let batch = client.bucket("b").files().download_dir(folder.path()).on_failure(OnFailure::GoOn).await.unwrap();
+    assert_eq!(batch.failed().map(|(_, error)| error.kind()).collect::<Vec<_>>(), [ErrorKind::Io; 2]);
+    assert!(batch.failed().all(|(_, error)| error.to_string().contains("is a symbolic link")), "it says why");
+    assert!(read_folder(outside.path()).is_empty());
+}

@@ -1,0 +1,113 @@
+//! Plans: data that is kept, and carried out later.
+
+use super::*;
+
+#[tokio::test]
+async fn a_plan_is_data_and_can_be_carried_out_later() {
+    let server = server().await;
+    let bucket = bucket(&admin(&server)).await;
+    let folder = tempfile::tempdir().unwrap();
+    write(folder.path(), &tree(&[("a", "1"), ("b", "2")]));
+    fill(&bucket, &tree(&[("c", "3"), ("d", "4")])).await;
+    let sync = || bucket.files().sync_up(folder.path());
+    let plan = sync().delete_extra(true).plan().await.unwrap();
+    let json = serde_json::to_string(&plan).unwrap();
+    assert!(json.contains(r#"{"action":"copy","path":"a","size":1,"replaces":false}"#), "{json}");
+    let mut plan: SyncPlan = serde_json::from_str(&json).unwrap();
+    plan.actions.retain(|action| !matches!(action.path(), "b" | "d"));
+
+    assert!(sync().apply(plan.clone()).await.unwrap_err().is_invalid_input(), "it deletes, and nobody said so");
+    assert!(sync().delete_extra(true).prefix("x").apply(plan.clone()).await.unwrap_err().is_invalid_input());
+    let down = bucket.files().sync_down(folder.path()).delete_extra(true);
+    assert!(down.apply(plan.clone()).await.unwrap_err().is_invalid_input());
+    assert_eq!(sync().delete_extra(true).apply(plan).await.unwrap().into_result().unwrap(), (1, 1));
+    assert_eq!(stored(&bucket).await, tree(&[("a", "1"), ("d", "4")]));
+}
+
+#[tokio::test]
+async fn a_plan_that_leads_outside_does_not() {
+    let server = server().await;
+    let bucket = bucket(&admin(&server)).await;
+    let around = tempfile::tempdir().unwrap();
+    let folder = around.path().join("in");
+    write(&folder, &tree(&[("x", "x")]));
+    write(around.path(), &tree(&[("secret", "s")]));
+    let hostile = |direction: &str, actions: &str| -> SyncPlan {
+        let json = format!(r#"{{"direction":"{direction}","prefix":"","actions":[{actions}],"unchanged":0}}"#);
+        serde_json::from_str(&json).unwrap()
+    };
+    let (copy, delete) = (
+        r#"{"action":"copy","path":"../secret","size":1,"replaces":false}"#,
+        r#"{"action":"delete","path":"../secret"}"#,
+    );
+    let endless = copy.replace(":1,", ":18446744073709551615,");
+    assert_eq!(hostile("up", &format!("{endless},{copy}")).bytes(), u64::MAX);
+    for actions in [copy, delete] {
+        let up = bucket.files().sync_up(&folder).delete_extra(true).apply(hostile("up", actions)).await.unwrap();
+        assert!(up.into_result().unwrap_err().is_invalid_input());
+        let down = bucket.files().sync_down(&folder).delete_extra(true).apply(hostile("down", actions)).await.unwrap();
+        assert!(down.into_result().unwrap_err().is_invalid_input());
+    }
+    assert_eq!(read(around.path()), tree(&[("in/x", "x"), ("secret", "s")]));
+    assert!(stored(&bucket).await.is_empty());
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn a_plan_does_not_lead_outside_by_a_link_either() {
+    use std::os::unix::fs::symlink;
+    let server = server().await;
+    let bucket = bucket(&admin(&server)).await;
+    let (folder, outside) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    write(folder.path(), &tree(&[("x", "x")]));
+    write(outside.path(), &tree(&[("secret", "s")]));
+    symlink(outside.path(), folder.path().join("link")).unwrap();
+    symlink("x", folder.path().join("to-x")).unwrap();
+    let pipe = folder.path().join("pipe");
+    assert!(std::process::Command::new("mkfifo").arg(pipe).status().unwrap().success());
+    let plan = |direction: &str, action: &str| -> SyncPlan {
+        let json = format!(r#"{{"direction":"{direction}","prefix":"","actions":[{action}],"unchanged":0}}"#);
+        serde_json::from_str(&json).unwrap()
+    };
+    // A pipe that nobody writes to would never be open.
+    for path in ["link/secret", "link", "pipe"] {
+        let up = plan("up", &format!(r#"{{"action":"copy","path":"{path}","size":1,"replaces":false}}"#));
+        let up = support::within(bucket.files().sync_up(folder.path()).apply(up).send()).await.unwrap();
+        assert!(up.into_result().unwrap_err().is_invalid_input(), "{path}");
+    }
+    assert!(stored(&bucket).await.is_empty());
+    for path in ["link/secret", "to-x"] {
+        let down = plan("down", &format!(r#"{{"action":"delete","path":"{path}"}}"#));
+        let down = bucket.files().sync_down(folder.path()).delete_extra(true).apply(down).await.unwrap();
+        assert_eq!(down.into_result().unwrap_err().kind(), ErrorKind::Io, "{path}");
+        assert!(folder.path().join(path).symlink_metadata().is_ok(), "{path}");
+    }
+}
+
+#[tokio::test]
+async fn a_file_that_is_gone_when_a_plan_is_carried_out_is_told_as_such() {
+    let server = server().await;
+    let bucket = bucket(&admin(&server)).await;
+    let folder = tempfile::tempdir().unwrap();
+    write(folder.path(), &tree(&[("a", "1")]));
+    let sync = || bucket.files().sync_up(folder.path());
+    let plan = sync().plan().await.unwrap();
+    fs::remove_file(folder.path().join("a")).unwrap();
+    let error = sync().apply(plan).await.unwrap().into_result().unwrap_err();
+    assert!(error.is_invalid_input() && error.message().contains("can't be read"), "{error}");
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn what_is_no_file_is_told_where_a_file_of_its_name_would_be_meant() {
+    let server = server().await;
+    let bucket = bucket(&admin(&server)).await;
+    let folder = tempfile::tempdir().unwrap();
+    write(folder.path(), &tree(&[("a.md", "1")]));
+    let _sockets =
+        ["b.md", "socket"].map(|name| std::os::unix::net::UnixListener::bind(folder.path().join(name)).unwrap());
+    let sync = || bucket.files().sync_up(folder.path());
+    assert_eq!(lines(&sync().plan().await.unwrap()), ["+a.md", "?b.md", "?socket"]);
+    assert_eq!(lines(&sync().include("*.md").plan().await.unwrap()), ["+a.md", "?b.md"]);
+    assert_eq!(sync().include("a*").await.unwrap().into_result().unwrap(), (1, 0));
+}
