@@ -155,7 +155,7 @@ impl Bench<'_> {
             return;
         }
         for (title, what) in
-            [("files of 4 KiB up", "many-up"), ("files of 4 KiB down", "many-down"), ("rows in pages of 20", "pages")]
+            [("files of 4 KiB up", "many-up"), ("files of 4 KiB down", "many-down"), ("rows in pages of 10", "pages")]
         {
             let mut clients =
                 vec![format!("reqwest-{what}"), format!("ours-{what}-unverified"), format!("ours-{what}")];

@@ -10,7 +10,7 @@ use crate::measure::Meter;
 /// Files under way at any time, on both sides.
 const AT_ONCE: usize = 32;
 /// Rows of a page, on both sides.
-const ROWS: u64 = 20;
+const ROWS: u64 = 10;
 
 /// 4 KiB that no other file of no other run has.
 fn content(n: u64) -> Bytes {
