@@ -163,8 +163,7 @@ impl FileReading {
     pub(crate) async fn open(path: PathBuf) -> Result<Self> {
         blocking(move || {
             let shown = path.display();
-            let file = File::open(&path)
-                .map_err(|e| Error::invalid_input("source", format!("{shown} can't be opened")).caused_by(e))?;
+            let file = File::open(&path).map_err(|cause| unopened(&shown, cause))?;
             Self::from_open(file, 0, &shown)
         })
         .await
@@ -187,7 +186,7 @@ impl FileReading {
     fn from_open(file: File, start: u64, shown: &dyn std::fmt::Display) -> Result<Self> {
         let metadata = file
             .metadata()
-            .map_err(|e| Error::invalid_input("source", format!("{shown} can't be examined")).caused_by(e))?;
+            .map_err(|cause| Error::io(format!("{shown} can't be examined: {}", cause.kind()), cause))?;
         if metadata.is_dir() {
             return Err(Error::invalid_input("source", format!("{shown} is a directory")));
         }
@@ -260,6 +259,18 @@ impl FileReading {
             return Ok(());
         }
         Err(Error::new(ErrorKind::ContentChanged, "the source file changed while it was read"))
+    }
+}
+
+/// The argument's fault where there is no such file, or not for this user; else the system's, such as a lack of descriptors.
+fn unopened(shown: &dyn std::fmt::Display, cause: io::Error) -> Error {
+    use io::ErrorKind::{InvalidFilename, InvalidInput, NotADirectory, NotFound, PermissionDenied};
+    let message = format!("{shown} can't be opened: {}", cause.kind());
+    match cause.kind() {
+        NotFound | PermissionDenied | NotADirectory | InvalidFilename | InvalidInput => {
+            Error::invalid_input("source", message).caused_by(cause)
+        }
+        _ => Error::io(message, cause),
     }
 }
 
@@ -364,6 +375,16 @@ mod tests {
             assert!(all == data);
             assert!(sizes.iter().rev().skip(1).all(|size| *size == CHUNK));
         }
+    }
+
+    #[cfg(unix)]
+    #[tokio::test]
+    async fn why_a_file_can_not_be_opened_is_told() {
+        let error = FileReading::open("/nowhere/at all".into()).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::InvalidInput);
+        assert!(error.to_string().contains("/nowhere/at all can't be opened: entity not found"), "{error}");
+        // EMFILE: the path is right.
+        assert_eq!(unopened(&"x", io::Error::from_raw_os_error(24)).kind(), ErrorKind::Io);
     }
 
     #[tokio::test]
