@@ -25,7 +25,12 @@ impl Extra {
 
     /// Takes out a member that is known after all.
     pub(super) fn take(&mut self, name: &str) -> Option<Value> {
-        self.0.remove(name)
+        let taken = self.0.remove(name);
+        if self.0.is_empty() {
+            // An emptied map keeps its room, which is more than a file takes.
+            self.0 = BTreeMap::new();
+        }
+        taken
     }
 
     /// The names, in alphabetical order.
