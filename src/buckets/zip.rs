@@ -56,15 +56,15 @@ impl<'a> DownloadZip<'a> {
         DownloadZipTo { download: self, target: target.as_ref().to_owned(), saving, options }
     }
 
-    fn plan(self) -> Result<DownloadPlan<'a>> {
-        Ok(DownloadPlan {
+    fn plan(self) -> Result<Box<DownloadPlan<'a>>> {
+        Ok(Box::new(DownloadPlan {
             transport: self.bucket.client.transport.clone(),
             request: request(Method::GET, &self.bucket, self.options)?,
             range: None,
             verify: false,
             sha256: None,
             reporter: self.reporter,
-        })
+        }))
     }
 
     async fn run(self) -> Result<Download<'a>> {

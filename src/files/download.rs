@@ -93,7 +93,7 @@ impl<'a, O: Outcome<'a>> DownloadFile<'a, O> {
         O::of(self.plan()?.start_parallel(parallel).await?)
     }
 
-    pub(super) fn plan(self) -> Result<DownloadPlan<'a>> {
+    pub(super) fn plan(self) -> Result<Box<DownloadPlan<'a>>> {
         let mut request = Request::get(self.file.route("/content")?).options(self.options);
         if let Some(etag) = &self.if_none_match {
             // Never with If-Modified-Since: this server lets that override a tag that does not match (surprise 27).
@@ -102,14 +102,14 @@ impl<'a, O: Outcome<'a>> DownloadFile<'a, O> {
         if let Some(etag) = &self.if_match {
             request = request.set_header(header::IF_MATCH, header_value("etag", etag)?);
         }
-        Ok(DownloadPlan {
+        Ok(Box::new(DownloadPlan {
             transport: self.file.client().transport.clone(),
             request,
             range: self.range?,
             verify: self.verify,
             sha256: None,
             reporter: self.reporter,
-        })
+        }))
     }
 }
 

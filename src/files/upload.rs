@@ -237,9 +237,10 @@ pub(super) async fn send(
     let config = transport.config();
     let policy = request.options.retry.as_ref().unwrap_or(&config.retry);
     let deadline = transport.deadline(&request.options);
-    let (mut earlier, mut request) = (0, request.clone());
+    let (mut earlier, mut again) = (0, None);
     loop {
-        let error = match transport.send_body(&request, body).await {
+        let request = again.as_ref().unwrap_or(request);
+        let error = match transport.send_body(request, body).await {
             Ok(answer) => return Ok(answer.json::<UploadResponse>()?.uploaded),
             Err(error) => error.after_attempts(earlier),
         };
@@ -267,7 +268,9 @@ pub(super) async fn send(
         }
         body.again_after(earlier, delay);
         sleep(delay).await;
-        request.options.retry = Some(policy.clone().max_attempts(policy.max_attempts - earlier));
+        let mut next = request.clone();
+        next.options.retry = Some(policy.clone().max_attempts(policy.max_attempts - earlier));
+        again = Some(next);
     }
 }
 

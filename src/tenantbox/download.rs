@@ -99,7 +99,7 @@ impl<'a, O: Outcome<'a>> DownloadFile<'a, O> {
         O::of(self.plan()?.start_parallel(parallel).await?)
     }
 
-    pub(super) fn plan(self) -> Result<DownloadPlan<'a>> {
+    pub(super) fn plan(self) -> Result<Box<DownloadPlan<'a>>> {
         let name = format!("/api/storage/files/{}", encode_segment(self.file.checked_path()?));
         let transport = self.file.client.transport.clone();
         let mut request = get(place(self.file, self.options.clone()), &name).options(self.options);
@@ -109,14 +109,14 @@ impl<'a, O: Outcome<'a>> DownloadFile<'a, O> {
         if let Some(etag) = &self.if_match {
             request = request.set_header(header::IF_MATCH, header_value("etag", etag)?);
         }
-        Ok(DownloadPlan {
+        Ok(Box::new(DownloadPlan {
             transport,
             request,
             range: self.range?,
             verify: true,
             sha256: self.expected?,
             reporter: self.reporter,
-        })
+        }))
     }
 }
 

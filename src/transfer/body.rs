@@ -20,7 +20,7 @@ const HEADWAY: u64 = 64 << 10;
 
 /// The body of a download, wherever its bytes come from by now.
 pub(crate) struct Body<'a> {
-    plan: DownloadPlan<'a>,
+    plan: Box<DownloadPlan<'a>>,
     info: ContentInfo,
     response: Response,
     /// Where it comes by several ranges at once, in order.
@@ -51,7 +51,7 @@ pub(crate) struct Body<'a> {
 impl<'a> Body<'a> {
     /// The body of this answer, from a position on.
     pub(super) fn new(
-        mut plan: DownloadPlan<'a>,
+        mut plan: Box<DownloadPlan<'a>>,
         response: Response,
         info: ContentInfo,
         position: u64,

@@ -147,14 +147,14 @@ impl Ranges {
 impl Asking {
     /// One range of whatever content there is; `None` for a 304.
     async fn one(&self, request: Request, start: u64, end: u64) -> Result<Option<Body<'static>>> {
-        let mut plan = DownloadPlan {
+        let mut plan = Box::new(DownloadPlan {
             transport: self.transport.clone(),
             request,
             range: Some(Wanted::Within(start, end - 1)),
             verify: false,
             sha256: None,
             reporter: Reporter::default(),
-        };
+        });
         let room = if self.has_room { Room::default() } else { plan.room(1, DOWNLOAD_BUFFERS).await? };
         plan.start_within(room).await
     }
@@ -313,7 +313,7 @@ async fn follow(file: &Arc<File>, mut reached: watch::Receiver<u64>, end: u64) -
 impl<'a> DownloadPlan<'a> {
     /// As [`DownloadPlan::start`], by so many ranges at once where the server has them, or as many as the client's limits
     /// ever leave room for. All of that is taken at the start, and held until the last byte has been read.
-    pub(crate) async fn start_parallel(self, at_once: usize) -> Result<Option<super::Download<'a>>> {
+    pub(crate) async fn start_parallel(self: Box<Self>, at_once: usize) -> Result<Option<super::Download<'a>>> {
         if at_once == 0 {
             return Err(no_range());
         }
@@ -332,7 +332,7 @@ impl<'a> DownloadPlan<'a> {
         }
     }
 
-    async fn start_ranges(mut self, at_once: usize) -> Result<Option<super::Download<'a>>> {
+    async fn start_ranges(mut self: Box<Self>, at_once: usize) -> Result<Option<super::Download<'a>>> {
         // One that is read from, and those behind it.
         let window = |at_once: usize| (at_once as u64).saturating_add(1).saturating_mul(Ranges::IN_MEMORY);
         let mut room = self.room(at_once, window(at_once)).await?;

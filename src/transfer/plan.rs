@@ -18,7 +18,8 @@ use super::progress::{Phase, Reporter};
 use crate::error::{Error, ErrorKind, Result, TimeoutPhase};
 use crate::http::{Receive, Request, Response, Room, Transport, Way};
 
-/// How to ask for a content: once at first, and again for the rest of it after a cut.
+/// How to ask for a content: once at first, and again for the rest of it after a cut. It is passed on in a box: it is large, and
+/// lies in each future on its way.
 pub(crate) struct DownloadPlan<'a> {
     pub(crate) transport: Transport,
     /// Without the range.
@@ -34,13 +35,13 @@ pub(crate) struct DownloadPlan<'a> {
 
 impl<'a> DownloadPlan<'a> {
     /// Asks for the content. `None` for a 304.
-    pub(crate) async fn start(mut self) -> Result<Option<Download<'a>>> {
+    pub(crate) async fn start(mut self: Box<Self>) -> Result<Option<Download<'a>>> {
         let room = self.room(1, DOWNLOAD_BUFFERS).await?;
         Ok(self.start_within(room).await?.map(Download::of))
     }
 
     /// The same, in a room that is there already.
-    pub(super) async fn start_within(mut self, room: Room) -> Result<Option<Body<'a>>> {
+    pub(super) async fn start_within(mut self: Box<Self>, room: Room) -> Result<Option<Body<'a>>> {
         let response = self.ask(self.range, None).await?;
         if response.status == StatusCode::NOT_MODIFIED {
             return Ok(None);
@@ -86,10 +87,10 @@ impl<'a> DownloadPlan<'a> {
     }
 
     /// For a body, which gives the reporter back at its end.
-    fn lend(&mut self) -> Self {
+    fn lend(&mut self) -> Box<Self> {
         let (transport, request) = (self.transport.clone(), self.request.clone());
         let (sha256, reporter) = (self.sha256.clone(), std::mem::take(&mut self.reporter));
-        Self { transport, request, range: self.range, verify: self.verify, sha256, reporter }
+        Box::new(Self { transport, request, range: self.range, verify: self.verify, sha256, reporter })
     }
 
     async fn ask(&mut self, range: Option<Wanted>, if_range: Option<&str>) -> Result<Response> {
@@ -109,13 +110,13 @@ impl<'a> DownloadPlan<'a> {
         ContentInfo::of(response.status, &response.headers).known_as(known.as_ref())
     }
 
-    fn receive(self, response: Response, room: Room) -> Body<'a> {
+    fn receive(self: Box<Self>, response: Response, room: Room) -> Body<'a> {
         let info = self.info_of(&response);
         let (start, hasher) = (info.start, self.hasher(&info));
         Body::new(self, response, info, start, hasher, room)
     }
 
-    fn receive_rest(self, response: Response, room: Room, from: Resumed) -> Body<'a> {
+    fn receive_rest(self: Box<Self>, response: Response, room: Room, from: Resumed) -> Body<'a> {
         let mut info = self.info_of(&response);
         (info.start, info.length) = (0, info.total);
         let hasher = from.hasher.filter(|_| info.sha256().is_some());
@@ -123,7 +124,7 @@ impl<'a> DownloadPlan<'a> {
     }
 
     /// By several ranges at once.
-    pub(super) fn ranged(self, ranges: Ranges, at_once: usize, room: Room) -> Download<'a> {
+    pub(super) fn ranged(self: Box<Self>, ranges: Ranges, at_once: usize, room: Room) -> Download<'a> {
         let (head, info) = (ranges.head(), ranges.info.clone().known_as(self.sha256.as_ref()));
         let (start, hasher) = (info.start, self.hasher(&info));
         let mut body = Body::new(self, head, info, start, hasher, room);

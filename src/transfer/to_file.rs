@@ -49,7 +49,7 @@ pub(crate) async fn check_target(target: &Path, how: &Saving) -> Result<()> {
 }
 
 /// Downloads to `target`, which is what it was, or complete: never in between.
-pub(crate) async fn save(mut plan: DownloadPlan<'_>, target: &Path, how: &Saving) -> Result<Downloaded> {
+pub(crate) async fn save(mut plan: Box<DownloadPlan<'_>>, target: &Path, how: &Saving) -> Result<Downloaded> {
     check_target(target, how).await?;
     let source = plan.source()?;
     // Of all that it takes, restarts included.

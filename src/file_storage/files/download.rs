@@ -64,15 +64,15 @@ impl<'a> DownloadFile<'a> {
         self
     }
 
-    pub(super) fn plan(self) -> Result<DownloadPlan<'a>> {
-        Ok(DownloadPlan {
+    pub(super) fn plan(self) -> Result<Box<DownloadPlan<'a>>> {
+        Ok(Box::new(DownloadPlan {
             transport: self.file.client.transport().clone(),
             request: content(&self.file.route("/download")?).options(self.options),
             range: self.range?,
             verify: self.verify,
             sha256: None,
             reporter: self.reporter,
-        })
+        }))
     }
 
     /// The hash that the service knows.
@@ -116,5 +116,5 @@ pub(super) async fn derived(transport: &Transport, request: Request) -> Result<D
     let transport = transport.clone();
     let plan =
         DownloadPlan { transport, request, range: None, verify: false, sha256: None, reporter: Reporter::default() };
-    Outcome::of(plan.start().await?)
+    Outcome::of(Box::new(plan).start().await?)
 }

@@ -8,7 +8,7 @@ use super::download::DownloadFile;
 use crate::error::Result;
 use crate::file_storage::id::canonical;
 use crate::http::{CallOptions, awaitable};
-use crate::transfer::{DownloadPlan, Downloaded, Saving, check_target, reports_progress, save, saves, starts};
+use crate::transfer::{Downloaded, Saving, check_target, reports_progress, save, saves, starts};
 
 impl File {
     /// Downloads the content into a file: written beside the target, continued after a cut, compared with its SHA-256 where
@@ -48,7 +48,8 @@ impl<'a> DownloadFileTo<'a> {
         self.download.file.client.transport().start(&mut self.options);
         self.download.options = self.options;
         let sha256 = if self.download.verify { self.download.hash().await? } else { None };
-        let plan = DownloadPlan { sha256, ..self.download.plan()? };
+        let mut plan = self.download.plan()?;
+        plan.sha256 = sha256;
         save(plan, &self.target, &self.saving).await
     }
 }

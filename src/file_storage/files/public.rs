@@ -124,19 +124,19 @@ impl<'a, O: Outcome<'a>> DownloadPublic<'a, O> {
         O::of(self.plan()?.start_parallel(parallel).await?)
     }
 
-    fn plan(self) -> Result<DownloadPlan<'a>> {
+    fn plan(self) -> Result<Box<DownloadPlan<'a>>> {
         let mut request = content(&self.file.route("")?).authorization(Authorization::Never).options(self.options);
         if let Some(etag) = &self.if_none_match {
             request = request.set_header(header::IF_NONE_MATCH, header_value("etag", etag)?);
         }
-        Ok(DownloadPlan {
+        Ok(Box::new(DownloadPlan {
             transport: self.file.client.transport().clone(),
             request,
             range: self.range?,
             verify: self.verify,
             sha256: None,
             reporter: self.reporter,
-        })
+        }))
     }
 }
 
