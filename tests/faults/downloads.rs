@@ -12,19 +12,48 @@ pub(crate) enum Kind {
     Bytes,
     Stream,
     ToFile,
+    /// By several ranges, to a file
     Parallel,
+    /// and in order.
+    ParallelStream,
 }
 
-pub(crate) const KINDS: [(&str, Kind); 4] = [
+pub(crate) const KINDS: [(&str, Kind); 5] = [
     ("download-bytes", Kind::Bytes),
     ("download-stream", Kind::Stream),
     ("download-to", Kind::ToFile),
     ("download-parallel", Kind::Parallel),
+    ("download-parallel-stream", Kind::ParallelStream),
 ];
 
 impl Kind {
     pub(crate) fn meets(self, trouble: Trouble) -> bool {
         is_met_by_downloads(trouble)
+    }
+
+    /// How much one request brings.
+    fn range(self) -> Option<usize> {
+        match self {
+            Self::Bytes | Self::Stream | Self::ToFile => None,
+            Self::Parallel => Some(4 << 20),
+            Self::ParallelStream => Some(2 << 20),
+        }
+    }
+
+    /// What is stored, how many of the requests for it the fault lets by, and how many bytes each brings at least.
+    fn content(self, stage: &mut Stage<'_>) -> (Vec<u8>, u64, usize) {
+        let content = stage.content();
+        // One of three fits in one request, as all do that are not parallel.
+        let (Some(range), 1..) = (self.range(), stage.rng.u8(..3)) else {
+            let length = content.len();
+            return (content, 0, length);
+        };
+        let whole = stage.rng.usize(1..=2);
+        let mut ranges = vec![0; whole * range];
+        stage.rng.fill(&mut ranges);
+        let least = content.len();
+        ranges.extend(content);
+        (ranges, stage.rng.u64(..=whole as u64), least)
     }
 }
 
@@ -35,7 +64,7 @@ pub(crate) fn is_met_by_downloads(trouble: Trouble) -> bool {
 }
 
 pub(crate) async fn run(kind: Kind, stage: &mut Stage<'_>) -> Result<Verdict, String> {
-    let content = stage.content();
+    let (content, skip, length) = kind.content(stage);
     let other: Vec<u8> = content.iter().map(|byte| byte ^ 1).collect();
     stage.put("file", content.clone()).await?;
     let target = stage.folder.path().join("target");
@@ -44,8 +73,8 @@ pub(crate) async fn run(kind: Kind, stage: &mut Stage<'_>) -> Result<Verdict, St
         std::fs::write(&target, old).map_err(|e| e.to_string())?;
     }
     let over_long = [content.clone(), b"more".to_vec()].concat();
-    let bodies = Bodies { request: 0, response: content.len() as u64, over_long, wrong_hash: None };
-    let fault = stage.inject("GET", "/files/file/content", &bodies);
+    let bodies = Bodies { request: 0, response: length as u64, over_long, wrong_hash: None };
+    let fault = stage.inject_behind(skip, "GET", "/files/file/content", &bodies);
 
     let file = stage.bucket.file("file");
     let deed = async {
@@ -53,6 +82,10 @@ pub(crate) async fn run(kind: Kind, stage: &mut Stage<'_>) -> Result<Verdict, St
             Kind::Bytes => file.download().await?.bytes(64 << 20).await.map(|bytes| Some(bytes.to_vec())),
             Kind::Stream => {
                 let chunks: Vec<_> = file.download().await?.stream().try_collect().await?;
+                Ok(Some(chunks.concat()))
+            }
+            Kind::ParallelStream => {
+                let chunks: Vec<_> = file.download().parallel(4).await?.stream().try_collect().await?;
                 Ok(Some(chunks.concat()))
             }
             Kind::ToFile => file.download_to(&target).await.map(|_| None),
@@ -79,7 +112,7 @@ pub(crate) async fn run(kind: Kind, stage: &mut Stage<'_>) -> Result<Verdict, St
         Ok(Some(bytes)) if is_right(&bytes) => Ok(Verdict::Recovered),
         Ok(None) if there.is_some_and(is_right) && local.len() == 1 => Ok(Verdict::Recovered),
         Ok(bytes) => Err(format!("it says {}, and there is {:?}", shown(bytes.as_ref()), local.keys())),
-        Err(error) if matches!(kind, Kind::Bytes | Kind::Stream) || there == old.as_ref() => fits(&error),
+        Err(error) if !matches!(kind, Kind::ToFile | Kind::Parallel) || there == old.as_ref() => fits(&error),
         Err(error) => Err(format!("after {error} there is {}", shown(there))),
     }?;
     if verdict == Verdict::Typed && matches!(kind, Kind::ToFile | Kind::Parallel) {

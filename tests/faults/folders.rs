@@ -1,19 +1,25 @@
-//! Folders: kept equal in both directions, and packed in an archive.
+//! Many files: kept equal in both directions, uploaded, downloaded, and packed in an archive.
 
 use std::collections::BTreeMap;
+use std::fmt::Debug;
+use std::path::Path;
 
-use carbonfiles::Result as Outcome;
+use carbonfiles::files::{Files as Remote, OnFailure};
+use carbonfiles::{Phase, Progress, Result as Outcome};
 
 use crate::downloads::is_met_by_downloads;
 use crate::stage::{Stage, Verdict, fits};
-use crate::trouble::{Bodies, Place, Trouble};
+use crate::trouble::{Bodies, Trouble};
 use crate::uploads::{bodies, is_met_by_uploads};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     Up,
+    UploadMany,
+    UploadDir,
     Down,
-    /// Either, where the listing fails.
+    DownloadDir,
+    /// Either sync, where the listing fails.
     Listing,
     Zip,
     #[cfg(feature = "zip")]
@@ -22,7 +28,10 @@ pub(crate) enum Kind {
 
 pub(crate) const KINDS: &[(&str, Kind)] = &[
     ("sync-up", Kind::Up),
+    ("upload-many", Kind::UploadMany),
+    ("upload-dir", Kind::UploadDir),
     ("sync-down", Kind::Down),
+    ("download-dir", Kind::DownloadDir),
     ("sync-listing", Kind::Listing),
     ("zip", Kind::Zip),
     #[cfg(feature = "zip")]
@@ -31,10 +40,12 @@ pub(crate) const KINDS: &[(&str, Kind)] = &[
 
 impl Kind {
     pub(crate) fn meets(self, trouble: Trouble) -> bool {
-        let at_the_end = matches!(trouble, Trouble::ResetResponse(Place::Last) | Trouble::CloseResponse(Place::Last));
+        let at_the_end = trouble.is_at_the_end();
         match self {
-            Self::Up => is_met_by_uploads(trouble),
-            Self::Down => is_met_by_downloads(trouble),
+            // Sources that are files can be replaced.
+            Self::Up | Self::UploadDir => is_met_by_uploads(trouble) || trouble == Trouble::Replaced,
+            Self::UploadMany => is_met_by_uploads(trouble),
+            Self::Down | Self::DownloadDir => is_met_by_downloads(trouble),
             // A listing has no hash, and what it says of others' writes is true when it says so.
             Self::Listing => {
                 is_met_by_downloads(trouble)
@@ -59,8 +70,8 @@ type Files = BTreeMap<String, Vec<u8>>;
 
 pub(crate) async fn run(kind: Kind, stage: &mut Stage<'_>) -> Result<Verdict, String> {
     match kind {
-        Kind::Up => up(stage).await,
-        Kind::Down => down(stage).await,
+        Kind::Up | Kind::UploadMany | Kind::UploadDir => up(kind, stage).await,
+        Kind::Down | Kind::DownloadDir => down(kind, stage).await,
         Kind::Listing => listing(stage).await,
         Kind::Zip => zip(stage).await,
         #[cfg(feature = "zip")]
@@ -113,29 +124,111 @@ fn without_parts(files: Files) -> Files {
     files.into_iter().filter(|(name, _)| !name.contains(".carbonfiles.part")).collect()
 }
 
-async fn up(stage: &mut Stage<'_>) -> Result<Verdict, String> {
-    let (local, remote) = sides(stage);
+/// What is on the receiving side in the end: only what a sync deletes is not there any more.
+fn after(kind: Kind, before: &Files, from: &Files) -> Files {
+    let mut after = from.clone();
+    if !matches!(kind, Kind::Up | Kind::Down) {
+        for (name, file) in before {
+            after.entry(name.clone()).or_insert_with(|| file.clone());
+        }
+    }
+    after
+}
+
+/// The files that are said to be done, and what is said of all.
+type Told = (Vec<String>, Outcome<usize>);
+
+/// What is said to be done is done, whatever became of the others.
+fn is_done(done: &[String], there: &Files, after: &Files) -> Result<(), String> {
+    match done.iter().find(|name| there.get(*name) != after.get(*name)) {
+        Some(name) => Err(format!("{name} is said to be done")),
+        None => Ok(()),
+    }
+}
+
+fn told<T>(batch: Outcome<carbonfiles::files::Batch<T>>) -> Told {
+    match batch {
+        Ok(batch) => (names(&batch), batch.into_result().map(|done| done.len())),
+        Err(error) => (Vec::new(), Err(error)),
+    }
+}
+
+fn told_by_sync<T>(outcome: Outcome<carbonfiles::sync::SyncOutcome<T>>) -> Told {
+    match outcome {
+        Ok(outcome) => (names(&outcome.copied), outcome.into_result().map(|(copied, _)| copied)),
+        Err(error) => (Vec::new(), Err(error)),
+    }
+}
+
+fn names<T>(batch: &carbonfiles::files::Batch<T>) -> Vec<String> {
+    batch.done().map(|(name, _)| name.to_owned()).collect()
+}
+
+async fn send(
+    kind: Kind,
+    to: &Remote,
+    folder: &Path,
+    files: &Files,
+    on_failure: OnFailure,
+    watch: impl FnMut(&str, Progress) + Send,
+) -> Told {
+    match kind {
+        Kind::UploadMany => {
+            let items = files.iter().map(|(name, content)| (name.clone(), content.clone()));
+            told(to.upload_many(items).on_failure(on_failure).file_progress(watch).await)
+        }
+        Kind::UploadDir => told(to.upload_dir(folder).on_failure(on_failure).file_progress(watch).await),
+        _ => told_by_sync(to.sync_up(folder).delete_extra(true).on_failure(on_failure).file_progress(watch).await),
+    }
+}
+
+async fn fetch(kind: Kind, from: &Remote, folder: &Path, on_failure: OnFailure) -> Told {
+    match kind {
+        Kind::DownloadDir => told(from.download_dir(folder).on_failure(on_failure).await),
+        _ => told_by_sync(from.sync_down(folder).delete_extra(true).on_failure(on_failure).await),
+    }
+}
+
+fn policy(stage: &mut Stage<'_>) -> OnFailure {
+    if stage.rng.bool() { OnFailure::Stop } else { OnFailure::GoOn }
+}
+
+async fn up(kind: Kind, stage: &mut Stage<'_>) -> Result<Verdict, String> {
+    let (mut local, remote) = sides(stage);
     store(stage, &remote).await?;
     write(stage, &local)?;
-    let changed = local["changed"].len();
-    stage.inject("PUT", "/upload/stream?filename=changed", &bodies("changed", changed));
-    let folder = stage.folder.path().to_owned();
-    let outcome = async { stage.bucket.files().sync_up(&folder).delete_extra(true).await?.into_result() }.await;
+    let changed = local["changed"].clone();
+    let other: Vec<u8> = changed.iter().map(|byte| byte ^ 1).collect();
+    stage.inject("PUT", "/upload/stream?filename=changed", &bodies("changed", changed.len()));
+    let (folder, policy) = (stage.folder.path().to_owned(), policy(stage));
+    let replaced = stage.trouble == Trouble::Replaced;
+    let replace = |name: &str, progress: Progress| {
+        if replaced && name == "changed" && matches!(progress.phase, Phase::Retrying { .. }) {
+            let _ = std::fs::write(folder.join(name), &other);
+        }
+    };
+    let (done, outcome) = send(kind, &stage.bucket.files(), &folder, &local, policy, replace).await;
     stage.calm()?;
     let there = stage.stored().await?;
-    between(&there, &remote, &local)?;
-    let verdict = judge(&outcome, there == local)?;
+    // A source that was replaced may be sent as it was or as it is, and nothing in between.
+    if replaced && there.get("changed") == Some(&other) {
+        local.insert("changed".into(), other.clone());
+    }
+    let whole = after(kind, &remote, &local);
+    between(&there, &remote, &whole)?;
+    is_done(&done, &there, &whole)?;
+    let verdict = judge(&outcome, there == whole)?;
     if verdict == Verdict::Typed {
-        let again = stage.judge.files().sync_up(&folder).delete_extra(true).await;
-        again.and_then(carbonfiles::sync::SyncOutcome::into_result).map_err(|e| format!("again: {e:?}"))?;
-        if stage.stored().await? != local {
+        let (_, again) = send(kind, &stage.judge.files(), &folder, &local, policy, |_, _| {}).await;
+        again.map_err(|e| format!("again: {e:?}"))?;
+        if stage.stored().await? != after(kind, &remote, &stage.local()) {
             return Err("again, and the bucket is not as the folder".into());
         }
     }
     Ok(verdict)
 }
 
-async fn down(stage: &mut Stage<'_>) -> Result<Verdict, String> {
+async fn down(kind: Kind, stage: &mut Stage<'_>) -> Result<Verdict, String> {
     let (mut remote, local) = sides(stage);
     store(stage, &remote).await?;
     write(stage, &local)?;
@@ -144,8 +237,8 @@ async fn down(stage: &mut Stage<'_>) -> Result<Verdict, String> {
     let over_long = [changed.clone(), b"more".to_vec()].concat();
     let bodies = Bodies { request: 0, response: changed.len() as u64, over_long, wrong_hash: None };
     let fault = stage.inject("GET", "/files/changed/content", &bodies);
-    let folder = stage.folder.path().to_owned();
-    let deed = async { stage.bucket.files().sync_down(&folder).delete_extra(true).await?.into_result() };
+    let (folder, policy) = (stage.folder.path().to_owned(), policy(stage));
+    let files = stage.bucket.files();
     let replace = async {
         if stage.trouble == Trouble::Replaced {
             fault.fired_at_least(1).await;
@@ -153,8 +246,8 @@ async fn down(stage: &mut Stage<'_>) -> Result<Verdict, String> {
         }
         std::future::pending::<Result<(), String>>().await
     };
-    let outcome: Outcome<(usize, usize)> = tokio::select! {
-        outcome = deed => outcome,
+    let (done, outcome) = tokio::select! {
+        told = fetch(kind, &files, &folder, policy) => told,
         problem = replace => return problem.map(|()| Verdict::Typed),
     };
     stage.calm()?;
@@ -162,12 +255,14 @@ async fn down(stage: &mut Stage<'_>) -> Result<Verdict, String> {
     if stage.trouble == Trouble::Replaced && there.get("changed") == Some(&other) {
         remote.insert("changed".into(), other);
     }
-    between(&there, &local, &remote)?;
-    let verdict = judge(&outcome, there == remote)?;
+    let whole = after(kind, &local, &remote);
+    between(&there, &local, &whole)?;
+    is_done(&done, &there, &whole)?;
+    let verdict = judge(&outcome, there == whole)?;
     if verdict == Verdict::Typed {
-        let again = stage.judge.files().sync_down(&folder).delete_extra(true).await;
-        again.and_then(carbonfiles::sync::SyncOutcome::into_result).map_err(|e| format!("again: {e:?}"))?;
-        if stage.local() != stage.stored().await? {
+        let (_, again) = fetch(kind, &stage.judge.files(), &folder, policy).await;
+        again.map_err(|e| format!("again: {e:?}"))?;
+        if stage.local() != after(kind, &local, &stage.stored().await?) {
             return Err("again, and the folder is not as the bucket".into());
         }
     }
@@ -201,7 +296,7 @@ async fn listing(stage: &mut Stage<'_>) -> Result<Verdict, String> {
 }
 
 /// What a sync says, and whether that is so. After an error the sides have been looked at.
-fn judge(outcome: &Outcome<(usize, usize)>, is_so: bool) -> Result<Verdict, String> {
+fn judge<T: Debug>(outcome: &Outcome<T>, is_so: bool) -> Result<Verdict, String> {
     match outcome {
         Ok(_) if is_so => Ok(Verdict::Recovered),
         Ok(counts) => Err(format!("it says {counts:?}, and the sides differ")),

@@ -176,7 +176,10 @@ async fn run(server: &TestServer, case: &Case) -> Result<Verdict, String> {
     loop {
         let outcome = tokio::time::timeout(GUARD, async {
             let mut stage = Stage::new(server, case.trouble, case.seed, &case.name, patience).await?;
-            case.deed.run(&mut stage).await
+            let verdict = case.deed.run(&mut stage).await;
+            // Ten thousands of runs are not to fill the memory.
+            stage.judge.delete().await.map_err(stage::text)?;
+            verdict
         })
         .await;
         server.clear_faults();

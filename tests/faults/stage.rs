@@ -91,6 +91,11 @@ impl<'s> Stage<'s> {
 
     /// Lays the fault on requests to this bucket: once, twice, or every time.
     pub(crate) fn inject(&mut self, method: &str, part: &str, bodies: &Bodies) -> FaultHandle {
+        self.inject_behind(0, method, part, bodies)
+    }
+
+    /// The same, with so many requests before it that are let by.
+    pub(crate) fn inject_behind(&mut self, skip: u64, method: &str, part: &str, bodies: &Bodies) -> FaultHandle {
         let times = match self.rng.u8(..10) {
             0..6 => 1,
             6..8 => 2,
@@ -99,7 +104,7 @@ impl<'s> Stage<'s> {
         // Waiting is the same every time.
         let times = if self.trouble.is_stall() { times.min(2) } else { times };
         let target = format!("/buckets/{}{part}", self.bucket.id());
-        let fault = self.server.inject(self.trouble.fault(bodies).on(method, &target).times(times));
+        let fault = self.server.inject(self.trouble.fault(bodies).on(method, &target).skip(skip).times(times));
         self.fault = Some(fault.clone());
         fault
     }

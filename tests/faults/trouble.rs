@@ -60,8 +60,11 @@ pub(crate) fn all() -> Vec<(String, Trouble)> {
         all.push((format!("reset-response-{name}"), Trouble::ResetResponse(place)));
         all.push((format!("close-response-{name}"), Trouble::CloseResponse(place)));
     }
-    all.push(("stall-request".into(), Trouble::StallRequest(Place::Middle)));
-    all.push(("stall-response".into(), Trouble::StallResponse(Place::Middle)));
+    // Where nothing has come yet, it is the head that is waited for.
+    for (name, place) in &PLACES[1..] {
+        all.push((format!("stall-request-{name}"), Trouble::StallRequest(*place)));
+        all.push((format!("stall-response-{name}"), Trouble::StallResponse(*place)));
+    }
     for status in [408, 429, 500, 502, 503, 504] {
         all.push((format!("{status}"), Trouble::Status(status, false)));
         all.push((format!("{status}-retry-after"), Trouble::Status(status, true)));
@@ -112,6 +115,14 @@ impl Trouble {
                 None => Fault::corrupt_response(),
             },
         }
+    }
+
+    /// Whether it strikes the last byte of an answer, whose length has to be known for that.
+    pub(crate) fn is_at_the_end(self) -> bool {
+        matches!(
+            self,
+            Self::ResetResponse(Place::Last) | Self::CloseResponse(Place::Last) | Self::StallResponse(Place::Last)
+        )
     }
 
     /// Whether it passes only when the client loses its patience.

@@ -7,7 +7,7 @@ use carbonfiles::{Phase, Result as Outcome, Source};
 use tokio::io::AsyncWriteExt;
 
 use crate::stage::{Stage, Verdict, fits, shown};
-use crate::trouble::{Bodies, Place, Trouble};
+use crate::trouble::{Bodies, Trouble};
 
 /// Where the bytes come from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,7 +46,7 @@ impl Kind {
 
 /// An answer to an upload is JSON of some 300 bytes: it is cut, but its last byte is not known.
 pub(crate) fn is_met_by_uploads(trouble: Trouble) -> bool {
-    !matches!(trouble, Trouble::Replaced | Trouble::ResetResponse(Place::Last) | Trouble::CloseResponse(Place::Last))
+    trouble != Trouble::Replaced && !trouble.is_at_the_end()
 }
 
 pub(crate) fn bodies(path: &str, length: usize) -> Bodies {
