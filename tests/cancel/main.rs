@@ -1,14 +1,15 @@
 //! Transfers that are dropped wherever a server can hold them: nothing half is left, and the next call succeeds.
 
+mod log;
+mod many;
+#[path = "../support/mod.rs"]
 mod support;
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use carbonfiles::{Bucket, Phase, Progress, Source};
 use carbonfiles_testserver::{Fault, TestServer};
-use futures::TryStreamExt;
 use futures::future::{BoxFuture, FutureExt};
 use support::{admin, bucket, server, within};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -243,80 +244,6 @@ async fn streams_that_are_dropped_make_room_for_the_next() {
             assert!(dropped_at(&server, &bucket, hold, &start).await, "{ranges}, {name}");
             let whole = within(async { bucket.file("x").download().await.unwrap().bytes(LENGTH).await }).await;
             assert!(whole.unwrap() == data, "{ranges}, {name}");
-        }
-    }
-}
-
-/// What is in a folder.
-fn in_folder(folder: &Path) -> BTreeMap<String, Vec<u8>> {
-    let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap());
-    entries.map(|e| (e.file_name().into_string().unwrap(), std::fs::read(e.path()).unwrap())).collect()
-}
-
-/// What is in a bucket.
-async fn in_bucket(bucket: &Bucket) -> BTreeMap<String, Vec<u8>> {
-    let rows: Vec<_> = bucket.files().list_all().items().try_collect().await.unwrap();
-    let mut files = BTreeMap::new();
-    for row in rows {
-        files.insert(row.path.clone(), content(bucket, &row.path).await.unwrap());
-    }
-    files
-}
-
-#[tokio::test]
-async fn syncs_leave_each_file_as_it_was_or_whole() {
-    let server = server().await;
-    let named = |files: &[(&str, &[u8])]| files.iter().map(|(n, c)| ((*n).to_owned(), c.to_vec())).collect();
-    let (changed, missing) = (pattern(300_000), pattern(200_001));
-    let giving: BTreeMap<String, Vec<u8>> = named(&[("changed", &changed), ("missing", &missing)]);
-    let before: BTreeMap<String, Vec<u8>> = named(&[("changed", OLD), ("extra", b"is deleted last")]);
-    for up in [true, false] {
-        let mut holds = vec![
-            ("the head of the listing".to_owned(), Fault::stall_headers().on("GET", "delimiter=")),
-            ("the listing".to_owned(), Fault::stall_response_after(100).on("GET", "delimiter=")),
-        ];
-        if up {
-            holds.extend(on_the_way_up("PUT", "/upload", 200_001));
-            holds.push(("the deletion".into(), Fault::stall_headers().on("DELETE", "/extra")));
-        } else {
-            holds.extend(on_the_way_down("/content", 200_001, 0));
-            holds.extend(on_the_way_down("/content", 200_001, 1));
-        }
-        for (name, hold) in holds {
-            let at = format!("up: {up}, {name}");
-            let (bucket, folder) = (bucket(&admin(&server)).await, tempfile::tempdir().unwrap());
-            let (local, remote) = if up { (&giving, &before) } else { (&before, &giving) };
-            for (name, content) in local {
-                std::fs::write(folder.path().join(name), content).unwrap();
-            }
-            for (name, content) in remote {
-                bucket.file(name).upload(content.clone()).await.unwrap();
-            }
-            let start = |bucket: Bucket| -> BoxFuture<'static, ()> {
-                let (files, folder) = (bucket.files(), folder.path().to_owned());
-                Box::pin(async move {
-                    match up {
-                        true => drop(files.sync_up(folder).delete_extra(true).await),
-                        false => drop(files.sync_down(folder).delete_extra(true).await),
-                    }
-                })
-            };
-            assert!(dropped_at(&server, &bucket, hold, &start).await, "{at}: it was not held");
-            let receiving = if up { in_bucket(&bucket).await } else { in_folder(folder.path()) };
-            for (name, content) in &receiving {
-                let whole = [before.get(name), giving.get(name)].contains(&Some(content));
-                // What is not whole has a name of its own.
-                assert!(whole || !up && name.contains(".part"), "{at}: {name}");
-            }
-            if !receiving.contains_key("extra") {
-                assert!(
-                    giving.iter().all(|file| receiving.iter().any(|other| other == file)),
-                    "{at}: deleted too soon"
-                );
-            }
-            within(start(admin(&server).bucket(bucket.id()))).await;
-            let both = (in_bucket(&bucket).await, in_folder(folder.path()));
-            assert!(both == (giving.clone(), giving.clone()), "{at}: {:?} {:?}", both.0.keys(), both.1.keys());
         }
     }
 }
