@@ -98,7 +98,7 @@ async fn a_log_has_whole_appends_once(is_program: bool) {
                 let program = Program::start(work);
                 async move {
                     let _program = program;
-                    std::future::pending().await
+                    std::future::pending::<()>().await;
                 }
                 .boxed()
             };

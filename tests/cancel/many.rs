@@ -32,14 +32,14 @@ async fn in_bucket(bucket: &Bucket) -> BTreeMap<String, Vec<u8>> {
 enum Many {
     SyncUp,
     SyncDown,
-    UploadMany,
+    UploadList,
     UploadDir,
     DownloadDir,
 }
 
 impl Many {
     fn is_up(self) -> bool {
-        matches!(self, Self::SyncUp | Self::UploadMany | Self::UploadDir)
+        matches!(self, Self::SyncUp | Self::UploadList | Self::UploadDir)
     }
 
     fn deletes(self) -> bool {
@@ -71,7 +71,7 @@ impl Many {
         match self {
             Self::SyncUp => drop(files.sync_up(folder).delete_extra(true).await),
             Self::SyncDown => drop(files.sync_down(folder).delete_extra(true).await),
-            Self::UploadMany => drop(files.upload_many(giving).await),
+            Self::UploadList => drop(files.upload_many(giving).await),
             Self::UploadDir => drop(files.upload_dir(folder).await),
             Self::DownloadDir => drop(files.download_dir(folder).await),
         }
@@ -133,7 +133,7 @@ async fn a_sync_down_leaves_each_file_as_it_was_or_whole() {
 
 #[tokio::test]
 async fn an_upload_of_many_leaves_each_file_as_it_was_or_whole() {
-    each_is_as_it_was_or_whole(Many::UploadMany).await;
+    each_is_as_it_was_or_whole(Many::UploadList).await;
 }
 
 #[tokio::test]
