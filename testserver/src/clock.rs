@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use chrono::{DateTime, DurationRound, TimeDelta, Utc};
 
@@ -25,6 +25,12 @@ impl Clock {
             .fetch_update(Ordering::SeqCst, Ordering::SeqCst, |ahead| Some(ahead.saturating_add(micros)));
     }
 
+    /// Makes it this moment now, in the past or the future; from there the clock goes on.
+    pub fn set(&self, now: SystemTime) {
+        let ahead = DateTime::<Utc>::from(now).signed_duration_since(Utc::now());
+        self.ahead_micros.store(ahead.num_microseconds().unwrap_or(i64::MAX), Ordering::SeqCst);
+    }
+
     /// What the server takes for the present moment, with the 100 ns grain of .NET time stamps.
     #[must_use]
     pub fn now(&self) -> DateTime<Utc> {
@@ -45,6 +51,16 @@ mod tests {
         let before = other.now();
         clock.advance(Duration::from_secs(3600));
         assert!(other.now() - before >= TimeDelta::seconds(3600));
+    }
+
+    #[test]
+    fn it_can_be_set_back_and_goes_on() {
+        let clock = Clock::default();
+        let then = SystemTime::UNIX_EPOCH + Duration::from_secs(1_795_256_515);
+        clock.set(then);
+        clock.advance(Duration::from_secs(60));
+        let past = clock.now() - DateTime::<Utc>::from(then);
+        assert!(past >= TimeDelta::seconds(60) && past < TimeDelta::seconds(3600), "{past}");
     }
 
     #[test]
