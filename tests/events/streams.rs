@@ -1,7 +1,8 @@
 //! What streams of events give.
 
+use carbonfiles::Bucket;
 use carbonfiles::events::{Event, EventKind, Overflow};
-use carbonfiles_testserver::{Fault, Framing, Group};
+use carbonfiles_testserver::{Fault, Framing, Group, TestServer};
 use futures::StreamExt;
 
 use crate::support::within;
@@ -105,14 +106,19 @@ async fn copies_of_an_overlap_are_dropped() {
     upload(&bucket, "a").await;
     assert_eq!(some(&mut file, 5).await, ["+a", "~a", "~a", "-a", "+a"]);
     // Each has one copy.
+    delete_twice(&server, &bucket).await;
+    assert_eq!(some(&mut file, 3).await, ["-a", "-a", "+a"]);
+    joining.abort();
+}
+
+/// The event of what was stored in between comes after both.
+async fn delete_twice(server: &TestServer, bucket: &Bucket) {
     bucket.file("a").delete().await.unwrap();
     let late = server.inject(Fault::hold_event().on("FileCreated", ""));
-    upload(&bucket, "a").await;
+    upload(bucket, "a").await;
     within(late.fired_at_least(1)).await;
     bucket.file("a").delete().await.unwrap();
     late.release();
-    assert_eq!(some(&mut file, 3).await, ["-a", "-a", "+a"]);
-    joining.abort();
 }
 
 /// The same bytes twice are no copies where no groups overlap: the event of what was between is only late.
@@ -121,12 +127,7 @@ async fn two_deletions_in_a_row_are_two() {
     let (server, _client, bucket) = start().await;
     let mut events = bucket.events().await.unwrap();
     upload(&bucket, "a").await;
-    bucket.file("a").delete().await.unwrap();
-    let late = server.inject(Fault::hold_event().on("FileCreated", ""));
-    upload(&bucket, "a").await;
-    within(late.fired_at_least(1)).await;
-    bucket.file("a").delete().await.unwrap();
-    late.release();
+    delete_twice(&server, &bucket).await;
     assert_eq!(some(&mut events, 4).await, ["+a", "-a", "-a", "+a"]);
 }
 
