@@ -33,7 +33,7 @@
 //! | many files | [`Files::upload_many`], [`Files::upload_dir`], [`Files::download_dir`], [`files::Batch`] |
 //! | folders made equal | [`Files::sync_up`], [`Files::sync_down`], [`sync::SyncPlan`] |
 //! | downloads | [`File::download_to`], [`File::download`], [`Bucket::zip`] |
-//! | progress bars, `start` and `cancel` | [`Transfer`], [`Progress`], [`ProgressWatch`] |
+//! | progress bars, `start` and `cancel` | [`Transfer`], [`Progress`], [`files::BatchProgress`], [`ProgressWatch`] |
 //! | changes in place | [`File::append`], [`File::append_at`], [`File::log_writer`], [`File::patch`] |
 //! | listings | [`Files::list`], [`Files::list_all`], [`Files::tree`], [`Files::directory`], [`Items`] |
 //! | guests | [`Bucket::upload_tokens`], [`Client::new`] with such a token |

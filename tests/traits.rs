@@ -104,6 +104,9 @@ const _: () = {
     send::<Canceller>();
     send::<ProgressWatch>();
     stream::<ProgressWatch>();
+    send::<Transfer<Batch<UploadedFile>, BatchProgress>>();
+    send::<Transfer<SyncOutcome<Downloaded>, BatchProgress>>();
+    stream::<ProgressWatch<BatchProgress>>();
     send::<Batch<UploadedFile>>();
     send::<SyncOutcome<UploadedFile>>();
     transfer::<DownloadZipTo<'static>>();

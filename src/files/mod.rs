@@ -34,7 +34,9 @@ pub use many::{
     Batch, BatchFile, BatchProgress, BatchStream, DownloadDir, FileOutcome, OnFailure, Skipped, UploadDir, UploadItem,
     UploadMany,
 };
-pub(crate) use many::{Download, Job, NotNow, Settings, Totals, downloading, many_setters, run, signal, uploading};
+pub(crate) use many::{
+    Download, Job, NotNow, Settings, Totals, downloading, many_setters, many_starts, run, signal, uploading,
+};
 pub use multipart::UploadMultipart;
 pub use stable::ListStable;
 pub use tree::{ListTree, ListTreeEntries, TreeEntry};

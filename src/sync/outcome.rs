@@ -39,7 +39,7 @@ impl<T> SyncOutcome<T> {
     ///
     /// # Errors
     /// That of the first file that failed, `Conflict` for the first that was reported, or `Cancelled` where the sync was
-    /// ended by a signal.
+    /// ended by a signal or by `cancel()`.
     pub fn into_result(self) -> Result<(usize, usize)> {
         let copied = self.copied.into_result()?.len();
         let deleted = self.deleted.into_result()?.len();

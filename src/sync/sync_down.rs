@@ -9,7 +9,7 @@ use super::settings::{Scope, SyncSettings, sync_setters};
 use super::stream::SyncStream;
 use crate::blocking::blocking;
 use crate::error::{Error, Result};
-use crate::files::{Download, DownloadFileTo, Files, Job, NotNow, Totals, downloading, run};
+use crate::files::{Download, DownloadFileTo, Files, Job, NotNow, Totals, downloading, many_starts, run};
 use crate::http::awaitable;
 use crate::local::{check_parents, local_path, reason};
 use crate::transfer::Downloaded;
@@ -143,3 +143,24 @@ fn remove(root: &Path, path: &Path) -> io::Result<()> {
 
 sync_setters!(SyncDown);
 awaitable!(@many SyncDown<'a> => SyncOutcome<Downloaded>);
+many_starts! {
+    /// The progress is that of the copies; deletions come after its last report.
+    ///
+    /// ```no_run
+    /// # async fn f(files: carbonfiles::Files) -> carbonfiles::Result<()> {
+    /// use std::time::Duration;
+    ///
+    /// // As much as comes in ten minutes; the next sync goes on from there.
+    /// let mut transfer = files.sync_down("site").prefix("v2").start();
+    /// let ended = match tokio::time::timeout(Duration::from_secs(600), &mut transfer).await {
+    ///     Ok(ended) => ended?,
+    ///     Err(_) => {
+    ///         transfer.cancel();
+    ///         transfer.await?
+    ///     }
+    /// };
+    /// println!("{} downloaded", ended.copied.done().count());
+    /// # Ok(()) }
+    /// ```
+    SyncDown => SyncOutcome<Downloaded>, settings.batch
+}

@@ -9,7 +9,7 @@ use super::stream::SyncStream;
 use crate::blocking::blocking;
 use crate::error::{Error, Result};
 use crate::file_path::FilePath;
-use crate::files::{Files, Job, NotNow, Totals, Upload, run, uploading};
+use crate::files::{Files, Job, NotNow, Totals, Upload, many_starts, run, uploading};
 use crate::http::awaitable;
 use crate::local::{local_path, reason};
 use crate::models::UploadedFile;
@@ -155,3 +155,20 @@ fn deletion(action: &SyncAction, prefix: &str) -> Option<Job<String>> {
 
 sync_setters!(SyncUp);
 awaitable!(@many SyncUp<'a> => SyncOutcome<UploadedFile>);
+many_starts! {
+    /// The progress is that of the copies; deletions come after its last report.
+    ///
+    /// ```no_run
+    /// # async fn f(files: carbonfiles::Files) -> carbonfiles::Result<()> {
+    /// use futures::StreamExt;
+    ///
+    /// let transfer = files.sync_up("site").prefix("v2").delete_extra(true).start();
+    /// let mut watch = transfer.progress();
+    /// while let Some(now) = watch.next().await {
+    ///     println!("{:.0} %", now.percent().unwrap_or(0.0)); // transfer.cancel() ends it
+    /// }
+    /// let (uploaded, deleted) = transfer.await?.into_result()?;
+    /// # Ok(()) }
+    /// ```
+    SyncUp => SyncOutcome<UploadedFile>, settings.batch
+}

@@ -7,7 +7,8 @@ use std::task::{Context, Poll, ready};
 use futures::future::FutureExt;
 use futures::stream::{Fuse, FusedStream, Stream, StreamExt};
 use tokio::sync::watch;
-use tokio::task::{AbortHandle, JoinHandle};
+use tokio::task::AbortHandle;
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::progress::Progress;
@@ -15,10 +16,11 @@ use crate::call::Call;
 use crate::error::{Error, ErrorKind, Result};
 use crate::http::here;
 
-/// A transfer under way in a task of its own: a future of its result. Made by the `start` method of uploads and of
-/// downloads to a file.
+/// A transfer under way in a task of its own: a future of its result. Made by the `start` method of uploads, of downloads
+/// to a file, and of batches and syncs, which report a [`BatchProgress`](crate::files::BatchProgress).
 ///
-/// Dropping it cancels the transfer, as [`Transfer::cancel`] does.
+/// Dropping it gives up all of it. What is left behind is what dropping the call leaves: nothing visible of an upload; of a
+/// download to a file the target as it was, and what can be resumed.
 ///
 /// ```no_run
 /// # async fn f(files: carbonfiles::Files) -> carbonfiles::Result<()> {
@@ -33,35 +35,43 @@ use crate::http::here;
 /// # Ok(()) }
 /// ```
 #[must_use = "dropping a transfer cancels it"]
-pub struct Transfer<T> {
+pub struct Transfer<T, P = Progress> {
     task: AbortOnDropHandle<Result<T>>,
-    progress: ProgressWatch,
+    progress: ProgressWatch<P>,
+    canceller: Canceller,
 }
 
-impl<T: Send + 'static> Transfer<T> {
-    pub(crate) fn spawn(progress: ProgressWatch, call: Call<'static, T>) -> Self {
-        let task: JoinHandle<_> = tokio::spawn(here(call));
-        Self { task: AbortOnDropHandle::new(task), progress }
+impl<T: Send + 'static, P> Transfer<T, P> {
+    /// One that is aborted when it is cancelled.
+    pub(crate) fn spawn(progress: ProgressWatch<P>, call: Call<'static, T>) -> Self {
+        let task = run(call);
+        Self { canceller: Canceller(Cancel::Abort(task.abort_handle())), task, progress }
+    }
+
+    /// One that ends by itself when it is cancelled: `call` heeds the token.
+    pub(crate) fn spawn_heeding(token: CancellationToken, progress: ProgressWatch<P>, call: Call<'static, T>) -> Self {
+        Self { canceller: Canceller(Cancel::Ask(token)), task: run(call), progress }
     }
 }
 
-impl<T> Transfer<T> {
-    /// How far it is, from now on. Every watch sees all phases to the end; one that is slow misses reports between.
-    #[must_use]
-    pub fn progress(&self) -> ProgressWatch {
-        self.progress.clone()
-    }
+fn run<T: Send + 'static>(call: Call<'static, T>) -> AbortOnDropHandle<Result<T>> {
+    AbortOnDropHandle::new(tokio::spawn(here(call)))
+}
 
-    /// Stops it: the future then gives `Cancelled`, unless it was done already. What is left behind is what dropping the
-    /// call leaves: nothing visible of an upload; of a download to a file the target as it was, and what can be resumed.
+impl<T, P> Transfer<T, P> {
+    /// Stops it; what is under way is given up, as when it is dropped.
+    ///
+    /// The future of a single transfer then gives `Cancelled`, unless it was done already. That of a batch or a sync gives
+    /// its outcome, which says of each file what was done; while folders and listings are still looked through there is
+    /// none, so it gives `Cancelled` too. After the end it does nothing.
     pub fn cancel(&self) {
-        self.task.abort();
+        self.canceller.cancel();
     }
 
     /// What stops it from elsewhere, while the transfer itself is awaited.
     #[must_use]
     pub fn canceller(&self) -> Canceller {
-        Canceller(self.task.abort_handle())
+        self.canceller.clone()
     }
 
     /// Whether it has ended, well or not.
@@ -71,7 +81,16 @@ impl<T> Transfer<T> {
     }
 }
 
-impl<T> Future for Transfer<T> {
+impl<T, P: Clone + Send + Sync + 'static> Transfer<T, P> {
+    /// How far it is, from now on. Every watch sees the first report, all phases and the last; one that is slow misses
+    /// reports between.
+    #[must_use]
+    pub fn progress(&self) -> ProgressWatch<P> {
+        self.progress.clone()
+    }
+}
+
+impl<T, P> Future for Transfer<T, P> {
     type Output = Result<T>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
@@ -85,7 +104,7 @@ impl<T> Future for Transfer<T> {
     }
 }
 
-impl<T> fmt::Debug for Transfer<T> {
+impl<T, P: Clone + fmt::Debug> fmt::Debug for Transfer<T, P> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Transfer").field("progress", &self.progress.current()).finish_non_exhaustive()
     }
@@ -93,66 +112,79 @@ impl<T> fmt::Debug for Transfer<T> {
 
 /// Stops a [`Transfer`] from elsewhere. Dropping it does nothing.
 #[derive(Debug, Clone)]
-pub struct Canceller(AbortHandle);
+pub struct Canceller(Cancel);
+
+#[derive(Debug, Clone)]
+enum Cancel {
+    Abort(AbortHandle),
+    /// A token keeps the word, also for a task that has not been polled yet.
+    Ask(CancellationToken),
+}
 
 impl Canceller {
     /// As [`Transfer::cancel`].
     pub fn cancel(&self) {
-        self.0.abort();
+        match &self.0 {
+            Cancel::Abort(task) => task.abort(),
+            Cancel::Ask(token) => token.cancel(),
+        }
     }
 }
 
 /// The progress of a [`Transfer`]: what it is now, and a stream of what it becomes, which ends when the transfer has.
 ///
 /// Only the newest is kept: who is slow misses what was between, never the last. A transfer that failed or was cancelled
-/// ends without [`Phase::Done`](crate::Phase::Done); why, its future tells.
-pub struct ProgressWatch {
-    receiver: watch::Receiver<Progress>,
-    changes: Fuse<Pin<Box<dyn Stream<Item = Progress> + Send + Sync>>>,
+/// ends without [`Phase::Done`](crate::Phase::Done); why, its future tells. That of a batch or a sync ends with a report that
+/// is [`finished`](crate::files::BatchProgress::finished) where there is an outcome.
+pub struct ProgressWatch<P = Progress> {
+    receiver: watch::Receiver<P>,
+    changes: Fuse<Pin<Box<dyn Stream<Item = P> + Send + Sync>>>,
 }
 
-impl ProgressWatch {
-    pub(crate) fn new(receiver: watch::Receiver<Progress>) -> Self {
+impl<P: Clone + Send + Sync + 'static> ProgressWatch<P> {
+    pub(crate) fn new(receiver: watch::Receiver<P>) -> Self {
         let mut seen = receiver.clone();
         // So that the first item is what there is, not what comes next.
         seen.mark_changed();
         let changes = futures::stream::unfold(seen, |mut seen| async move {
             seen.changed().await.ok()?;
-            let now = *seen.borrow_and_update();
+            let now = seen.borrow_and_update().clone();
             Some((now, seen))
         });
-        let changes: Pin<Box<dyn Stream<Item = Progress> + Send + Sync>> = Box::pin(changes);
+        let changes: Pin<Box<dyn Stream<Item = P> + Send + Sync>> = Box::pin(changes);
         Self { receiver, changes: changes.fuse() }
-    }
-
-    /// How far it is now, or was when it ended.
-    #[must_use]
-    pub fn current(&self) -> Progress {
-        *self.receiver.borrow()
     }
 }
 
-impl Clone for ProgressWatch {
+impl<P: Clone> ProgressWatch<P> {
+    /// How far it is now, or was when it ended.
+    #[must_use]
+    pub fn current(&self) -> P {
+        self.receiver.borrow().clone()
+    }
+}
+
+impl<P: Clone + Send + Sync + 'static> Clone for ProgressWatch<P> {
     fn clone(&self) -> Self {
         Self::new(self.receiver.clone())
     }
 }
 
-impl Stream for ProgressWatch {
-    type Item = Progress;
+impl<P> Stream for ProgressWatch<P> {
+    type Item = P;
 
-    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Progress>> {
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<P>> {
         self.changes.poll_next_unpin(cx)
     }
 }
 
-impl FusedStream for ProgressWatch {
+impl<P> FusedStream for ProgressWatch<P> {
     fn is_terminated(&self) -> bool {
         self.changes.is_terminated()
     }
 }
 
-impl fmt::Debug for ProgressWatch {
+impl<P: Clone + fmt::Debug> fmt::Debug for ProgressWatch<P> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("ProgressWatch").field(&self.current()).finish()
     }

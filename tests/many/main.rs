@@ -2,6 +2,7 @@
 
 mod endings;
 mod names;
+mod started;
 #[path = "../support/mod.rs"]
 mod support;
 

@@ -208,6 +208,7 @@ async fn folders() -> Outcome {
     std::fs::write("site/docs/a.txt", "a")?;
     // snippet: folders
     use carbonfiles::files::OnFailure;
+    use futures::StreamExt;
 
     // A folder, several files at once, with one progress for all of it.
     let batch = files
@@ -227,6 +228,14 @@ async fn folders() -> Outcome {
     files.upload_many(notes).concurrency(16).await?.into_result()?;
 
     files.download_dir("site-copy").prefix("v1").await?.into_result()?;
+
+    // By itself, as single transfers do: watch it, cancel it.
+    let transfer = files.download_dir("site-copy").prefix("v1").start();
+    let mut watch = transfer.progress();
+    while let Some(now) = watch.next().await {
+        println!("{} of {:?} files, {:?} left", now.files, now.files_total, now.eta()); // transfer.cancel() ends it
+    }
+    transfer.await?.into_result()?; // of one that was cancelled, the outcome says what was done by then
 
     // Only what differs by SHA-256, either way. A plan changes nothing, and is data.
     let plan = files.sync_up("site").prefix("v1").delete_extra(true).plan().await?;

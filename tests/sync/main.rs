@@ -1,6 +1,7 @@
 //! Folders made equal, as a user would, on the test server.
 
 mod plans;
+mod started;
 #[path = "../support/mod.rs"]
 mod support;
 

@@ -13,10 +13,10 @@ use crate::error::{Error, ErrorKind, Result};
 #[must_use = "files may have failed: look at failed(), or use into_result()"]
 #[non_exhaustive]
 pub struct Batch<T> {
-    /// In the order in which they were given or found; in a folder, those that can't be tried come first. After a stop, items that had not been taken from the iterator of
-    /// an `upload_many` are not among them.
+    /// In the order in which they were given or found; in a folder, those that can't be tried come first. After a stop,
+    /// items that had not been taken from the iterator of an `upload_many` are not among them.
     pub files: Vec<BatchFile<T>>,
-    /// It was ended by a failure or by a signal.
+    /// It was ended by a failure, by a signal or by `cancel()`.
     pub stopped: bool,
 }
 
@@ -96,7 +96,7 @@ impl<T> Batch<T> {
     /// asked for are no failure.
     ///
     /// # Errors
-    /// That of the first file that failed; `Cancelled` where the batch ended for a signal.
+    /// That of the first file that failed; `Cancelled` where the batch ended for a signal or `cancel()`.
     pub fn into_result(self) -> Result<Vec<T>> {
         let all = self.files.len();
         let mut done = Vec::with_capacity(all);

@@ -7,7 +7,7 @@ use futures::TryStreamExt;
 
 use super::batch::Batch;
 use super::progress::Track;
-use super::run::{BatchStream, Job, NotNow, Settings, Totals, many_setters, run};
+use super::run::{BatchStream, Job, NotNow, Settings, Totals, many_setters, many_starts, run};
 use crate::blocking::blocking;
 use crate::error::{Error, ErrorKind, Result};
 use crate::files::{DownloadFileTo, Files};
@@ -183,6 +183,21 @@ async fn make_folder(root: PathBuf, target: PathBuf) -> Result<()> {
 selection_setters!(['a] DownloadDir<'a>, selection);
 many_setters!(DownloadDir, settings);
 awaitable!(@many DownloadDir<'a> => Batch<Downloaded>);
+many_starts! {
+    /// ```no_run
+    /// # async fn f(files: carbonfiles::Files) -> carbonfiles::Result<()> {
+    /// use futures::StreamExt;
+    ///
+    /// let transfer = files.download_dir("site").prefix("docs/v2").start();
+    /// let mut watch = transfer.progress();
+    /// while let Some(now) = watch.next().await {
+    ///     println!("{} of {:?} files, {:?} B/s, {:?} left", now.files, now.files_total, now.rate, now.eta());
+    /// }
+    /// let done = transfer.await?.into_result()?;
+    /// # Ok(()) }
+    /// ```
+    DownloadDir => Batch<Downloaded>, settings
+}
 
 impl fmt::Debug for DownloadDir<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -12,7 +12,7 @@ pub use download_dir::DownloadDir;
 pub(crate) use download_dir::{Download, downloading};
 pub use progress::BatchProgress;
 pub use run::{BatchStream, OnFailure};
-pub(crate) use run::{Job, NotNow, Settings, Totals, many_setters, run, signal};
+pub(crate) use run::{Job, NotNow, Settings, Totals, many_setters, many_starts, run, signal};
 pub use upload_dir::UploadDir;
 pub(crate) use upload_many::uploading;
 pub use upload_many::{UploadItem, UploadMany};

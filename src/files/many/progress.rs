@@ -4,9 +4,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use serde::Serialize;
+use tokio::sync::watch;
 use tokio::time::Instant;
 
-use crate::transfer::{Phase, Progress, Speed};
+use crate::transfer::{Phase, Progress, ProgressWatch, Speed};
 
 /// How far many files are, together. A value, made anew for each report.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -30,6 +31,10 @@ pub struct BatchProgress {
 }
 
 impl BatchProgress {
+    /// Before anything is known: folders and listings are still to be looked through.
+    pub(super) const START: Self =
+        Self { files: 0, failed: 0, files_total: None, bytes: 0, bytes_total: None, rate: None, finished: false };
+
     /// Between 0 and 100, by bytes, where their total is known.
     #[must_use]
     pub fn percent(&self) -> Option<f64> {
@@ -54,12 +59,31 @@ impl BatchProgress {
 pub(super) type OnBatch<'a> = Box<dyn FnMut(BatchProgress) + Send + 'a>;
 pub(super) type OnFile<'a> = Box<dyn FnMut(&str, Progress) + Send + 'a>;
 
+/// Who is told how far many files are.
+#[derive(Default)]
+pub(crate) struct Listeners<'a> {
+    pub(crate) on_batch: Option<OnBatch<'a>>,
+    pub(crate) on_file: Option<OnFile<'a>>,
+    watch: Option<watch::Sender<BatchProgress>>,
+}
+
+impl Listeners<'_> {
+    pub(super) fn watch(&mut self) -> ProgressWatch<BatchProgress> {
+        let sender = self.watch.get_or_insert_with(|| watch::Sender::new(BatchProgress::START));
+        ProgressWatch::new(sender.subscribe())
+    }
+
+    /// Somebody is told about the whole.
+    fn of_all(&self) -> bool {
+        self.on_batch.is_some() || self.watch.is_some()
+    }
+}
+
 /// The sums over all files, and who is told.
 pub(crate) struct Tally<'a>(Arc<Mutex<Sums<'a>>>);
 
 struct Sums<'a> {
-    on_batch: Option<OnBatch<'a>>,
-    on_file: Option<OnFile<'a>>,
+    listeners: Listeners<'a>,
     interval: Duration,
     last: Option<Instant>,
     speed: Speed,
@@ -76,10 +100,9 @@ struct Sums<'a> {
 }
 
 impl<'a> Tally<'a> {
-    pub(super) fn new(on_batch: Option<OnBatch<'a>>, on_file: Option<OnFile<'a>>, interval: Duration) -> Self {
+    pub(super) fn new(listeners: Listeners<'a>, interval: Duration) -> Self {
         Self(Arc::new(Mutex::new(Sums {
-            on_batch,
-            on_file,
+            listeners,
             interval,
             last: None,
             speed: Speed::default(),
@@ -99,7 +122,7 @@ impl<'a> Tally<'a> {
 
     pub(super) fn is_used(&self) -> bool {
         let sums = self.sums();
-        sums.on_batch.is_some() || sums.on_file.is_some()
+        sums.listeners.of_all() || sums.listeners.on_file.is_some()
     }
 
     /// All files are known beforehand; the first report.
@@ -148,7 +171,9 @@ impl<'a> Tally<'a> {
 
 impl Sums<'_> {
     fn report(&mut self, force: bool, finished: bool) {
-        let Some(on_batch) = &mut self.on_batch else { return };
+        if !self.listeners.of_all() {
+            return;
+        }
         let now = Instant::now();
         if !force && self.last.is_some_and(|last| now - last < self.interval) {
             return;
@@ -156,7 +181,7 @@ impl Sums<'_> {
         self.last = Some(now);
         let known = self.complete && self.unsized_files == 0;
         let bytes = shown(self.bytes);
-        on_batch(BatchProgress {
+        let progress = BatchProgress {
             files: self.files,
             failed: self.failed,
             files_total: self.files_total,
@@ -164,7 +189,13 @@ impl Sums<'_> {
             bytes_total: known.then(|| shown(self.bytes_total)),
             rate: self.speed.at(now, bytes),
             finished,
-        });
+        };
+        if let Some(on_batch) = &mut self.listeners.on_batch {
+            on_batch(progress);
+        }
+        if let Some(watch) = &self.listeners.watch {
+            watch.send_replace(progress);
+        }
     }
 }
 
@@ -184,7 +215,7 @@ pub(crate) struct Track<'a> {
 impl Track<'_> {
     pub(crate) fn report(&mut self, progress: Progress) {
         let mut sums = self.tally.sums();
-        if let Some(on_file) = &mut sums.on_file {
+        if let Some(on_file) = &mut sums.listeners.on_file {
             on_file(&self.path, progress);
         }
         if progress.total.is_some() && progress.total != self.total {
@@ -225,10 +256,14 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    fn told<'a>(on_batch: impl FnMut(BatchProgress) + Send + 'a) -> Listeners<'a> {
+        Listeners { on_batch: Some(Box::new(on_batch)), ..Listeners::default() }
+    }
+
     #[test]
     fn the_sum_stays_within_the_total() {
         let mut seen = Vec::new();
-        let tally = Tally::new(Some(Box::new(|p| seen.push(p))), None, Duration::ZERO);
+        let tally = Tally::new(told(|p| seen.push(p)), Duration::ZERO);
         tally.expect(Some(3), Some(30));
         let progress = |sent, total, phase| Progress { sent, total: Some(total), phase, ..Progress::START };
         let (mut grown, mut failing, mut good) =
@@ -256,7 +291,7 @@ mod tests {
             (proptest::option::of(any_size()), any_size(), any_size(), any::<bool>()), 0..8))
         {
             let mut seen = Vec::new();
-            let tally = Tally::new(Some(Box::new(|p| seen.push(p))), None, Duration::ZERO);
+            let tally = Tally::new(told(|p| seen.push(p)), Duration::ZERO);
             let sizes = files.iter().map(|file| file.0.map(u128::from));
             tally.expect(Some(files.len() as u64), sizes.sum::<Option<u128>>());
             for (expected, total, sent, done) in &files {
@@ -282,7 +317,7 @@ mod tests {
     #[test]
     fn an_unknown_length_leaves_the_total_open() {
         let mut seen = Vec::new();
-        let tally = Tally::new(Some(Box::new(|p| seen.push(p))), None, Duration::ZERO);
+        let tally = Tally::new(told(|p| seen.push(p)), Duration::ZERO);
         tally.expect(None, None);
         let mut track = tally.begin("a", None);
         tally.all_known(1);

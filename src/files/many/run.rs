@@ -12,11 +12,13 @@ use std::time::Duration;
 
 use futures::future::{BoxFuture, FutureExt, Shared};
 use futures::stream::{self, BoxStream, Fuse, FusedStream, FuturesUnordered, Stream, StreamExt};
+use tokio_util::sync::CancellationToken;
 
 use super::batch::{Batch, BatchFile, FileOutcome, Skipped};
-use super::progress::{OnBatch, OnFile, Tally, Track};
+use super::progress::{BatchProgress, Listeners, Tally, Track};
 use crate::error::{Error, ErrorKind, Result};
 use crate::http::CallOptions;
+use crate::transfer::ProgressWatch;
 
 /// What happens when one of many files fails.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
@@ -37,8 +39,7 @@ pub(crate) struct Settings<'a> {
     pub(crate) concurrency: usize,
     pub(crate) on_failure: OnFailure,
     pub(crate) cancel: Option<Shared<BoxFuture<'a, ()>>>,
-    pub(crate) on_batch: Option<OnBatch<'a>>,
-    pub(crate) on_file: Option<OnFile<'a>>,
+    pub(crate) listeners: Listeners<'a>,
     pub(crate) interval: Duration,
     /// For each request of it: of the listing, the transfers and the deletions.
     pub(crate) options: CallOptions,
@@ -50,8 +51,7 @@ impl Default for Settings<'_> {
             concurrency: CONCURRENCY,
             on_failure: OnFailure::default(),
             cancel: None,
-            on_batch: None,
-            on_file: None,
+            listeners: Listeners::default(),
             interval: Duration::from_millis(100),
             options: CallOptions::default(),
         }
@@ -84,6 +84,21 @@ impl<'a> Settings<'a> {
                 found = look => found,
             }
         }
+    }
+
+    /// Prepares for a task of its own: whoever has the watch sees how far it is, and whoever has the token can end it, as
+    /// the user's own signal still does.
+    pub(crate) fn watched(&mut self) -> (CancellationToken, ProgressWatch<BatchProgress>) {
+        let token = CancellationToken::new();
+        let (asked, own) = (token.clone().cancelled_owned(), self.cancel.take());
+        self.cancel = Some(signal(async move {
+            let Some(own) = own else { return asked.await };
+            tokio::select! {
+                () = own => {}
+                () = asked => {}
+            }
+        }));
+        (token, self.listeners.watch())
     }
 
     /// The batch begins: refuses what can't be, and makes the limit of all run. Gives the options of each request.
@@ -125,16 +140,16 @@ macro_rules! many_setters {
                 self
             }
 
-            /// Sets a callback for the progress of all. It is called at the start, at most ten times a second, and at the end. It runs in the task
-            /// that awaits the call, so it may borrow, and should be quick.
+            /// Sets a callback for the progress of all. It is called at the start, at most ten times a second, and at the
+            /// end. It runs in the task that awaits the call, so it may borrow, and should be quick.
             pub fn progress(mut self, report: impl FnMut($crate::files::BatchProgress) + Send + 'a) -> Self {
-                self.$($field).+.on_batch = Some(Box::new(report));
+                self.$($field).+.listeners.on_batch = Some(Box::new(report));
                 self
             }
 
             /// Sets a callback for the progress of each file, with its path in the bucket.
             pub fn file_progress(mut self, report: impl FnMut(&str, $crate::Progress) + Send + 'a) -> Self {
-                self.$($field).+.on_file = Some(Box::new(report));
+                self.$($field).+.listeners.on_file = Some(Box::new(report));
                 self
             }
 
@@ -148,6 +163,29 @@ macro_rules! many_setters {
 }
 
 pub(crate) use many_setters;
+
+/// `.start()` for a builder whose [`Settings`] are in a field, with what is to be said of it beside the common:
+/// `many_starts!(/// … UploadDir => Batch<UploadedFile>, settings)`.
+macro_rules! many_starts {
+    ($(#[$docs:meta])* $builder:ident => $output:ty, $($field:ident).+) => {
+        impl $builder<'static> {
+            /// Starts it in a task of its own: a future of the outcome, with a watch of the progress and `cancel()`.
+            ///
+            /// `cancel()` ends it as [`cancel_when`](Self::cancel_when) does, and may be used beside that: the future gives
+            /// the outcome, which says of each file what was done, or `Cancelled` while folders and listings are still
+            /// looked through. Dropping it ends it too, without an outcome. It needs a tokio runtime, and sources, callbacks
+            /// and signals that borrow nothing. Callbacks are called in its task.
+            ///
+            $(#[$docs])*
+            pub fn start(mut self) -> $crate::Transfer<$output, $crate::files::BatchProgress> {
+                let (token, progress) = self.$($field).+.watched();
+                $crate::Transfer::spawn_heeding(token, progress, self.send())
+            }
+        }
+    };
+}
+
+pub(crate) use many_starts;
 
 /// One file to work off.
 pub(crate) struct Job<J> {
@@ -205,7 +243,7 @@ where
     T: Send + 'a,
     W: Future<Output = Result<T>> + Send + 'a,
 {
-    let tally = Tally::new(settings.on_batch, settings.on_file, settings.interval);
+    let tally = Tally::new(settings.listeners, settings.interval);
     let stopped = Arc::new(AtomicBool::new(false));
     tally.expect(totals.files, totals.bytes);
     let run = Run {
@@ -388,7 +426,7 @@ impl<'a, T> BatchStream<'a, T> {
         Batch::new(files, self.stopped())
     }
 
-    /// It was ended by a failure or by a signal.
+    /// It was ended by a failure, by a signal or by `cancel()`.
     pub(crate) fn stopped(&self) -> bool {
         self.stopped.load(Ordering::Relaxed)
     }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::pin::pin;
 
 use super::batch::{Batch, Skipped};
-use super::run::{BatchStream, Job, NotNow, Settings, Totals, many_setters, run};
+use super::run::{BatchStream, Job, NotNow, Settings, Totals, many_setters, many_starts, run};
 use super::upload_many::{Each, uploading};
 use crate::error::Result;
 use crate::file_path::FilePath;
@@ -128,6 +128,22 @@ fn not_now<J>(odd: Odd, prefix: &str) -> Job<J> {
 selection_setters!(['a] UploadDir<'a>, selection);
 many_setters!(UploadDir, settings);
 awaitable!(@many UploadDir<'a> => Batch<UploadedFile>);
+many_starts! {
+    /// ```no_run
+    /// # async fn f(files: carbonfiles::Files) -> carbonfiles::Result<()> {
+    /// let transfer = files.upload_dir("site").start();
+    /// let canceller = transfer.canceller(); // for a button, say
+    /// tokio::spawn(async move {
+    ///     if tokio::signal::ctrl_c().await.is_ok() {
+    ///         canceller.cancel();
+    ///     }
+    /// });
+    /// let batch = transfer.await?;
+    /// println!("{} files are there, {} are not", batch.done().count(), batch.skipped().count());
+    /// # Ok(()) }
+    /// ```
+    UploadDir => Batch<UploadedFile>, settings
+}
 
 impl fmt::Debug for UploadDir<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

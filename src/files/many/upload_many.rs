@@ -4,7 +4,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use super::batch::Batch;
-use super::run::{BatchStream, Job, NotNow, Settings, Totals, many_setters, run};
+use super::run::{BatchStream, Job, NotNow, Settings, Totals, many_setters, many_starts, run};
 use crate::error::Result;
 use crate::file_path::FilePath;
 use crate::files::{Files, Upload};
@@ -140,6 +140,19 @@ pub(crate) fn uploading<'a>(
 
 many_setters!(UploadMany, settings);
 awaitable!(@many UploadMany<'a> => Batch<UploadedFile>);
+many_starts! {
+    /// ```no_run
+    /// # async fn f(files: carbonfiles::Files) -> carbonfiles::Result<()> {
+    /// let notes = (0..1000).map(|n| (format!("notes/{n}.txt"), format!("note {n}").into_bytes()));
+    /// let transfer = files.upload_many(notes).start();
+    /// let watch = transfer.progress();
+    /// println!("{} files so far", watch.current().files);
+    /// let stored = transfer.await?.into_result()?;
+    /// assert_eq!((stored.len(), watch.current().files), (1000, 1000));
+    /// # Ok(()) }
+    /// ```
+    UploadMany => Batch<UploadedFile>, settings
+}
 
 impl fmt::Debug for UploadMany<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
