@@ -61,6 +61,20 @@ async fn a_watch_sees_it_from_the_first_to_the_last() {
     assert_eq!(within(upload).await.unwrap().into_result().unwrap().len(), 8);
 }
 
+/// Nothing comes after what was held back, and it is told all the same.
+#[tokio::test]
+async fn one_that_stands_still_has_told_how_far_it_came() {
+    let server = server().await;
+    let bucket = bucket(&admin(&server)).await;
+    let held = server.inject(Fault::stall_headers().on("PUT", "held"));
+    let items = ["held", "a", "b", "c"].map(|name| (name, vec![7; 10]));
+    let upload = bucket.files().upload_many(items).progress_interval(Duration::from_millis(500)).start();
+    let mut watch = upload.progress();
+    within(async { while watch.next().await.unwrap().files < 3 {} }).await;
+    held.release();
+    assert_eq!(within(upload).await.unwrap().done().count(), 4);
+}
+
 #[tokio::test]
 async fn callbacks_are_called_beside_the_watch() {
     let server = server().await;

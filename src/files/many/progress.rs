@@ -1,11 +1,13 @@
 //! One progress for many files.
 
+use std::future::poll_fn;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Poll, ready};
 use std::time::Duration;
 
 use serde::Serialize;
 use tokio::sync::watch;
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep_until};
 
 use crate::transfer::{Phase, Progress, ProgressWatch, Speed};
 
@@ -86,6 +88,8 @@ struct Sums<'a> {
     listeners: Listeners<'a>,
     interval: Duration,
     last: Option<Instant>,
+    /// Something came too soon after the last report.
+    held_back: bool,
     speed: Speed,
     files: u64,
     failed: u64,
@@ -105,6 +109,7 @@ impl<'a> Tally<'a> {
             listeners,
             interval,
             last: None,
+            held_back: false,
             speed: Speed::default(),
             files: 0,
             failed: 0,
@@ -163,6 +168,30 @@ impl<'a> Tally<'a> {
         sums.report(false, false);
     }
 
+    /// Reports what was held back when its time has come, should all stand still. It never ends; it is polled after the
+    /// files are.
+    pub(super) async fn catch_up(&self) {
+        let mut until = None;
+        poll_fn(|cx| {
+            while let Some(due) = self.due() {
+                let sleep = until.get_or_insert_with(|| Box::pin(sleep_until(due)));
+                if sleep.deadline() != due {
+                    sleep.as_mut().reset(due);
+                }
+                ready!(sleep.as_mut().poll(cx));
+                self.sums().report(true, false);
+            }
+            Poll::<()>::Pending
+        })
+        .await;
+    }
+
+    /// When what was held back is to be reported.
+    fn due(&self) -> Option<Instant> {
+        let sums = self.sums();
+        if sums.held_back { sums.last?.checked_add(sums.interval) } else { None }
+    }
+
     /// The last report.
     pub(super) fn finish(&self) {
         self.sums().report(true, true);
@@ -175,7 +204,8 @@ impl Sums<'_> {
             return;
         }
         let now = Instant::now();
-        if !force && self.last.is_some_and(|last| now - last < self.interval) {
+        self.held_back = !force && self.last.is_some_and(|last| now - last < self.interval);
+        if self.held_back {
             return;
         }
         self.last = Some(now);

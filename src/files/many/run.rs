@@ -326,6 +326,7 @@ where
                     let (path, local) = self.known.remove(&index).unwrap_or_default();
                     return Some(self.file(index, path, local, result));
                 },
+                () = self.tally.catch_up() => {}
             }
         }
     }
