@@ -130,7 +130,7 @@ async fn real(folder: PathBuf) -> Result<PathBuf> {
 }
 
 /// Refuses what is no file, and a file that lies, by a link, outside the folder. It is asked just before the file is opened,
-/// which would take for ever where it is a pipe.
+/// which would wait for a writer where it is a pipe.
 async fn check_inside(root: PathBuf, path: PathBuf) -> Result<()> {
     blocking(move || match path.canonicalize() {
         Ok(real) if real.starts_with(&root) && real.is_file() => Ok(()),

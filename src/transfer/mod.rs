@@ -8,6 +8,8 @@ mod hashing;
 mod info;
 mod parallel;
 mod part;
+#[cfg(target_os = "linux")]
+mod pipe;
 mod plan;
 mod progress;
 mod reading;

@@ -27,6 +27,8 @@ pub(crate) enum Reading<'a> {
     File(ReadAhead),
     Reader(Box<dyn AsyncRead + Send + Unpin + 'a>),
     Stream(StreamReading<'a>),
+    #[cfg(target_os = "linux")]
+    Pipe(super::pipe::PipeReading),
 }
 
 impl Reading<'_> {
@@ -42,6 +44,11 @@ impl Reading<'_> {
                 Ok(Some(buffer.freeze()).filter(|chunk| !chunk.is_empty()))
             }
             Self::Stream(stream) => stream.next().await,
+            #[cfg(target_os = "linux")]
+            Self::Pipe(pipe) => {
+                let chunk = pipe.next().await.map_err(source_error)?;
+                Ok(Some(chunk).filter(|chunk| !chunk.is_empty()))
+            }
         }
     }
 }
@@ -132,6 +139,9 @@ pub(crate) struct FileReading {
     end: Option<u64>,
     /// What it was when it was opened; `None` for pipes and devices.
     seen: Option<Seen>,
+    /// A pipe that no read waits for.
+    #[cfg(target_os = "linux")]
+    pipe: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -160,9 +170,20 @@ fn identity(_: &Metadata) -> Option<(u64, u64)> {
 }
 
 impl FileReading {
+    /// Does not wait for the writer of a pipe, where the system can do without.
     pub(crate) async fn open(path: PathBuf) -> Result<Self> {
         blocking(move || {
             let shown = path.display();
+            #[cfg(target_os = "linux")]
+            {
+                let file = super::pipe::open(&path).map_err(|cause| unopened(&shown, cause))?;
+                let opened = Self::from_open(file, 0, &shown)?;
+                let pipe = opened.seen.is_none() && super::pipe::is_pipe(&opened.file);
+                if opened.seen.is_some() || pipe {
+                    return Ok(Self { pipe, ..opened });
+                }
+                // A device, which would say that there is nothing yet instead of waiting.
+            }
             let file = File::open(&path).map_err(|cause| unopened(&shown, cause))?;
             Self::from_open(file, 0, &shown)
         })
@@ -191,7 +212,14 @@ impl FileReading {
             return Err(Error::invalid_input("source", format!("{shown} is a directory")));
         }
         let seen = metadata.is_file().then(|| Seen::of(&metadata));
-        Ok(Self { file: Arc::new(file), start, end: None, seen })
+        Ok(Self {
+            file: Arc::new(file),
+            start,
+            end: None,
+            seen,
+            #[cfg(target_os = "linux")]
+            pipe: false,
+        })
     }
 
     /// The same state of the same file, as far as its metadata tell.
@@ -219,10 +247,16 @@ impl FileReading {
         Self { start, end: Some(start + length), ..self.clone() }
     }
 
-    /// Nothing is read before the first chunk is asked for.
-    pub(crate) fn start<'a>(self) -> Reading<'a> {
+    /// Waits for a pipe to have something, or its end. Nothing is read before the first chunk is asked for.
+    #[cfg_attr(not(target_os = "linux"), allow(clippy::unused_async))]
+    pub(crate) async fn start<'a>(self) -> Result<Reading<'a>> {
+        #[cfg(target_os = "linux")]
+        if self.pipe {
+            let file = Arc::try_unwrap(self.file).or_else(|shared| shared.try_clone()).map_err(source_error)?;
+            return Ok(Reading::Pipe(super::pipe::PipeReading::wait(file).await.map_err(source_error)?));
+        }
         let cursor = Cursor { position: self.start, file: self, ended: false, ring: Ring::default() };
-        Reading::File(ReadAhead::Idle(Box::new(cursor)))
+        Ok(Reading::File(ReadAhead::Idle(Box::new(cursor))))
     }
 
     /// A whole chunk of a regular file, so that a request is not sent in crumbs; of a pipe, what there is.
@@ -371,7 +405,7 @@ mod tests {
             std::fs::write(file.path(), &data).unwrap();
             let reading = FileReading::open(file.path().into()).await.unwrap();
             assert_eq!(reading.size(), Some(length as u64));
-            let (all, sizes) = collect(reading.start()).await.unwrap();
+            let (all, sizes) = collect(reading.start().await.unwrap()).await.unwrap();
             assert!(all == data);
             assert!(sizes.iter().rev().skip(1).all(|size| *size == CHUNK));
         }
@@ -395,7 +429,7 @@ mod tests {
         {
             std::fs::write(file.path(), vec![1; 10 * CHUNK]).unwrap();
             let reading = FileReading::open(file.path().into()).await.unwrap();
-            let mut reading = reading.start();
+            let mut reading = reading.start().await.unwrap();
             reading.next().await.unwrap();
             change(&File::options().write(true).open(file.path()).unwrap()).unwrap();
             assert_eq!(collect(reading).await.unwrap_err().kind(), ErrorKind::ContentChanged);

@@ -25,6 +25,11 @@ use crate::error::{BoxError, Error, ErrorKind, Result};
 ///
 /// An upload of known size goes out with `Content-Length`. One that turns out shorter or longer than its size fails,
 /// and so does a file that changes while it is read; then nothing becomes visible on the server.
+///
+/// A path may lead to a pipe: a FIFO, or `/dev/fd/3` as of a shell's `<(…)`. Its writer and the first bytes are waited for
+/// before anything is sent. On Linux that takes no thread. On other systems, and for open pipes and devices everywhere, each
+/// read that waits holds one of the runtime's blocking threads, also when the call has been dropped, and the runtime can't
+/// end before something comes; a [`reader`](Source::reader) that is async itself does not have that.
 pub struct Source<'a> {
     kind: Kind<'a>,
     size: Option<u64>,
@@ -167,11 +172,11 @@ impl<'a> Source<'a> {
                     return Err(Error::new(ErrorKind::ContentChanged, message));
                 }
                 let size = file.size();
-                *first = Some(file.clone());
-                if !file.is_regular() {
-                    self.kind = Kind::Used;
+                match file.is_regular() {
+                    true => *first = Some(file.clone()),
+                    false => self.kind = Kind::Used,
                 }
-                Ok((file.start(), size))
+                Ok((file.start().await?, size))
             }
             Kind::File(_) => {
                 let Kind::File(source) = std::mem::replace(&mut self.kind, Kind::Used) else { unreachable!() };
@@ -183,7 +188,7 @@ impl<'a> Source<'a> {
                 if file.is_regular() {
                     self.kind = Kind::File(FileSource::Open(file.clone()));
                 }
-                Ok((file.start(), size))
+                Ok((file.start().await?, size))
             }
             Kind::Factory(make) => {
                 let mut made = make()
