@@ -89,10 +89,7 @@ impl Selection {
 
     /// Is a file meant, given that its folder is entered?
     pub(crate) fn takes(&self, file: &str) -> bool {
-        // What a download has left to go on with is no file of the folder, or of a bucket.
-        let name = file.rsplit('/').next().unwrap_or(file);
         self.enters(file)
-            && !crate::transfer::is_part_name(name)
             && (self.include.is_empty() || self.include.iter().any(|glob| glob.matches_with(file, MATCHING)))
             && self.filters.iter().all(|keep| keep(file))
     }
@@ -101,6 +98,12 @@ impl Selection {
     pub(crate) fn means(&self, file: &str) -> bool {
         file.match_indices('/').all(|(at, _)| self.enters(&file[..at])) && self.takes(file)
     }
+}
+
+/// Is it named as only what a download has left to go on with is? That is no file of a folder, and would be written over where
+/// it were one of a bucket.
+pub(crate) fn is_part(file: &str) -> bool {
+    crate::transfer::is_part_name(file.rsplit('/').next().unwrap_or(file))
 }
 
 fn is_hidden(path: &str) -> bool {
@@ -186,10 +189,9 @@ mod tests {
     }
 
     #[test]
-    fn parts_of_downloads_are_not_meant() {
-        let selection = Selection::default();
-        assert!(!selection.means("a/b.txt.0123456789abcdef.carbonfiles.part.json"));
-        assert!(selection.means("a/b.carbonfiles.part"));
+    fn parts_of_downloads_are_known_in_any_folder() {
+        assert!(is_part("a/b.txt.0123456789abcdef.carbonfiles.part.json"));
+        assert!(!is_part("a/b.carbonfiles.part") && !is_part("0123456789abcdef.carbonfiles.part/a"));
     }
 
     #[test]

@@ -9,7 +9,7 @@ use std::time::SystemTime;
 
 use walkdir::{DirEntry, WalkDir};
 
-use super::{Selection, Symlinks, reason};
+use super::{Selection, Symlinks, is_part, reason};
 use crate::blocking::blocking;
 use crate::error::{Error, Result};
 
@@ -70,6 +70,8 @@ pub(crate) struct Odd {
 pub(crate) enum Why {
     Symlink,
     NotAFile,
+    /// What a download has left to go on with.
+    Part,
     Failed(Error),
 }
 
@@ -150,6 +152,8 @@ impl Walk {
             return true;
         } else if !kind.is_file() {
             Why::NotAFile
+        } else if is_part(&name) {
+            Why::Part
         } else {
             match entry.metadata() {
                 Ok(metadata) => {

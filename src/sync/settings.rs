@@ -13,7 +13,7 @@ use crate::blocking::blocking;
 use crate::error::Result;
 use crate::files::{Files, Settings};
 use crate::http::{CallOptions, within};
-use crate::local::{LocalFile, Selection, Stamp, Walked, Why, folder_prefix, walk};
+use crate::local::{LocalFile, Selection, Stamp, Walked, Why, folder_prefix, is_part, walk};
 use crate::models::FileInfo;
 
 /// The settings of a sync, whichever way it goes.
@@ -101,14 +101,18 @@ impl Scope {
         let remote = self.remote(&prefix, &selection, options).await?;
         let mut odd: BTreeMap<String, String> = BTreeMap::new();
         for found in local.odd {
-            odd.insert(
-                found.name,
-                match found.why {
-                    Why::Symlink => "it is a symbolic link".to_owned(),
-                    Why::NotAFile => "it is neither a file nor a folder".to_owned(),
-                    Why::Failed(error) => error.to_string(),
-                },
-            );
+            let why = match found.why {
+                Why::Symlink => "it is a symbolic link".to_owned(),
+                Why::NotAFile => "it is neither a file nor a folder".to_owned(),
+                Why::Failed(error) => error.to_string(),
+                // They come and go with the downloads into the folder.
+                Why::Part => continue,
+            };
+            odd.insert(found.name, why);
+        }
+        if direction == Direction::Down || self.delete_extra {
+            let parts = remote.keys().filter(|name| is_part(name));
+            odd.extend(parts.map(|name| (name.clone(), LIKE_A_PART.to_owned())));
         }
         let equal = equal(&local.files, &remote, &mut hashes, &mut odd, concurrency).await;
         let sizes = local.files.iter().map(|file| (file.name.clone(), file.stamp.size)).collect::<Side>();
@@ -190,6 +194,9 @@ fn name_below(file: &Path, folder: &Path) -> Option<String> {
     let below = file.strip_prefix(real(&folder)).ok()?.to_str()?;
     Some(below.replace(std::path::MAIN_SEPARATOR, "/"))
 }
+
+/// Of a file of the bucket: what of that name the local folder has is not looked at.
+const LIKE_A_PART: &str = "it is named as parts of downloads are, which belong to neither side";
 
 /// The names of both sides that have the same content. Only files of equal length are read.
 async fn equal(

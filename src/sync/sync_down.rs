@@ -20,7 +20,8 @@ impl Files {
     /// folder has stays, unless [`delete_extra`](SyncDown::delete_extra) is said.
     ///
     /// Names that can't be decided on are reported instead: those that no local file can have or that lead outside, local
-    /// links, names that differ only in letter case or Unicode form, and files that would have to be folders.
+    /// links, names that differ only in letter case or Unicode form, files that would have to be folders, and those that are
+    /// named as our own parts of downloads are. Such parts in the local folder are left alone.
     ///
     /// ```no_run
     /// # async fn f(files: carbonfiles::Files) -> carbonfiles::Result<()> {

@@ -20,7 +20,9 @@ impl Files {
     /// only the bucket has stays, unless [`delete_extra`](SyncUp::delete_extra) is said.
     ///
     /// Names that can't be decided on are reported instead: paths that the bucket can't have, links, what can't be read,
-    /// names that differ only in letter case or Unicode form, and files that would have to be folders.
+    /// names that differ only in letter case or Unicode form, and files that would have to be folders. Parts that a
+    /// [`download_to`](crate::File::download_to) has left in the local folder are left out; what is named like one in the
+    /// bucket is reported instead of deleted.
     ///
     /// ```no_run
     /// # async fn f(files: carbonfiles::Files) -> carbonfiles::Result<()> {

@@ -91,3 +91,29 @@ async fn a_link_in_the_folder_does_not_lead_out_of_it() {
     assert!(batch.failed().all(|(_, error)| error.to_string().contains("is a symbolic link")), "it says why");
     assert!(read_folder(outside.path()).is_empty());
 }
+
+#[tokio::test]
+async fn what_is_named_like_a_part_is_told_as_skipped_both_ways() {
+    let parts = ["deep/x.0123456789abcdef.carbonfiles.part", "x.0123456789abcdef-once.carbonfiles.part.json"];
+    let server = server().await;
+    let bucket = bucket(&admin(&server)).await;
+    let folder = tempfile::tempdir().unwrap();
+    for name in parts.into_iter().chain(["good", "x.carbonfiles.part"]) {
+        bucket.file(name).upload(name.as_bytes().to_vec()).await.unwrap();
+    }
+    let told = parts.map(|name| (name, Skipped::Part));
+    let down = bucket.files().download_dir(folder.path()).await.unwrap();
+    assert_eq!(down.skipped().collect::<Vec<_>>(), told);
+    assert_eq!(down.into_result().unwrap().len(), 2);
+    assert_eq!(read_folder(folder.path()).into_keys().collect::<Vec<_>>(), ["good", "x.carbonfiles.part"]);
+    // What is not meant is not told.
+    let down = bucket.files().download_dir(folder.path()).exclude("deep").include("**/*.part").await.unwrap();
+    assert_eq!(down.files.iter().map(|file| file.path.as_str()).collect::<Vec<_>>(), ["x.carbonfiles.part"]);
+
+    fs::create_dir(folder.path().join("deep")).unwrap();
+    parts.iter().for_each(|name| fs::write(folder.path().join(name), "a part").unwrap());
+    let up = bucket.files().upload_dir(folder.path()).prefix("up").await.unwrap();
+    let skipped: Vec<_> = up.skipped().map(|(path, why)| (path.trim_start_matches("up/"), why)).collect();
+    assert_eq!(skipped, told);
+    assert_eq!(up.into_result().unwrap().len(), 2);
+}

@@ -111,3 +111,29 @@ async fn what_is_no_file_is_told_where_a_file_of_its_name_would_be_meant() {
     assert_eq!(lines(&sync().include("*.md").plan().await.unwrap()), ["+a.md", "?b.md"]);
     assert_eq!(sync().include("a*").await.unwrap().into_result().unwrap(), (1, 0));
 }
+
+#[tokio::test]
+async fn what_is_named_like_a_part_is_told_and_neither_copied_nor_deleted() {
+    let part = "deep/x.0123456789abcdef.carbonfiles.part";
+    let server = server().await;
+    let bucket = bucket(&admin(&server)).await;
+    let folder = tempfile::tempdir().unwrap();
+    fill(&bucket, &tree(&[(part, "1"), ("extra", "2")])).await;
+    let (up, down) = (|| bucket.files().sync_up(folder.path()), || bucket.files().sync_down(folder.path()));
+    // Nothing is to be done to it there.
+    assert_eq!(lines(&up().plan().await.unwrap()), [format!("~{part}"), "~extra".into()]);
+    assert_eq!(lines(&up().delete_extra(true).plan().await.unwrap()), [format!("?{part}"), "-extra".into()]);
+    assert_eq!(lines(&down().include("**/*.part").plan().await.unwrap()), [format!("?{part}")]);
+    assert_eq!(lines(&down().exclude("deep").plan().await.unwrap()), ["+extra"]);
+
+    // Nor to what a download has left here, of which there is nothing to tell.
+    let own = "x.fedcba9876543210.carbonfiles.part";
+    write(folder.path(), &tree(&[(part, "3"), (own, "4")]));
+    let done = down().delete_extra(true).await.unwrap();
+    let [(path, reason)] = &done.reported[..] else { panic!("{:?}", done.reported) };
+    assert!(path == part && reason.contains("named as parts of downloads"), "{reason}");
+    assert_eq!(done.copied.done().count(), 1);
+    assert_eq!(read(folder.path()), tree(&[(part, "3"), (own, "4"), ("extra", "2")]));
+    assert_eq!(done.into_result().unwrap_err().kind(), ErrorKind::Conflict);
+    assert_eq!(stored(&bucket).await, tree(&[(part, "1"), ("extra", "2")]));
+}

@@ -55,6 +55,9 @@ pub enum Skipped {
     Symlink,
     /// It is a pipe, a socket or a device.
     NotAFile,
+    /// It is named as only what a [`download_to`](crate::File::download_to) leaves to be gone on with is: a part
+    /// (`….carbonfiles.part`), or the record beside one.
+    Part,
     /// It had not begun when the batch ended.
     NotStarted,
     /// It was under way when the batch ended, and was given up. An upload that had been sent whole by then may have been
@@ -92,8 +95,8 @@ impl<T> Batch<T> {
         })
     }
 
-    /// What was done, in order, if nothing failed and nothing was given up. Links and the like that were left out as
-    /// asked for are no failure.
+    /// What was done, in order, if nothing failed and nothing was given up. Links, parts of downloads and the like that were
+    /// left out are no failure.
     ///
     /// # Errors
     /// That of the first file that failed; `Cancelled` where the batch ended for a signal or `cancel()`.

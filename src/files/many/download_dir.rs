@@ -5,14 +5,16 @@ use std::path::{Path, PathBuf};
 
 use futures::TryStreamExt;
 
-use super::batch::Batch;
+use super::batch::{Batch, Skipped};
 use super::progress::Track;
 use super::run::{BatchStream, Job, NotNow, Settings, Totals, many_setters, many_starts, run};
 use crate::blocking::blocking;
 use crate::error::{Error, ErrorKind, Result};
 use crate::files::{DownloadFileTo, Files};
 use crate::http::{CallOptions, awaitable};
-use crate::local::{Clash, Names, Selection, check_parents, folder_prefix, local_path, reason, selection_setters};
+use crate::local::{
+    Clash, Names, Selection, check_parents, folder_prefix, is_part, local_path, reason, selection_setters,
+};
 use crate::models::FileInfo;
 use crate::transfer::Downloaded;
 
@@ -23,7 +25,8 @@ impl Files {
     ///
     /// Nothing is written outside the folder: a name that would lead there, that no local file can have, or that is both a
     /// file and a folder, is reported as failed, and so is one whose way leads through a symbolic link. Names that differ
-    /// only in letter case or Unicode form are reported too, unless [`case_sensitive`](DownloadDir::case_sensitive) is set. A file
+    /// only in letter case or Unicode form are reported too, unless [`case_sensitive`](DownloadDir::case_sensitive) is set. Files
+    /// that are named as our own parts of downloads are skipped ([`Skipped::Part`]). A file
     /// that is longer by now than the listing said is `ContentChanged`, unless [`each`](DownloadDir::each) sets another
     /// [`max_bytes`](DownloadFileTo::max_bytes).
     ///
@@ -108,8 +111,12 @@ fn jobs(found: &[FileInfo], skip: usize, root: &Path, case_sensitive: bool) -> V
     let mut names = Names::new(case_sensitive);
     found.iter().for_each(|file| names.add(&file.path[skip..]));
     let place = |name| {
-        let path = local_path(root, name)?;
-        names.clash(name).map_or(Ok(path), |clash| Err(clashes(&clash)))
+        let path = local_path(root, name).map_err(NotNow::Failed)?;
+        match names.clash(name) {
+            Some(clash) => Err(NotNow::Failed(clashes(&clash))),
+            None if is_part(name) => Err(NotNow::Skipped(Skipped::Part)),
+            None => Ok(path),
+        }
     };
     let mut jobs: Vec<_> = found
         .iter()
@@ -119,9 +126,7 @@ fn jobs(found: &[FileInfo], skip: usize, root: &Path, case_sensitive: bool) -> V
                 path: file.path.clone(),
                 local: place.as_ref().ok().cloned(),
                 size: Some(file.size),
-                work: place
-                    .map(|target| Download { path: file.path.clone(), target, size: file.size })
-                    .map_err(NotNow::Failed),
+                work: place.map(|target| Download { path: file.path.clone(), target, size: file.size }),
             }
         })
         .collect();

@@ -21,7 +21,8 @@ impl Files {
     /// [`sync_up`](Files::sync_up).
     ///
     /// Names that can't be paths of a bucket (not UTF-8, with a backslash), and what can't be read, are reported as failed.
-    /// Folders without files leave no trace, and parts that a `download_to` has left are not taken for files.
+    /// Folders without files leave no trace. Parts that a `download_to` has left are skipped
+    /// ([`Skipped::Part`]), and so is what is named like one.
     ///
     /// ```no_run
     /// # async fn f(files: carbonfiles::Files) -> carbonfiles::Result<()> {
@@ -120,6 +121,7 @@ fn not_now<J>(odd: Odd, prefix: &str) -> Job<J> {
     let why = match odd.why {
         Why::Symlink => NotNow::Skipped(Skipped::Symlink),
         Why::NotAFile => NotNow::Skipped(Skipped::NotAFile),
+        Why::Part => NotNow::Skipped(Skipped::Part),
         Why::Failed(error) => NotNow::Failed(error),
     };
     Job { path: format!("{prefix}{}", odd.name), local: Some(odd.path), size: None, work: Err(why) }
