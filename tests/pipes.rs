@@ -5,34 +5,15 @@ mod support;
 
 use std::io::{BufRead, Write};
 use std::os::fd::AsRawFd;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Stdio;
 use std::sync::mpsc;
 use std::time::Duration;
 
 use carbonfiles::{Bucket, ErrorKind, Source};
+use support::pipes::{fifo, writer};
 use support::{admin, bucket, server, within};
 use tokio::io::AsyncWriteExt;
-use tokio::net::unix::pipe::{OpenOptions, Sender};
-
-fn fifo(folder: &Path) -> PathBuf {
-    let path = folder.join("pipe");
-    assert!(std::process::Command::new("mkfifo").arg(&path).status().unwrap().success());
-    path
-}
-
-/// Opens a pipe for writing, which is refused until somebody has opened it for reading.
-async fn writer(path: &Path) -> Sender {
-    within(async {
-        loop {
-            match OpenOptions::new().open_sender(path) {
-                Ok(sender) => return sender,
-                Err(_) => tokio::task::yield_now().await,
-            }
-        }
-    })
-    .await
-}
 
 async fn content(bucket: &Bucket, path: &str) -> Vec<u8> {
     bucket.file(path).download().await.unwrap().bytes(16 << 20).await.unwrap().to_vec()
@@ -57,7 +38,7 @@ fn an_upload_of_a_pipe_without_a_writer_can_be_given_up() {
         let server = server().await;
         let bucket = bucket(&admin(&server)).await;
         let folder = tempfile::tempdir().unwrap();
-        let path = fifo(folder.path());
+        let path = fifo(folder.path(), "pipe");
         server.clear_requests();
         let upload = || bucket.files().upload(&path);
         let late = upload().timeout(Duration::from_millis(50)).await.unwrap_err();
@@ -75,7 +56,7 @@ fn an_upload_of_a_pipe_that_falls_silent_can_be_given_up() {
         let server = server().await;
         let bucket = bucket(&admin(&server)).await;
         let folder = tempfile::tempdir().unwrap();
-        let path = fifo(folder.path());
+        let path = fifo(folder.path(), "pipe");
         let (sent, mut begun) = tokio::sync::mpsc::unbounded_channel();
         let upload = bucket.files().upload(&path).progress_interval(Duration::ZERO).progress(move |progress| {
             if progress.sent > 0 {
@@ -111,7 +92,7 @@ async fn the_writer_of_a_pipe_is_waited_for_however_late_it_is() {
     let server = server().await;
     let bucket = bucket(&admin(&server)).await;
     let folder = tempfile::tempdir().unwrap();
-    let path = fifo(folder.path());
+    let path = fifo(folder.path(), "pipe");
     let data: Vec<u8> = (0..3_000_001_u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 11) as u8).collect();
     let upload = bucket.file("x").upload(path.as_path()).send();
     let write = async {

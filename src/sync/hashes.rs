@@ -3,25 +3,29 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Serialize};
+use tokio::runtime::Handle;
+use tokio::time::timeout;
 
 use crate::blocking::blocking;
 use crate::error::{Error, ErrorKind, Result};
 use crate::local::{LocalFile, Stamp};
 use crate::transfer::{Hasher, Source};
 
-/// Hashes of the files of one folder, kept in a file if the user names one.
+/// Hashes of the files of one folder, kept in a file if the user names one. What is new when it is dropped is written by a
+/// job that nobody waits for.
 pub(super) struct Hashes {
     file: Option<PathBuf>,
-    known: Known,
+    known: Arc<Known>,
     /// Before the folder was looked at.
     started: SystemTime,
     changed: bool,
 }
 
-#[derive(Debug, Serialize, Deserialize, PartialEq)]
+#[derive(Debug, Clone, Serialize, Deserialize, PartialEq)]
 struct Known {
     version: u32,
     /// The folder that the names are below.
@@ -44,20 +48,25 @@ const VERSION: u32 = 1;
 /// be written again without its time changing.
 const GRAIN: Duration = Duration::from_secs(2);
 
+/// How long a sync that has been ended waits for its hashes to be written. The job goes on, but not if the program ends.
+const PATIENCE: Duration = Duration::from_millis(500);
+
 impl Hashes {
-    /// What is remembered of a folder. What can't be read, or is of another folder, is forgotten.
-    pub(super) async fn open(file: Option<PathBuf>, root: &Path) -> Self {
-        let started = SystemTime::now();
+    /// Nothing yet of a folder that has not been looked at.
+    pub(super) fn new(file: Option<PathBuf>, root: &Path) -> Self {
         let root = std::path::absolute(root).unwrap_or_else(|_| root.to_owned());
-        let read = match &file {
-            Some(file) => tokio::fs::read(file).await.ok(),
-            None => None,
-        };
-        let known = read
-            .and_then(|json| serde_json::from_slice::<Known>(&json).ok())
-            .filter(|known| known.version == VERSION && known.root == root)
-            .unwrap_or_else(|| Known { version: VERSION, root, files: BTreeMap::new() });
-        Self { file, known, started, changed: false }
+        let known = Arc::new(Known { version: VERSION, root, files: BTreeMap::new() });
+        Self { file, known, started: SystemTime::now(), changed: false }
+    }
+
+    /// Reads what is remembered. What can't be read, or is of another folder, is forgotten.
+    pub(super) async fn load(&mut self) {
+        let Some(file) = &self.file else { return };
+        let Ok(json) = tokio::fs::read(file).await else { return };
+        let read = serde_json::from_slice::<Known>(&json).ok();
+        if let Some(known) = read.filter(|known| known.version == VERSION && known.root == self.known.root) {
+            self.known = Arc::new(known);
+        }
     }
 
     pub(super) fn known(&self, file: &LocalFile) -> Option<&str> {
@@ -76,28 +85,51 @@ impl Hashes {
         }
         let entry = Entry { size: stamp.size, modified, changed: stamp.changed, sha256: sha256.to_owned() };
         if self.known.files.get(name) != Some(&entry) {
-            self.known.files.insert(name.to_owned(), entry);
+            Arc::make_mut(&mut self.known).files.insert(name.to_owned(), entry);
             self.changed = true;
         }
     }
 
     /// Forgets files that are gone.
     pub(super) fn retain(&mut self, is_there: impl Fn(&str) -> bool) {
-        let before = self.known.files.len();
-        self.known.files.retain(|name, _| is_there(name));
-        self.changed |= before != self.known.files.len();
+        if self.known.files.keys().any(|name| !is_there(name)) {
+            Arc::make_mut(&mut self.known).files.retain(|name, _| is_there(name));
+            self.changed = true;
+        }
     }
 
     /// Writes what has changed: the file is the old one or the new one, never half of one.
     pub(super) async fn save(&mut self) -> Result<()> {
-        let Some(file) = self.file.clone().filter(|_| self.changed) else { return Ok(()) };
-        let json = serde_json::to_vec(&self.known)
-            .map_err(|cause| Error::new(ErrorKind::Io, "the hashes can't be written down").caused_by(cause))?;
-        self.changed = false;
-        blocking(move || {
+        match self.writing() {
+            Some(write) => blocking(write).await,
+            None => Ok(()),
+        }
+    }
+
+    /// The same for a sync that has been ended: it must not be held up, nor say anything else than why it ended.
+    pub(super) async fn save_what_is_known(&mut self) {
+        let _ = timeout(PATIENCE, self.save()).await;
+    }
+
+    /// The job that writes what has changed.
+    fn writing(&mut self) -> Option<impl FnOnce() -> Result<()> + Send + use<>> {
+        let file = self.file.clone().filter(|_| std::mem::take(&mut self.changed))?;
+        let known = self.known.clone();
+        Some(move || {
+            let json = serde_json::to_vec(&*known)
+                .map_err(|cause| Error::new(ErrorKind::Io, "the hashes can't be written down").caused_by(cause))?;
+            // Else the next one to be learned would be learned by a copy of all.
+            drop(known);
             replace(&file, &json).map_err(|cause| Error::io(format!("{} can't be written", file.display()), cause))
         })
-        .await
+    }
+}
+
+impl Drop for Hashes {
+    fn drop(&mut self) {
+        if let (Some(write), Ok(runtime)) = (self.writing(), Handle::try_current()) {
+            drop(runtime.spawn_blocking(write));
+        }
     }
 }
 
@@ -143,17 +175,23 @@ mod tests {
         LocalFile { name: name.into(), path: name.into(), stamp }
     }
 
+    async fn opened(file: Option<PathBuf>, root: &Path) -> Hashes {
+        let mut hashes = Hashes::new(file, root);
+        hashes.load().await;
+        hashes
+    }
+
     #[tokio::test]
     async fn hashes_are_remembered_across_runs() {
         let folder = tempfile::tempdir().unwrap();
         let cache = folder.path().join("hashes.json");
         let old = file("old", Duration::from_secs(60));
-        let mut hashes = Hashes::open(Some(cache.clone()), folder.path()).await;
+        let mut hashes = opened(Some(cache.clone()), folder.path()).await;
         assert_eq!(hashes.known(&old), None);
         hashes.learn("old", &old.stamp, "abc");
         hashes.save().await.unwrap();
 
-        let again = Hashes::open(Some(cache.clone()), folder.path()).await;
+        let again = opened(Some(cache.clone()), folder.path()).await;
         assert_eq!(again.known(&old), Some("abc"));
         for change in [
             |stamp: &mut Stamp| stamp.size = 6,
@@ -164,11 +202,11 @@ mod tests {
             change(&mut other.stamp);
             assert_eq!(again.known(&other), None);
         }
-        assert_eq!(Hashes::open(Some(cache.clone()), &folder.path().join("other")).await.known(&old), None);
+        assert_eq!(opened(Some(cache.clone()), &folder.path().join("other")).await.known(&old), None);
         // It is replaced, not written over: a reader has the old one or the new one.
         let reader = folder.path().join("reader");
         std::fs::hard_link(&cache, &reader).unwrap();
-        let mut more = Hashes::open(Some(cache.clone()), folder.path()).await;
+        let mut more = opened(Some(cache.clone()), folder.path()).await;
         more.learn("other", &old.stamp, "def");
         more.save().await.unwrap();
         let (before, after) = (std::fs::read_to_string(&reader).unwrap(), std::fs::read_to_string(&cache).unwrap());
@@ -177,7 +215,7 @@ mod tests {
 
         for garbled in ["{ garbled".to_owned(), after.replace("\"version\":1", "\"version\":2")] {
             std::fs::write(&cache, garbled).unwrap();
-            assert_eq!(Hashes::open(Some(cache.clone()), folder.path()).await.known(&old), None);
+            assert_eq!(opened(Some(cache.clone()), folder.path()).await.known(&old), None);
         }
         let left = beside(&cache).file_name().unwrap().to_str().unwrap().to_owned();
         assert!(crate::local::is_part(&left) && left.starts_with("hashes.json"), "{left}");
@@ -191,7 +229,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_file_that_was_just_written_is_not_trusted() {
-        let mut hashes = Hashes::open(Some("unused".into()), Path::new("/")).await;
+        let mut hashes = opened(Some("unused".into()), Path::new("/")).await;
         for age in [Duration::ZERO, Duration::from_millis(1900)] {
             let young = file("young", age);
             hashes.learn("young", &young.stamp, "abc");

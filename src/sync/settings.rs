@@ -51,8 +51,7 @@ impl SyncSettings<'_> {
     /// Looks at both sides, without changing either.
     pub(super) async fn look(mut self, direction: Direction) -> Result<SyncPlan> {
         let options = self.batch.start()?;
-        let look = self.scope.look(direction, self.batch.concurrency, &options);
-        self.batch.unless_cancelled(look).await.map(|(plan, _)| plan)
+        self.scope.look(direction, &mut self.batch, &options).await.map(|(plan, _)| plan)
     }
 
     /// The plan to carry out: the one that was given, or one that is made now.
@@ -68,8 +67,7 @@ impl SyncSettings<'_> {
                 Ok((plan, None))
             }
             None => {
-                let look = scope.look(direction, self.batch.concurrency, options);
-                let (plan, memory) = self.batch.unless_cancelled(look).await?;
+                let (plan, memory) = scope.look(direction, &mut self.batch, options).await?;
                 Ok((plan, Some(memory)))
             }
         }
@@ -77,14 +75,25 @@ impl SyncSettings<'_> {
 }
 
 impl Scope {
+    /// Looks at both sides. What was hashed is remembered also where that is ended before it is done.
     async fn look(
         &self,
         direction: Direction,
-        concurrency: usize,
+        batch: &mut Settings<'_>,
         options: &CallOptions,
     ) -> Result<(SyncPlan, Memory)> {
-        let compare = pin!(self.compare(direction, concurrency, options));
-        within(options.deadline(None), compare).await
+        let mut hashes = Hashes::new(self.cache.clone(), &self.folder);
+        let looked = {
+            let compare = pin!(self.compare(direction, batch.concurrency, options, &mut hashes));
+            batch.unless_cancelled(within(options.deadline(None), compare)).await
+        };
+        match looked {
+            Ok((plan, stamps)) => Ok((plan, Memory { hashes, stamps })),
+            Err(error) => {
+                hashes.save_what_is_known().await;
+                Err(error)
+            }
+        }
     }
 
     async fn compare(
@@ -92,10 +101,11 @@ impl Scope {
         direction: Direction,
         concurrency: usize,
         options: &CallOptions,
-    ) -> Result<(SyncPlan, Memory)> {
+        hashes: &mut Hashes,
+    ) -> Result<(SyncPlan, HashMap<String, Stamp>)> {
         self.selection.check()?;
         let prefix = folder_prefix(&self.prefix)?;
-        let mut hashes = Hashes::open(self.cache.clone(), &self.folder).await;
+        hashes.load().await;
         let selection = self.without_cache().await?;
         let local = self.local(direction, selection.clone()).await?;
         let remote = self.remote(&prefix, &selection, options).await?;
@@ -114,7 +124,7 @@ impl Scope {
             let parts = remote.keys().filter(|name| is_part(name));
             odd.extend(parts.map(|name| (name.clone(), LIKE_A_PART.to_owned())));
         }
-        let equal = equal(&local.files, &remote, &mut hashes, &mut odd, concurrency).await;
+        let equal = equal(&local.files, &remote, hashes, &mut odd, concurrency).await;
         let sizes = local.files.iter().map(|file| (file.name.clone(), file.stamp.size)).collect::<Side>();
         hashes.retain(|name| sizes.contains_key(name));
         hashes.save().await?;
@@ -137,7 +147,7 @@ impl Scope {
         }
         .plan();
         let stamps = local.files.into_iter().map(|file| (file.name, file.stamp)).collect();
-        Ok((plan, Memory { hashes, stamps }))
+        Ok((plan, stamps))
     }
 
     /// The hashes of a folder are no part of it, on neither side: a bucket does not say what they are.
@@ -285,7 +295,9 @@ macro_rules! sync_setters {
 
             /// Remembers the hashes of local files in this file (JSON), by name, size and times, so that the next sync need
             /// not read them again. Without it each sync reads the files whose length is that of their twin. A file that was
-            /// written less than 2 s before is not remembered: it could change again without its time changing.
+            /// written less than 2 s before is not remembered: it could change again without its time changing. What was read
+            /// by a sync that is ended by a signal, its time limit or a failure is remembered too; if it is dropped, by a job of
+            /// the runtime, unless that ends at once.
             pub fn hash_cache(mut self, file: impl AsRef<::std::path::Path>) -> Self {
                 self.settings.scope.cache = Some(file.as_ref().to_owned());
                 self

@@ -3,6 +3,8 @@
 // Each binary uses a part of it.
 #![allow(dead_code)]
 
+#[cfg(target_os = "linux")]
+pub(crate) mod pipes;
 pub(crate) mod secrets;
 pub(crate) mod snippets;
 

@@ -1,5 +1,7 @@
 //! Folders made equal, as a user would, on the test server.
 
+#[cfg(target_os = "linux")]
+mod hashes;
 mod plans;
 mod started;
 #[path = "../support/mod.rs"]
