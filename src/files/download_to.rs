@@ -7,7 +7,7 @@ use super::File;
 use super::download::DownloadFile;
 use crate::error::Result;
 use crate::http::{CallOptions, awaitable};
-use crate::transfer::{Downloaded, Most, Saving, reports_progress, save, saves, starts};
+use crate::transfer::{Downloaded, Most, Replaces, Saving, reports_progress, save, saves, starts};
 
 impl File {
     /// Downloads the content into a file: written beside the target, checked against the server's SHA-256, synced, and
@@ -65,6 +65,14 @@ impl<'a> DownloadFileTo<'a> {
     /// A listing said that it has so many bytes.
     pub(super) fn listed(mut self, size: u64) -> Self {
         self.saving.most = Most::Listed(size);
+        self
+    }
+
+    /// A folder in its place makes way if it is empty, where a file would.
+    pub(super) fn onto_an_empty_folder(mut self) -> Self {
+        if self.saving.replaces == Replaces::File {
+            self.saving.replaces = Replaces::FileOrEmptyFolder;
+        }
         self
     }
 

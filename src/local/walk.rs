@@ -20,6 +20,8 @@ pub(crate) struct Walked {
     pub(crate) files: Vec<LocalFile>,
     /// What is no file that can be taken.
     pub(crate) odd: Vec<Odd>,
+    /// The folders that were entered, or would have been.
+    pub(crate) folders: Vec<String>,
 }
 
 /// A file below a folder.
@@ -149,6 +151,7 @@ impl Walk {
             let message = format!("{} is a symbolic link that leads out of the folder", path.display());
             Why::Failed(Error::invalid_input("folder", message))
         } else if kind.is_dir() {
+            self.found.folders.push(name);
             return true;
         } else if !kind.is_file() {
             Why::NotAFile
@@ -225,6 +228,7 @@ mod tests {
         let walked = walk(root.path().into(), selection.clone()).await.unwrap();
         assert_eq!(names(&walked), [".git/config", "a", "b/a", "b/deep/ü %+#?", "z"]);
         assert_eq!(walked.files[1].stamp.size, 1);
+        assert_eq!(walked.folders, [".git", "b", "b/deep"]);
         selection.hidden = false;
         assert_eq!(names(&walk(root.path().into(), selection).await.unwrap()).len(), 4);
         for bad in [root.path().join("a"), root.path().join("missing")] {

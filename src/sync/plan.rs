@@ -40,7 +40,7 @@ pub enum SyncAction {
         path: String,
         /// Bytes.
         size: u64,
-        /// Another content is there, and replaced.
+        /// Another content is there, and replaced. An empty local folder is no content, and makes way without a word.
         replaces: bool,
     },
     /// The file is on the other side only, and is deleted there.

@@ -13,8 +13,9 @@ use crate::blocking::blocking;
 use crate::error::Result;
 use crate::files::{Files, Settings};
 use crate::http::{CallOptions, within};
-use crate::local::{LocalFile, Selection, Stamp, Walked, Why, folder_prefix, is_part, walk};
+use crate::local::{LocalFile, Selection, Stamp, Walked, Why, folder_prefix, is_part, local_path, walk};
 use crate::models::FileInfo;
+use crate::transfer::is_empty_folder;
 
 /// The settings of a sync, whichever way it goes.
 pub(super) struct SyncSettings<'a> {
@@ -124,6 +125,11 @@ impl Scope {
             let parts = remote.keys().filter(|name| is_part(name));
             odd.extend(parts.map(|name| (name.clone(), LIKE_A_PART.to_owned())));
         }
+        let folders = if direction == Direction::Down { local.folders } else { Vec::new() };
+        for name in self.folders_that_stay(folders.into_iter().filter(|name| remote.contains_key(name))).await? {
+            let why = format!("{name:?} is both a file and a folder that is not empty");
+            odd.entry(name).or_insert(why);
+        }
         let equal = equal(&local.files, &remote, hashes, &mut odd, concurrency).await;
         let sizes = local.files.iter().map(|file| (file.name.clone(), file.stamp.size)).collect::<Side>();
         hashes.retain(|name| sizes.contains_key(name));
@@ -138,7 +144,7 @@ impl Scope {
             unfit: &|name| {
                 match direction {
                     Direction::Up => crate::FilePath::try_from(name).err(),
-                    Direction::Down => crate::local::local_path(&self.folder, name).err(),
+                    Direction::Down => local_path(&self.folder, name).err(),
                 }
                 .map(|error| error.message().to_owned())
             },
@@ -170,6 +176,16 @@ impl Scope {
             }
         }
         walk(self.folder.clone(), selection).await
+    }
+
+    /// Those of some local folders that can't make way for a file: something is in them, even if it is nothing that is meant.
+    async fn folders_that_stay(&self, names: impl Iterator<Item = String>) -> Result<Vec<String>> {
+        let (folder, names) = (self.folder.clone(), names.collect::<Vec<_>>());
+        if names.is_empty() {
+            return Ok(names);
+        }
+        let stays = move |name: &String| !local_path(&folder, name).is_ok_and(|path| is_empty_folder(&path));
+        blocking(move || Ok(names.into_iter().filter(stays).collect())).await
     }
 
     async fn remote(

@@ -17,7 +17,8 @@ use crate::transfer::Downloaded;
 impl Files {
     /// Makes a local folder like one of the bucket: downloads what is new or has another SHA-256, each file as
     /// [`download_to`](crate::File::download_to) does, and nothing else. The folder is made where it is missing. What only the
-    /// folder has stays, unless [`delete_extra`](SyncDown::delete_extra) is said.
+    /// folder has stays, unless [`delete_extra`](SyncDown::delete_extra) is said. An empty folder in the place of a file makes
+    /// way for it; one that is not empty is reported.
     ///
     /// Names that can't be decided on are reported instead: those that no local file can have or that lead outside, local
     /// links, names that differ only in letter case or Unicode form, files that would have to be folders, and those that are
@@ -89,7 +90,7 @@ impl<'a> SyncDown<'a> {
         let rest = batch.without_progress();
         let jobs: Vec<_> = plan.actions.iter().filter_map(|action| download(action, &plan.prefix, &folder)).collect();
         let extras = plan.actions.iter().filter_map(|action| deletion(action, &plan.prefix, &folder)).collect();
-        let (totals, work) = (Totals::of(&jobs), downloading(files, folder.clone(), self.each, options));
+        let (totals, work) = (Totals::of(&jobs), downloading(files, folder.clone(), true, self.each, options));
         let copying = run(jobs.into_iter(), totals, batch, work);
         let delete = move |path: PathBuf| {
             let root = folder.clone();

@@ -28,7 +28,7 @@ pub(crate) use hashing::Hasher;
 pub use info::ContentInfo;
 pub use part::discard_partial;
 pub(crate) use part::is_part_name;
-pub(crate) use part::{Most, Saving};
+pub(crate) use part::{Most, Replaces, Saving, is_empty_folder};
 pub(crate) use plan::{DownloadPlan, header_value};
 pub use progress::{Phase, Progress};
 pub(crate) use progress::{Reporter, Speed, reports_progress, starts};

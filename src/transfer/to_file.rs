@@ -14,7 +14,7 @@ use tokio::time::sleep;
 use super::hashing::{Hasher, hash_file};
 use super::info::{ContentInfo, hash_in};
 use super::parallel::{Asking, Ranges, save_ranges};
-use super::part::{self, Lock, Most, Part, Record, Saving, Taken, WORTH_KEEPING};
+use super::part::{self, Lock, Most, Part, Record, Replaces, Saving, Taken, WORTH_KEEPING};
 use super::plan::{DownloadPlan, Resumed};
 use super::progress::Phase;
 use crate::blocking::blocking;
@@ -44,8 +44,8 @@ pub(crate) async fn check_target(target: &Path, how: &Saving) -> Result<()> {
     if how.parallel == 0 {
         return Err(no_range());
     }
-    let (target, overwrite) = (target.to_owned(), how.overwrite);
-    blocking(move || part::check_target(&target, overwrite)).await
+    let (target, replaces) = (target.to_owned(), how.replaces);
+    blocking(move || part::check_target(&target, replaces)).await
 }
 
 /// Downloads to `target`, which is what it was, or complete: never in between.
@@ -208,7 +208,7 @@ struct Found {
 /// while the last is written. Dropping it stops a commit that has not renamed it yet.
 pub(super) struct PartFile {
     target: PathBuf,
-    overwrite: bool,
+    replaces: Replaces,
     /// Others may find it again.
     lasting: bool,
     step: Step,
@@ -230,15 +230,15 @@ impl PartFile {
     async fn find(target: &Path, how: &Saving) -> Self {
         let dropped = Arc::new(AtomicBool::new(false));
         let target = target.to_owned();
-        let mut part = Self { target, overwrite: how.overwrite, lasting: how.resume, step: Step::None, dropped };
+        let mut part = Self { target, replaces: how.replaces, lasting: how.resume, step: Step::None, dropped };
         for _ in 0..Self::TRIES {
             if !part.lasting {
                 break;
             }
-            let (target, overwrite, dropped) = (part.target.clone(), part.overwrite, part.dropped.clone());
+            let (target, replaces, dropped) = (part.target.clone(), part.replaces, part.dropped.clone());
             let found = blocking(move || {
                 Ok(Lock::find(&target).and_then(|taken| match taken {
-                    Taken::Ours(lock) => Part::reopen(lock, &target, overwrite, dropped).map(|part| Ok(Box::new(part))),
+                    Taken::Ours(lock) => Part::reopen(lock, &target, replaces, dropped).map(|part| Ok(Box::new(part))),
                     taken => Some(Err(taken)),
                 }))
             });
@@ -280,9 +280,9 @@ impl PartFile {
                 });
             }
             None => {
-                let (target, overwrite, dropped) = (self.target.clone(), self.overwrite, self.dropped.clone());
+                let (target, replaces, dropped) = (self.target.clone(), self.replaces, self.dropped.clone());
                 let record = record.filter(|_| self.lasting);
-                self.run(move || Part::create(&target, overwrite, record, dropped).map(Box::new));
+                self.run(move || Part::create(&target, replaces, record, dropped).map(Box::new));
             }
         }
         self.part_mut().await.map(drop)
@@ -370,7 +370,8 @@ macro_rules! saves {
         impl<$($generics)*> $builder {
             /// Whether an existing target is replaced. It is, by default; else it is a `Conflict`.
             pub fn overwrite(mut self, overwrite: bool) -> Self {
-                self.$field.overwrite = overwrite;
+                use $crate::transfer::Replaces::{File, Nothing};
+                self.$field.replaces = if overwrite { File } else { Nothing };
                 self
             }
 

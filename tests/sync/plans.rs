@@ -137,3 +137,50 @@ async fn what_is_named_like_a_part_is_told_and_neither_copied_nor_deleted() {
     assert_eq!(done.into_result().unwrap_err().kind(), ErrorKind::Conflict);
     assert_eq!(stored(&bucket).await, tree(&[(part, "1"), ("extra", "2")]));
 }
+
+#[tokio::test]
+async fn an_empty_folder_makes_way_for_a_file_and_any_other_is_told() {
+    let server = server().await;
+    let bucket = bucket(&admin(&server)).await;
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    let made = || {
+        fs::create_dir_all(at("in/empty")).unwrap();
+        fs::create_dir_all(at("nest/deep")).unwrap();
+        write(folder.path(), &tree(&[("logs/kept.log", "k"), ("full/x", "x")]));
+    };
+    let files = tree(&[("new", "1"), ("in/empty", "2"), ("nest", "3"), ("logs", "4"), ("full", "5")]);
+    fill(&bucket, &files).await;
+    made();
+    let sync = || bucket.files().sync_down(folder.path()).exclude("**/*.log").delete_extra(true);
+    let plan = sync().plan().await.unwrap();
+    assert_eq!(lines(&plan), ["?full", "?full/x", "+in/empty", "?logs", "?nest", "+new"]);
+
+    // What fails leaves it, and so does who forbids it.
+    server.inject(Fault::status(403).on("GET", "empty/content"));
+    let failed = sync().on_failure(OnFailure::GoOn).await.unwrap();
+    assert_eq!(failed.copied.failed().map(|(path, _)| path).collect::<Vec<_>>(), ["in/empty"]);
+    assert!(at("in/empty").is_dir());
+    let failed = sync().each(|download| download.overwrite(false)).await.unwrap();
+    assert!(failed.copied.failed().count() == 1 && at("in/empty").is_dir());
+    // Nor is it taken for empty because it was.
+    fs::write(at("in/empty/late"), "late").unwrap();
+    server.clear_requests();
+    let late = sync().apply(plan).await.unwrap();
+    let (path, error) = late.copied.failed().next().unwrap();
+    assert!(path == "in/empty" && error.message().contains("a folder that is not empty"), "{error}");
+    assert!(!server.requests().iter().any(|request| request.path.contains("empty")), "it is not even asked for");
+    fs::remove_file(at("in/empty/late")).unwrap();
+
+    let done = sync().await.unwrap();
+    let reported: Vec<_> = done.reported.iter().map(|(path, _)| path.as_str()).collect();
+    assert_eq!(reported, ["full", "full/x", "logs", "nest"]);
+    assert!(done.reported.iter().all(|(_, why)| why.contains("both a file and a folder")), "{:?}", done.reported);
+    assert_eq!(done.copied.done().map(|(path, _)| path).collect::<Vec<_>>(), ["in/empty"]);
+    let left = tree(&[("new", "1"), ("in/empty", "2"), ("logs/kept.log", "k"), ("full/x", "x")]);
+    assert_eq!(read(folder.path()), left);
+    assert!(at("nest/deep").is_dir());
+    // A download by itself never removes a folder.
+    fs::create_dir(at("alone")).unwrap();
+    assert!(bucket.file("new").download_to(at("alone")).await.unwrap_err().is_invalid_input());
+}

@@ -99,7 +99,8 @@ impl<'a> DownloadDir<'a> {
         let found: Vec<_> = self.settings.unless_cancelled(listing.try_filter(meant).try_collect()).await?;
         let jobs = jobs(&found, prefix.len(), &self.folder, self.case_sensitive);
         let totals = Totals::of(&jobs);
-        Ok(run(jobs.into_iter(), totals, self.settings, downloading(self.files, self.folder, self.each, options)))
+        let work = downloading(self.files, self.folder, false, self.each, options);
+        Ok(run(jobs.into_iter(), totals, self.settings, work))
     }
 
     async fn run(self) -> Result<Batch<Downloaded>> {
@@ -153,15 +154,17 @@ pub(crate) struct Download {
     pub(crate) size: u64,
 }
 
-/// How one of many is downloaded.
+/// How one of many is downloaded: where an empty folder stands in its place, it can make way.
 pub(crate) fn downloading<'a>(
     files: Files,
     root: PathBuf,
+    folders_make_way: bool,
     mut each: EachDownload<'a>,
     options: CallOptions,
 ) -> impl FnMut(Download, Option<Track<'a>>) -> crate::Call<'a, Downloaded> + Send + 'a {
     move |Download { path, target, size }, track| {
         let call = each(files.file(path).download_to(&target).listed(size).options(options.clone()));
+        let call = if folders_make_way { call.onto_an_empty_folder() } else { call };
         let call = match track {
             Some(mut track) => call.progress(move |progress| track.report(progress)),
             None => call,

@@ -30,8 +30,7 @@ pub(super) const WORTH_KEEPING: u64 = 1 << 20;
 /// How a target is written.
 #[derive(Debug, Clone)]
 pub(crate) struct Saving {
-    /// An existing target is replaced.
-    pub(crate) overwrite: bool,
+    pub(crate) replaces: Replaces,
     /// A part is kept for a later download, and one that was kept is gone on with.
     pub(crate) resume: bool,
     /// The target gets the time of the remote's last change.
@@ -43,6 +42,15 @@ pub(crate) struct Saving {
     pub(crate) most: Most,
     /// Looks at all that has come, so many bytes, before it becomes the target.
     pub(crate) accept: Option<fn(&File, u64) -> Result<()>>,
+}
+
+/// What may stand where the target is to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Replaces {
+    Nothing,
+    File,
+    /// Also a folder, as long as nothing is in it.
+    FileOrEmptyFolder,
 }
 
 /// How many bytes may come.
@@ -58,7 +66,7 @@ pub(crate) enum Most {
 impl Default for Saving {
     fn default() -> Self {
         Self {
-            overwrite: true,
+            replaces: Replaces::File,
             resume: true,
             keep_modified: false,
             restart_if_changed: false,
@@ -75,7 +83,7 @@ pub(super) struct Part {
     pub(super) file: Arc<File>,
     path: PathBuf,
     target: PathBuf,
-    overwrite: bool,
+    replaces: Replaces,
     kept: Option<(Arc<Lock>, Record)>,
     /// So many bytes are there, without gaps.
     pub(super) written: u64,
@@ -88,7 +96,7 @@ pub(super) struct Part {
 impl Part {
     /// What an earlier download left. A record without a part is removed, and what it calls its part but is no file of
     /// that name alone: a link, or a target whose second name a crash has left.
-    pub(super) fn reopen(lock: Lock, target: &Path, overwrite: bool, dropped: Arc<AtomicBool>) -> Option<Self> {
+    pub(super) fn reopen(lock: Lock, target: &Path, replaces: Replaces, dropped: Arc<AtomicBool>) -> Option<Self> {
         let path = part_path(target);
         let file = open_own(&path).and_then(|file| file.metadata().map(|metadata| (file, metadata))).ok();
         let record = lock.record();
@@ -106,7 +114,7 @@ impl Part {
             file: Arc::new(file),
             path,
             target: target.into(),
-            overwrite,
+            replaces,
             kept: Some((Arc::new(lock), record)),
             written,
             dropped,
@@ -118,11 +126,11 @@ impl Part {
     /// A new one: to be found again where there is a record for it, else with a name of its own.
     pub(super) fn create(
         target: &Path,
-        overwrite: bool,
+        replaces: Replaces,
         record: Option<Record>,
         dropped: Arc<AtomicBool>,
     ) -> Result<Self> {
-        check_target(target, overwrite)?;
+        check_target(target, replaces)?;
         let open = |path: &Path| OpenOptions::new().read(true).write(true).create_new(true).open(path);
         let unwritable = |cause| {
             Error::invalid_input("target", format!("{} can't be written beside", target.display())).caused_by(cause)
@@ -148,7 +156,7 @@ impl Part {
             file: Arc::new(file),
             path,
             target: target.into(),
-            overwrite,
+            replaces,
             kept,
             written: 0,
             dropped,
@@ -226,8 +234,8 @@ impl Part {
         if self.dropped.load(Ordering::Acquire) {
             return Ok(());
         }
-        if self.overwrite {
-            std::fs::rename(&self.path, &self.target).map_err(|e| self.failed(e))?;
+        if self.replaces != Replaces::Nothing {
+            self.rename_onto_target().map_err(|e| self.failed(e))?;
         } else {
             // Unlike a rename, a link does not replace what has appeared there meanwhile.
             match std::fs::hard_link(&self.path, &self.target) {
@@ -246,6 +254,16 @@ impl Part {
             let _ = folder.sync_all();
         }
         Ok(())
+    }
+
+    fn rename_onto_target(&self) -> io::Result<()> {
+        let renamed = std::fs::rename(&self.path, &self.target);
+        if renamed.is_err() && self.replaces == Replaces::FileOrEmptyFolder && is_folder(&self.target) {
+            // It fails where something is in the folder by now.
+            std::fs::remove_dir(&self.target)?;
+            return std::fs::rename(&self.path, &self.target);
+        }
+        renamed
     }
 
     fn rename_onto_nothing(&self) -> Result<()> {
@@ -306,19 +324,34 @@ pub fn discard_partial(target: impl AsRef<Path>) -> io::Result<bool> {
 }
 
 /// Refuses a target that can't be written, before anything is asked for.
-pub(super) fn check_target(target: &Path, overwrite: bool) -> Result<()> {
+pub(super) fn check_target(target: &Path, replaces: Replaces) -> Result<()> {
     let unusable = |why: &str| Err(Error::invalid_input("target", format!("{} {why}", target.display())));
     if target.file_name().is_none() {
         return unusable("is not the name of a file");
     }
     if target.is_dir() {
-        return unusable("is a directory");
+        match replaces {
+            Replaces::FileOrEmptyFolder if is_empty_folder(target) => return Ok(()),
+            Replaces::FileOrEmptyFolder => return unusable("is a folder that is not empty"),
+            Replaces::Nothing | Replaces::File => return unusable("is a directory"),
+        }
     }
     if !folder_of(target).is_dir() {
         return unusable("is in a folder that does not exist");
     }
     // A link that leads nowhere is there too.
-    if !overwrite && target.symlink_metadata().is_ok() { Err(exists(target)) } else { Ok(()) }
+    let free = replaces != Replaces::Nothing || target.symlink_metadata().is_err();
+    if free { Ok(()) } else { Err(exists(target)) }
+}
+
+/// And no link to one.
+fn is_folder(path: &Path) -> bool {
+    path.symlink_metadata().is_ok_and(|found| found.is_dir())
+}
+
+/// Can a file be put in its place without a loss?
+pub(crate) fn is_empty_folder(path: &Path) -> bool {
+    is_folder(path) && std::fs::read_dir(path).is_ok_and(|mut entries| entries.next().is_none())
 }
 
 fn exists(target: &Path) -> Error {
@@ -357,7 +390,7 @@ mod tests {
 
     fn reopen(target: &Path) -> Option<Part> {
         match Lock::find(target)? {
-            Taken::Ours(lock) => Part::reopen(lock, target, true, Arc::default()),
+            Taken::Ours(lock) => Part::reopen(lock, target, Replaces::File, Arc::default()),
             Taken::Busy | Taken::Unusable => panic!("it is ours"),
         }
     }
@@ -366,7 +399,7 @@ mod tests {
     fn a_part_of_what_has_no_name_is_not_gone_on_with_as_what_it_was() {
         let folder = tempfile::tempdir().unwrap();
         let target = folder.path().join("x");
-        let mut part = Part::create(&target, true, Some(record("\"v1\"")), Arc::default()).unwrap();
+        let mut part = Part::create(&target, Replaces::File, Some(record("\"v1\"")), Arc::default()).unwrap();
         part.append(&[1; 2 << 20]).unwrap();
         drop(part);
         let mut part = reopen(&target).unwrap();
@@ -382,10 +415,28 @@ mod tests {
     }
 
     #[test]
+    fn a_folder_makes_way_only_while_it_is_empty() {
+        let folder = tempfile::tempdir().unwrap();
+        let target = folder.path().join("x");
+        std::fs::create_dir(&target).unwrap();
+        let part = |replaces| Part::create(&target, replaces, None, Arc::default());
+        assert!(part(Replaces::File).unwrap_err().is_invalid_input());
+        let mut late = part(Replaces::FileOrEmptyFolder).unwrap();
+        late.append(b"new").unwrap();
+        std::fs::write(target.join("old"), "old").unwrap();
+        assert_eq!(late.commit(None, None).unwrap_err().kind(), ErrorKind::Io);
+        assert_eq!(std::fs::read(target.join("old")).unwrap(), b"old");
+        assert!(part(Replaces::FileOrEmptyFolder).unwrap_err().is_invalid_input());
+        std::fs::remove_file(target.join("old")).unwrap();
+        late.commit(None, None).unwrap();
+        assert_eq!(std::fs::read(&target).unwrap(), b"new");
+    }
+
+    #[test]
     fn where_there_are_no_links_nothing_is_replaced_either() {
         let folder = tempfile::tempdir().unwrap();
         let target = folder.path().join("x");
-        let mut part = Part::create(&target, false, None, Arc::default()).unwrap();
+        let mut part = Part::create(&target, Replaces::Nothing, None, Arc::default()).unwrap();
         part.append(b"new").unwrap();
         std::fs::write(&target, "old").unwrap();
         assert_eq!(part.rename_onto_nothing().unwrap_err().kind(), ErrorKind::Conflict);
