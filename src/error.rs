@@ -405,6 +405,16 @@ fn shown(text: &str) -> String {
     line
 }
 
+/// Why the system refused: by the name that the reason has on all of them, else in the system's own words.
+pub(crate) fn reason(error: &std::io::Error) -> String {
+    // The kind of whatever has no name.
+    let nameless = std::io::Error::from_raw_os_error(i32::MAX).kind();
+    match error.raw_os_error() {
+        Some(_) if error.kind() != nameless => error.kind().to_string(),
+        _ => error.to_string(),
+    }
+}
+
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.line())

@@ -14,7 +14,7 @@ use zip::result::ZipError;
 use super::DownloadZip;
 use super::zip_directory::Directory;
 use crate::blocking::blocking;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Result, reason};
 use crate::http::awaitable;
 use crate::local::{Names, check_parents, local_path};
 
@@ -167,7 +167,7 @@ impl Temporary {
     }
 
     fn failed(&self, cause: io::Error) -> Error {
-        Error::io(format!("{} could not be written: {}", self.path.display(), cause.kind()), cause)
+        Error::io(format!("{} could not be written: {}", self.path.display(), reason(&cause)), cause)
     }
 
     fn rename(mut self, target: &Path) -> Result<()> {

@@ -9,17 +9,7 @@ pub use selection::Symlinks;
 pub(crate) use selection::{Selection, is_part, selection_setters};
 pub(crate) use walk::{LocalFile, Odd, Stamp, Walked, Why, walk};
 
-use std::io;
-
 use crate::error::{Error, Result};
-
-/// Why the file system refused, without the number of the system's error.
-pub(crate) fn reason(error: &io::Error) -> String {
-    match error.raw_os_error() {
-        Some(_) => error.kind().to_string(),
-        None => error.to_string(),
-    }
-}
 
 /// The folder of a bucket that a local folder stands for: empty, or its path with a slash at the end.
 ///

@@ -9,9 +9,9 @@ use std::time::SystemTime;
 
 use walkdir::{DirEntry, WalkDir};
 
-use super::{Selection, Symlinks, is_part, reason};
+use super::{Selection, Symlinks, is_part};
 use crate::blocking::blocking;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, reason};
 
 /// What is below a folder.
 #[derive(Debug, Default)]

@@ -257,10 +257,7 @@ async fn equal(
                     equal.insert(file.name);
                 }
             }
-            Err(error) => {
-                let why = std::error::Error::source(&error).map(|cause| format!(": {cause}")).unwrap_or_default();
-                odd.insert(file.name, format!("{error}{why}"));
-            }
+            Err(error) => drop(odd.insert(file.name, error.to_string())),
         }
     }
     equal

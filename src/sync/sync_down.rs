@@ -8,10 +8,10 @@ use super::plan::{Direction, SyncAction, SyncPlan};
 use super::settings::{Scope, SyncSettings, sync_setters};
 use super::stream::SyncStream;
 use crate::blocking::blocking;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, reason};
 use crate::files::{Download, DownloadFileTo, Files, Job, NotNow, Totals, downloading, many_starts, run};
 use crate::http::awaitable;
-use crate::local::{check_parents, local_path, reason};
+use crate::local::{check_parents, local_path};
 use crate::transfer::Downloaded;
 
 impl Files {

@@ -7,11 +7,11 @@ use super::plan::{Direction, SyncAction, SyncPlan};
 use super::settings::{Scope, SyncSettings, sync_setters};
 use super::stream::SyncStream;
 use crate::blocking::blocking;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, reason};
 use crate::file_path::FilePath;
 use crate::files::{Files, Job, NotNow, Totals, Upload, many_starts, run, uploading};
 use crate::http::awaitable;
-use crate::local::{local_path, reason};
+use crate::local::local_path;
 use crate::models::UploadedFile;
 use crate::transfer::Source;
 

@@ -21,7 +21,7 @@ use super::part::{Lock, write_all_at};
 use super::plan::{DownloadPlan, header_value};
 use super::progress::{Phase, Reporter};
 use super::to_file::{PartFile, no_range};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Result, reason};
 use crate::http::{Request, Response, Room, Transport, Way};
 
 /// The ranges of a content that are still to come; the first of them is coming already.
@@ -290,7 +290,7 @@ async fn write(
 
 async fn finished(job: tokio::task::JoinHandle<std::io::Result<()>>) -> Result<()> {
     match job.await {
-        Ok(written) => written.map_err(|e| Error::io(format!("the target could not be written: {}", e.kind()), e)),
+        Ok(written) => written.map_err(|e| Error::io(format!("the target could not be written: {}", reason(&e)), e)),
         Err(cause) => Err(Error::new(ErrorKind::Io, "the runtime stopped writing a file").caused_by(cause)),
     }
 }

@@ -19,7 +19,7 @@ use super::CHUNK;
 use super::buffers::{Ring, aligned};
 use super::source::source_error;
 use crate::blocking::blocking;
-use crate::error::{BoxError, Error, ErrorKind, Result};
+use crate::error::{BoxError, Error, ErrorKind, Result, reason};
 
 /// A source while it is read.
 pub(crate) enum Reading<'a> {
@@ -207,7 +207,7 @@ impl FileReading {
     fn from_open(file: File, start: u64, shown: &dyn std::fmt::Display) -> Result<Self> {
         let metadata = file
             .metadata()
-            .map_err(|cause| Error::io(format!("{shown} can't be examined: {}", cause.kind()), cause))?;
+            .map_err(|cause| Error::io(format!("{shown} can't be examined: {}", reason(&cause)), cause))?;
         if metadata.is_dir() {
             return Err(Error::invalid_input("source", format!("{shown} is a directory")));
         }
@@ -299,7 +299,7 @@ impl FileReading {
 /// The argument's fault where there is no such file, or not for this user; else the system's, such as a lack of descriptors.
 fn unopened(shown: &dyn std::fmt::Display, cause: io::Error) -> Error {
     use io::ErrorKind::{InvalidFilename, InvalidInput, NotADirectory, NotFound, PermissionDenied};
-    let message = format!("{shown} can't be opened: {}", cause.kind());
+    let message = format!("{shown} can't be opened: {}", reason(&cause));
     match cause.kind() {
         NotFound | PermissionDenied | NotADirectory | InvalidFilename | InvalidInput => {
             Error::invalid_input("source", message).caused_by(cause)
@@ -417,8 +417,10 @@ mod tests {
         let error = FileReading::open("/nowhere/at all".into()).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::InvalidInput);
         assert!(error.to_string().contains("/nowhere/at all can't be opened: entity not found"), "{error}");
-        // EMFILE: the path is right.
-        assert_eq!(unopened(&"x", io::Error::from_raw_os_error(24)).kind(), ErrorKind::Io);
+        // EMFILE: the path is right. It has no name but the system's.
+        let error = unopened(&"x", io::Error::from_raw_os_error(24));
+        assert_eq!(error.kind(), ErrorKind::Io);
+        assert!(error.to_string().contains("x can't be opened: Too many open files (os error 24)"), "{error}");
     }
 
     #[tokio::test]

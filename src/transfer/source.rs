@@ -13,7 +13,7 @@ use futures::stream::{BoxStream, StreamExt};
 use tokio::io::AsyncRead;
 
 use super::reading::{FileReading, Reading, StreamReading};
-use crate::error::{BoxError, Error, ErrorKind, Result};
+use crate::error::{BoxError, Error, ErrorKind, Result, reason};
 
 /// What can be uploaded: bytes, a path, an open file, a reader, a stream, or a factory of these.
 ///
@@ -321,7 +321,8 @@ impl fmt::Debug for Source<'_> {
     }
 }
 
-/// The error of a source, as this crate's.
+/// The error of a source, as this crate's. What a caller's own source says is in the cause alone: it may say anything.
 pub(crate) fn source_error(cause: io::Error) -> Error {
-    Error::io(format!("the source could not be read: {}", cause.kind()), cause)
+    let why = cause.raw_os_error().map_or_else(|| cause.kind().to_string(), |_| reason(&cause));
+    Error::io(format!("the source could not be read: {why}"), cause)
 }

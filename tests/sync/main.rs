@@ -255,8 +255,33 @@ async fn what_can_not_be_read_is_told_with_the_reason() {
     ] {
         let actions = plan.unwrap().actions;
         let [SyncAction::Report { path, reason }] = &actions[..] else { panic!("{direction}: {actions:?}") };
-        assert!(path == "mem" && reason.contains("os error"), "{direction}: {reason}");
+        assert_eq!(path, "mem");
+        // In the system's words where there are no others.
+        assert_eq!(reason, "the source could not be read: Input/output error (os error 5)", "{direction}");
     }
+}
+
+#[tokio::test]
+async fn why_a_file_can_not_be_opened_is_said_once() {
+    let server = server().await;
+    let bucket = bucket(&admin(&server)).await;
+    let folder = tempfile::tempdir().unwrap();
+    let files = tree(&[("gone", "1")]);
+    write(folder.path(), &files);
+    fill(&bucket, &files).await;
+    // It is there when the folder is looked at, and not when it is read.
+    let listing = server.inject(Fault::stall_headers().on("GET", "delimiter"));
+    let gone = async {
+        listing.fired_at_least(1).await;
+        fs::remove_file(folder.path().join("gone")).unwrap();
+        listing.release();
+    };
+    let plan = bucket.files().sync_up(folder.path()).plan();
+    let (plan, ()) = support::within(async { tokio::join!(plan, gone) }).await;
+    let actions = plan.unwrap().actions;
+    let [SyncAction::Report { reason, .. }] = &actions[..] else { panic!("{actions:?}") };
+    let path = folder.path().join("gone");
+    assert_eq!(*reason, format!("invalid source: {} can't be opened: entity not found", path.display()));
 }
 
 #[cfg(unix)]

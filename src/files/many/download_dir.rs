@@ -9,12 +9,10 @@ use super::batch::{Batch, Skipped};
 use super::progress::Track;
 use super::run::{BatchStream, Job, NotNow, Settings, Totals, many_setters, many_starts, run};
 use crate::blocking::blocking;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Result, reason};
 use crate::files::{DownloadFileTo, Files};
 use crate::http::{CallOptions, awaitable};
-use crate::local::{
-    Clash, Names, Selection, check_parents, folder_prefix, is_part, local_path, reason, selection_setters,
-};
+use crate::local::{Clash, Names, Selection, check_parents, folder_prefix, is_part, local_path, selection_setters};
 use crate::models::FileInfo;
 use crate::transfer::Downloaded;
 

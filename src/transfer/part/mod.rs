@@ -17,7 +17,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use chrono::{DateTime, Utc};
 
 use super::info::hash_in;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Result, reason};
 
 pub(crate) use names::is_part_name;
 use names::{part_path, random_path};
@@ -284,7 +284,7 @@ impl Part {
     }
 
     fn failed(&self, cause: io::Error) -> Error {
-        Error::io(format!("{} could not be written: {}", self.target.display(), cause.kind()), cause)
+        Error::io(format!("{} could not be written: {}", self.target.display(), reason(&cause)), cause)
     }
 }
 
