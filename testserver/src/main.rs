@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use carbonfiles_testserver::{Builder, Defects, StartError, TestServer};
+use chrono::{DateTime, Utc};
 use lexopt::Arg::{Long, Short};
 use lexopt::ValueExt as _;
 
@@ -22,6 +23,7 @@ Usage: carbonfiles-testserver [OPTIONS]
       --cors-origins LIST      origins that may read answers, comma-separated [*]
       --jwt-secret SECRET      what dashboard tokens are signed with [the admin key]
       --cleanup-interval MIN   how often expired buckets are deleted, first after 30 seconds; 0 is never [60]
+      --clock TIME             when its clock begins, as 2026-11-21T10:21:55Z; the recordings begin then [now]
       --no-defects             without the real server's defects
       --tenantbox              a Tenantbox beside it, with its storage; prints the environment that its clients take
                                (needs the feature tenantbox)
@@ -64,6 +66,7 @@ fn parse() -> Result<Option<Asked>, lexopt::Error> {
                 minutes = arguments.value()?.parse()?;
                 builder
             }
+            Long("clock") => builder.now(arguments.value()?.parse::<DateTime<Utc>>()?.into()),
             Long("no-defects") => builder.defects(Defects::none()),
             Long("tenantbox") if cfg!(feature = "tenantbox") => {
                 tenantbox = true;

@@ -4,7 +4,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use crate::clock::Clock;
 use crate::content::{BlobWriter, Vault};
@@ -25,6 +25,7 @@ pub struct Builder {
     address: SocketAddr,
     memory_limit: u64,
     directory: PathBuf,
+    now: Option<SystemTime>,
 }
 
 impl Default for Builder {
@@ -44,6 +45,7 @@ impl Default for Builder {
             address: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
             memory_limit: 64 << 20,
             directory: std::env::temp_dir(),
+            now: None,
         }
     }
 }
@@ -92,6 +94,12 @@ impl Builder {
         self
     }
 
+    /// The moment at which its clock begins; the machine's, unless told otherwise. See [`TestServer::clock`].
+    pub fn now(mut self, now: SystemTime) -> Self {
+        self.now = Some(now);
+        self
+    }
+
     /// Really deletes expired buckets 30 seconds after the start, and then so often; the real server does it every hour.
     /// Never, unless told so: see [`TestServer::cleanup`].
     pub fn cleanup_interval(mut self, interval: Duration) -> Self {
@@ -135,6 +143,9 @@ impl Builder {
     /// Outside of a tokio runtime.
     pub async fn start(self) -> Result<TestServer, StartError> {
         let clock = Clock::default();
+        if let Some(now) = self.now {
+            clock.set(now);
+        }
         let vault = Vault::new(self.memory_limit, self.directory);
         let shared = Shared::new(self.config, clock, vault);
         let running = Running::on(self.address, &shared).await?;
