@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::future::Future;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use futures::future::BoxFuture;
 use http::HeaderValue;
@@ -12,47 +12,64 @@ use crate::error::{BoxError, Error, ErrorKind, Result};
 /// A credential: an admin key, an API key (`cf4_…`), a dashboard token (a JWT) or an upload token (`cfu_…`).
 ///
 /// Its `Debug` never shows it.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Token(Arc<str>);
+#[derive(Clone)]
+pub struct Token(Arc<Credential>);
+
+struct Credential {
+    text: Box<str>,
+    /// Made once: the same goes with each request.
+    bearer: OnceLock<HeaderValue>,
+}
 
 impl Token {
     /// Takes the text of a credential.
     pub fn new(token: impl Into<String>) -> Self {
-        Self(token.into().into())
+        Self(Arc::new(Credential { text: token.into().into(), bearer: OnceLock::new() }))
     }
 
     /// The text itself. Keep it out of logs.
     #[must_use]
     pub fn expose(&self) -> &str {
-        &self.0
+        &self.0.text
     }
 
     /// Upload tokens go into the query of an upload; every other credential is a bearer token.
     #[must_use]
     pub fn is_upload_token(&self) -> bool {
-        self.0.starts_with("cfu_")
+        self.expose().starts_with("cfu_")
     }
 
     /// Refuses what could never be sent: nothing, blanks (the server takes exactly one space before the token), and
     /// what is not visible ASCII.
     pub(crate) fn check(&self) -> Result<()> {
-        if self.0.is_empty() {
+        if self.expose().is_empty() {
             return Err(Error::invalid_input("token", "it is empty"));
         }
-        if !self.0.bytes().all(|b| b.is_ascii_graphic()) {
+        if !self.expose().bytes().all(|b| b.is_ascii_graphic()) {
             return Err(Error::invalid_input("token", "it holds a blank, a control or a non-ASCII character"));
         }
         Ok(())
     }
 
     pub(crate) fn bearer(&self) -> Result<HeaderValue> {
+        if let Some(made) = self.0.bearer.get() {
+            return Ok(made.clone());
+        }
         self.check()?;
-        let mut value = HeaderValue::try_from(format!("Bearer {}", self.0))
+        let mut value = HeaderValue::try_from(format!("Bearer {}", self.expose()))
             .map_err(|_| Error::invalid_input("token", "it can't be sent in a header"))?;
         value.set_sensitive(true);
-        Ok(value)
+        Ok(self.0.bearer.get_or_init(|| value).clone())
     }
 }
+
+impl PartialEq for Token {
+    fn eq(&self, other: &Self) -> bool {
+        self.expose() == other.expose()
+    }
+}
+
+impl Eq for Token {}
 
 impl fmt::Debug for Token {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -62,19 +79,19 @@ impl fmt::Debug for Token {
 
 impl From<&str> for Token {
     fn from(token: &str) -> Self {
-        Self(token.into())
+        Self::new(token)
     }
 }
 
 impl From<String> for Token {
     fn from(token: String) -> Self {
-        Self(token.into())
+        Self::new(token)
     }
 }
 
 impl From<&String> for Token {
     fn from(token: &String) -> Self {
-        Self(token.as_str().into())
+        Self::new(token.as_str())
     }
 }
 

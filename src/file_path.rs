@@ -13,6 +13,8 @@ use crate::error::{Error, Result};
 /// Everything but RFC 3986's unreserved characters, which is also inside RFC 8187's `attr-char`.
 const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
+const RESERVED_BUT_SLASH: &AsciiSet = &RESERVED.remove(b'/');
+
 /// The path of a file inside a bucket: one or more segments separated by `/`, such as `docs/hello.txt`.
 ///
 /// Only paths that mean the same to an upload and to a read can be made: the server normalises the paths of uploads
@@ -80,18 +82,6 @@ impl FilePath {
         self.0.bytes().all(|b| (0x20..=0x7e).contains(&b))
     }
 
-    /// As it stands in a URL: each segment percent-encoded, the slashes raw, because `%2F` is no slash to the server.
-    pub(crate) fn encoded(&self) -> String {
-        let mut encoded = String::with_capacity(self.0.len() + 8);
-        for segment in self.segments() {
-            if !encoded.is_empty() {
-                encoded.push('/');
-            }
-            encoded.extend(utf8_percent_encode(segment, RESERVED));
-        }
-        encoded
-    }
-
     /// Whether the URL of its metadata is read by the server as the operation `content` or `verify` on its parent
     /// (wire description, section 10).
     pub(crate) fn shadows_operation(&self) -> bool {
@@ -99,6 +89,16 @@ impl FilePath {
             .rsplit_once('/')
             .is_some_and(|(_, name)| name.eq_ignore_ascii_case("content") || name.eq_ignore_ascii_case("verify"))
     }
+}
+
+/// Adds a path to a URL: each segment percent-encoded, the slashes raw, because `%2F` is no slash to the server.
+///
+/// # Errors
+/// `InvalidInput` for what can't be the path of a file.
+pub(crate) fn push_path(url: &mut String, path: &str) -> Result<()> {
+    check(path)?;
+    url.extend(utf8_percent_encode(path, RESERVED_BUT_SLASH));
+    Ok(())
 }
 
 fn check(path: &str) -> Result<()> {
@@ -188,6 +188,11 @@ impl fmt::Display for FilePath {
 /// One segment of a URL's path, such as an id: here a slash becomes `%2F`.
 pub(crate) fn encode_segment(segment: &str) -> String {
     utf8_percent_encode(segment, RESERVED).to_string()
+}
+
+/// The same, added to a URL.
+pub(crate) fn push_segment(url: &mut String, segment: &str) {
+    url.extend(utf8_percent_encode(segment, RESERVED));
 }
 
 /// The value of `filename*` (RFC 8187) without its `UTF-8''`. Nothing that could end a header or a quoted string is

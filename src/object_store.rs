@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::BoxFuture;
-use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use serde::Deserialize;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
@@ -35,7 +35,7 @@ pub(crate) fn put(place: Arc<dyn Locate>) -> Request {
 
 /// The same with a content type, where that has been signed.
 pub(crate) fn put_as(place: Arc<dyn Locate>, content_type: HeaderValue) -> Request {
-    put(place).set_header(header::CONTENT_TYPE, content_type)
+    put(place).content_type(content_type)
 }
 
 /// A URL that a service has signed.

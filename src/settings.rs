@@ -88,7 +88,8 @@ impl Settings {
             .no_brotli()
             .no_deflate()
             .no_zstd()
-            .retry(reqwest::retry::never())
+            // With 0 it keeps no copy of a request for a retry that never comes.
+            .retry(reqwest::retry::never().max_retries_per_request(0))
             .http1_only()
             .build()
             .map_err(|e| Error::new(ErrorKind::InvalidInput, "the HTTP client could not be set up").caused_by(e))?;

@@ -26,7 +26,7 @@ pub use zip::{DownloadZip, DownloadZipTo, HeadZip};
 
 use crate::client::Client;
 use crate::error::Result;
-use crate::file_path::{check_id, encode_segment};
+use crate::file_path::{check_id, push_segment};
 use crate::files::{File, Files};
 use crate::lent::{Lent, lend};
 use crate::upload_tokens::UploadTokens;
@@ -100,8 +100,13 @@ impl Bucket {
         &self.client
     }
 
+    /// The path of something of the bucket in a URL.
     pub(crate) fn route(&self, rest: &str) -> Result<String> {
         check_id("bucket id", &self.id)?;
-        Ok(format!("/api/buckets/{}{rest}", encode_segment(&self.id)))
+        let mut route = String::with_capacity(64 + rest.len());
+        route.push_str("/api/buckets/");
+        push_segment(&mut route, &self.id);
+        route.push_str(rest);
+        Ok(route)
     }
 }

@@ -186,8 +186,8 @@ struct Offer {
 /// Asks for the id of a connection (events description, section 2). It is good for some 15 s, and for one connection.
 async fn negotiate(transport: &Transport, limit: Duration, secrets: &Secrets) -> Result<String> {
     let mut options = CallOptions::default();
-    options.retry = Some(RetryPolicy::never());
-    options.response_timeout = Some(limit);
+    options.set_retry(RetryPolicy::never());
+    options.set_response_timeout(limit);
     let request = Request::new(Method::POST, format!("{HUB}/negotiate"))
         .query("negotiateVersion", "1")
         .authorization(Authorization::Never)

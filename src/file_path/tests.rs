@@ -7,6 +7,12 @@ fn path(text: &str) -> FilePath {
     text.parse().unwrap()
 }
 
+fn encoded(path: &FilePath) -> String {
+    let mut url = String::new();
+    push_path(&mut url, path.as_str()).unwrap();
+    url
+}
+
 fn refusal(text: &str) -> String {
     FilePath::try_from(text).unwrap_err().to_string()
 }
@@ -77,12 +83,12 @@ fn parts() {
 
 #[test]
 fn encoded_as_the_server_reads_it() {
-    assert_eq!(path("docs/a.txt").encoded(), "docs/a.txt");
-    assert_eq!(path("a b+c#d?.txt").encoded(), "a%20b%2Bc%23d%3F.txt");
-    assert_eq!(path("100%.txt").encoded(), "100%25.txt");
-    assert_eq!(path("a%2Fb").encoded(), "a%252Fb");
-    assert_eq!(path("\u{fc}.txt").encoded(), "%C3%BC.txt");
-    assert_eq!(path("a-b_c.d~e").encoded(), "a-b_c.d~e");
+    assert_eq!(encoded(&path("docs/a.txt")), "docs/a.txt");
+    assert_eq!(encoded(&path("a b+c#d?.txt")), "a%20b%2Bc%23d%3F.txt");
+    assert_eq!(encoded(&path("100%.txt")), "100%25.txt");
+    assert_eq!(encoded(&path("a%2Fb")), "a%252Fb");
+    assert_eq!(encoded(&path("\u{fc}.txt")), "%C3%BC.txt");
+    assert_eq!(encoded(&path("a-b_c.d~e")), "a-b_c.d~e");
     assert_eq!(encode_segment("tenant/1"), "tenant%2F1");
     assert_eq!(encode_filename_star("q\"uo\r\nte's.txt"), "q%22uo%0D%0Ate%27s.txt");
 }
@@ -172,7 +178,7 @@ proptest! {
     fn encoding_round_trips(segments in prop::collection::vec("[^/\\\\\0]{1,12}", 1..5)) {
         let text = segments.join("/");
         let Ok(path) = FilePath::try_from(text.as_str()) else { return Ok(()) };
-        let encoded = path.encoded();
+        let encoded = encoded(&path);
         prop_assert!(encoded.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._~%/".contains(&b)), "{}", encoded);
         prop_assert!(!encoded.contains("%2F"), "{}", encoded);
         prop_assert_eq!(encoded.split('/').count(), segments.len());

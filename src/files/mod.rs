@@ -49,7 +49,7 @@ pub use crate::transfer::discard_partial;
 use crate::buckets::Bucket;
 use crate::client::Client;
 use crate::error::Result;
-use crate::file_path::FilePath;
+use crate::file_path::{FilePath, push_path};
 use crate::lent::{Lent, lend};
 
 /// The files of a bucket: upload, list, and `files["docs/a.txt"]`.
@@ -121,6 +121,9 @@ impl File {
     }
 
     fn route(&self, rest: &str) -> Result<String> {
-        self.bucket.route(&format!("/files/{}{rest}", self.checked_path()?.encoded()))
+        let mut route = self.bucket.route("/files/")?;
+        push_path(&mut route, &self.path)?;
+        route.push_str(rest);
+        Ok(route)
     }
 }

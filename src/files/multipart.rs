@@ -5,7 +5,7 @@ use std::fmt;
 use std::pin::pin;
 
 use bytes::Bytes;
-use http::{Method, header};
+use http::Method;
 
 use super::Files;
 use super::upload::{authorize, check, explain_pause, path_turn, send};
@@ -154,7 +154,7 @@ impl Framing {
 
     pub(super) fn request(&self, bucket: &Bucket) -> Result<Request> {
         let request = Request::new(Method::POST, bucket.route("/upload")?);
-        Ok(request.set_header(header::CONTENT_TYPE, self.0.content_type()?))
+        Ok(request.content_type(self.0.content_type()?))
     }
 
     pub(super) fn prefix(&self, path: &FilePath, first: bool) -> Bytes {

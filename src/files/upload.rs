@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures::poll;
-use http::{HeaderValue, Method, StatusCode, header};
+use http::{HeaderValue, Method, StatusCode};
 use tokio::time::{Instant, sleep, timeout_at};
 
 use super::multipart::Framing;
@@ -16,8 +16,8 @@ use super::{File, Files};
 use crate::auth::Token;
 use crate::buckets::Bucket;
 use crate::error::{Error, ErrorKind, Fate, Result, TimeoutPhase};
-use crate::file_path::{FilePath, encode_segment};
-use crate::http::{Authorization, CallOptions, Replay, Request, RequestBody, awaitable, later, within};
+use crate::file_path::FilePath;
+use crate::http::{Authorization, CallOptions, Replay, Request, RequestBody, awaitable, call_options, later, within};
 use crate::models::{UploadResponse, UploadedFile};
 use crate::transfer::{
     Digest, Part, Reporter, Source, Turn, UploadBody, check_expected, reports_progress, spool, starts,
@@ -85,7 +85,7 @@ pub struct Upload<'a> {
 }
 
 impl<'a> Upload<'a> {
-    fn new(bucket: Bucket, path: Result<FilePath>, source: Source<'a>) -> Self {
+    pub(super) fn new(bucket: Bucket, path: Result<FilePath>, source: Source<'a>) -> Self {
         Self {
             bucket,
             path,
@@ -135,21 +135,21 @@ impl<'a> Upload<'a> {
         self
     }
 
-    async fn run(mut self) -> Result<UploadedFile> {
-        let deadline = self.bucket.client().transport.start(&mut self.options);
-        within(deadline, pin!(self.upload())).await
+    fn run(self) -> impl Future<Output = Result<UploadedFile>> + Send + use<'a> {
+        // In a box: it lies in each of the futures around its work, which are copied.
+        let mut call = Box::new(self);
+        async move {
+            let deadline = call.bucket.client().transport.start(&mut call.options);
+            within(deadline, pin!(call.upload())).await
+        }
     }
 
-    async fn upload(mut self) -> Result<UploadedFile> {
+    async fn upload(mut self: Box<Self>) -> Result<UploadedFile> {
         let path = self.path?;
         check_expected(self.expected.as_deref())?;
         let (request, prefix, suffix) = route(&self.bucket, &path)?;
         if let Some(limit) = self.spool {
-            let (reading, said) = self.source.open().await?;
-            self.reporter.total = said;
-            // What was said of its size still has to hold.
-            let spooled = spool(reading, limit, &mut self.reporter).await?;
-            self.source = said.into_iter().fold(spooled, Source::size);
+            self.source = Box::pin(spooled(self.source, limit, &mut self.reporter)).await?;
         }
         let part = Part { prefix, source: self.source, expected: self.expected };
         let mut body =
@@ -169,7 +169,8 @@ impl<'a> Upload<'a> {
 }
 
 reports_progress!(['a] Upload<'a>, reporter);
-awaitable!(Upload<'a> => UploadedFile);
+awaitable!(@many Upload<'a> => UploadedFile);
+call_options!(['a] Upload<'a>);
 starts!(Upload => UploadedFile, reporter);
 
 impl fmt::Debug for Upload<'_> {
@@ -178,16 +179,23 @@ impl fmt::Debug for Upload<'_> {
     }
 }
 
+/// What a source gives, in a temporary file. What was said of its size still has to hold.
+async fn spooled<'a>(mut source: Source<'a>, limit: u64, reporter: &mut Reporter<'_>) -> Result<Source<'a>> {
+    let (reading, said) = source.open().await?;
+    reporter.total = said;
+    let spooled = spool(reading, limit, reporter).await?;
+    Ok(said.into_iter().fold(spooled, Source::size))
+}
+
 /// The request for a name, and the framing around the content.
 ///
 /// A stream upload of a name with a non-ASCII or control character is stored **and** answered with 500 (surprise 5), and
 /// a request line over 8 KiB is refused: such names go by multipart.
 fn route(bucket: &Bucket, path: &FilePath) -> Result<(Request, Bytes, Bytes)> {
     const LONGEST_QUERY: usize = 6 << 10;
-    if path.is_ascii_printable() && encode_segment(path.as_str()).len() <= LONGEST_QUERY {
-        let request = Request::new(Method::PUT, bucket.route("/upload/stream")?)
-            .query("filename", path.as_str())
-            .set_header(header::CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
+    let request = Request::new(Method::PUT, bucket.route("/upload/stream")?).query("filename", path.as_str());
+    if path.is_ascii_printable() && request.query.len() <= LONGEST_QUERY {
+        let request = request.content_type(HeaderValue::from_static("application/octet-stream"));
         return Ok((request, Bytes::new(), Bytes::new()));
     }
     let framing = Framing::new();
@@ -235,7 +243,7 @@ pub(super) async fn send(
 ) -> Result<Vec<UploadedFile>> {
     let transport = &bucket.client().transport;
     let config = transport.config();
-    let policy = request.options.retry.as_ref().unwrap_or(&config.retry);
+    let policy = request.options.retry().unwrap_or(&config.retry);
     let deadline = transport.deadline(&request.options);
     let (mut earlier, mut again) = (0, None);
     loop {
@@ -269,7 +277,7 @@ pub(super) async fn send(
         body.again_after(earlier, delay);
         sleep(delay).await;
         let mut next = request.clone();
-        next.options.retry = Some(policy.clone().max_attempts(policy.max_attempts - earlier));
+        next.options.set_retry(policy.clone().max_attempts(policy.max_attempts - earlier));
         again = Some(next);
     }
 }

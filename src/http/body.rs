@@ -59,8 +59,8 @@ pub(crate) struct Outgoing<'a> {
 pub(crate) struct Feed<'a> {
     pub(crate) gauge: Arc<Gauge>,
     /// Ends when all is handed over, or with the error of the source. It stays pending when the transport has stopped
-    /// taking: then the request itself tells why.
-    pub(crate) run: BoxFuture<'a, Result<()>>,
+    /// taking: then the request itself tells why. `None` where nothing is left to do.
+    pub(crate) run: Option<BoxFuture<'a, Result<()>>>,
 }
 
 /// A body that is in memory from the start.
@@ -179,7 +179,8 @@ impl BodySender {
         let Err(TrySendError::Full(piece) | TrySendError::Closed(piece)) = self.0.try_send(Piece::Data(data)) else {
             return;
         };
-        match self.0.reserve_many(REFILL).await {
+        // In a box: it is large, and seldom needed by a body that is small.
+        match Box::pin(self.0.reserve_many(REFILL)).await {
             // The other places are for the pieces that follow.
             Ok(mut places) => drop(places.next().map(|place| place.send(piece))),
             Err(_) => std::future::pending::<()>().await,
@@ -188,7 +189,9 @@ impl BodySender {
 
     /// Says that the body is complete. A transport that knew the length may have gone already.
     pub(crate) async fn end(&self) {
-        let _ = self.0.send(Piece::End).await;
+        if let Err(TrySendError::Full(end)) = self.0.try_send(Piece::End) {
+            let _ = Box::pin(self.0.send(end)).await;
+        }
     }
 }
 

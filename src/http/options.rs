@@ -12,29 +12,75 @@ use crate::error::{Error, ErrorKind, Fate, Result, TimeoutPhase};
 /// Headers, time limits and retries of one call. A bad header is kept as the call's error.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct CallOptions {
-    pub(crate) headers: HeaderMap,
-    pub(crate) response_timeout: Option<Duration>,
-    pub(crate) idle_timeout: Option<Duration>,
-    pub(crate) total_timeout: Option<Duration>,
-    pub(crate) retry: Option<RetryPolicy>,
+    /// Most calls are told nothing, and all are handed on by value.
+    told: Option<Box<Told>>,
     /// When all of the call has to be over, what it does by other calls included. Set when it starts.
     deadline: Option<Instant>,
+}
+
+#[derive(Debug, Clone, Default)]
+struct Told {
+    headers: HeaderMap,
+    response_timeout: Option<Duration>,
+    idle_timeout: Option<Duration>,
+    total_timeout: Option<Duration>,
+    retry: Option<RetryPolicy>,
     bad_header: Option<String>,
 }
 
 impl CallOptions {
-    pub(crate) fn header(&mut self, name: &str, value: &str) {
+    fn tell(&mut self) -> &mut Told {
+        self.told.get_or_insert_default()
+    }
+
+    pub(crate) fn set_header(&mut self, name: &str, value: &str) {
         match parse_header(name, value) {
             Ok((name, value)) => {
-                self.headers.insert(name, value);
+                self.tell().headers.insert(name, value);
             }
-            Err(problem) => self.bad_header = Some(problem),
+            Err(problem) => self.tell().bad_header = Some(problem),
         }
+    }
+
+    pub(crate) fn set_response_timeout(&mut self, limit: Duration) {
+        self.tell().response_timeout = Some(limit);
+    }
+
+    pub(crate) fn set_idle_timeout(&mut self, limit: Duration) {
+        self.tell().idle_timeout = Some(limit);
+    }
+
+    pub(crate) fn set_total_timeout(&mut self, limit: Duration) {
+        self.tell().total_timeout = Some(limit);
+    }
+
+    pub(crate) fn set_retry(&mut self, policy: RetryPolicy) {
+        self.tell().retry = Some(policy);
+    }
+
+    pub(crate) fn headers(&self) -> Option<&HeaderMap> {
+        self.told.as_ref().map(|told| &told.headers)
+    }
+
+    pub(crate) fn response_timeout(&self) -> Option<Duration> {
+        self.told.as_ref()?.response_timeout
+    }
+
+    pub(crate) fn idle_timeout(&self) -> Option<Duration> {
+        self.told.as_ref()?.idle_timeout
+    }
+
+    pub(crate) fn total_timeout(&self) -> Option<Duration> {
+        self.told.as_ref()?.total_timeout
+    }
+
+    pub(crate) fn retry(&self) -> Option<&RetryPolicy> {
+        self.told.as_ref()?.retry.as_ref()
     }
 
     /// When the call has to be over, if it started now; a part of another call ends with that at the latest.
     pub(crate) fn deadline(&self, client: Option<Duration>) -> Option<Instant> {
-        let limit = self.total_timeout.or(client.filter(|_| self.deadline.is_none()));
+        let limit = self.total_timeout().or(client.filter(|_| self.deadline.is_none()));
         let own = limit.map(|limit| later(Instant::now(), limit));
         own.into_iter().chain(self.deadline).min()
     }
@@ -47,15 +93,21 @@ impl CallOptions {
 
     /// For the rest of another call.
     pub(crate) fn until(mut self, deadline: Option<Instant>) -> Self {
-        self.deadline = deadline;
+        self.end_by(deadline);
         self
     }
 
+    /// The same for a call that is there.
+    pub(crate) fn end_by(&mut self, deadline: Option<Instant>) {
+        self.deadline = deadline;
+    }
+
     pub(crate) fn check(&self) -> Result<()> {
-        if let Some(problem) = &self.bad_header {
+        let Some(told) = &self.told else { return Ok(()) };
+        if let Some(problem) = &told.bad_header {
             return Err(Error::invalid_input("header", problem));
         }
-        self.retry.iter().try_for_each(RetryPolicy::check)
+        told.retry.iter().try_for_each(RetryPolicy::check)
     }
 }
 
@@ -138,7 +190,7 @@ macro_rules! call_options {
         impl<$($generics)*> $builder {
             /// Adds a header to this call, or replaces one. What can't be a header comes out of `.await` as `InvalidInput`.
             pub fn header(mut self, name: &str, value: &str) -> Self {
-                self.$($field).+.header(name, value);
+                self.$($field).+.set_header(name, value);
                 self
             }
 
@@ -146,19 +198,19 @@ macro_rules! call_options {
             /// There is no such limit by default. Of a stream of pages it limits each page; of a batch or a sync all of
             /// it: files that are not done by then fail with `Timeout`.
             pub fn timeout(mut self, limit: ::std::time::Duration) -> Self {
-                self.$($field).+.total_timeout = Some(limit);
+                self.$($field).+.set_total_timeout(limit);
                 self
             }
 
             /// Limits the wait for the answer after the request was sent, for this call.
             pub fn response_timeout(mut self, limit: ::std::time::Duration) -> Self {
-                self.$($field).+.response_timeout = Some(limit);
+                self.$($field).+.set_response_timeout(limit);
                 self
             }
 
             /// Limits how long a body of this call may stand still, either way.
             pub fn idle_timeout(mut self, limit: ::std::time::Duration) -> Self {
-                self.$($field).+.idle_timeout = Some(limit);
+                self.$($field).+.set_idle_timeout(limit);
                 self
             }
 
@@ -171,7 +223,7 @@ macro_rules! call_options {
 
             /// Replaces the client's retry policy for this call.
             pub fn retry(mut self, policy: $crate::RetryPolicy) -> Self {
-                self.$($field).+.retry = Some(policy);
+                self.$($field).+.set_retry(policy);
                 self
             }
         }

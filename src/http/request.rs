@@ -1,7 +1,9 @@
 //! What to send, and what may be done with it when it fails.
 
+use std::ops::{Deref, DerefMut};
+
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use serde::Serialize;
 use url::form_urlencoded;
 
@@ -59,15 +61,21 @@ const ROW_LIMIT: usize = 16 << 10;
 /// The longest answer that is read of any listing, and of those that have no pages.
 const LISTING_LIMIT: usize = 256 << 20;
 
-/// One call of an API.
+/// One call of an API. It is handed on by value, step by step, so what it is made of lies in a box.
 #[derive(Debug, Clone)]
-pub(crate) struct Request {
+pub(crate) struct Request(Box<Parts>);
+
+/// What a [`Request`] is made of.
+#[derive(Debug, Clone)]
+pub(crate) struct Parts {
     pub(crate) method: Method,
     /// Percent-encoded, from the first `/` after the base URL.
     pub(crate) path: String,
     /// Encoded, without the `?`.
     pub(crate) query: String,
     pub(crate) headers: HeaderMap,
+    /// Apart from the other headers: most requests that have any have this one alone.
+    pub(crate) content_type: Option<HeaderValue>,
     pub(crate) body: Bytes,
     /// What the body holds and no error may repeat.
     pub(crate) secrets: Vec<Token>,
@@ -89,15 +97,30 @@ pub(crate) struct Request {
     pub(crate) options: CallOptions,
 }
 
+impl Deref for Request {
+    type Target = Parts;
+
+    fn deref(&self) -> &Parts {
+        &self.0
+    }
+}
+
+impl DerefMut for Request {
+    fn deref_mut(&mut self) -> &mut Parts {
+        &mut self.0
+    }
+}
+
 impl Request {
     /// `GET` and `HEAD` are safe to repeat; others say so with [`Request::replay`].
     pub(crate) fn new(method: Method, path: impl Into<String>) -> Self {
         let replay = if method.is_safe() { Replay::Safe } else { Replay::Never };
-        Self {
+        Self(Box::new(Parts {
             method,
             path: path.into(),
             query: String::new(),
             headers: HeaderMap::new(),
+            content_type: None,
             body: Bytes::new(),
             secrets: Vec::new(),
             authorization: Authorization::Optional,
@@ -110,7 +133,7 @@ impl Request {
             elsewhere: None,
             redirects: None,
             options: CallOptions::default(),
-        }
+        }))
     }
 
     pub(crate) fn get(path: impl Into<String>) -> Self {
@@ -135,12 +158,16 @@ impl Request {
         self
     }
 
+    pub(crate) fn content_type(mut self, value: HeaderValue) -> Self {
+        self.content_type = Some(value);
+        self
+    }
+
     pub(crate) fn json<T: Serialize>(mut self, body: &T) -> Result<Self> {
         let json = serde_json::to_vec(body)
             .map_err(|e| Error::invalid_input("body", "it can't be written as JSON").caused_by(e))?;
         self.body = json.into();
-        self.headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        Ok(self)
+        Ok(self.content_type(HeaderValue::from_static("application/json")))
     }
 
     /// Its body holds this, which no error may repeat.

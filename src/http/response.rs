@@ -1,9 +1,13 @@
 //! Answers, read with a limit on size and on standing still.
 
+use std::ops::{Deref, DerefMut};
+use std::pin::pin;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
+use futures::poll;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use serde::de::DeserializeOwned;
 use tokio::time::{Instant, timeout, timeout_at};
@@ -12,10 +16,14 @@ use url::Url;
 use super::classify::exchange_error;
 use super::secrets::redact;
 use super::trace::AttemptSpan;
+use super::watchdog::later;
 use crate::error::{Error, ErrorKind, Fate, RequestContext, Result, TimeoutPhase};
 
-/// An answer whose status was expected.
-pub(crate) struct Response {
+/// An answer whose status was expected. It is handed on by value, step by step, so what it is made of lies in a box.
+pub(crate) struct Response(Box<Answer>);
+
+/// What a [`Response`] is made of.
+pub(crate) struct Answer {
     pub(crate) status: StatusCode,
     pub(crate) headers: HeaderMap,
     pub(crate) body: ResponseBody,
@@ -51,7 +59,7 @@ impl Exchange {
 
 pub(crate) enum ResponseBody {
     Whole(Bytes),
-    Streamed(reqwest::Response),
+    Streamed(Box<reqwest::Response>),
 }
 
 /// How long reading may take.
@@ -61,12 +69,33 @@ pub(crate) struct ReadLimits {
     pub(crate) deadline: Option<Instant>,
 }
 
+impl Deref for Response {
+    type Target = Answer;
+
+    fn deref(&self) -> &Answer {
+        &self.0
+    }
+}
+
+impl DerefMut for Response {
+    fn deref_mut(&mut self) -> &mut Answer {
+        &mut self.0
+    }
+}
+
+impl From<Answer> for Response {
+    fn from(answer: Answer) -> Self {
+        Self(Box::new(answer))
+    }
+}
+
 impl Response {
     /// The next piece of the body.
     pub(crate) async fn chunk(&mut self) -> Result<Option<Bytes>> {
+        let limits = self.limits;
         let next = match &mut self.body {
             ResponseBody::Whole(body) => return Ok(Some(std::mem::take(body)).filter(|b| !b.is_empty())),
-            ResponseBody::Streamed(response) => chunk(response, self.limits).await,
+            ResponseBody::Streamed(response) => chunk(response, limits).await,
         };
         next.map_err(|error| {
             let error = error.with_status(self.status).with_fate(Fate::Unknown).with_request(self.exchange.context());
@@ -79,7 +108,7 @@ impl Response {
     pub(crate) fn head(&self) -> Self {
         let (body, exchange) = (ResponseBody::Whole(Bytes::new()), self.exchange.clone());
         let (headers, api_etag) = (self.headers.clone(), self.api_etag.clone());
-        Self { status: self.status, headers, body, exchange, limits: self.limits, api_etag }
+        Answer { status: self.status, headers, body, exchange, limits: self.limits, api_etag }.into()
     }
 
     /// Says which part of the whole its body is.
@@ -142,19 +171,21 @@ impl From<serde_json::Error> for Misread {
 
 /// One piece of a streamed body, within the limits.
 async fn chunk(response: &mut reqwest::Response, limits: ReadLimits) -> Result<Option<Bytes>> {
-    let read = timeout(limits.idle, response.chunk());
-    let read = match limits.deadline {
-        None => Ok(read.await),
-        Some(deadline) => timeout_at(deadline, read).await,
-    };
-    match read {
-        Ok(Ok(Ok(data))) => Ok(data),
-        Ok(Ok(Err(cause))) => Err(exchange_error(cause)),
-        Ok(Err(_)) => {
-            Err(Error::new(ErrorKind::Timeout(TimeoutPhase::Receive), "the answer's body stood still for too long"))
-        }
-        Err(_) => Err(Error::new(ErrorKind::Timeout(TimeoutPhase::Total), "the call took longer than its limit")),
+    let mut next = pin!(response.chunk());
+    // Most of what is asked for is there already: a timer would be set for nothing.
+    if let Poll::Ready(read) = poll!(next.as_mut()) {
+        return read.map_err(exchange_error);
     }
+    let idle = later(Instant::now(), limits.idle);
+    let until = limits.deadline.map_or(idle, |deadline| deadline.min(idle));
+    if let Ok(read) = timeout_at(until, next).await {
+        return read.map_err(exchange_error);
+    }
+    let (phase, message) = match until < idle {
+        true => (TimeoutPhase::Total, "the call took longer than its limit"),
+        false => (TimeoutPhase::Receive, "the answer's body stood still for too long"),
+    };
+    Err(Error::new(ErrorKind::Timeout(phase), message))
 }
 
 /// The whole of a streamed body, refused when it is longer than `limit`.

@@ -1,5 +1,6 @@
 //! The one function that sends every request.
 
+use std::borrow::Cow;
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
@@ -20,7 +21,7 @@ use super::options::{CallOptions, within};
 use super::probe::refusal_of_head;
 use super::refusal::{BODY_LIMIT, BODY_PATIENCE, Dialect, refusal};
 use super::request::{Authorization, Receive, Replay, Request};
-use super::response::{Exchange, ReadLimits, Response, ResponseBody, read_excerpt, read_whole};
+use super::response::{Answer, Exchange, ReadLimits, Response, ResponseBody, read_excerpt, read_whole};
 use super::retry::{Budget, READ_ONCE, RetryPolicy, may_retry};
 use super::secrets::Secrets;
 use super::timeouts::Timeouts;
@@ -74,8 +75,8 @@ struct Call {
 struct Asked<'a> {
     request: &'a Request,
     to: &'a Destination,
-    /// What the answer must not repeat.
-    secrets: Vec<Token>,
+    /// That of the request, where it had one.
+    token: Option<Token>,
 }
 
 impl Transport {
@@ -97,7 +98,10 @@ impl Transport {
     pub(crate) fn url(&self, path: &str) -> Result<Url> {
         // Only the path is parsed: the rest has been, when the client was built.
         let mut url = self.0.config.base.clone();
-        let whole = [url.path().trim_end_matches('/'), path].concat();
+        let whole: Cow<'_, str> = match url.path().trim_end_matches('/') {
+            "" => path.into(),
+            below => [below, path].concat().into(),
+        };
         url.set_path(&whole);
         if url.path() == whole {
             return Ok(url);
@@ -127,8 +131,13 @@ impl Transport {
 
     /// Sends a request whose body, if any, is in memory.
     pub(crate) async fn send(&self, request: Request) -> Result<Response> {
+        self.send_kept(&request).await
+    }
+
+    /// The same for one that its owner may send again.
+    pub(crate) async fn send_kept(&self, request: &Request) -> Result<Response> {
         let mut body = Fixed(request.body.clone());
-        self.send_body(&request, &mut body).await
+        self.send_body(request, &mut body).await
     }
 
     /// Sends a request with a body of its own.
@@ -181,7 +190,7 @@ impl Transport {
     }
 
     async fn attempts(&self, request: &Request, body: &mut dyn RequestBody, call: &mut Call) -> Result<Response> {
-        let policy = request.options.retry.as_ref().unwrap_or(&self.0.config.retry);
+        let policy = request.options.retry().unwrap_or(&self.0.config.retry);
         let (mut may_be_done, mut reauthorized) = (false, false);
         let mut expired: Option<Arc<Url>> = None;
         // Attempts that followed no failure, but had a fresh URL or credential: they are no retries.
@@ -207,10 +216,11 @@ impl Transport {
                 outcome = self.attempt(request, next, outgoing, call).await;
             }
             let error = match outcome {
-                Ok(response) => {
+                Ok(mut response) => {
                     body.answered();
                     self.0.budget.give_back();
-                    return Ok(Response { api_etag, ..response });
+                    response.api_etag = api_etag;
+                    return Ok(response);
                 }
                 // A login that failed has had its own retries, and says nothing about this request.
                 Err(error) if !call.built => return Err(error),
@@ -259,13 +269,13 @@ impl Transport {
             retrying(call.attempts, delay, &error);
             // The waiting is no part of the attempt.
             call.span = AttemptSpan::none();
-            sleep(delay).await;
+            Box::pin(sleep(delay)).await;
         }
     }
 
     /// What a deletion would have answered, had its answer arrived.
     fn already_deleted(&self, request: &Request, call: &Call) -> Response {
-        Response {
+        Answer {
             status: StatusCode::NO_CONTENT,
             headers: HeaderMap::new(),
             body: ResponseBody::Whole(Bytes::new()),
@@ -273,6 +283,7 @@ impl Transport {
             limits: ReadLimits { idle: self.0.config.timeouts.idle, deadline: call.deadline },
             api_etag: None,
         }
+        .into()
     }
 
     async fn destination(&self, request: &Request, call: &Call, expired: Option<&Url>) -> Result<Destination> {
@@ -309,41 +320,31 @@ impl Transport {
         outgoing: Outgoing<'_>,
         call: &mut Call,
     ) -> Result<Response> {
-        let config = &self.0.config;
+        let timeouts = &self.0.config.timeouts;
         let Outgoing { body, length, feed } = outgoing;
         call.built = false;
-        let (mut built, secrets) = self.build(request, to).await?;
+        let (exchange, token) = self.begin(request, to, body, length).await?;
         call.built = true;
-        call.token = secrets.first().filter(|_| to.foreign.is_none()).cloned();
-        let asked = Asked { request, to, secrets };
-        match length {
-            Some(length) if length > 0 || !request.method.is_safe() => {
-                built.headers_mut().insert(header::CONTENT_LENGTH, length.into());
-            }
-            _ => {}
-        }
-        if length != Some(0) {
-            *built.body_mut() = Some(body);
-        }
-
-        let (gauge, mut run) = feed.map_or((None, None), |feed| (Some(feed.gauge), Some(feed.run)));
+        call.token = token.clone();
+        let asked = Asked { request, to, token };
+        let (gauge, mut run) = feed.map_or((None, None), |feed| (Some(feed.gauge), feed.run));
         let watchdog = Watchdog {
             start: Instant::now(),
-            gauge: gauge.clone(),
-            response: request.options.response_timeout.unwrap_or(if request.slow {
-                config.timeouts.slow_response.max(config.timeouts.response)
+            gauge: gauge.as_deref(),
+            response: request.options.response_timeout().unwrap_or(if request.slow {
+                timeouts.slow_response.max(timeouts.response)
             } else {
-                config.timeouts.response
+                timeouts.response
             }),
-            idle: request.options.idle_timeout.unwrap_or(config.timeouts.idle),
+            idle: request.options.idle_timeout().unwrap_or(timeouts.idle),
         };
         let answer = {
-            let mut exchange = std::pin::pin!(config.http.execute(built));
-            let mut expired = std::pin::pin!(watchdog.expired());
+            let mut exchange = pin!(exchange);
+            let mut expired = pin!(watchdog.expired());
             loop {
                 tokio::select! {
                     biased;
-                    answer = &mut exchange => break Ok(answer),
+                    answer = &mut exchange => break Ok(answer.map(Box::new)),
                     Some(fed) = OptionFuture::from(run.as_mut()) => match fed {
                         Ok(()) => run = None,
                         Err(error) => break Err(error),
@@ -371,36 +372,63 @@ impl Transport {
                 if !unclear {
                     return Err(error);
                 }
-                let Ok((head, _)) = self.build(request, to).await else { return Err(error) };
-                match refusal_of_head(&config.http, head, announced).await {
-                    Some(answer) => self.receive(&asked, answer, None, limits, call).await.and(Err(error)),
-                    None => Err(error),
-                }
+                Box::pin(self.overlooked(&asked, announced, limits, call)).await.and(Err(error))
             }
         }
+    }
+
+    /// What a server that broke the connection in the middle of a body had to say: a refusal, or nothing.
+    async fn overlooked(&self, asked: &Asked<'_>, announced: u64, limits: ReadLimits, call: &Call) -> Result<()> {
+        let Ok((head, _)) = self.build(asked.request, asked.to).await else { return Ok(()) };
+        match refusal_of_head(&self.0.config.http, head, announced).await {
+            Some(answer) => self.receive(asked, answer.into(), None, limits, call).await.map(drop),
+            None => Ok(()),
+        }
+    }
+
+    /// Sends one attempt on its way; gives the answer to wait for, and the credential that went along.
+    async fn begin(
+        &self,
+        request: &Request,
+        to: &Destination,
+        body: reqwest::Body,
+        length: Option<u64>,
+    ) -> Result<(impl Future<Output = reqwest::Result<reqwest::Response>> + use<>, Option<Token>)> {
+        let (mut built, token) = self.build(request, to).await?;
+        match length {
+            Some(length) if length > 0 || !request.method.is_safe() => {
+                built.headers_mut().insert(header::CONTENT_LENGTH, length.into());
+            }
+            _ => {}
+        }
+        if length != Some(0) {
+            *built.body_mut() = Some(body);
+        }
+        Ok((self.0.config.http.execute(built), token))
     }
 
     async fn receive(
         &self,
         asked: &Asked<'_>,
-        mut answer: reqwest::Response,
+        mut answer: Box<reqwest::Response>,
         gauge: Option<&Gauge>,
         limits: ReadLimits,
         call: &Call,
     ) -> Result<Response> {
         let (status, headers) = (answer.status(), std::mem::take(answer.headers_mut()));
-        let Asked { request, to, secrets } = asked;
+        let Asked { request, to, token } = asked;
         let response = |headers, body| {
             let exchange = call.exchange(request);
-            Response { status, headers, body, exchange, limits, api_etag: None }
+            Answer { status, headers, body, exchange, limits, api_etag: None }.into()
         };
         if to.redirects(request, self.0.config.dialect, status, &headers) {
             return Ok(response(headers, ResponseBody::Whole(Bytes::new())));
         }
         if !request.expects(status) {
-            let excerpt = read_excerpt(&mut answer, BODY_LIMIT, BODY_PATIENCE).await;
-            let sent = [&self.0.config.headers, &request.options.headers, &request.headers];
-            let secrets = Secrets::of(secrets, &call.url, sent).with_body(&request.secrets);
+            let excerpt = Box::pin(read_excerpt(&mut answer, BODY_LIMIT, BODY_PATIENCE)).await;
+            let named = to.foreign.map(|_| to.secrets()).unwrap_or_default();
+            let secrets: Vec<_> = token.iter().cloned().chain(named).collect();
+            let secrets = Secrets::of(&secrets, &call.url, self.headers_of(request)).with_body(&request.secrets);
             let dialect = to.foreign.unwrap_or(self.0.config.dialect);
             return Err(refusal(dialect, status, &headers, &excerpt, &secrets).with_headers(headers));
         }
@@ -419,31 +447,38 @@ impl Transport {
         Ok(response(headers, body))
     }
 
-    /// The head of one attempt, authorized; and what is secret in it.
-    async fn build(&self, request: &Request, to: &Destination) -> Result<(reqwest::Request, Vec<Token>)> {
+    /// The headers of a request to the API. The call's own come last: a user's content type must not replace the boundary of
+    /// a multipart body.
+    fn headers_of<'a>(&'a self, request: &'a Request) -> impl Iterator<Item = &'a HeaderMap> {
+        [Some(&self.0.config.headers), request.options.headers(), Some(&request.headers)].into_iter().flatten()
+    }
+
+    /// The head of one attempt, authorized; and its credential.
+    async fn build(&self, request: &Request, to: &Destination) -> Result<(reqwest::Request, Option<Token>)> {
         let config = &self.0.config;
         let mut built = reqwest::Request::new(request.method.clone(), Url::clone(&to.url));
         let headers = built.headers_mut();
         if to.foreign.is_some() {
             headers.extend(request.headers.clone());
+            headers.extend(request.content_type.clone().map(|value| (header::CONTENT_TYPE, value)));
             headers.extend(config.headers.get(header::USER_AGENT).map(|agent| (header::USER_AGENT, agent.clone())));
-            return Ok((built, to.secrets()));
+            return Ok((built, None));
         }
-        // The call's own come last: a user's content type must not replace the boundary of a multipart body.
-        for given in [&config.headers, &request.options.headers, &request.headers] {
-            for (name, value) in given {
-                headers.insert(name, value.clone());
-            }
+        for (name, value) in self.headers_of(request).flatten() {
+            headers.insert(name, value.clone());
+        }
+        if let Some(content_type) = &request.content_type {
+            headers.insert(header::CONTENT_TYPE, content_type.clone());
         }
         let token = match &request.authorization {
             Authorization::Never => None,
             Authorization::UploadToken(token) => Some(token.clone()),
             _ => config.credentials.token().await?,
         };
-        let Some(token) = token else { return Ok((built, Vec::new())) };
+        let Some(token) = token else { return Ok((built, None)) };
         if !token.is_upload_token() && !matches!(request.authorization, Authorization::UploadToken(_)) {
             built.headers_mut().insert(header::AUTHORIZATION, token.bearer()?);
-            return Ok((built, vec![token]));
+            return Ok((built, Some(token)));
         }
         match &request.authorization {
             Authorization::Never | Authorization::Optional => {}
@@ -465,7 +500,7 @@ impl Transport {
                 built.url_mut().query_pairs_mut().append_pair("token", token.expose());
             }
         }
-        Ok((built, vec![token]))
+        Ok((built, Some(token)))
     }
 }
 

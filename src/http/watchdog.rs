@@ -1,6 +1,5 @@
 //! Notices that an attempt stands still, and in which phase.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep_until};
@@ -9,20 +8,20 @@ use super::body::Gauge;
 use crate::error::TimeoutPhase;
 
 /// Runs beside an attempt.
-pub(crate) struct Watchdog {
+pub(crate) struct Watchdog<'a> {
     pub(crate) start: Instant,
     /// `None`: the body was complete from the start.
-    pub(crate) gauge: Option<Arc<Gauge>>,
+    pub(crate) gauge: Option<&'a Gauge>,
     pub(crate) response: Duration,
     pub(crate) idle: Duration,
 }
 
-impl Watchdog {
+impl Watchdog<'_> {
     /// Ends when a limit has passed.
     pub(crate) async fn expired(&self) -> TimeoutPhase {
         loop {
             let now = Instant::now();
-            let (deadline, phase) = match &self.gauge {
+            let (deadline, phase) = match self.gauge {
                 None => (later(self.start, self.response), TimeoutPhase::Response),
                 Some(gauge) if gauge.has_ended() => (later(gauge.last_asked(), self.response), TimeoutPhase::Response),
                 // The source is slow: that is its own affair, or the server's, not the connection's.

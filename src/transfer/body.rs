@@ -1,5 +1,7 @@
 //! The body of a download while it is read: continued after a cut, checked at its end.
 
+use std::pin::pin;
+
 use bytes::Bytes;
 use futures::stream::{BoxStream, StreamExt};
 use http::{StatusCode, header};
@@ -57,16 +59,16 @@ impl<'a> Body<'a> {
         position: u64,
         hasher: Option<Hasher>,
         room: Room,
-    ) -> Self {
+    ) -> Box<Self> {
         plan.reporter.total = info.length;
         plan.reporter.report(position - info.start, Phase::Sending);
-        let retry = &plan.request.options.retry;
-        Self {
+        let retry = plan.request.options.retry();
+        Box::new(Self {
             start: info.start,
             position,
             end: info.length.map(|length| info.start.saturating_add(length)),
             answer_end: Extent::of(response.status, &response.headers).end(),
-            policy: retry.clone().unwrap_or_else(|| plan.transport.config().retry.clone()),
+            policy: retry.unwrap_or(&plan.transport.config().retry).clone(),
             plan,
             deadline: response.limits.deadline,
             response,
@@ -79,7 +81,7 @@ impl<'a> Body<'a> {
             ended: false,
             done_later: false,
             _room: room,
-        }
+        })
     }
 
     /// Takes the bytes from here instead of from the answer.
@@ -127,7 +129,12 @@ impl<'a> Body<'a> {
                 }
                 continue;
             }
-            match self.plan.reporter.beside(self.response.chunk()).await {
+            // Pinned here: it would be copied on its way into another future.
+            let next = {
+                let next = pin!(self.response.chunk());
+                self.plan.reporter.beside(next).await
+            };
+            match next {
                 Ok(Some(chunk)) => return self.took(chunk).await.map(Some),
                 Ok(None) if self.end.is_none_or(|end| end == self.position) => {
                     return self.finish().await.map(|()| None);
@@ -176,7 +183,9 @@ impl<'a> Body<'a> {
 
     async fn finish(&mut self) -> Result<()> {
         self.ended = true;
-        if let (Some(hasher), Some(expected)) = (self.hasher.take(), self.info.sha256()) {
+        if let Some(hasher) = self.hasher.take()
+            && let Some(expected) = self.info.sha256()
+        {
             let found = hasher.finish().await?;
             if found != expected {
                 let message = format!("the bytes have the SHA-256 {found}, the server's is {expected}");
@@ -249,11 +258,12 @@ impl<'a> Body<'a> {
             .request
             .clone()
             .receive(Receive::Head)
+            .also_expect(&[])
             .set_header(header::RANGE, header_value("range", &range)?)
             .set_header(header::IF_RANGE, etag);
         request.headers.remove(header::IF_NONE_MATCH);
         // The limit is for the whole of the download, not for each part of it.
-        request.options = request.options.until(self.deadline);
+        request.options.end_by(self.deadline);
         self.response = match self.plan.transport.send(request).await {
             Ok(response) => response,
             Err(error) => {

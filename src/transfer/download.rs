@@ -23,7 +23,6 @@ use crate::error::{Error, ErrorKind, Result};
 /// the error is `ContentChanged`. Where the ETag is a SHA-256, as CarbonFiles', the whole is compared with it: the last
 /// thing that comes is then `IntegrityMismatch` instead of the end. Dropping it ends the transfer.
 pub struct Download<'a> {
-    info: ContentInfo,
     body: Box<Body<'a>>,
 }
 
@@ -31,7 +30,7 @@ impl<'a> Download<'a> {
     /// Type, length, ETag and the like.
     #[must_use]
     pub fn info(&self) -> &ContentInfo {
-        &self.info
+        self.body.info()
     }
 
     /// All of it in memory, if it has at most `limit` bytes.
@@ -39,7 +38,8 @@ impl<'a> Download<'a> {
     /// # Errors
     /// `PayloadTooLarge` for a longer one, before it is read where its length is known.
     pub async fn bytes(mut self, limit: usize) -> Result<Bytes> {
-        if self.info.length.is_some_and(|length| length > limit as u64) {
+        let length = self.info().length;
+        if length.is_some_and(|length| length > limit as u64) {
             return Err(too_long(limit as u64));
         }
         let mut whole = Vec::new();
@@ -49,7 +49,7 @@ impl<'a> Download<'a> {
             }
             if whole.is_empty() {
                 // All at once, so that nothing is copied while it grows; a length that is a lie may be beyond memory.
-                let length = usize::try_from(self.info.length.unwrap_or(0)).unwrap_or(usize::MAX);
+                let length = usize::try_from(length.unwrap_or(0)).unwrap_or(usize::MAX);
                 whole.try_reserve_exact(length).map_err(|cause| {
                     Error::new(ErrorKind::PayloadTooLarge, "there is no memory for the content").caused_by(cause)
                 })?;
@@ -61,8 +61,8 @@ impl<'a> Download<'a> {
 
     /// The body as a stream of chunks.
     pub fn stream(self) -> DownloadStream<'a> {
-        let Self { info, body } = self;
-        let chunks = futures::stream::unfold(body, |mut body| async move {
+        let info = self.info().clone();
+        let chunks = futures::stream::unfold(self.body, |mut body| async move {
             body.next().await.transpose().map(|chunk| (chunk, body))
         });
         DownloadStream { info, chunks: chunks.boxed().fuse() }
@@ -70,7 +70,7 @@ impl<'a> Download<'a> {
 
     /// The body as an `AsyncRead` (and `AsyncBufRead`). This crate's error is inside the `io::Error`.
     pub fn reader(self) -> DownloadReader<'a> {
-        let info = self.info.clone();
+        let info = self.info().clone();
         let chunks: BoxStream<'a, io::Result<Bytes>> =
             self.stream().map(|chunk| chunk.map_err(io::Error::other)).boxed();
         DownloadReader { info, reader: StreamReader::new(chunks) }
@@ -104,33 +104,33 @@ impl<'a> Download<'a> {
         response
     }
 
-    pub(super) fn of(body: Body<'a>) -> Self {
-        Self { info: body.info().clone(), body: Box::new(body) }
+    pub(super) fn of(body: Box<Body<'a>>) -> Self {
+        Self { body }
     }
 
     /// Whether the whole content is on its way, and there is nothing to compare it with.
     #[cfg(feature = "file-storage")]
     pub(crate) fn lacks_hash(&self) -> bool {
-        self.info.sha256().is_none() && self.info.start == 0 && self.info.length == self.info.total
+        let info = self.info();
+        info.sha256().is_none() && info.start == 0 && info.length == info.total
     }
 
     /// Compares the content with a SHA-256 that is known from elsewhere than its ETag. Called before anything is read.
     #[cfg(feature = "file-storage")]
     pub(crate) fn compare_with(mut self, sha256: &str) -> Self {
         self.body.compare_with(sha256);
-        self.info = self.body.info().clone();
         self
     }
 
     #[cfg(feature = "zip")]
-    pub(crate) fn into_body(self) -> Body<'a> {
-        *self.body
+    pub(crate) fn into_body(self) -> Box<Body<'a>> {
+        self.body
     }
 }
 
 impl fmt::Debug for Download<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Download").field("info", &self.info).finish_non_exhaustive()
+        f.debug_struct("Download").field("info", self.info()).finish_non_exhaustive()
     }
 }
 

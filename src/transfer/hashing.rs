@@ -25,7 +25,8 @@ pub(crate) struct Hasher<D = Sha256> {
 }
 
 enum State<D> {
-    Here(D),
+    /// In a box: it lies in the futures around it, which are copied.
+    Here(Box<D>),
     Beside(Arc<Beside<D>>),
 }
 
@@ -44,7 +45,7 @@ struct Queue<D> {
 
 enum Held<D> {
     /// No job runs.
-    Idle(D),
+    Idle(Box<D>),
     /// A job has it.
     Taken,
     /// The job that had it did not come to its end.
@@ -66,7 +67,7 @@ impl Hasher {
 impl<D: Digest + Send + 'static> Hasher<D> {
     /// One of another kind.
     pub(crate) fn of() -> Self {
-        Self { state: State::Here(D::new()), hashed: 0 }
+        Self { state: State::Here(Box::new(D::new())), hashed: 0 }
     }
 
     /// Takes the next chunk; waits only while too much is still to be hashed.
@@ -75,7 +76,7 @@ impl<D: Digest + Send + 'static> Hasher<D> {
         match &mut self.state {
             State::Here(hash) if self.hashed < MUCH => hash.update(data),
             State::Here(hash) => {
-                let hash = Held::Idle(std::mem::replace(hash, D::new()));
+                let hash = Held::Idle(std::mem::replace(hash, Box::new(D::new())));
                 let queue = Mutex::new(Queue { waiting: VecDeque::new(), bytes: 0, hash });
                 let beside = Arc::new(Beside { queue, moved: Notify::new() });
                 beside.push(data);
@@ -142,7 +143,7 @@ impl<D: Digest + Send + 'static> Beside<D> {
 /// Has the hash while there is something to do. A runtime that shuts down drops it unrun.
 struct Job<D: Digest + Send + 'static> {
     /// `None` once it has been given back.
-    hash: Option<D>,
+    hash: Option<Box<D>>,
     beside: Arc<Beside<D>>,
 }
 
@@ -199,8 +200,11 @@ pub(super) async fn hash_file(hasher: &mut Hasher, file: &Arc<File>, from: u64, 
 
 pub(super) fn hex(bytes: &[u8]) -> String {
     const DIGITS: [char; 16] = ['0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'a', 'b', 'c', 'd', 'e', 'f'];
-    let digit = |half: u8| DIGITS[usize::from(half & 15)];
-    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(*byte)]).collect()
+    let mut hex = String::with_capacity(2 * bytes.len());
+    for byte in bytes {
+        hex.extend([byte >> 4, byte & 15].map(|half| DIGITS[usize::from(half)]));
+    }
+    hex
 }
 
 #[cfg(test)]

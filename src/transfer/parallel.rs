@@ -28,7 +28,7 @@ use crate::http::{Request, Response, Room, Transport, Way};
 pub(super) struct Ranges {
     asking: Asking,
     deadline: Option<Instant>,
-    first: Body<'static>,
+    first: Box<Body<'static>>,
     etag: String,
     /// Of all that is wanted.
     pub(super) info: ContentInfo,
@@ -53,7 +53,7 @@ pub(super) struct Asking {
 struct Range {
     start: u64,
     end: u64,
-    body: BoxFuture<'static, Result<Body<'static>>>,
+    body: BoxFuture<'static, Result<Box<Body<'static>>>>,
 }
 
 impl Ranges {
@@ -146,7 +146,7 @@ impl Ranges {
 
 impl Asking {
     /// One range of whatever content there is; `None` for a 304.
-    async fn one(&self, request: Request, start: u64, end: u64) -> Result<Option<Body<'static>>> {
+    async fn one(&self, request: Request, start: u64, end: u64) -> Result<Option<Box<Body<'static>>>> {
         let mut plan = Box::new(DownloadPlan {
             transport: self.transport.clone(),
             request,
@@ -160,10 +160,10 @@ impl Asking {
     }
 
     /// One range of the content with this ETag.
-    async fn pinned(self, deadline: Option<Instant>, etag: String, start: u64, end: u64) -> Result<Body<'static>> {
+    async fn pinned(self, deadline: Option<Instant>, etag: String, start: u64, end: u64) -> Result<Box<Body<'static>>> {
         let mut request = self.request.clone().set_header(header::IF_MATCH, header_value("etag", &etag)?);
         request.headers.remove(header::IF_NONE_MATCH);
-        request.options = request.options.until(deadline);
+        request.options.end_by(deadline);
         let changed = "the content was replaced while it was being read";
         match self.one(request, start, end).await {
             Ok(Some(body)) if body.info().etag.as_ref() == Some(&etag) && body.info().length == Some(end - start) => {

@@ -41,7 +41,7 @@ impl<'a> DownloadPlan<'a> {
     }
 
     /// The same, in a room that is there already.
-    pub(super) async fn start_within(mut self: Box<Self>, room: Room) -> Result<Option<Body<'a>>> {
+    pub(super) async fn start_within(mut self: Box<Self>, room: Room) -> Result<Option<Box<Body<'a>>>> {
         let response = self.ask(self.range, None).await?;
         if response.status == StatusCode::NOT_MODIFIED {
             return Ok(None);
@@ -58,7 +58,7 @@ impl<'a> DownloadPlan<'a> {
     }
 
     /// Asks for the rest of a content, and for all of it where the server has another one by now, or no ranges.
-    pub(super) async fn begin(&mut self, from: Option<Resumed>) -> Result<Body<'a>> {
+    pub(super) async fn begin(&mut self, from: Option<Resumed>) -> Result<Box<Body<'a>>> {
         let room = self.room(1, DOWNLOAD_BUFFERS).await?;
         if let Some(from) = from {
             match self.ask(Some(Wanted::From(from.at)), Some(&from.etag)).await {
@@ -94,7 +94,11 @@ impl<'a> DownloadPlan<'a> {
     }
 
     async fn ask(&mut self, range: Option<Wanted>, if_range: Option<&str>) -> Result<Response> {
-        let mut request = self.request.clone().receive(Receive::Head).also_expect(&[StatusCode::NOT_MODIFIED]);
+        (self.request.receive, self.request.also_expected) = (Receive::Head, &[StatusCode::NOT_MODIFIED]);
+        if (range, if_range) == (None, None) {
+            return self.transport.send_kept(&self.request).await;
+        }
+        let mut request = self.request.clone();
         if let Some(range) = range {
             request = request.set_header(header::RANGE, header_value("range", &range.to_string())?);
         }
@@ -110,13 +114,13 @@ impl<'a> DownloadPlan<'a> {
         ContentInfo::of(response.status, &response.headers).known_as(known.as_ref())
     }
 
-    fn receive(self: Box<Self>, response: Response, room: Room) -> Body<'a> {
+    fn receive(self: Box<Self>, response: Response, room: Room) -> Box<Body<'a>> {
         let info = self.info_of(&response);
         let (start, hasher) = (info.start, self.hasher(&info));
         Body::new(self, response, info, start, hasher, room)
     }
 
-    fn receive_rest(self: Box<Self>, response: Response, room: Room, from: Resumed) -> Body<'a> {
+    fn receive_rest(self: Box<Self>, response: Response, room: Room, from: Resumed) -> Box<Body<'a>> {
         let mut info = self.info_of(&response);
         (info.start, info.length) = (0, info.total);
         let hasher = from.hasher.filter(|_| info.sha256().is_some());

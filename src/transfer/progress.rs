@@ -81,6 +81,14 @@ type Callback<'a> = Box<dyn FnMut(Progress) + Send + 'a>;
 
 /// Hands reports to a callback and a watch, not too often: the first, the last and each change of phase always come.
 pub(crate) struct Reporter<'a> {
+    /// Apart, since most transfers have none, and a reporter is handed on by value.
+    audience: Option<Box<Audience<'a>>>,
+    pub(crate) total: Option<u64>,
+    pub(crate) attempt: u32,
+}
+
+/// Who hears of a transfer, and what it has heard.
+struct Audience<'a> {
     callback: Option<Callback<'a>>,
     watch: Option<watch::Sender<Progress>>,
     interval: Duration,
@@ -88,8 +96,6 @@ pub(crate) struct Reporter<'a> {
     /// What came too soon after the last report.
     held_back: Option<(u64, Phase)>,
     speed: Speed,
-    pub(crate) total: Option<u64>,
-    pub(crate) attempt: u32,
 }
 
 /// Ten reports a second are enough for a bar.
@@ -97,74 +103,48 @@ const INTERVAL: Duration = Duration::from_millis(100);
 
 impl Default for Reporter<'_> {
     fn default() -> Self {
+        Self { audience: None, total: None, attempt: 1 }
+    }
+}
+
+impl Default for Audience<'_> {
+    fn default() -> Self {
         let speed = Speed::default();
-        Self {
-            callback: None,
-            watch: None,
-            interval: INTERVAL,
-            last: None,
-            held_back: None,
-            speed,
-            total: None,
-            attempt: 1,
-        }
+        Self { callback: None, watch: None, interval: INTERVAL, last: None, held_back: None, speed }
     }
 }
 
 impl<'a> Reporter<'a> {
     pub(crate) fn set_callback(&mut self, report: impl FnMut(Progress) + Send + 'a) {
-        self.callback = Some(Box::new(report));
+        self.audience.get_or_insert_default().callback = Some(Box::new(report));
     }
 
     pub(crate) fn set_interval(&mut self, interval: Duration) {
-        self.interval = interval;
+        self.audience.get_or_insert_default().interval = interval;
     }
 
     pub(crate) fn watch(&mut self) -> ProgressWatch {
-        let sender = self.watch.get_or_insert_with(|| watch::Sender::new(Progress::START));
+        let watch = &mut self.audience.get_or_insert_default().watch;
+        let sender = watch.get_or_insert_with(|| watch::Sender::new(Progress::START));
         ProgressWatch::new(sender.subscribe())
     }
 
     pub(crate) fn is_used(&self) -> bool {
-        self.callback.is_some() || self.watch.is_some()
+        self.audience.as_ref().is_some_and(|audience| audience.callback.is_some() || audience.watch.is_some())
     }
 
     pub(crate) fn report(&mut self, sent: u64, phase: Phase) {
-        if !self.is_used() {
-            return;
-        }
-        self.held_back = None;
-        let mut progress = Progress { sent, total: self.total, attempt: self.attempt, phase, rate: None };
-        let now = Instant::now();
-        if let Some((at, last)) = &self.last {
-            let news = (last.phase, last.attempt) != (phase, self.attempt);
-            if (Progress { rate: None, ..*last }) == progress {
-                return;
-            }
-            if !news && now - *at < self.interval {
-                self.held_back = Some((sent, phase));
-                return;
-            }
-            // What was hashed, or sent by an attempt that failed, does not count for the speed of this one.
-            if last.attempt != self.attempt || matches!(last.phase, Phase::Hashing | Phase::Spooling) && news {
-                self.speed = Speed::default();
-            }
-        }
-        progress.rate = self.speed.at(now, sent);
-        self.last = Some((now, progress));
-        if let Some(callback) = &mut self.callback {
-            callback(progress);
-        }
-        if let Some(watch) = &self.watch {
-            watch.send_replace(progress);
+        if let Some(audience) = &mut self.audience {
+            audience.hear(Progress { sent, total: self.total, attempt: self.attempt, phase, rate: None });
         }
     }
 
     /// Does some work of the transfer; should it stand still, what was held back is reported when its time has come.
     pub(crate) async fn beside<T>(&mut self, work: impl Future<Output = T>) -> T {
         let mut work = std::pin::pin!(work);
-        if let Some(((sent, phase), (last, _))) = self.held_back.zip(self.last)
-            && let Some(due) = last.checked_add(self.interval)
+        if let Some(audience) = &self.audience
+            && let Some(((sent, phase), (last, _))) = audience.held_back.zip(audience.last)
+            && let Some(due) = last.checked_add(audience.interval)
         {
             tokio::select! {
                 biased;
@@ -179,6 +159,36 @@ impl<'a> Reporter<'a> {
     pub(crate) fn done(&mut self, sent: u64) {
         self.total.get_or_insert(sent);
         self.report(sent, Phase::Done);
+    }
+}
+
+impl Audience<'_> {
+    fn hear(&mut self, mut progress: Progress) {
+        let Progress { sent, attempt, phase, .. } = progress;
+        self.held_back = None;
+        let now = Instant::now();
+        if let Some((at, last)) = &self.last {
+            let news = (last.phase, last.attempt) != (phase, attempt);
+            if (Progress { rate: None, ..*last }) == progress {
+                return;
+            }
+            if !news && now - *at < self.interval {
+                self.held_back = Some((sent, phase));
+                return;
+            }
+            // What was hashed, or sent by an attempt that failed, does not count for the speed of this one.
+            if last.attempt != attempt || matches!(last.phase, Phase::Hashing | Phase::Spooling) && news {
+                self.speed = Speed::default();
+            }
+        }
+        progress.rate = self.speed.at(now, sent);
+        self.last = Some((now, progress));
+        if let Some(callback) = &mut self.callback {
+            callback(progress);
+        }
+        if let Some(watch) = &self.watch {
+            watch.send_replace(progress);
+        }
     }
 }
 

@@ -68,20 +68,25 @@ impl Turn {
 pub(crate) struct Held {
     pub(crate) at_paths: Vec<Turn>,
     pub(crate) of_content: Option<Turn>,
-    /// Of the attempt under way.
-    pub(crate) gauge: Arc<Gauge>,
+    /// Of the last attempt, if there was one.
+    pub(crate) gauge: Option<Arc<Gauge>>,
     pub(crate) answered: bool,
 }
 
 impl Held {
     pub(crate) fn new() -> Self {
-        Self { at_paths: Vec::new(), of_content: None, gauge: Arc::new(Gauge::new()), answered: false }
+        Self { at_paths: Vec::new(), of_content: None, gauge: None, answered: false }
+    }
+
+    /// The last attempt handed over everything.
+    pub(crate) fn all_sent(&self) -> bool {
+        self.gauge.as_ref().is_some_and(|gauge| gauge.has_ended())
     }
 }
 
 impl Drop for Held {
     fn drop(&mut self) {
-        if self.gauge.has_ended() && !self.answered {
+        if self.all_sent() && !self.answered {
             self.at_paths.drain(..).chain(self.of_content.take()).for_each(Turn::linger);
         }
     }
@@ -94,7 +99,22 @@ const PATIENCE: Duration = Duration::from_secs(3);
 impl Turns {
     /// Waits for the turn, however long it takes.
     pub(crate) async fn wait(&self, key: String) -> Turn {
-        let mut slot = self.slot(key).lock_owned().await;
+        let slot = self.slot(key);
+        match self.at_once(&slot) {
+            Some(turn) => turn,
+            None => Box::pin(self.wait_for(slot)).await,
+        }
+    }
+
+    /// The turn, where nobody else has it or has had it lately: as a rule.
+    fn at_once(&self, slot: &Arc<tokio::sync::Mutex<Slot>>) -> Option<Turn> {
+        let slot = slot.clone().try_lock_owned().ok()?;
+        let is_new = !slot.done && slot.free_from.is_none();
+        is_new.then(|| Turn { slot: Some(slot), turns: self.clone() })
+    }
+
+    async fn wait_for(&self, slot: Arc<tokio::sync::Mutex<Slot>>) -> Turn {
+        let mut slot = slot.lock_owned().await;
         if slot.done {
             return self.none();
         }
@@ -107,7 +127,11 @@ impl Turns {
 
     /// Waits for the turn, but not so long that the server would lose its patience.
     pub(crate) async fn wait_briefly(&self, key: String) -> Turn {
-        timeout(PATIENCE, self.wait(key)).await.unwrap_or_else(|_| self.none())
+        let slot = self.slot(key);
+        match self.at_once(&slot) {
+            Some(turn) => turn,
+            None => Box::pin(timeout(PATIENCE, self.wait_for(slot))).await.unwrap_or_else(|_| self.none()),
+        }
     }
 
     /// One that nobody waits for.
@@ -190,7 +214,7 @@ mod tests {
             held.at_paths.push(turns.wait("path".into()).await);
             held.of_content = Some(turns.wait("content".into()).await);
             if sent {
-                held.gauge.end_at_once();
+                held.gauge.insert(Arc::new(Gauge::new())).end_at_once();
             }
             drop(held);
             let started = Instant::now();

@@ -1,6 +1,7 @@
 //! The body of an upload: sources framed into one stream of known length where theirs is known, hashed on the way, its
 //! end held back until everything that can be checked has been.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -108,7 +109,7 @@ impl<'a> UploadBody<'a> {
 
     /// How long the source had had nothing to give when the last attempt ended.
     pub(crate) fn starved_for(&self) -> Duration {
-        self.held.gauge.starved_for()
+        self.held.gauge.as_ref().map_or(Duration::ZERO, |gauge| gauge.starved_for())
     }
 
     /// Reports that it waits for its turn.
@@ -133,7 +134,7 @@ impl<'a> UploadBody<'a> {
 
     async fn open_attempt(&mut self, attempt: u32) -> Result<Outgoing<'_>> {
         let gauge = Arc::new(Gauge::new());
-        self.held.gauge = gauge.clone();
+        self.held.gauge = Some(gauge.clone());
         self.held.answered = false;
         self.held.of_content = None;
         self.sent.clear();
@@ -170,35 +171,37 @@ impl<'a> UploadBody<'a> {
             sent: &mut self.sent,
             turns: self.turns.as_ref(),
             turn: &mut self.held.of_content,
-            marks: Marks::default(),
+            marks: self.reporter.is_used().then(Marks::default),
         };
         if let Some(length) = length.filter(|length| *length <= SMALL) {
-            let mut data = BytesMut::with_capacity(length as usize);
+            let mut data = Joined::of(length as usize);
             feeding.run(opened, &mut Sink::Memory(&mut data)).await?;
+            let data = data.into_bytes();
             if data.is_empty() {
                 // The head completes it.
                 gauge.end_at_once();
                 return Ok(Outgoing { body: Bytes::new().into(), length: Some(0), feed: None });
             }
-            let (body, watched, marks) = (whole(data.freeze(), gauge.clone()), gauge.clone(), feeding.marks);
-            let reporter = &mut self.reporter;
-            let run = Box::pin(async move {
-                report_rest(reporter, &watched, &marks).await;
-                Ok(())
+            let body = whole(data, gauge.clone());
+            let run = feeding.marks.map(|marks| {
+                let (reporter, watched) = (&mut self.reporter, gauge.clone());
+                Box::pin(async move {
+                    report_rest(reporter, &watched, &marks).await;
+                    Ok(())
+                }) as BoxFuture<'_, _>
             });
             return Ok(Outgoing { body, length: Some(length), feed: Some(Feed { gauge, run }) });
         }
         let (sender, body) = channel(length, gauge.clone());
         let reporter = &mut self.reporter;
         let watched = gauge.clone();
-        let run = Box::pin(async move {
-            if !reporter.is_used() {
+        let run: BoxFuture<'_, _> = Box::pin(async move {
+            let Some(marks) = feeding.marks.clone() else {
                 return feeding.run(opened, &mut Sink::Request(sender)).await;
-            }
-            let marks = feeding.marks.clone();
+            };
             {
                 let mut sink = Sink::Request(sender);
-                let mut fed = std::pin::pin!(feeding.run(opened, &mut sink));
+                let mut fed = pin!(feeding.run(opened, &mut sink));
                 loop {
                     tokio::select! {
                         biased;
@@ -210,15 +213,12 @@ impl<'a> UploadBody<'a> {
             report_rest(reporter, &watched, &marks).await;
             Ok(())
         });
-        Ok(Outgoing { body, length, feed: Some(Feed { gauge, run }) })
+        Ok(Outgoing { body, length, feed: Some(Feed { gauge, run: Some(run) }) })
     }
 }
 
 /// Reports what the transport takes of a body that is complete on this side.
 async fn report_rest(reporter: &mut Reporter<'_>, gauge: &Gauge, marks: &Marks) {
-    if !reporter.is_used() {
-        return;
-    }
     while !gauge.has_ended() {
         reporter.report(marks.content(gauge.taken()), Phase::Sending);
         reporter.beside(gauge.changed.notified()).await;
@@ -232,7 +232,7 @@ impl RequestBody for UploadBody<'_> {
     }
 
     fn was_sent_whole(&self) -> bool {
-        self.held.gauge.has_ended()
+        self.held.all_sent()
     }
 
     fn answered(&mut self) {
@@ -287,21 +287,22 @@ struct Feeding<'s> {
     sent: &'s mut Vec<Digest>,
     turns: Option<&'s Turns>,
     turn: &'s mut Option<Turn>,
-    marks: Marks,
+    /// Where somebody hears how far it is.
+    marks: Option<Marks>,
 }
 
 impl Feeding<'_> {
-    async fn run(&mut self, opened: Vec<Opened<'_>>, sink: &mut Sink<'_>) -> Result<()> {
+    async fn run(&mut self, mut opened: Vec<Opened<'_>>, sink: &mut Sink<'_>) -> Result<()> {
         let mut offset = 0;
-        for (at, mut part) in opened.into_iter().enumerate() {
+        for (at, part) in opened.iter_mut().enumerate() {
             let prefix = std::mem::take(&mut part.prefix);
             offset += prefix.len() as u64;
             if !prefix.is_empty() {
                 sink.data(prefix).await;
             }
-            self.marks.content_starts_at(offset);
+            self.marks.iter().for_each(|marks| marks.content_starts_at(offset));
             offset += self.part(part, at + 1 == self.parts, sink).await?;
-            self.marks.content_ends_at(offset);
+            self.marks.iter().for_each(|marks| marks.content_ends_at(offset));
         }
         if !self.suffix.is_empty() {
             self.take_turn().await;
@@ -323,7 +324,7 @@ impl Feeding<'_> {
     }
 
     /// Sends one part; gives its size. Where the part's last bytes complete the body, they wait for the checks.
-    async fn part(&mut self, mut part: Opened<'_>, is_last: bool, sink: &mut Sink<'_>) -> Result<u64> {
+    async fn part(&mut self, part: &mut Opened<'_>, is_last: bool, sink: &mut Sink<'_>) -> Result<u64> {
         let completes = is_last && self.suffix.is_empty();
         let mut hasher = part.hasher(self.hash);
         let (mut count, mut held) = (0u64, None);
@@ -344,7 +345,7 @@ impl Feeding<'_> {
         if part.size.is_some_and(|size| count < size) {
             return Err(wrong_size(part.size, "fewer"));
         }
-        self.finish_part(part.expected, count, hasher).await?;
+        self.finish_part(part.expected.take(), count, hasher).await?;
         if let Some(held) = held {
             self.take_turn().await;
             sink.data(held).await;
@@ -377,14 +378,14 @@ enum Sink<'s> {
     /// To the request, as it takes them.
     Request(BodySender),
     /// Into memory, before there is a request.
-    Memory(&'s mut BytesMut),
+    Memory(&'s mut Joined),
 }
 
 impl Sink<'_> {
     async fn data(&mut self, data: Bytes) {
         match self {
             Self::Request(sender) => sender.data(data).await,
-            Self::Memory(whole) => whole.extend_from_slice(&data),
+            Self::Memory(joined) => joined.push(data),
         }
     }
 
@@ -392,6 +393,36 @@ impl Sink<'_> {
         if let Self::Request(sender) = self {
             sender.end().await;
         }
+    }
+}
+
+/// Pieces put together; a single one stays what it is.
+struct Joined {
+    length: usize,
+    first: Bytes,
+    all: BytesMut,
+}
+
+impl Joined {
+    /// Up to so many bytes.
+    fn of(length: usize) -> Self {
+        Self { length, first: Bytes::new(), all: BytesMut::new() }
+    }
+
+    fn push(&mut self, piece: Bytes) {
+        if self.first.is_empty() {
+            self.first = piece;
+            return;
+        }
+        if self.all.is_empty() {
+            self.all.reserve(self.length);
+            self.all.extend_from_slice(&self.first);
+        }
+        self.all.extend_from_slice(&piece);
+    }
+
+    fn into_bytes(self) -> Bytes {
+        if self.all.is_empty() { self.first } else { self.all.freeze() }
     }
 }
 
@@ -431,6 +462,19 @@ impl Marks {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_single_piece_is_not_copied() {
+        let joined = |pieces: &[&'static [u8]]| {
+            let mut joined = Joined::of(8);
+            pieces.iter().for_each(|piece| joined.push(Bytes::from_static(piece)));
+            joined.into_bytes()
+        };
+        let piece: &[u8] = b"abc";
+        assert_eq!(joined(&[piece]).as_ptr(), piece.as_ptr());
+        assert_eq!(joined(&[b"abc", b"de", b"", b"fgh"]), "abcdefgh");
+        assert_eq!(joined(&[]), "");
+    }
 
     #[test]
     fn framing_is_not_content() {

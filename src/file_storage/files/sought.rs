@@ -110,7 +110,7 @@ mod tests {
         let client = Client::anonymous("http://127.0.0.1:9").unwrap();
         let seconds = Duration::from_secs;
         let mut limited = CallOptions::default();
-        limited.total_timeout = Some(seconds(10));
+        limited.set_total_timeout(seconds(10));
         let end = Instant::now() + seconds(10);
         let sought = Sought::new(client.clone(), "x", "a/b", false, limited);
         tokio::time::advance(seconds(4)).await;

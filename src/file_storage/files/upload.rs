@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use http::{Method, StatusCode, header};
+use http::{Method, StatusCode};
 use tokio::time::sleep;
 
 use super::Files;
@@ -112,7 +112,7 @@ impl<'a> Upload<'a> {
         check_expected(self.expected.as_deref())?;
         let boundary = Boundary::new();
         let request = api(Method::POST, "/upload")
-            .set_header(header::CONTENT_TYPE, boundary.content_type()?)
+            .content_type(boundary.content_type()?)
             .replay(Replay::UnlessSentWhole)
             .slow()
             .refused_early();
@@ -159,7 +159,8 @@ fn before_file(boundary: &Boundary, name: &Filename, media_type: &str, public: O
 /// Sends it; where all of it went out and the answer leaves open what became of it, looks for the file first.
 async fn send(request: Request, body: &mut UploadBody<'_>, sought: &Sought<'_>) -> Result<StoredFile> {
     let transport = sought.client().transport();
-    let policy = sought.options().retry.unwrap_or_else(|| transport.config().retry.clone());
+    let options = sought.options();
+    let policy = options.retry().unwrap_or(&transport.config().retry).clone();
     let mut earlier = 0;
     loop {
         let request = request.clone().options(sought.options());

@@ -127,7 +127,7 @@ impl Sending<'_> {
             object_store::put(Arc::new(self.place()))
         } else {
             api(Method::PUT, route)
-                .set_header(header::CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"))
+                .content_type(HeaderValue::from_static("application/octet-stream"))
                 .replay(Replay::Safe)
                 .slow()
                 .refused_early()

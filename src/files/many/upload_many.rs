@@ -130,7 +130,7 @@ pub(crate) fn uploading<'a>(
 ) -> impl FnMut((FilePath, Source<'a>), Option<super::progress::Track<'a>>) -> crate::Call<'a, UploadedFile> + Send + 'a
 {
     move |(path, source), track| {
-        let upload = each(files.file(path).upload(source).options(options.clone()));
+        let upload = each(Upload::new(files.bucket.clone(), Ok(path), source).options(options.clone()));
         match track {
             Some(mut track) => upload.progress(move |progress| track.report(progress)).send(),
             None => upload.send(),
