@@ -29,6 +29,9 @@ fn main() {
     }
 }
 
+/// MiB a second of a link that is slower than the machine.
+const WIDTH: &str = "400";
+
 struct Options {
     mib: u64,
     files: u64,
@@ -115,8 +118,11 @@ fn compare(options: &Options) {
     );
     bench.table("20,000 metadata calls, 64 in flight", "calls", &["reqwest-calls", "ours-calls"]);
     bench.small(options.files, &server.url, "");
-    let link = Server::start(&["link", server.url.trim_start_matches("http://"), "50"], scratch.path());
-    bench.small((options.files / 10).max(20), &link.url, ", over a link of 50 ms");
+    let link = |milliseconds, mib| {
+        Server::start(&["link", server.url.trim_start_matches("http://"), milliseconds, mib], scratch.path())
+    };
+    bench.small((options.files / 10).max(20), &link("50", "100000").url, ", over a link of 50 ms");
+    bench.wide(&link("0", WIDTH).url);
 }
 
 struct Bench<'a> {
@@ -147,6 +153,30 @@ impl Bench<'_> {
             }
         }
         println!("{table}");
+    }
+
+    /// Over a link that leaves a core free.
+    fn wide(&self, url: &str) {
+        if self.options.only.as_deref().is_some_and(|only| only != "wide") {
+            return;
+        }
+        for (title, clients) in [
+            ("upload from a file", ["curl", "ours-file-unverified", "ours-file"]),
+            ("download to nothing", ["curl-drain", "ours-drain-unverified", "ours-drain"]),
+            ("download to a file", ["curl-to-file", "ours-to-file-unverified", "ours-to-file"]),
+        ] {
+            let mut table = Table::new(&format!("{title}, over a link of {WIDTH} MiB/s"), &clients);
+            for round in 0..self.options.rounds {
+                for (at, client) in clients.iter().enumerate() {
+                    self.fresh_source(((round + 100) * clients.len() + at) as u64);
+                    if !title.starts_with("upload") {
+                        self.run("ours-file-unverified");
+                    }
+                    table.add(client, self.run_at(client, url, self.bucket, self.options.mib));
+                }
+            }
+            println!("{table}");
+        }
     }
 
     /// Many small files, in buckets of their own.
