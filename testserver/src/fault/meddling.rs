@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 
-use super::{Action, Firing};
+use super::{AT_LAST_BYTE, Action, Firing};
 use crate::http::link::{Cut, Link};
 
 /// Slow answers go out in this many pieces a second.
@@ -22,6 +22,8 @@ pub(crate) struct ReplyMeddling {
     sent: u64,
     fired: bool,
     held: Bytes,
+    /// What is held is the last byte.
+    last: bool,
     waiting: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
     vanished: bool,
 }
@@ -30,7 +32,7 @@ type Source<'a> = &'a mut dyn FnMut(&mut Context<'_>) -> Poll<Option<io::Result<
 
 impl ReplyMeddling {
     pub(crate) fn new(firing: Firing, link: Arc<Link>) -> Self {
-        Self { firing, link, sent: 0, fired: false, held: Bytes::new(), waiting: None, vanished: false }
+        Self { firing, link, sent: 0, fired: false, held: Bytes::new(), last: false, waiting: None, vanished: false }
     }
 
     /// Bytes taken from the source and not yet passed on.
@@ -50,8 +52,22 @@ impl ReplyMeddling {
             }
             if self.held.is_empty() {
                 match ready!(source(cx)) {
+                    Some(Ok(bytes)) if bytes.is_empty() => continue,
                     Some(Ok(bytes)) => self.held = bytes,
                     end => return Poll::Ready(end),
+                }
+            }
+            if self.waits_for_last_byte() && self.held.len() == 1 {
+                match ready!(source(cx)) {
+                    Some(Ok(bytes)) if bytes.is_empty() => continue,
+                    // It was not the last one.
+                    Some(Ok(bytes)) => {
+                        let before = std::mem::replace(&mut self.held, bytes);
+                        self.sent += 1;
+                        return Poll::Ready(Some(Ok(before)));
+                    }
+                    Some(Err(error)) => return Poll::Ready(Some(Err(error))),
+                    None => self.last = true,
                 }
             }
             if let Some(piece) = self.piece() {
@@ -78,12 +94,11 @@ impl ReplyMeddling {
                 self.waiting = Some(Box::pin(tokio::time::sleep(pause)));
                 Some(piece)
             }
-            Action::CorruptResponse if !self.fired => {
-                self.fire_once();
-                let mut bytes = BytesMut::from(&*std::mem::take(&mut self.held));
+            Action::CorruptResponseAfter(after) => self.up_to(after, |this| {
+                let mut bytes = BytesMut::from(&*std::mem::take(&mut this.held));
                 bytes[0] ^= 1;
-                Some(bytes.freeze())
-            }
+                this.held = bytes.freeze();
+            }),
             _ => Some(std::mem::take(&mut self.held)),
         }
     }
@@ -93,13 +108,30 @@ impl ReplyMeddling {
         if self.fired {
             return Some(std::mem::take(&mut self.held));
         }
-        let left = usize::try_from(after.saturating_sub(self.sent)).unwrap_or(usize::MAX);
+        let left = match after {
+            // One byte stays until it is known whether another follows.
+            AT_LAST_BYTE if self.last => 0,
+            AT_LAST_BYTE => self.held.len() - 1,
+            after => usize::try_from(after.saturating_sub(self.sent)).unwrap_or(usize::MAX),
+        };
         if left == 0 {
             self.fire_once();
             act(self);
             return None;
         }
         Some(self.held.split_to(left.min(self.held.len())))
+    }
+
+    fn waits_for_last_byte(&self) -> bool {
+        !self.fired
+            && !self.last
+            && matches!(
+                self.firing.action(),
+                Action::ResetResponseAfter(AT_LAST_BYTE)
+                    | Action::CloseResponseAfter(AT_LAST_BYTE)
+                    | Action::StallResponseAfter(AT_LAST_BYTE)
+                    | Action::CorruptResponseAfter(AT_LAST_BYTE)
+            )
     }
 
     fn cut(&mut self, cut: Cut) {

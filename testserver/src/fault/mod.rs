@@ -47,7 +47,7 @@ pub(crate) enum Action {
     StallHeaders,
     LoseReply,
     Slow(u64),
-    CorruptResponse,
+    CorruptResponseAfter(u64),
     ReplaceBody(Bytes),
     TruncateBody(usize),
     LoseEvent,
@@ -59,6 +59,9 @@ pub(crate) enum Action {
     LoseCompletion,
     ResetCall,
 }
+
+/// After so many bytes: one less than there are.
+pub(crate) const AT_LAST_BYTE: u64 = u64::MAX;
 
 /// What a fault can strike.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -154,7 +157,13 @@ impl Fault {
     /// Flips a bit of the first byte of the response body.
     #[must_use]
     pub fn corrupt_response() -> Self {
-        Self::of(Action::CorruptResponse)
+        Self::corrupt_response_after(0)
+    }
+
+    /// Flips a bit of the byte that comes after `bytes` of the response body.
+    #[must_use]
+    pub fn corrupt_response_after(bytes: u64) -> Self {
+        Self::of(Action::CorruptResponseAfter(bytes))
     }
 
     /// Runs the handler and sends its status and headers, but with this body (and its length).
@@ -247,6 +256,19 @@ impl Fault {
     pub fn after(mut self, bytes: u64) -> Self {
         if let Action::Status { after, .. } = &mut self.action {
             *after = Some(bytes);
+        }
+        self
+    }
+
+    /// A fault that acts within the response body acts right before its last byte, however long it turns out to be.
+    #[must_use]
+    pub fn at_last_byte(mut self) -> Self {
+        if let Action::ResetResponseAfter(after)
+        | Action::CloseResponseAfter(after)
+        | Action::StallResponseAfter(after)
+        | Action::CorruptResponseAfter(after) = &mut self.action
+        {
+            *after = AT_LAST_BYTE;
         }
         self
     }

@@ -229,7 +229,7 @@ async fn struck_after(firing: Firing, reply: Reply, link: &Arc<Link>) -> Reply {
         Action::ResetResponseAfter(_)
         | Action::CloseResponseAfter(_)
         | Action::StallResponseAfter(_)
-        | Action::CorruptResponse
+        | Action::CorruptResponseAfter(_)
         | Action::Slow(_) => {
             let link = Arc::clone(link);
             reply.map(|body| body.meddled(firing, link))

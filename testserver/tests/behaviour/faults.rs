@@ -115,6 +115,35 @@ async fn a_chunked_answer_is_cut_too() {
     assert_eq!(String::from_utf8_lossy(&body), "5\r\n{\"sta\r\n");
 }
 
+/// Whole, chunked, and in several pieces.
+#[tokio::test]
+async fn a_fault_at_the_last_byte_needs_no_length() {
+    let (server, bucket) = server_with_file(3 * MIB).await;
+    for target in ["/files/a.bin/content", "/zip", "/files"].map(|target| format!("{bucket}{target}")) {
+        let whole = get(&server, &target).await.body;
+        let cut = server.inject(Fault::close_response_after(0).at_last_byte());
+        let mut client = Client::connect(&server).await;
+        client.write(&head("GET", &target, &[])).await.unwrap();
+        let is_chunked = client.answer_head().await.unwrap().header("transfer-encoding").is_some();
+        let (body, end) = client.rest().await;
+        end.expect("an orderly end");
+        assert_eq!(cut.fired(), 1, "{target}");
+        assert_eq!(!is_chunked, body == whole[..whole.len() - 1], "{target}");
+        assert!(!body.ends_with(b"0\r\n\r\n"), "{target}");
+
+        server.inject(Fault::corrupt_response().at_last_byte());
+        let corrupted = get(&server, &target).await.body;
+        let (last, rest) = whole.split_last().unwrap();
+        assert_eq!(corrupted.split_last().unwrap(), (&(last ^ 1), rest), "{target}");
+    }
+    let stalled = server.inject(Fault::stall_response_after(0).at_last_byte());
+    let mut client = Client::connect(&server).await;
+    client.write(&head("GET", "/healthz", &[])).await.unwrap();
+    stalled.fired_at_least(1).await;
+    stalled.release();
+    assert_eq!(client.answer("GET").await.unwrap().status, 200);
+}
+
 #[tokio::test]
 async fn a_stalled_response_goes_on_when_released() {
     let (server, bucket) = server_with_file(MIB).await;
@@ -183,6 +212,8 @@ async fn bodies_are_corrupted_replaced_and_truncated() {
     let content = format!("{bucket}/files/a.bin/content");
     server.inject(Fault::corrupt_response());
     assert_eq!(get(&server, &content).await.body, [6, 7, 7, 7, 7, 7, 7, 7, 7, 7]);
+    server.inject(Fault::corrupt_response_after(3));
+    assert_eq!(get(&server, &content).await.body, [7, 7, 7, 6, 7, 7, 7, 7, 7, 7]);
     server.inject(Fault::replace_body("<html>"));
     let replaced = get(&server, &content).await;
     assert_eq!((replaced.status, &*replaced.body), (200, &b"<html>"[..]));
