@@ -3,8 +3,8 @@
 use carbonfiles::Result as Outcome;
 use futures::TryStreamExt;
 
-use crate::stage::{Stage, Verdict, fits, shown};
-use crate::trouble::{Bodies, Trouble};
+use crate::stage::{Stage, Verdict, fits, flipped, meanwhile, shown};
+use crate::trouble::{Bodies, Trouble, Wrong};
 
 /// Where the bytes go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,8 +27,8 @@ pub(crate) const KINDS: [(&str, Kind); 5] = [
 ];
 
 impl Kind {
-    pub(crate) fn meets(self, trouble: Trouble) -> bool {
-        is_met_by_downloads(trouble)
+    fn is_to_file(self) -> bool {
+        matches!(self, Self::ToFile | Self::Parallel)
     }
 
     /// How much one request brings.
@@ -44,78 +44,81 @@ impl Kind {
     fn content(self, stage: &mut Stage<'_>) -> (Vec<u8>, u64, usize) {
         let content = stage.content();
         // One of three fits in one request, as all do that are not parallel.
-        let (Some(range), 1..) = (self.range(), stage.rng.u8(..3)) else {
+        let replaced = stage.trouble == Trouble::Replaced;
+        let fits = !replaced && stage.rng.u8(..3) == 0;
+        let Some(range) = self.range().filter(|_| !fits) else {
             let length = content.len();
             return (content, 0, length);
         };
-        let whole = stage.rng.usize(1..=2);
+        // Two are under way at once. The third is asked for when the content is another one already, if the first was held.
+        let whole = if replaced { 2 } else { stage.rng.usize(1..=2) };
+        let held = if replaced && stage.rng.u8(..4) > 0 { 0 } else { stage.rng.u64(..=whole as u64) };
         let mut ranges = vec![0; whole * range];
         stage.rng.fill(&mut ranges);
         let least = content.len();
         ranges.extend(content);
-        (ranges, stage.rng.u64(..=whole as u64), least)
+        (ranges, held, least)
     }
-}
-
-/// A request without a body is cut where it is, at once.
-pub(crate) fn is_met_by_downloads(trouble: Trouble) -> bool {
-    use crate::trouble::Place;
-    !matches!(trouble, Trouble::CutRequest(Place::First | Place::Middle | Place::Last) | Trouble::StallRequest(_))
 }
 
 pub(crate) async fn run(kind: Kind, stage: &mut Stage<'_>) -> Result<Verdict, String> {
     let (content, skip, length) = kind.content(stage);
-    let other: Vec<u8> = content.iter().map(|byte| byte ^ 1).collect();
+    let other = flipped(&content);
     stage.put("file", content.clone()).await?;
     let target = stage.folder.path().join("target");
     let old = stage.rng.bool().then(|| stage.content());
-    if let (Some(old), Kind::ToFile | Kind::Parallel) = (&old, kind) {
+    if let (Some(old), true) = (&old, kind.is_to_file()) {
         std::fs::write(&target, old).map_err(|e| e.to_string())?;
     }
     let over_long = [content.clone(), b"more".to_vec()].concat();
-    let bodies = Bodies { request: 0, response: length as u64, over_long, wrong_hash: None };
+    let wrong = Wrong::Bit(stage.rng.u64(..length as u64));
+    let bodies = Bodies { request: 0, response: length as u64, over_long, wrong };
     let fault = stage.inject_behind(skip, "GET", "/files/file/content", &bodies);
 
+    let replaced = stage.trouble == Trouble::Replaced;
+    // An answer that contradicts itself in nothing but the hash is not seen through without it. All else must be right by itself.
+    let by_hash_alone = matches!(stage.trouble, Trouble::Truncated | Trouble::OverLong | Trouble::WrongHash);
+    let verify = by_hash_alone || stage.rng.bool();
+    let at_once = if replaced { 2 } else { 3 };
     let file = stage.bucket.file("file");
     let deed = async {
+        let download = || file.download().verify(verify);
         match kind {
-            Kind::Bytes => file.download().await?.bytes(64 << 20).await.map(|bytes| Some(bytes.to_vec())),
+            Kind::Bytes => download().await?.bytes(64 << 20).await.map(|bytes| Some(bytes.to_vec())),
             Kind::Stream => {
-                let chunks: Vec<_> = file.download().await?.stream().try_collect().await?;
+                let chunks: Vec<_> = download().await?.stream().try_collect().await?;
                 Ok(Some(chunks.concat()))
             }
             Kind::ParallelStream => {
-                let chunks: Vec<_> = file.download().parallel(4).await?.stream().try_collect().await?;
+                let chunks: Vec<_> = download().parallel(at_once).await?.stream().try_collect().await?;
                 Ok(Some(chunks.concat()))
             }
-            Kind::ToFile => file.download_to(&target).await.map(|_| None),
-            Kind::Parallel => file.download_to(&target).parallel(3).await.map(|_| None),
+            Kind::ToFile => file.download_to(&target).verify(verify).await.map(|_| None),
+            Kind::Parallel => file.download_to(&target).verify(verify).parallel(at_once).await.map(|_| None),
         }
     };
-    let replace = async {
-        if stage.trouble == Trouble::Replaced {
-            fault.fired_at_least(1).await;
-            stage.put("file", other.clone()).await?;
+    let writing = async {
+        stage.put("file", other.clone()).await?;
+        // The answer that is held is of the old content, to its end. Or it is given up, and the rest asked for.
+        if stage.goes_on {
+            fault.release();
         }
-        std::future::pending::<Result<(), String>>().await
+        Ok(())
     };
-    let outcome: Outcome<Option<Vec<u8>>> = tokio::select! {
-        outcome = deed => outcome,
-        problem = replace => return problem.map(|()| Verdict::Typed),
-    };
+    let outcome: Outcome<Option<Vec<u8>>> = meanwhile(replaced, &fault, deed, writing).await?;
     stage.calm()?;
 
-    let is_right = |bytes: &Vec<u8>| bytes == &content || stage.trouble == Trouble::Replaced && bytes == &other;
+    let is_right = |bytes: &Vec<u8>| bytes == &content || replaced && bytes == &other;
     let local = stage.local();
     let there = local.get("target");
     let verdict = match outcome {
         Ok(Some(bytes)) if is_right(&bytes) => Ok(Verdict::Recovered),
         Ok(None) if there.is_some_and(is_right) && local.len() == 1 => Ok(Verdict::Recovered),
         Ok(bytes) => Err(format!("it says {}, and there is {:?}", shown(bytes.as_ref()), local.keys())),
-        Err(error) if !matches!(kind, Kind::ToFile | Kind::Parallel) || there == old.as_ref() => fits(&error),
+        Err(error) if !kind.is_to_file() || there == old.as_ref() => fits(stage, &error),
         Err(error) => Err(format!("after {error} there is {}", shown(there))),
     }?;
-    if verdict == Verdict::Typed && matches!(kind, Kind::ToFile | Kind::Parallel) {
+    if verdict == Verdict::Typed && kind.is_to_file() {
         // Whatever was left is of use, or at least not in the way.
         let again = stage.judge.file("file").download_to(&target).await.map_err(|e| format!("again: {e:?}"))?;
         let local = stage.local();

@@ -6,19 +6,22 @@
 //! cargo test --test faults -- --runs 10000 --seed 40           # a slice: seeds from 40 on
 //! cargo test --test faults -- --only download-to/wrong-hash --runs 100
 //! cargo test --test faults -- --case download-to/wrong-hash/17
+//! cargo test --test faults -- --table                          # what is tried, and why the rest is not
 //! ```
 //!
 //! Each run makes sure that its fault took effect. What comes out is exactly right, or an error of a kind that fits, with
 //! the target as it was, the server without a partial or a doubled file, and the same call successful once the fault has
-//! passed.
+//! passed. What can be tried again has to come out right where the fault passes before the tries are used up.
 
 #[path = "../support/mod.rs"]
 mod support;
 
+mod archives;
 mod changes;
 mod downloads;
 mod folders;
 mod stage;
+mod syncs;
 mod trouble;
 mod uploads;
 
@@ -37,28 +40,43 @@ use trouble::Trouble;
 enum Deed {
     Upload(uploads::Kind),
     Download(downloads::Kind),
-    Append,
-    AppendAt,
-    Patch,
+    Change(changes::Kind),
     Folder(folders::Kind),
+    Sync(syncs::Kind),
+    Archive(archives::Kind),
 }
 
 impl Deed {
     fn all() -> Vec<(&'static str, Self)> {
         let uploads = uploads::KINDS.iter().map(|(name, kind)| (*name, Self::Upload(*kind)));
         let downloads = downloads::KINDS.iter().map(|(name, kind)| (*name, Self::Download(*kind)));
+        let changes = changes::KINDS.iter().map(|(name, kind)| (*name, Self::Change(*kind)));
         let folders = folders::KINDS.iter().map(|(name, kind)| (*name, Self::Folder(*kind)));
-        let changes = [("append", Self::Append), ("append-at", Self::AppendAt), ("patch", Self::Patch)];
-        uploads.chain(downloads).chain(changes).chain(folders).collect()
+        let syncs = syncs::KINDS.iter().map(|(name, kind)| (*name, Self::Sync(*kind)));
+        let archives = archives::KINDS.iter().map(|(name, kind)| (*name, Self::Archive(*kind)));
+        uploads.chain(downloads).chain(changes).chain(folders).chain(syncs).chain(archives).collect()
     }
 
-    /// Whether a fault has a meaning for it.
-    fn meets(self, trouble: Trouble) -> bool {
+    /// Why a fault is not tried with it: it could not strike, or nothing right could be asked for.
+    fn spares(self, trouble: Trouble) -> Option<&'static str> {
         match self {
-            Self::Upload(kind) => kind.meets(trouble),
-            Self::Download(kind) => kind.meets(trouble),
-            Self::Append | Self::AppendAt | Self::Patch => changes::meets(trouble),
-            Self::Folder(kind) => kind.meets(trouble),
+            Self::Upload(kind) => kind.spares(trouble),
+            Self::Download(_) => trouble.spares_bare_requests(),
+            Self::Change(kind) => kind.spares(trouble),
+            Self::Folder(kind) => kind.spares(trouble),
+            Self::Sync(kind) => kind.spares(trouble),
+            Self::Archive(kind) => kind.spares(trouble),
+        }
+    }
+
+    /// Whether it is tried again after a fault that passes.
+    fn goes_on(self, trouble: Trouble) -> bool {
+        match self {
+            Self::Upload(kind) => kind.is_replayable(),
+            // The first may have arrived.
+            Self::Change(changes::Kind::Append) => false,
+            Self::Archive(_) => !trouble.is_within_answer(),
+            Self::Download(_) | Self::Change(_) | Self::Folder(_) | Self::Sync(_) => true,
         }
     }
 
@@ -66,10 +84,10 @@ impl Deed {
         match self {
             Self::Upload(kind) => uploads::run(kind, stage).await,
             Self::Download(kind) => downloads::run(kind, stage).await,
-            Self::Append => changes::append(stage, false).await,
-            Self::AppendAt => changes::append(stage, true).await,
-            Self::Patch => changes::patch(stage).await,
+            Self::Change(kind) => changes::run(kind, stage).await,
             Self::Folder(kind) => folders::run(kind, stage).await,
+            Self::Sync(kind) => syncs::run(kind, stage).await,
+            Self::Archive(kind) => archives::run(kind, stage).await,
         }
     }
 }
@@ -109,6 +127,10 @@ fn arguments() -> (u64, u64, Option<String>, Option<String>) {
             "--seed" => first = arguments.next().and_then(|n| n.parse().ok()).expect("--seed is followed by a number"),
             "--only" => only = arguments.next(),
             "--case" => single = arguments.next(),
+            "--table" => {
+                table();
+                std::process::exit(0);
+            }
             "--list" => std::process::exit(0),
             _ => {}
         }
@@ -122,7 +144,7 @@ fn cases(runs: u64, first: u64, only: Option<&str>, single: Option<&str>) -> Vec
     let pairs: Vec<_> = deeds
         .iter()
         .flat_map(|(name, deed)| trouble::all().into_iter().map(move |(fault, trouble)| (name, *deed, fault, trouble)))
-        .filter(|(_, deed, _, trouble)| deed.meets(*trouble))
+        .filter(|(_, deed, _, trouble)| deed.spares(*trouble).is_none())
         .map(|(name, deed, fault, trouble)| (format!("{name}/{fault}"), deed, trouble))
         .filter(|(name, ..)| only.is_none_or(|only| name.contains(only)))
         .filter(|(name, ..)| single.is_none_or(|single| single.rsplit_once('/').is_some_and(|(case, _)| case == name)))
@@ -138,6 +160,15 @@ fn cases(runs: u64, first: u64, only: Option<&str>, single: Option<&str>) -> Vec
         return vec![case(&pairs[0], seed)];
     }
     (first..).flat_map(|seed| pairs.iter().map(move |pair| case(pair, seed))).take(runs as usize).collect()
+}
+
+/// Every deed with every fault, and why it is not tried where it is not.
+fn table() {
+    for (name, deed) in Deed::all() {
+        for (fault, trouble) in trouble::all() {
+            println!("{name}/{fault}: {}", deed.spares(trouble).unwrap_or("tried"));
+        }
+    }
 }
 
 async fn run_all(cases: Arc<Vec<Case>>) -> (u64, u64, u64) {
@@ -176,7 +207,13 @@ async fn run(server: &TestServer, case: &Case) -> Result<Verdict, String> {
     loop {
         let outcome = tokio::time::timeout(GUARD, async {
             let mut stage = Stage::new(server, case.trouble, case.seed, &case.name, patience).await?;
-            let verdict = case.deed.run(&mut stage).await;
+            let verdict = match case.deed.run(&mut stage).await {
+                // The fourth try is the last.
+                Ok(Verdict::Typed) if stage.times < 3 && case.trouble.passes() && case.deed.goes_on(case.trouble) => {
+                    Err(format!("the fault passed after {}, and it gave up", stage.times))
+                }
+                verdict => verdict,
+            };
             // Ten thousands of runs are not to fill the memory.
             stage.judge.delete().await.map_err(stage::text)?;
             verdict

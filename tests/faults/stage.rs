@@ -1,9 +1,12 @@
 //! One run: a bucket, a folder, a client that is in a hurry, and a fault.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
+use std::io::Write as _;
+use std::path::Path;
+use std::pin::pin;
+use std::time::{Duration, SystemTime};
 
-use carbonfiles::{Bucket, Client, Error, ErrorKind};
+use carbonfiles::{Bucket, Client, Error};
 use carbonfiles_testserver::{FaultHandle, TestServer};
 use fastrand::Rng;
 use futures::TryStreamExt;
@@ -36,7 +39,11 @@ pub(crate) struct Stage<'s> {
     /// The one who looks, and is met by none.
     pub(crate) judge: Bucket,
     pub(crate) folder: TempDir,
+    /// What is held goes on when the content has been replaced; else the client loses its patience.
+    pub(crate) goes_on: bool,
     fault: Option<FaultHandle>,
+    /// How often the fault strikes.
+    pub(crate) times: u64,
 }
 
 impl<'s> Stage<'s> {
@@ -50,19 +57,23 @@ impl<'s> Stage<'s> {
         let name = name.bytes().fold(seed, |hash, byte| hash.wrapping_mul(31).wrapping_add(u64::from(byte)));
         let judge: Client = admin(server);
         let made = judge.buckets().create("faults").await.map_err(|e| format!("no bucket: {e}"))?;
+        let mut rng = Rng::with_seed(name);
+        let goes_on = trouble == Trouble::Replaced && rng.bool();
         let mut hurried = builder(server.url()).token(server.admin_key());
-        if trouble.is_stall() {
+        if trouble.is_stall() && !goes_on {
             hurried = hurried.idle_timeout(patience).response_timeout(patience);
         }
         let hurried = hurried.build().map_err(|e| e.to_string())?;
         Ok(Self {
             server,
             trouble,
-            rng: Rng::with_seed(name),
+            rng,
+            goes_on,
             bucket: hurried.bucket(&made.id),
             judge: judge.bucket(&made.id),
             folder: tempfile::tempdir().map_err(|e| e.to_string())?,
             fault: None,
+            times: 0,
         })
     }
 
@@ -71,6 +82,16 @@ impl<'s> Stage<'s> {
         let most = *self.rng.choice(&[20, 2000, 200_000, 700_000]).unwrap_or(&20);
         let length = self.rng.usize(16..most);
         let mut content = vec![0; length];
+        self.rng.fill(&mut content);
+        content
+    }
+
+    /// The content of a source: where it is to be written over meanwhile, so long that it can't be on its way already.
+    pub(crate) fn source(&mut self) -> Vec<u8> {
+        if self.trouble != Trouble::Rewritten {
+            return self.content();
+        }
+        let mut content = vec![0; 8 << 20];
         self.rng.fill(&mut content);
         content
     }
@@ -106,6 +127,7 @@ impl<'s> Stage<'s> {
         let target = format!("/buckets/{}{part}", self.bucket.id());
         let fault = self.server.inject(self.trouble.fault(bodies).on(method, &target).skip(skip).times(times));
         self.fault = Some(fault.clone());
+        self.times = times;
         fault
     }
 
@@ -145,24 +167,50 @@ pub(crate) fn text(error: Error) -> String {
 }
 
 /// A call that failed, failed in a way that says what happened.
-pub(crate) fn fits(error: &Error) -> Result<Verdict, String> {
-    let fits = matches!(
-        error.kind(),
-        ErrorKind::Interrupted
-            | ErrorKind::Timeout(_)
-            | ErrorKind::RateLimited
-            | ErrorKind::Server
-            | ErrorKind::IntegrityMismatch
-            | ErrorKind::ContentChanged
-            | ErrorKind::BodyNotReplayable
-            | ErrorKind::Decode
-            | ErrorKind::Connect
-    );
-    if fits && !error.message().is_empty() {
+pub(crate) fn fits(stage: &Stage<'_>, error: &Error) -> Result<Verdict, String> {
+    if stage.trouble.fits(error.kind()) && !error.message().is_empty() {
         Ok(Verdict::Typed)
     } else {
         Err(format!("the error does not fit: {error:?}"))
     }
+}
+
+/// Does the deed. Where something is to be replaced meanwhile, another writer comes as soon as the fault has struck.
+pub(crate) async fn meanwhile<T>(
+    is_replaced: bool,
+    fault: &FaultHandle,
+    deed: impl Future<Output = T>,
+    writing: impl Future<Output = Result<(), String>>,
+) -> Result<T, String> {
+    let mut deed = pin!(deed);
+    if is_replaced {
+        tokio::select! {
+            biased;
+            () = fault.fired_at_least(1) => {}
+            outcome = &mut deed => return Ok(outcome),
+        }
+        // Who loses patience does not end the other's writing.
+        let (outcome, written) = tokio::join!(deed, writing);
+        return written.map(|()| outcome);
+    }
+    Ok(deed.await)
+}
+
+/// Other bytes, as many.
+pub(crate) fn flipped(content: &[u8]) -> Vec<u8> {
+    content.iter().map(|byte| byte ^ 1).collect()
+}
+
+/// A file is replaced by another as long: written over, or renamed onto it. Its time tells, however quick that was.
+pub(crate) fn replace_on_disk(path: &Path, content: &[u8], renamed: bool) -> std::io::Result<()> {
+    if renamed {
+        let beside = path.with_extension("new");
+        std::fs::write(&beside, content)?;
+        return std::fs::rename(beside, path);
+    }
+    let mut file = std::fs::File::options().write(true).open(path)?;
+    file.write_all(content)?;
+    file.set_modified(SystemTime::now() + Duration::from_secs(10))
 }
 
 /// How a content is told in a complaint.

@@ -1,5 +1,6 @@
 //! What goes wrong.
 
+use carbonfiles::ErrorKind;
 use carbonfiles_testserver::Fault;
 
 /// Something that goes wrong on the way.
@@ -23,6 +24,8 @@ pub(crate) enum Trouble {
     Status(u16, bool),
     /// The content, or the source, is another one when the transfer goes on.
     Replaced,
+    /// The source is written over while it is being sent.
+    Rewritten,
     /// A body shorter than it should be, as a complete answer.
     Truncated,
     /// A body longer than it should be.
@@ -41,12 +44,20 @@ pub(crate) enum Place {
 }
 
 impl Place {
-    pub(crate) fn of(self, length: u64) -> u64 {
+    fn of(self, length: u64) -> u64 {
         match self {
             Self::Start => 0,
             Self::First => 1.min(length.saturating_sub(1)),
             Self::Middle => length / 2,
             Self::Last => length.saturating_sub(1),
+        }
+    }
+
+    /// Of an answer, whose last byte is where it ends, however long somebody thinks that it is.
+    fn in_answer(self, length: u64, fault: fn(u64) -> Fault) -> Fault {
+        match self {
+            Self::Last => fault(0).at_last_byte(),
+            place => fault(place.of(length)),
         }
     }
 }
@@ -73,6 +84,7 @@ pub(crate) fn all() -> Vec<(String, Trouble)> {
         ("stall-headers", Trouble::StallHeaders),
         ("lose-reply", Trouble::LoseReply),
         ("replaced", Trouble::Replaced),
+        ("rewritten", Trouble::Rewritten),
         ("truncated", Trouble::Truncated),
         ("over-long", Trouble::OverLong),
         ("wrong-hash", Trouble::WrongHash),
@@ -89,8 +101,17 @@ pub(crate) struct Bodies {
     pub(crate) response: u64,
     /// Longer than the right one.
     pub(crate) over_long: Vec<u8>,
-    /// The right form with a wrong hash; without it, a bit of the answer is flipped.
-    pub(crate) wrong_hash: Option<Vec<u8>>,
+    pub(crate) wrong: Wrong,
+}
+
+/// What is wrong with an answer whose hash is.
+pub(crate) enum Wrong {
+    /// It has the right form, and says the wrong hash.
+    Says(Vec<u8>),
+    /// A bit is flipped behind so many bytes,
+    Bit(u64),
+    /// or in the last byte.
+    LastBit,
 }
 
 impl Trouble {
@@ -98,35 +119,88 @@ impl Trouble {
         match self {
             Self::CutRequest(_) if bodies.request == 0 => Fault::reset(),
             Self::CutRequest(place) => Fault::reset_request_after(place.of(bodies.request)),
-            Self::ResetResponse(place) => Fault::reset_response_after(place.of(bodies.response)),
-            Self::CloseResponse(place) => Fault::close_response_after(place.of(bodies.response)),
+            Self::ResetResponse(place) => place.in_answer(bodies.response, Fault::reset_response_after),
+            Self::CloseResponse(place) => place.in_answer(bodies.response, Fault::close_response_after),
             Self::StallRequest(place) => Fault::stall_request_after(place.of(bodies.request)),
-            Self::StallResponse(place) => Fault::stall_response_after(place.of(bodies.response)),
+            Self::StallResponse(place) => place.in_answer(bodies.response, Fault::stall_response_after),
             Self::StallHeaders => Fault::stall_headers(),
             Self::LoseReply => Fault::lose_reply(),
             Self::Status(status, false) => Fault::status(status),
             Self::Status(status, true) => Fault::status(status).header("retry-after", "0"),
             Self::Replaced if bodies.request == 0 => Fault::stall_response_after(bodies.response / 2),
             Self::Replaced => Fault::reset_request_after(bodies.request / 2),
+            Self::Rewritten => Fault::stall_request_after(0),
             Self::Truncated => Fault::truncate_body(Place::Middle.of(bodies.response) as usize),
             Self::OverLong => Fault::replace_body(bodies.over_long.clone()),
-            Self::WrongHash => match &bodies.wrong_hash {
-                Some(answer) => Fault::replace_body(answer.clone()),
-                None => Fault::corrupt_response(),
+            Self::WrongHash => match &bodies.wrong {
+                Wrong::Says(answer) => Fault::replace_body(answer.clone()),
+                Wrong::Bit(after) => Fault::corrupt_response_after(*after),
+                Wrong::LastBit => Fault::corrupt_response().at_last_byte(),
             },
         }
     }
 
-    /// Whether it strikes the last byte of an answer, whose length has to be known for that.
-    pub(crate) fn is_at_the_end(self) -> bool {
+    /// Why it can't strike a request without a body: that is cut at once, or not at all.
+    pub(crate) fn spares_bare_requests(self) -> Option<&'static str> {
+        match self {
+            Self::CutRequest(Place::Start) => None,
+            Self::CutRequest(_) | Self::StallRequest(_) => Some("the request has no body"),
+            Self::Rewritten => Some("there is no source: what the server has is \"replaced\""),
+            _ => None,
+        }
+    }
+
+    /// Why it can't strike an answer without a body.
+    pub(crate) fn spares_bare_answers(self) -> Option<&'static str> {
+        self.is_within_answer().then_some("the answer has no body")
+    }
+
+    pub(crate) fn is_within_answer(self) -> bool {
         matches!(
             self,
-            Self::ResetResponse(Place::Last) | Self::CloseResponse(Place::Last) | Self::StallResponse(Place::Last)
+            Self::ResetResponse(_)
+                | Self::CloseResponse(_)
+                | Self::StallResponse(_)
+                | Self::Truncated
+                | Self::OverLong
+                | Self::WrongHash
         )
+    }
+
+    /// Whether the next try, if there is one, meets it no more. (A time limit may be for all tries, and a 500 may stay.)
+    pub(crate) fn passes(self) -> bool {
+        match self {
+            Self::CutRequest(_) | Self::ResetResponse(_) | Self::CloseResponse(_) | Self::LoseReply => true,
+            Self::Status(status, _) => status != 500,
+            _ => false,
+        }
     }
 
     /// Whether it passes only when the client loses its patience.
     pub(crate) fn is_stall(self) -> bool {
         matches!(self, Self::StallRequest(_) | Self::StallResponse(_) | Self::StallHeaders | Self::Replaced)
+    }
+
+    /// Whether an error of this kind may come of it.
+    pub(crate) fn fits(self, kind: ErrorKind) -> bool {
+        use ErrorKind::{
+            BodyNotReplayable, ContentChanged, Decode, IntegrityMismatch, Interrupted, RateLimited, Server, Timeout,
+        };
+        match self {
+            Self::CutRequest(_) | Self::ResetResponse(_) | Self::CloseResponse(_) | Self::LoseReply => {
+                matches!(kind, Interrupted | BodyNotReplayable)
+            }
+            Self::StallRequest(_) | Self::StallResponse(_) | Self::StallHeaders => {
+                matches!(kind, Timeout(_) | BodyNotReplayable)
+            }
+            Self::Status(408, _) => matches!(kind, Timeout(_) | BodyNotReplayable),
+            Self::Status(429, _) => matches!(kind, RateLimited | BodyNotReplayable),
+            Self::Status(..) => matches!(kind, Server | BodyNotReplayable),
+            Self::Replaced => matches!(kind, ContentChanged | Timeout(_) | Interrupted),
+            Self::Rewritten => kind == ContentChanged,
+            Self::Truncated | Self::OverLong | Self::WrongHash => {
+                matches!(kind, Interrupted | IntegrityMismatch | Decode)
+            }
+        }
     }
 }

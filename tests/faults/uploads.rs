@@ -6,8 +6,8 @@ use carbonfiles::models::UploadedFile;
 use carbonfiles::{Phase, Result as Outcome, Source};
 use tokio::io::AsyncWriteExt;
 
-use crate::stage::{Stage, Verdict, fits, shown};
-use crate::trouble::{Bodies, Trouble};
+use crate::stage::{Stage, Verdict, fits, flipped, meanwhile, replace_on_disk, shown};
+use crate::trouble::{Bodies, Trouble, Wrong};
 
 /// Where the bytes come from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,17 +36,20 @@ pub(crate) const KINDS: [(&str, Kind); 9] = [
 ];
 
 impl Kind {
-    pub(crate) fn meets(self, trouble: Trouble) -> bool {
-        match trouble {
-            Trouble::Replaced => matches!(self, Self::Path | Self::File),
-            _ => is_met_by_uploads(trouble),
+    /// Whether what has been read of it can be read again.
+    pub(crate) fn is_replayable(self) -> bool {
+        !matches!(self, Self::Reader | Self::SizedReader | Self::Stream | Self::Writer)
+    }
+
+    pub(crate) fn spares(self, trouble: Trouble) -> Option<&'static str> {
+        match (self, trouble) {
+            (Self::Bytes, Trouble::Replaced | Trouble::Rewritten) => Some("bytes in memory can't be replaced"),
+            (_, Trouble::Replaced) if !self.is_replayable() => Some("it is read once: nothing is sent from it again"),
+            (Self::Factory, Trouble::Rewritten) => Some("what it makes is bytes here: they can't be replaced"),
+            (_, Trouble::Rewritten) if !self.is_replayable() => Some("what a reader or a stream gives is what is sent"),
+            _ => None,
         }
     }
-}
-
-/// An answer to an upload is JSON of some 300 bytes: it is cut, but its last byte is not known.
-pub(crate) fn is_met_by_uploads(trouble: Trouble) -> bool {
-    trouble != Trouble::Replaced && !trouble.is_at_the_end()
 }
 
 pub(crate) fn bodies(path: &str, length: usize) -> Bodies {
@@ -59,7 +62,7 @@ pub(crate) fn bodies(path: &str, length: usize) -> Bodies {
         // Whatever the name, it is longer than that.
         response: 200,
         over_long: format!("{answer}{answer}").into_bytes(),
-        wrong_hash: Some(answer.into_bytes()),
+        wrong: Wrong::Says(answer.into_bytes()),
     }
 }
 
@@ -68,44 +71,57 @@ pub(crate) async fn run(kind: Kind, stage: &mut Stage<'_>) -> Result<Verdict, St
     let path = if stage.rng.u8(..4) == 0 { "ünïcode %+#?.bin" } else { "plain.bin" };
     let path = if kind == Kind::Multipart { "plain.bin" } else { path };
     let old = stage.old(path).await?;
-    let content = stage.content();
-    let other: Vec<u8> = content.iter().map(|byte| byte ^ 1).collect();
+    let content = stage.source();
+    let other = flipped(&content);
     let disk = stage.folder.path().join("source");
     std::fs::write(&disk, &content).map_err(|e| e.to_string())?;
-    stage.inject("*", "/upload", &bodies(path, content.len()));
+    let fault = stage.inject("*", "/upload", &bodies(path, content.len()));
 
-    let file = stage.bucket.file(path);
-    let outcome: Outcome<Option<UploadedFile>> = match kind {
-        Kind::Multipart => {
-            let upload = stage.bucket.files().upload_multipart().file(path, content.clone());
-            upload.await.map(|files| files.into_iter().next())
-        }
-        Kind::Writer => {
-            let mut writer = file.upload_writer();
-            // What is wrong comes out of the end.
-            let _ = writer.write_all(&content).await;
-            writer.finish().await.map(Some)
-        }
-        _ => {
-            let chunks: Vec<_> = content.chunks(10_000).map(|chunk| Ok::<_, std::io::Error>(chunk.to_vec())).collect();
-            let source = match kind {
-                Kind::Bytes => content.clone().into(),
-                Kind::Path => disk.as_path().into(),
-                Kind::File => tokio::fs::File::open(&disk).await.map_err(|e| e.to_string())?.into(),
-                Kind::Reader => Source::reader(Cursor::new(&content)),
-                Kind::SizedReader => Source::reader(Cursor::new(&content)).size(content.len() as u64),
-                Kind::Factory => Source::factory(|| std::future::ready(Ok::<_, std::io::Error>(content.clone()))),
-                _ => Source::stream(futures::stream::iter(chunks)),
-            };
-            let replaced = stage.trouble == Trouble::Replaced;
-            let upload = file.upload(source).progress(|progress| {
-                if replaced && matches!(progress.phase, Phase::Retrying { .. }) {
-                    let _ = std::fs::write(&disk, &other);
-                }
-            });
-            upload.await.map(Some)
+    let (replaced, rewritten) = (stage.trouble == Trouble::Replaced, stage.trouble == Trouble::Rewritten);
+    let renamed = stage.rng.bool();
+    let replace = |progress: carbonfiles::Progress| {
+        if replaced && matches!(progress.phase, Phase::Retrying { .. }) {
+            replace_on_disk(&disk, &other, renamed).expect("the source can be replaced");
         }
     };
+    let file = stage.bucket.file(path);
+    let opened = tokio::fs::File::open(&disk).await.map_err(|e| e.to_string())?;
+    let deed = async {
+        match kind {
+            Kind::Multipart => {
+                let source = if replaced || rewritten { Source::from(disk.as_path()) } else { content.clone().into() };
+                let upload = stage.bucket.files().upload_multipart().file(path, source);
+                upload.progress(replace).await.map(|files| files.into_iter().next())
+            }
+            Kind::Writer => {
+                let mut writer = file.upload_writer();
+                // What is wrong comes out of the end.
+                let _ = writer.write_all(&content).await;
+                writer.finish().await.map(Some)
+            }
+            _ => {
+                let chunks: Vec<_> =
+                    content.chunks(10_000).map(|chunk| Ok::<_, std::io::Error>(chunk.to_vec())).collect();
+                let source = match kind {
+                    Kind::Bytes => content.clone().into(),
+                    Kind::Path => disk.as_path().into(),
+                    Kind::File => opened.into(),
+                    Kind::Reader => Source::reader(Cursor::new(&content)),
+                    Kind::SizedReader => Source::reader(Cursor::new(&content)).size(content.len() as u64),
+                    // It makes what there is by then.
+                    Kind::Factory => Source::factory(|| std::future::ready(std::fs::read(&disk))),
+                    _ => Source::stream(futures::stream::iter(chunks)),
+                };
+                file.upload(source).progress(replace).await.map(Some)
+            }
+        }
+    };
+    let writing = async {
+        replace_on_disk(&disk, &other, false).map_err(|e| e.to_string())?;
+        fault.release();
+        Ok(())
+    };
+    let outcome: Outcome<Option<UploadedFile>> = meanwhile(rewritten, &fault, deed, writing).await?;
     stage.calm()?;
 
     let stored = stage.stored().await?;
@@ -113,12 +129,16 @@ pub(crate) async fn run(kind: Kind, stage: &mut Stage<'_>) -> Result<Verdict, St
         return Err(format!("there are files that nobody uploaded: {:?}", stored.keys()));
     }
     let there = stored.get(path);
-    // A source that was replaced may be sent as it was or as it is, and nothing in between.
-    let is_new = there == Some(&content) || stage.trouble == Trouble::Replaced && there == Some(&other);
+    let is_new = match (replaced, kind) {
+        // It was asked again for what it gives now.
+        (true, Kind::Factory) => there == Some(&other),
+        // A file that is another one by now is not what was to be sent, not even as a whole.
+        _ => there == Some(&content),
+    };
     match outcome {
         Ok(Some(done)) if is_new && done.size == content.len() as u64 => Ok(Verdict::Recovered),
         Ok(done) => Err(format!("it says {done:?}, and there is {}", shown(there))),
-        Err(error) if is_new || there == old.as_ref() => fits(&error),
+        Err(error) if is_new || there == old.as_ref() => fits(stage, &error),
         Err(error) => Err(format!("after {error} there is {}", shown(there))),
     }
 }
