@@ -151,6 +151,48 @@ async fn a_log_holds_only_so_much_while_the_server_is_away() {
     assert_eq!(content(&file).await.len(), 4 + 500 * written, "and none of them is lost");
 }
 
+/// Four times the bytes of a flush, and what the way to the task that appends takes.
+#[tokio::test]
+async fn a_log_whose_server_is_away_takes_just_so_much_more() {
+    let (server, _, file) = start().await;
+    let client = builder(server.url()).token(server.admin_key()).retry(RetryPolicy::never()).build().unwrap();
+    let file = client.bucket(file.bucket().id()).file("log.txt");
+    let mut log = file.log_writer().flush_every(Duration::from_secs(3600)).flush_bytes(1000).await.unwrap();
+    server.inject(Fault::status(503).on("*", "log.txt").forever());
+    log.write_all(&[b'x'; 999]).await.unwrap();
+    assert!(within(log.flush()).await.is_err());
+    let mut taken = 0;
+    let mut waiting = 0;
+    // Until it has waited for so long that the task can't have been on its way to it.
+    while waiting < 1000 {
+        match log.write(&[b'x'; 100]).now_or_never() {
+            Some(written) => (taken, waiting) = (taken + written.unwrap(), 0),
+            None => waiting += 1,
+        }
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(taken, 4 * 1000 + 16 * 100);
+    server.clear_faults();
+    within(log.shutdown()).await.unwrap();
+    assert_eq!(content(&file).await.len(), 4 + 999 + taken);
+}
+
+#[tokio::test]
+async fn a_log_that_goes_every_instant_does_not_hurry_a_server_that_is_away() {
+    let (server, _, file) = start().await;
+    let client = builder(server.url()).token(server.admin_key()).retry(RetryPolicy::never()).build().unwrap();
+    let file = client.bucket(file.bucket().id()).file("log.txt");
+    let mut log = file.log_writer().flush_every(Duration::ZERO).await.unwrap();
+    let away = server.inject(Fault::status(503).on("*", "log.txt").forever());
+    let started = std::time::Instant::now();
+    log.write_all(b"end").await.unwrap();
+    within(away.fired_at_least(4)).await;
+    // A least time, not a measure: three pauses lie between four tries.
+    assert!(started.elapsed() >= Duration::from_millis(300), "{:?}", started.elapsed());
+    server.clear_faults();
+    within(async { while !content(&file).await.ends_with(b"end") {} }).await;
+}
+
 #[tokio::test]
 async fn a_log_goes_together_and_tries_again_by_itself() {
     let (server, _, file) = start().await;

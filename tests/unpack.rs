@@ -323,3 +323,41 @@ async fn dropping_it_leaves_what_was_there_and_no_temporary_file() {
     bucket.zip().unpack(folder.path()).await.unwrap();
     assert_eq!(read_folder(folder.path())["x"], [7; 1000]);
 }
+
+/// It is a job on a thread of its own, which nothing but its own look at whether anybody waits ends.
+#[tokio::test]
+async fn dropping_it_while_it_unpacks_ends_it() {
+    // Where all was unpacked before the test got its turn, it is done again with more.
+    for files in [2000, 8000, 32_000] {
+        let names: Vec<String> = (0..files).map(|number| format!("{number:05}")).collect();
+        let entries: Vec<(&str, &[u8])> = names.iter().map(|name| (name.as_str(), &b"content"[..])).collect();
+        let (archive, folder) = (archive(&entries), tempfile::tempdir().unwrap());
+        let server =
+            RawServer::start(move |_| Answer::Bytes(answer(200, "Content-Type: application/zip\r\n", &archive))).await;
+        let client = builder(&server.url).build().unwrap();
+        let mut unpack = client.bucket("b").zip().unpack(folder.path()).send();
+        let first = folder.path().join(&names[0]);
+        within(async {
+            tokio::select! {
+                done = &mut unpack => drop(done.unwrap()),
+                () = async { while !first.exists() { tokio::task::yield_now().await } } => {}
+            }
+        })
+        .await;
+        drop(unpack);
+        // The archive goes last.
+        let temporary = || read_folder(folder.path()).keys().any(|name| name.ends_with(".part"));
+        within(async {
+            while temporary() {
+                tokio::task::yield_now().await;
+            }
+        })
+        .await;
+        let unpacked = read_folder(folder.path());
+        assert!(unpacked.values().all(|content| content == b"content"), "each is whole");
+        if unpacked.len() < names.len() {
+            return;
+        }
+    }
+    panic!("it went on to its end");
+}
