@@ -22,7 +22,7 @@ fn pattern(length: usize) -> Vec<u8> {
 }
 
 /// Where a server can hold a request with a body of so many bytes,
-fn on_the_way_up(method: &'static str, target: &'static str, length: u64) -> Vec<(String, Fault)> {
+fn on_the_way_up(method: &str, target: &str, length: u64) -> Vec<(String, Fault)> {
     let mut holds: Vec<_> = [0, 1, length / 2, length - 1]
         .map(|bytes| (format!("request at {bytes}"), Fault::stall_request_after(bytes)))
         .into();

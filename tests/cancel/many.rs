@@ -145,3 +145,32 @@ async fn an_upload_of_a_folder_leaves_each_file_as_it_was_or_whole() {
 async fn a_download_of_a_folder_leaves_each_file_as_it_was_or_whole() {
     each_is_as_it_was_or_whole(Many::DownloadDir).await;
 }
+
+/// Of a folder that is older than a cache has to mistrust.
+#[tokio::test]
+async fn a_sync_that_is_dropped_remembers_no_hash_that_is_not_so() {
+    let server = server().await;
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("testserver/src/hub");
+    let files = in_folder(&folder);
+    let (first, content) = files.first_key_value().unwrap();
+    let mut holds = on_the_way_up("PUT", &format!("filename={first}"), content.len() as u64);
+    holds.push(("the listing".to_owned(), Fault::stall_response_after(100).on("GET", "delimiter=")));
+    holds.push(("the deletion".into(), Fault::stall_headers().on("DELETE", "/extra")));
+    for (name, hold) in holds {
+        let (bucket, place) = (bucket(&admin(&server)).await, tempfile::tempdir().unwrap());
+        // As long as ours, so that all of them have to be read.
+        for (name, content) in &files {
+            bucket.file(name).upload(content.iter().map(|byte| byte ^ 1).collect::<Vec<_>>()).await.unwrap();
+        }
+        bucket.file("extra").upload(OLD).await.unwrap();
+        let cache = place.path().join("hashes.json");
+        let start = |bucket: Bucket| -> BoxFuture<'static, ()> {
+            let sync = bucket.files().sync_up(&folder).delete_extra(true).hash_cache(&cache).concurrency(1).send();
+            Box::pin(async { drop(sync.await) })
+        };
+        assert!(dropped_at(&server, &bucket, hold, &start).await, "{name}: it was not held");
+        assert!(cache.exists() || name == "the listing", "{name}: what was read is remembered");
+        within(start(admin(&server).bucket(bucket.id()))).await;
+        assert!(in_bucket(&bucket).await == files, "{name}");
+    }
+}
