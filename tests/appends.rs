@@ -234,6 +234,35 @@ async fn a_log_goes_together_and_tries_again_by_itself() {
     assert_eq!(away.fired(), 1);
 }
 
+/// An append that was given up keeps its turn for a while, longer than these limits.
+#[tokio::test]
+async fn a_log_outlives_a_server_that_stood_still_whatever_its_limits() {
+    let (server, _, file) = start().await;
+    let limit = Duration::from_millis(500);
+    let client = |response: Duration| builder(server.url()).token(server.admin_key()).response_timeout(response);
+    for (of_call, name) in [(false, "one"), (true, "two")] {
+        let client = client(if of_call { support::GUARD } else { limit }).build().unwrap();
+        let file = client.bucket(file.bucket().id()).file(name);
+        let open = file.log_writer().flush_every(Duration::from_secs(3600));
+        let mut log = if of_call { open.timeout(limit).await.unwrap() } else { open.await.unwrap() };
+        log.write_all(b"one").await.unwrap();
+        let held = server.inject(Fault::stall_headers().on("PATCH", CONTENT));
+        let mut failures = 0;
+        within(async {
+            while let Err(error) = log.flush().await {
+                let error = error.get_ref().unwrap().downcast_ref::<carbonfiles::Error>().unwrap();
+                assert!(matches!(error.kind(), ErrorKind::Timeout(_)), "{name}: {error:?}");
+                failures += 1;
+            }
+        })
+        .await;
+        assert!(held.fired() == 1 && failures > 0, "{name}");
+        log.write_all(b"two").await.unwrap();
+        within(log.shutdown()).await.unwrap();
+        assert_eq!(content(&file).await, "onetwo", "{name}");
+    }
+}
+
 #[tokio::test]
 async fn a_log_ends_where_somebody_else_writes() {
     let (_server, _, file) = start().await;

@@ -20,7 +20,7 @@ use crate::file_path::FilePath;
 use crate::http::{Authorization, CallOptions, Replay, Request, RequestBody, awaitable, call_options, later, within};
 use crate::models::{UploadResponse, UploadedFile};
 use crate::transfer::{
-    Digest, Part, Reporter, Source, Turn, UploadBody, check_expected, reports_progress, spool, starts,
+    Digest, LINGERING, Part, Reporter, Source, Turn, UploadBody, check_expected, reports_progress, spool, starts,
 };
 
 impl Files {
@@ -66,9 +66,9 @@ impl File {
 /// `InvalidInput` for a path or a token that can't be one, before anything is sent. Of the source: `Io`, `ContentChanged` where
 /// a file changed while it was read, `IntegrityMismatch` where it is not what was expected; nothing is stored then. Of the
 /// server: `PayloadTooLarge`, `QuotaExceeded`, `NotFound` (the bucket), `PermissionDenied`, `Unauthenticated`. `Conflict` where
-/// another upload of this client to the same path is still under way after 10 min, or the call's limit. `BodyNotReplayable`
-/// where it would have to be sent again and the source can be read only once. After `Interrupted`, `Timeout` and `Server` the
-/// file may have been stored.
+/// another upload of this client to the same path is still under way after 10 min, and `Timeout` where it is after the call's
+/// limit. `BodyNotReplayable` where it would have to be sent again and the source can be read only once. After `Interrupted`,
+/// `Timeout` and `Server` the file may have been stored.
 ///
 /// Where the answer was lost and the file is found on the server, its `deduplicated` is `false`: nobody knows.
 #[must_use = "nothing is sent until it is awaited"]
@@ -211,14 +211,18 @@ pub(super) async fn path_turn(
 ) -> Result<Turn> {
     let client = bucket.client();
     let deadline = client.transport.deadline(options);
-    let patience = deadline.unwrap_or_else(|| later(Instant::now(), client.transport.config().timeouts.slow_response));
+    // What was given up keeps its turn for a while: that alone is no reason to fail.
+    let patience = client.transport.config().timeouts.slow_response.max(2 * LINGERING);
+    let until = deadline.unwrap_or_else(|| later(Instant::now(), patience));
     let mut turn = pin!(client.turns.wait(format!("{}/{path}", bucket.id())));
     if let Poll::Ready(turn) = poll!(turn.as_mut()) {
         return Ok(turn);
     }
     queued();
-    timeout_at(patience, turn).await.map_err(|_| {
-        Error::new(ErrorKind::Conflict, format!("another upload of this client to {path} is still under way"))
+    timeout_at(until, turn).await.map_err(|_| {
+        // The call's own limit passes with the call.
+        let kind = deadline.map_or(ErrorKind::Conflict, |_| ErrorKind::Timeout(TimeoutPhase::Total));
+        Error::new(kind, format!("another upload of this client to {path} is, or was just now, under way"))
     })
 }
 

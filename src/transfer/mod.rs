@@ -41,7 +41,7 @@ pub use to_file::Downloaded;
 #[cfg(feature = "file-storage")]
 pub(crate) use to_file::check_target;
 pub(crate) use to_file::{save, saves};
-pub(crate) use turns::{Turn, Turns};
+pub(crate) use turns::{LINGERING, Turn, Turns};
 pub(crate) use upload::{Digest, Part, UploadBody, check_expected};
 pub(crate) use writer::Feeder;
 

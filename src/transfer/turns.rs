@@ -56,7 +56,7 @@ impl Turn {
     /// Lets the next one wait a while: nobody knows whether the server is still at it.
     fn linger(self) {
         if let Some(mut slot) = self.slot {
-            let until = Instant::now() + PATIENCE;
+            let until = Instant::now() + LINGERING;
             slot.free_from = Some(until);
             self.turns.slots().lingering.push_back((until, OwnedMutexGuard::mutex(&slot).clone()));
         }
@@ -92,9 +92,11 @@ impl Drop for Held {
     }
 }
 
-/// A body that stands still is cut by the server after 5 s: then rather a race than that. For as long a server may still be
-/// storing what nobody waits for.
-const PATIENCE: Duration = Duration::from_secs(3);
+/// For so long a server may still be storing what nobody waits for.
+pub(crate) const LINGERING: Duration = Duration::from_secs(3);
+
+/// A body that stands still is cut by the server after 5 s: then rather a race than that.
+const PATIENCE: Duration = LINGERING;
 
 impl Turns {
     /// Waits for the turn, however long it takes.
@@ -223,7 +225,7 @@ mod tests {
                 assert_eq!(turns.wait(key.into()).now_or_never().is_none(), waits, "{key}");
             }
             drop(turns.wait("path".into()).await);
-            assert_eq!(started.elapsed(), if waits { PATIENCE } else { Duration::ZERO });
+            assert_eq!(started.elapsed(), if waits { LINGERING } else { Duration::ZERO });
             for key in ["path", "content"] {
                 assert!(turns.wait(key.into()).now_or_never().is_some(), "{key}");
             }
