@@ -43,7 +43,8 @@ impl<'a> DownloadZip<'a> {
     /// complete. It comes in one piece, and what is cut begins anew.
     ///
     /// Since nothing says beforehand how long it will be, its end is looked at: an archive without the directory that ends
-    /// every archive was cut on the way, and is `Interrupted`.
+    /// every archive was cut on the way, and is `Interrupted`. The contents are not looked at: there is no hash of the whole to
+    /// compare with, and each has its CRC-32, which whoever unpacks it compares.
     ///
     /// ```no_run
     /// # async fn f(bucket: carbonfiles::Bucket) -> carbonfiles::Result<()> {

@@ -1,7 +1,10 @@
 //! Appends and patches.
 
+use std::time::Duration;
+
 use carbonfiles::models::FileInfo;
-use carbonfiles::{Phase, Progress, Result as Outcome, Source};
+use carbonfiles::{Error, Phase, Progress, Result as Outcome, Source};
+use tokio::io::AsyncWriteExt;
 
 use crate::stage::{Stage, Verdict, fits, flipped, meanwhile, replace_on_disk, shown};
 use crate::trouble::Trouble;
@@ -13,17 +16,22 @@ pub(crate) enum Kind {
     Append,
     /// the same if that is where it is said to be, which can be repeated,
     AppendAt,
-    /// or anywhere.
+    /// or anywhere;
     Patch,
+    /// or by a writer that keeps what the server has not confirmed.
+    Log,
 }
 
-pub(crate) const KINDS: [(&str, Kind); 3] =
-    [("append", Kind::Append), ("append-at", Kind::AppendAt), ("patch", Kind::Patch)];
+pub(crate) const KINDS: [(&str, Kind); 4] =
+    [("append", Kind::Append), ("append-at", Kind::AppendAt), ("patch", Kind::Patch), ("log-writer", Kind::Log)];
 
 impl Kind {
     pub(crate) fn spares(self, trouble: Trouble) -> Option<&'static str> {
         match (self, trouble) {
             (_, Trouble::WrongHash) => Some("a change is not hashed: the server's hash is that of the whole file"),
+            (Self::Log, Trouble::Replaced | Trouble::Rewritten) => {
+                Some("it keeps bytes in memory: they can't be replaced")
+            }
             (Self::Append, Trouble::Replaced) => Some("it is not sent twice: nothing is read again"),
             _ => None,
         }
@@ -31,6 +39,9 @@ impl Kind {
 }
 
 pub(crate) async fn run(kind: Kind, stage: &mut Stage<'_>) -> Result<Verdict, String> {
+    if kind == Kind::Log {
+        return log(stage).await;
+    }
     let (base, bytes) = (stage.content(), stage.source());
     let end = base.len() as u64;
     let offset = if kind == Kind::Patch { stage.rng.u64(..end) } else { end };
@@ -58,7 +69,7 @@ pub(crate) async fn run(kind: Kind, stage: &mut Stage<'_>) -> Result<Verdict, St
         match kind {
             Kind::Append => file.append(source).progress(replace).await,
             Kind::AppendAt => file.append_at(offset, source).progress(replace).await,
-            Kind::Patch => file.patch(offset, source).progress(replace).await,
+            Kind::Patch | Kind::Log => file.patch(offset, source).progress(replace).await,
         }
     };
     let writing = async {
@@ -79,6 +90,39 @@ pub(crate) async fn run(kind: Kind, stage: &mut Stage<'_>) -> Result<Verdict, St
         }
     }
     Ok(verdict)
+}
+
+async fn log(stage: &mut Stage<'_>) -> Result<Verdict, String> {
+    let (base, bytes, more) = (stage.content(), stage.content(), stage.content());
+    stage.put("log", base.clone()).await?;
+    let log = stage.bucket.file("log").log_writer().flush_every(Duration::from_secs(3600)).flush_bytes(1 << 30);
+    let mut log = log.await.map_err(|e| e.to_string())?;
+    stage.inject("PATCH", "/files/log/content", &bodies("log", bytes.len()));
+    log.write_all(&bytes).await.map_err(|e| e.to_string())?;
+    let outcome = log.flush().await;
+    stage.calm()?;
+    let whole = [&base[..], &bytes].concat();
+    let error = match outcome {
+        Ok(()) => None,
+        Err(error) => match error.get_ref().and_then(|inner| inner.downcast_ref::<Error>()) {
+            Some(error) => Some(error.clone()),
+            None => return Err(format!("the error has no kind: {error:?}")),
+        },
+    };
+    let there = stage.stored().await?.remove("log");
+    if there.as_ref() != Some(&whole) && (error.is_none() || there.as_ref() != Some(&base)) {
+        return Err(format!("after {error:?} there is {}", shown(there.as_ref())));
+    }
+    if error.as_ref().is_none_or(Error::is_retryable) {
+        // Nothing is lost, and nothing doubled.
+        log.write_all(&more).await.map_err(|e| format!("it has ended: {e}"))?;
+        log.shutdown().await.map_err(|e| format!("again: {e}"))?;
+        let there = stage.stored().await?.remove("log");
+        if there != Some([whole, more].concat()) {
+            return Err(format!("in the end there is {}", shown(there.as_ref())));
+        }
+    }
+    error.map_or(Ok(Verdict::Recovered), |error| fits(stage, &error))
 }
 
 /// A source that is another one by now is not sent: there is what was there, or what was to be there.
