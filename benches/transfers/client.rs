@@ -26,16 +26,20 @@ fn runtime() -> tokio::runtime::Runtime {
 
 /// `client NAME URL BUCKET COUNT SOURCE TARGET`: so many MiB, or files.
 pub(crate) fn run(args: &[String]) {
-    let [name, url, bucket, mib, source, target] = args else { panic!("usage: see the code") };
+    let args: Vec<String> = args.to_vec();
+    runtime().block_on(async { tokio::spawn(client(args)).await.expect("it does not panic") });
+}
+
+/// In a task, as in a service.
+async fn client(args: Vec<String>) {
+    let [name, url, bucket, mib, source, target] = &args[..] else { panic!("usage: see the code") };
     let (mib, source, target) = (mib.parse().expect("a number"), Path::new(source), Path::new(target));
-    runtime().block_on(async {
-        match name.split_once('-').expect("a client name") {
-            ("ours", what) if what.starts_with("many") || what == "pages" => many::ours(what, url, bucket, mib).await,
-            (_, what @ ("many-up" | "many-down" | "pages")) => many::bare(what, url, bucket, mib).await,
-            ("ours", what) => ours(what, url, bucket, mib, source, target).await,
-            (_, what) => bare(what, url, bucket, mib, source, target).await,
-        }
-    });
+    match name.split_once('-').expect("a client name") {
+        ("ours", what) if what.starts_with("many") || what == "pages" => many::ours(what, url, bucket, mib).await,
+        (_, what @ ("many-up" | "many-down" | "pages")) => many::bare(what, url, bucket, mib).await,
+        ("ours", what) => ours(what, url, bucket, mib, source, target).await,
+        (_, what) => bare(what, url, bucket, mib, source, target).await,
+    }
 }
 
 fn chunks(mib: u64) -> impl futures::Stream<Item = Result<Bytes, std::io::Error>> + Send {

@@ -141,8 +141,10 @@ impl Request {
     }
 
     pub(crate) fn query(mut self, name: &str, value: impl AsRef<str>) -> Self {
-        let query = std::mem::take(&mut self.query);
-        self.query = form_urlencoded::Serializer::new(query).append_pair(name, value.as_ref()).finish();
+        let (mut query, value) = (std::mem::take(&mut self.query), value.as_ref());
+        // Enough for a few characters that are encoded.
+        query.reserve(name.len() + value.len() + 16);
+        self.query = form_urlencoded::Serializer::new(query).append_pair(name, value).finish();
         self
     }
 

@@ -9,7 +9,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures::future::OptionFuture;
 use futures::poll;
-use http::{HeaderMap, StatusCode, header};
+use http::{HeaderMap, HeaderValue, StatusCode, header};
 use tokio::time::{Instant, sleep};
 use url::Url;
 
@@ -395,14 +395,11 @@ impl Transport {
         length: Option<u64>,
     ) -> Result<(impl Future<Output = reqwest::Result<reqwest::Response>> + use<>, Option<Token>)> {
         let (mut built, token) = self.build(request, to).await?;
+        // Of any other body the transport announces the length itself.
         match length {
-            Some(length) if length > 0 || !request.method.is_safe() => {
-                built.headers_mut().insert(header::CONTENT_LENGTH, length.into());
-            }
-            _ => {}
-        }
-        if length != Some(0) {
-            *built.body_mut() = Some(body);
+            Some(0) if request.method.is_safe() => {}
+            Some(0) => drop(built.headers_mut().insert(header::CONTENT_LENGTH, HeaderValue::from_static("0"))),
+            _ => *built.body_mut() = Some(body),
         }
         Ok((self.0.config.http.execute(built), token))
     }

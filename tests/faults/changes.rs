@@ -104,7 +104,7 @@ async fn log(stage: &mut Stage<'_>) -> Result<Verdict, String> {
     let whole = [&base[..], &bytes].concat();
     let error = match outcome {
         Ok(()) => None,
-        Err(error) => match error.get_ref().and_then(|inner| inner.downcast_ref::<Error>()) {
+        Err(error) => match ours(&error) {
             Some(error) => Some(error.clone()),
             None => return Err(format!("the error has no kind: {error:?}")),
         },
@@ -116,13 +116,25 @@ async fn log(stage: &mut Stage<'_>) -> Result<Verdict, String> {
     if error.as_ref().is_none_or(Error::is_retryable) {
         // Nothing is lost, and nothing doubled.
         log.write_all(&more).await.map_err(|e| format!("it has ended: {e}"))?;
-        log.shutdown().await.map_err(|e| format!("again: {e}"))?;
+        let mut tries = 1;
+        while let Err(error) = log.shutdown().await {
+            // A busy machine may outlast the little patience of this client by itself.
+            if tries == 20 || !ours(&error).is_some_and(Error::is_retryable) {
+                return Err(format!("again: {error}"));
+            }
+            tries += 1;
+        }
         let there = stage.stored().await?.remove("log");
         if there != Some([whole, more].concat()) {
             return Err(format!("in the end there is {}", shown(there.as_ref())));
         }
     }
     error.map_or(Ok(Verdict::Recovered), |error| fits(stage, &error))
+}
+
+/// What an error of a writer has inside.
+fn ours(error: &std::io::Error) -> Option<&Error> {
+    error.get_ref()?.downcast_ref()
 }
 
 /// A source that is another one by now is not sent: there is what was there, or what was to be there.

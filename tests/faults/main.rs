@@ -1,7 +1,7 @@
 //! Every kind of transfer against every kind of fault, with contents, places and repetitions from seeds.
 //!
 //! ```console
-//! cargo test --test faults                                     # 2,000 runs
+//! cargo test --test faults                                     # 3,000 runs
 //! cargo test --test faults -- --runs 50000
 //! cargo test --test faults -- --runs 10000 --seed 40           # a slice: seeds from 40 on
 //! cargo test --test faults -- --only download-to/wrong-hash --runs 100
@@ -116,7 +116,7 @@ fn main() -> ExitCode {
 
 /// What is not meant for it is meant for libtest, which this is not.
 fn arguments() -> (u64, u64, Option<String>, Option<String>) {
-    let (mut runs, mut first, mut only, mut single) = (2000, 0, None, None);
+    let (mut runs, mut first, mut only, mut single) = (3000, 0, None, None);
     if let Ok(number) = std::env::var("CARBONFILES_FAULT_RUNS") {
         runs = number.parse().expect("CARBONFILES_FAULT_RUNS is a number");
     }
