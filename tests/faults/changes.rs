@@ -92,11 +92,23 @@ pub(crate) async fn run(kind: Kind, stage: &mut Stage<'_>) -> Result<Verdict, St
     Ok(verdict)
 }
 
+/// So often what is not meant to meet the fault is tried.
+const TRIES: u32 = 20;
+
 async fn log(stage: &mut Stage<'_>) -> Result<Verdict, String> {
     let (base, bytes, more) = (stage.content(), stage.content(), stage.content());
     stage.put("log", base.clone()).await?;
-    let log = stage.bucket.file("log").log_writer().flush_every(Duration::from_secs(3600)).flush_bytes(1 << 30);
-    let mut log = log.await.map_err(|e| e.to_string())?;
+    let file = stage.bucket.file("log");
+    let open = || file.log_writer().flush_every(Duration::from_secs(3600)).flush_bytes(1 << 30);
+    let mut tries = 1;
+    // A busy machine may outlast the little patience of this client by itself, here and at the end.
+    let mut log = loop {
+        match open().await {
+            Ok(log) => break log,
+            Err(error) if tries < TRIES && error.is_retryable() => tries += 1,
+            Err(error) => return Err(format!("not opened: {error}")),
+        }
+    };
     stage.inject("PATCH", "/files/log/content", &bodies("log", bytes.len()));
     log.write_all(&bytes).await.map_err(|e| e.to_string())?;
     let outcome = log.flush().await;
@@ -118,8 +130,7 @@ async fn log(stage: &mut Stage<'_>) -> Result<Verdict, String> {
         log.write_all(&more).await.map_err(|e| format!("it has ended: {e}"))?;
         let mut tries = 1;
         while let Err(error) = log.shutdown().await {
-            // A busy machine may outlast the little patience of this client by itself.
-            if tries == 20 || !ours(&error).is_some_and(Error::is_retryable) {
+            if tries == TRIES || !ours(&error).is_some_and(Error::is_retryable) {
                 return Err(format!("again: {error}"));
             }
             tries += 1;
