@@ -3,6 +3,7 @@
 //! [`Request`] says what to send and what may be done with it. [`Transport::send`] builds, authorizes, attempts,
 //! classifies, perhaps waits and tries again, and hands back a [`Response`] or an error with the request's context.
 
+mod attempt;
 pub(crate) mod body;
 mod classify;
 #[allow(dead_code, reason = "for services behind features")]

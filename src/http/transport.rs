@@ -9,7 +9,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures::future::OptionFuture;
 use futures::poll;
-use http::{HeaderMap, HeaderValue, StatusCode, header};
+use http::{HeaderMap, StatusCode, header};
 use tokio::time::{Instant, sleep};
 use url::Url;
 
@@ -20,7 +20,7 @@ use super::limits::{Limits, Room, Way};
 use super::options::{CallOptions, within};
 use super::probe::refusal_of_head;
 use super::refusal::{BODY_LIMIT, BODY_PATIENCE, Dialect, refusal};
-use super::request::{Authorization, Receive, Replay, Request};
+use super::request::{Receive, Replay, Request};
 use super::response::{Answer, Exchange, ReadLimits, Response, ResponseBody, read_excerpt, read_whole};
 use super::retry::{Budget, READ_ONCE, RetryPolicy, may_retry};
 use super::secrets::Secrets;
@@ -386,24 +386,6 @@ impl Transport {
         }
     }
 
-    /// Sends one attempt on its way; gives the answer to wait for, and the credential that went along.
-    async fn begin(
-        &self,
-        request: &Request,
-        to: &Destination,
-        body: reqwest::Body,
-        length: Option<u64>,
-    ) -> Result<(impl Future<Output = reqwest::Result<reqwest::Response>> + use<>, Option<Token>)> {
-        let (mut built, token) = self.build(request, to).await?;
-        // Of any other body the transport announces the length itself.
-        match length {
-            Some(0) if request.method.is_safe() => {}
-            Some(0) => drop(built.headers_mut().insert(header::CONTENT_LENGTH, HeaderValue::from_static("0"))),
-            _ => *built.body_mut() = Some(body),
-        }
-        Ok((self.0.config.http.execute(built), token))
-    }
-
     async fn receive(
         &self,
         asked: &Asked<'_>,
@@ -442,62 +424,6 @@ impl Transport {
             ),
         };
         Ok(response(headers, body))
-    }
-
-    /// The headers of a request to the API. The call's own come last: a user's content type must not replace the boundary of
-    /// a multipart body.
-    fn headers_of<'a>(&'a self, request: &'a Request) -> impl Iterator<Item = &'a HeaderMap> {
-        [Some(&self.0.config.headers), request.options.headers(), Some(&request.headers)].into_iter().flatten()
-    }
-
-    /// The head of one attempt, authorized; and its credential.
-    async fn build(&self, request: &Request, to: &Destination) -> Result<(reqwest::Request, Option<Token>)> {
-        let config = &self.0.config;
-        let mut built = reqwest::Request::new(request.method.clone(), Url::clone(&to.url));
-        let headers = built.headers_mut();
-        if to.foreign.is_some() {
-            headers.extend(request.headers.clone());
-            headers.extend(request.content_type.clone().map(|value| (header::CONTENT_TYPE, value)));
-            headers.extend(config.headers.get(header::USER_AGENT).map(|agent| (header::USER_AGENT, agent.clone())));
-            return Ok((built, None));
-        }
-        for (name, value) in self.headers_of(request).flatten() {
-            headers.insert(name, value.clone());
-        }
-        if let Some(content_type) = &request.content_type {
-            headers.insert(header::CONTENT_TYPE, content_type.clone());
-        }
-        let token = match &request.authorization {
-            Authorization::Never => None,
-            Authorization::UploadToken(token) => Some(token.clone()),
-            _ => config.credentials.token().await?,
-        };
-        let Some(token) = token else { return Ok((built, None)) };
-        if !token.is_upload_token() && !matches!(request.authorization, Authorization::UploadToken(_)) {
-            built.headers_mut().insert(header::AUTHORIZATION, token.bearer()?);
-            return Ok((built, Some(token)));
-        }
-        match &request.authorization {
-            Authorization::Never | Authorization::Optional => {}
-            Authorization::Required => {
-                return Err(Error::new(
-                    ErrorKind::PermissionDenied,
-                    "an upload token only lets a client upload, and read what is public",
-                )
-                .with_hint("Use an API key, the admin key or a dashboard token for this call"));
-            }
-            Authorization::Upload | Authorization::UploadToken(_) => {
-                token.check()?;
-                if !token.is_upload_token() {
-                    // Any other credential would only end up in logs of URLs.
-                    return Err(Error::invalid_input("upload_token", "it is not an upload token (cfu_…)"));
-                }
-                // Beside any valid credential the server does not look at the token, and does not count its use.
-                built.headers_mut().remove(header::AUTHORIZATION);
-                built.url_mut().query_pairs_mut().append_pair("token", token.expose());
-            }
-        }
-        Ok((built, Some(token)))
     }
 }
 
