@@ -193,10 +193,12 @@ async fn spooled<'a>(mut source: Source<'a>, limit: u64, reporter: &mut Reporter
 /// a request line over 8 KiB is refused: such names go by multipart.
 fn route(bucket: &Bucket, path: &FilePath) -> Result<(Request, Bytes, Bytes)> {
     const LONGEST_QUERY: usize = 6 << 10;
-    let request = Request::new(Method::PUT, bucket.route("/upload/stream")?).query("filename", path.as_str());
-    if path.is_ascii_printable() && request.query.len() <= LONGEST_QUERY {
-        let request = request.content_type(HeaderValue::from_static("application/octet-stream"));
-        return Ok((request, Bytes::new(), Bytes::new()));
+    if path.is_ascii_printable() {
+        let request = Request::new(Method::PUT, bucket.route("/upload/stream")?).query("filename", path.as_str());
+        if request.query.len() <= LONGEST_QUERY {
+            let request = request.content_type(HeaderValue::from_static("application/octet-stream"));
+            return Ok((request, Bytes::new(), Bytes::new()));
+        }
     }
     let framing = Framing::new();
     Ok((framing.request(bucket)?, framing.prefix(path, true), framing.suffix()))

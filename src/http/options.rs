@@ -141,7 +141,7 @@ pub(crate) fn parse_header(name: &str, value: &str) -> Result<(HeaderName, Heade
 ///
 /// The builder has a field `options: CallOptions` and a method `async fn run(self) -> Result<Output>`. One whose output is
 /// a type parameter names its generics and the lifetime of its future. With `@many`, which is for what makes many calls,
-/// its options, if there are any, are elsewhere.
+/// or starts its limit by itself, its options, if there are any, are elsewhere.
 macro_rules! awaitable {
     ($builder:ident => $output:ty) => {
         $crate::http::awaitable!([] $builder, 'static => $output);
