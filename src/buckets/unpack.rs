@@ -17,6 +17,7 @@ use crate::blocking::blocking;
 use crate::error::{Error, ErrorKind, Result, reason};
 use crate::http::awaitable;
 use crate::local::{Names, check_parents, local_path};
+use crate::transfer::{Beside, Work};
 
 impl<'a> DownloadZip<'a> {
     /// Unpacks the archive into a folder, which is made where it is missing. Files that are there are replaced, each as a
@@ -116,23 +117,28 @@ impl UnpackZip<'_> {
     async fn run(self) -> Result<Unpacked> {
         let Self { download, folder, limits, exact } = self;
         let mut body = download.await?.into_body();
-        let mut archive = blocking({
+        body.in_chunks();
+        let archive = blocking({
             let folder = folder.clone();
             move || Temporary::new(&folder)
-        })
-        .await?;
+        });
+        let archive = Beside::new(Box::new(archive.await?));
         let mut length = 0u64;
-        while let Some(chunk) = body.next().await? {
-            length += chunk.len() as u64;
-            if length > limits.archive {
-                return Err(too_much(format!("the archive is longer than the limit of {} bytes", limits.archive)));
+        let received = async {
+            while let Some(chunk) = body.next().await? {
+                length += chunk.len() as u64;
+                if length > limits.archive {
+                    return Err(too_much(format!("the archive is longer than the limit of {} bytes", limits.archive)));
+                }
+                archive.push(chunk).await?;
             }
-            archive = blocking(move || {
-                archive.file.write_all(&chunk).map_err(|e| archive.failed(e))?;
-                Ok(archive)
-            })
-            .await?;
-        }
+            Ok(())
+        };
+        let received = received.await;
+        // Whatever came of it: with the error, nothing of the archive is left.
+        let archive = archive.finish().await;
+        received?;
+        let archive = *archive?;
         // It takes up room among the client's downloads.
         drop(body);
         let stop = StopOnDrop(Arc::default());
@@ -154,6 +160,14 @@ struct Temporary {
     file: File,
     path: PathBuf,
     keep: bool,
+}
+
+impl Work for Temporary {
+    const STOPPED: &'static str = "the runtime stopped writing an archive";
+
+    fn take(&mut self, chunk: &[u8]) -> Result<()> {
+        self.file.write_all(chunk).map_err(|e| self.failed(e))
+    }
 }
 
 impl Temporary {

@@ -8,6 +8,7 @@ use http::{StatusCode, header};
 use tokio::time::{Instant, sleep, timeout_at};
 
 use super::asked::Wanted;
+use super::gathering::Gathering;
 use super::hashing::Hasher;
 use super::info::{ContentInfo, Extent};
 use super::plan::{DownloadPlan, header_value};
@@ -44,10 +45,29 @@ pub(crate) struct Body<'a> {
     asked_at: u64,
     /// When the whole call has to be over.
     deadline: Option<Instant>,
-    ended: bool,
+    stage: Stage,
     done_later: bool,
+    gathering: Option<Box<Gathered>>,
     /// Counts among the client's transfers.
     _room: Room,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    Coming,
+    /// All bytes have come, and are still to be compared.
+    Whole,
+    Over,
+}
+
+/// What comes while pieces are put together.
+#[derive(Default)]
+struct Gathered {
+    chunks: Gathering,
+    /// The piece that is taken from.
+    piece: Bytes,
+    /// Why no more come, told when what there is has been handed on.
+    failed: Option<Error>,
 }
 
 impl<'a> Body<'a> {
@@ -78,8 +98,9 @@ impl<'a> Body<'a> {
             mark: position,
             asked_at: position,
             info,
-            ended: false,
+            stage: Stage::Coming,
             done_later: false,
+            gathering: None,
             _room: room,
         })
     }
@@ -109,8 +130,61 @@ impl<'a> Body<'a> {
         }
     }
 
+    /// From now on it comes in whole chunks: for those that write it to where large pieces are better.
+    pub(crate) fn in_chunks(&mut self) {
+        self.gathering = Some(Box::default());
+    }
+
     pub(crate) async fn next(&mut self) -> Result<Option<Bytes>> {
-        while !self.ended {
+        let next = match self.gathering {
+            None => self.piece().await?,
+            Some(_) => self.chunk().await?,
+        };
+        match &next {
+            Some(chunk) => {
+                if let Some(hasher) = &mut self.hasher {
+                    hasher.update(chunk).await;
+                }
+            }
+            None if self.stage == Stage::Whole => self.finish().await?,
+            None => {}
+        }
+        Ok(next)
+    }
+
+    /// The next whole chunk, or what there is before the end or an error.
+    async fn chunk(&mut self) -> Result<Option<Bytes>> {
+        loop {
+            let to_come = self.end.map(|end| end.saturating_sub(self.position));
+            let Some(gathered) = &mut self.gathering else { return self.piece().await };
+            if let Some(error) = gathered.failed.take() {
+                return Err(error);
+            }
+            if !gathered.piece.is_empty() {
+                match gathered.chunks.fill(&mut gathered.piece, to_come) {
+                    Some(chunk) => return Ok(Some(chunk)),
+                    // Its memory goes back before the next piece is asked for.
+                    None => gathered.piece = Bytes::new(),
+                }
+            }
+            let next = self.piece().await;
+            let Some(gathered) = &mut self.gathering else { return next };
+            match next {
+                Ok(Some(piece)) => gathered.piece = piece,
+                ended => match gathered.chunks.rest() {
+                    None => return ended,
+                    Some(rest) => {
+                        gathered.failed = ended.err();
+                        return Ok(Some(rest));
+                    }
+                },
+            }
+        }
+    }
+
+    /// The next piece, as it comes from the transport.
+    async fn piece(&mut self) -> Result<Option<Bytes>> {
+        while self.stage == Stage::Coming {
             if let Some(window) = &mut self.window {
                 let next = match self.deadline {
                     None => self.plan.reporter.beside(window.next()).await,
@@ -120,11 +194,9 @@ impl<'a> Body<'a> {
                     }),
                 };
                 match next {
-                    Some(Ok(chunk)) => return self.took(chunk).await.map(Some),
+                    Some(Ok(piece)) => return self.took(piece).map(Some),
                     Some(Err(error)) => self.give_up(error)?,
-                    None if self.end.is_none_or(|end| end == self.position) => {
-                        return self.finish().await.map(|()| None);
-                    }
+                    None if self.end.is_none_or(|end| end == self.position) => self.stage = Stage::Whole,
                     None => self.give_up(Error::new(ErrorKind::Interrupted, ENDED_EARLY))?,
                 }
                 continue;
@@ -135,10 +207,8 @@ impl<'a> Body<'a> {
                 self.plan.reporter.beside(next).await
             };
             match next {
-                Ok(Some(chunk)) => return self.took(chunk).await.map(Some),
-                Ok(None) if self.end.is_none_or(|end| end == self.position) => {
-                    return self.finish().await.map(|()| None);
-                }
+                Ok(Some(piece)) => return self.took(piece).map(Some),
+                Ok(None) if self.end.is_none_or(|end| end == self.position) => self.stage = Stage::Whole,
                 Ok(None) if self.answer_end == Some(self.position) && self.position - self.asked_at >= HEADWAY => {
                     self.ask_for_rest().await?;
                 }
@@ -156,33 +226,33 @@ impl<'a> Body<'a> {
 
     /// The SHA-256 that was checked, once the end has been reached.
     pub(crate) fn verified_sha256(&self) -> Option<&str> {
-        (self.ended && self.hasher.is_none()).then(|| self.info.sha256()).flatten().filter(|_| self.plan.verify)
+        (self.stage == Stage::Over && self.hasher.is_none())
+            .then(|| self.info.sha256())
+            .flatten()
+            .filter(|_| self.plan.verify)
     }
 
     pub(crate) fn received(&self) -> u64 {
         self.position - self.start
     }
 
-    async fn took(&mut self, chunk: Bytes) -> Result<Bytes> {
-        self.position += chunk.len() as u64;
+    fn took(&mut self, piece: Bytes) -> Result<Bytes> {
+        self.position += piece.len() as u64;
         if self.position - self.mark >= HEADWAY {
             (self.mark, self.failures) = (self.position, 0);
         }
         let end = if self.window.is_some() { self.end } else { self.answer_end };
         if end.is_some_and(|end| self.position > end) {
-            self.ended = true;
+            self.stage = Stage::Over;
             return Err(self.broken(ErrorKind::IntegrityMismatch, "more bytes came than the server had announced"));
-        }
-        if let Some(hasher) = &mut self.hasher {
-            hasher.update(&chunk).await;
         }
         let received = self.received();
         self.plan.reporter.report(received, Phase::Sending);
-        Ok(chunk)
+        Ok(piece)
     }
 
     async fn finish(&mut self) -> Result<()> {
-        self.ended = true;
+        self.stage = Stage::Over;
         if let Some(hasher) = self.hasher.take()
             && let Some(expected) = self.info.sha256()
         {
@@ -267,7 +337,7 @@ impl<'a> Body<'a> {
         self.response = match self.plan.transport.send(request).await {
             Ok(response) => response,
             Err(error) => {
-                self.ended = true;
+                self.stage = Stage::Over;
                 let gone = matches!(
                     error.kind(),
                     ErrorKind::NotFound | ErrorKind::RangeNotSatisfiable | ErrorKind::PreconditionFailed
@@ -285,12 +355,12 @@ impl<'a> Body<'a> {
         if same {
             return Ok(());
         }
-        self.ended = true;
+        self.stage = Stage::Over;
         Err(self.broken(ErrorKind::ContentChanged, "the content was replaced while it was being read"))
     }
 
     fn give_up(&mut self, error: Error) -> Result<()> {
-        self.ended = true;
+        self.stage = Stage::Over;
         Err(error)
     }
 

@@ -1,62 +1,43 @@
 //! Hashes beside the transfer: SHA-256, unless something else is asked for.
 
-use std::collections::VecDeque;
 use std::fs::File;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use sha2::{Digest, Sha256};
-use tokio::sync::Notify;
-use tokio::task::spawn_blocking;
 
 use super::CHUNK;
+use super::beside::{Beside, Work};
 use super::buffers::zeroed;
 use super::reading::read_at;
 use crate::blocking::blocking;
 use crate::error::{Error, ErrorKind, Result};
 
-/// Hashes what passes: here while it is little, beside the transfer, on the runtime's blocking threads, when it is much.
-///
-/// A job ends as soon as nothing waits to be hashed, rather than having a thread for the whole transfer: the pool of
-/// threads is bounded, and transfers that each held one while they waited for another would wait for ever.
-pub(crate) struct Hasher<D = Sha256> {
+/// Hashes what passes: here while it is little, beside the transfer when it is much.
+pub(crate) struct Hasher<D: Digest + Send + 'static = Sha256> {
     state: State<D>,
     hashed: u64,
 }
 
-enum State<D> {
+enum State<D: Digest + Send + 'static> {
     /// In a box: it lies in the futures around it, which are copied.
-    Here(Box<D>),
-    Beside(Arc<Beside<D>>),
+    Here(Box<Hashing<D>>),
+    Beside(Beside<Hashing<D>>),
 }
 
-/// What a transfer and its hashing job share.
-struct Beside<D> {
-    queue: Mutex<Queue<D>>,
-    /// Told whenever a chunk was taken, and when a job ends.
-    moved: Notify,
-}
+struct Hashing<D>(D);
 
-struct Queue<D> {
-    waiting: VecDeque<Bytes>,
-    bytes: usize,
-    hash: Held<D>,
-}
+impl<D: Digest + Send + 'static> Work for Hashing<D> {
+    const STOPPED: &'static str = "the runtime stopped hashing";
 
-enum Held<D> {
-    /// No job runs.
-    Idle(Box<D>),
-    /// A job has it.
-    Taken,
-    /// The job that had it did not come to its end.
-    Lost,
+    fn take(&mut self, chunk: &[u8]) -> Result<()> {
+        self.0.update(chunk);
+        Ok(())
+    }
 }
 
 /// About half a millisecond of hashing: more would hold up the caller's task.
 const MUCH: u64 = 1 << 20;
-
-/// So far a transfer may run ahead of its hash. Less would let each wait for the other by turns.
-pub(super) const BEHIND: usize = 4 * CHUNK;
 
 impl Hasher {
     pub(crate) fn new() -> Self {
@@ -67,27 +48,23 @@ impl Hasher {
 impl<D: Digest + Send + 'static> Hasher<D> {
     /// One of another kind.
     pub(crate) fn of() -> Self {
-        Self { state: State::Here(Box::new(D::new())), hashed: 0 }
+        Self { state: State::Here(Box::new(Hashing(D::new()))), hashed: 0 }
     }
 
     /// Takes the next chunk; waits only while too much is still to be hashed.
     pub(crate) async fn update(&mut self, data: &Bytes) {
         self.hashed += data.len() as u64;
-        match &mut self.state {
-            State::Here(hash) if self.hashed < MUCH => hash.update(data),
-            State::Here(hash) => {
-                let hash = Held::Idle(std::mem::replace(hash, Box::new(D::new())));
-                let queue = Mutex::new(Queue { waiting: VecDeque::new(), bytes: 0, hash });
-                let beside = Arc::new(Beside { queue, moved: Notify::new() });
-                beside.push(data);
-                self.state = State::Beside(beside);
+        if let State::Here(hash) = &mut self.state {
+            if self.hashed < MUCH {
+                hash.0.update(data);
+                return;
             }
-            State::Beside(beside) => {
-                while beside.is_full() {
-                    beside.moved.notified().await;
-                }
-                beside.push(data);
-            }
+            let hash = std::mem::replace(hash, Box::new(Hashing(D::new())));
+            self.state = State::Beside(Beside::new(hash));
+        }
+        if let State::Beside(beside) = &self.state {
+            // What becomes of it is told at the end.
+            let _ = beside.push(data.clone()).await;
         }
     }
 
@@ -95,89 +72,9 @@ impl<D: Digest + Send + 'static> Hasher<D> {
     pub(crate) async fn finish(self) -> Result<String> {
         let hash = match self.state {
             State::Here(hash) => hash,
-            State::Beside(beside) => loop {
-                match std::mem::replace(&mut beside.lock().hash, Held::Taken) {
-                    Held::Idle(hash) => break hash,
-                    Held::Taken => {}
-                    Held::Lost => return Err(Error::new(ErrorKind::Io, "the runtime stopped hashing")),
-                }
-                beside.moved.notified().await;
-            },
+            State::Beside(beside) => beside.finish().await?,
         };
-        Ok(hex(hash.finalize().as_slice()))
-    }
-}
-
-impl<D: Digest + Send + 'static> Beside<D> {
-    fn lock(&self) -> MutexGuard<'_, Queue<D>> {
-        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn is_full(&self) -> bool {
-        let queue = self.lock();
-        // Nobody will ever make room where the hash is lost; `finish` reports it.
-        queue.bytes >= BEHIND && !matches!(queue.hash, Held::Lost)
-    }
-
-    fn push(self: &Arc<Self>, data: &Bytes) {
-        let mut queue = self.lock();
-        let hash = match std::mem::replace(&mut queue.hash, Held::Taken) {
-            Held::Idle(hash) => Some(hash),
-            Held::Taken => None,
-            Held::Lost => {
-                queue.hash = Held::Lost;
-                return;
-            }
-        };
-        queue.waiting.push_back(data.clone());
-        queue.bytes += data.len();
-        // A runtime that shuts down drops the job right here, and that takes the lock.
-        drop(queue);
-        if let Some(hash) = hash {
-            let job = Job { hash: Some(hash), beside: self.clone() };
-            spawn_blocking(move || job.run());
-        }
-    }
-}
-
-/// Has the hash while there is something to do. A runtime that shuts down drops it unrun.
-struct Job<D: Digest + Send + 'static> {
-    /// `None` once it has been given back.
-    hash: Option<Box<D>>,
-    beside: Arc<Beside<D>>,
-}
-
-impl<D: Digest + Send + 'static> Job<D> {
-    fn run(mut self) {
-        while let Some(chunk) = self.next() {
-            self.beside.moved.notify_one();
-            if let Some(hash) = &mut self.hash {
-                hash.update(&chunk);
-            }
-        }
-    }
-
-    /// The next chunk; gives the hash back where there is none.
-    fn next(&mut self) -> Option<Bytes> {
-        let mut queue = self.beside.lock();
-        let chunk = queue.waiting.pop_front();
-        match &chunk {
-            Some(chunk) => queue.bytes -= chunk.len(),
-            None => queue.hash = self.hash.take().map_or(Held::Lost, Held::Idle),
-        }
-        chunk
-    }
-}
-
-impl<D: Digest + Send + 'static> Drop for Job<D> {
-    fn drop(&mut self) {
-        // Another job may be at work by now, unless this one still has the hash.
-        if self.hash.is_some() {
-            let mut queue = self.beside.lock();
-            queue.hash = Held::Lost;
-            queue.waiting.clear();
-        }
-        self.beside.moved.notify_one();
+        Ok(hex(hash.0.finalize().as_slice()))
     }
 }
 
@@ -212,6 +109,7 @@ mod tests {
     use std::pin::pin;
     use std::task::{Context, Poll, Waker};
 
+    use super::super::beside::BEHIND;
     use super::*;
 
     #[tokio::test]
@@ -236,7 +134,7 @@ mod tests {
         for _ in 0..400 {
             hasher.update(&chunk).await;
             if let State::Beside(beside) = &hasher.state {
-                assert!(beside.lock().bytes <= BEHIND);
+                assert!(beside.waiting() <= BEHIND);
             }
         }
         assert_eq!(hasher.finish().await.unwrap(), hex(&Sha256::digest(vec![7u8; 400 * CHUNK])));

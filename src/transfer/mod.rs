@@ -1,13 +1,16 @@
 //! Moving bytes: sources, uploads, downloads, progress and integrity. It knows no resource and no service.
 
 mod asked;
+mod beside;
 mod body;
 mod buffers;
 mod download;
+mod gathering;
 mod hashing;
 mod info;
 mod parallel;
 mod part;
+mod part_file;
 #[cfg(target_os = "linux")]
 mod pipe;
 mod plan;
@@ -23,6 +26,8 @@ mod writer;
 
 pub use asked::Outcome;
 pub(crate) use asked::{Wanted, last_bytes, quoted, takes_ranges, unasked, wanted_range};
+#[cfg(feature = "zip")]
+pub(crate) use beside::{Beside, Work};
 pub use download::{Download, DownloadReader, DownloadStream};
 pub(crate) use hashing::Hasher;
 pub use info::ContentInfo;

@@ -11,16 +11,20 @@ use http::{StatusCode, header};
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
+use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use super::DOWNLOAD_BUFFERS;
 use super::asked::Wanted;
+use super::beside::{Beside, Work};
 use super::body::{Body, ENDED_EARLY};
+use super::gathering::Gathering;
 use super::hashing::{Hasher, hash_file};
 use super::info::ContentInfo;
 use super::part::{Lock, write_all_at};
+use super::part_file::PartFile;
 use super::plan::{DownloadPlan, header_value};
 use super::progress::{Phase, Reporter};
-use super::to_file::{PartFile, no_range};
+use super::to_file::no_range;
 use crate::error::{Error, ErrorKind, Result, reason};
 use crate::http::{Request, Response, Room, Transport, Way};
 
@@ -256,7 +260,7 @@ struct Moved {
     changed: Notify,
 }
 
-/// Writes a range to its place; gives its end. The next chunk arrives while the last is written.
+/// Writes a range to its place; gives its end. The next chunks arrive while the last are written.
 async fn write(
     range: Range,
     file: Arc<File>,
@@ -265,33 +269,43 @@ async fn write(
     jobs: TaskTracker,
 ) -> Result<u64> {
     let mut body = range.body.await?;
-    let (mut position, mut job) = (range.start, None);
-    loop {
-        let chunk = body.next().await?;
-        if let Some(job) = job.take() {
-            finished(job).await?;
-        }
-        let Some(chunk) = chunk else {
-            let whole = position == range.end;
-            return if whole { Ok(position) } else { Err(Error::new(ErrorKind::Interrupted, ENDED_EARLY)) };
-        };
-        let length = chunk.len() as u64;
-        let (file, lock) = (file.clone(), lock.clone());
-        job = Some(jobs.spawn_blocking(move || {
-            let written = write_all_at(&file, &chunk, position);
-            drop(lock);
-            written
-        }));
+    let mut position = range.start;
+    let writing = Beside::new(Box::new(Writing { file, position, _lock: lock, _token: jobs.token() }));
+    let mut chunks = Gathering::default();
+    while let Some(mut piece) = body.next().await? {
+        let length = piece.len() as u64;
         position += length;
         moved.count.fetch_add(length, Ordering::Relaxed);
         moved.changed.notify_one();
+        while !piece.is_empty() {
+            if let Some(chunk) = chunks.fill(&mut piece, Some(range.end.saturating_sub(position))) {
+                writing.push(chunk).await?;
+            }
+        }
     }
+    if let Some(rest) = chunks.rest() {
+        writing.push(rest).await?;
+    }
+    writing.finish().await?;
+    if position == range.end { Ok(position) } else { Err(Error::new(ErrorKind::Interrupted, ENDED_EARLY)) }
 }
 
-async fn finished(job: tokio::task::JoinHandle<std::io::Result<()>>) -> Result<()> {
-    match job.await {
-        Ok(written) => written.map_err(|e| Error::io(format!("the target could not be written: {}", reason(&e)), e)),
-        Err(cause) => Err(Error::new(ErrorKind::Io, "the runtime stopped writing a file").caused_by(cause)),
+/// Where the next chunk of a range is written to.
+struct Writing {
+    file: Arc<File>,
+    position: u64,
+    _lock: Option<Arc<Lock>>,
+    /// It is under way as long as this exists.
+    _token: TaskTrackerToken,
+}
+
+impl Work for Writing {
+    const STOPPED: &'static str = "the runtime stopped writing a file";
+
+    fn take(&mut self, chunk: &[u8]) -> Result<()> {
+        let written = write_all_at(&self.file, chunk, self.position);
+        self.position += chunk.len() as u64;
+        written.map_err(|e| Error::io(format!("the target could not be written: {}", reason(&e)), e))
     }
 }
 

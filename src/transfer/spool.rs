@@ -3,6 +3,7 @@
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 
+use super::beside::{Beside, Work};
 use super::progress::{Phase, Reporter};
 use super::reading::{FileReading, Reading};
 use super::source::Source;
@@ -12,7 +13,8 @@ use crate::error::{Error, ErrorKind, Result};
 /// Reads a source to its end, at most so many bytes, into a file that has no name and goes with its last handle. It can be
 /// sent again, whatever the source was.
 pub(crate) async fn spool(mut from: Reading<'_>, limit: u64, reporter: &mut Reporter<'_>) -> Result<Source<'static>> {
-    let (mut count, mut file) = (0, writing(temporary).await?);
+    let (mut count, file) = (0, blocking(|| temporary().map_err(unwritten)).await?);
+    let spool = Beside::new(Box::new(Spool(file)));
     loop {
         reporter.report(count, Phase::Spooling);
         let Some(chunk) = reporter.beside(from.next()).await? else { break };
@@ -21,9 +23,19 @@ pub(crate) async fn spool(mut from: Reading<'_>, limit: u64, reporter: &mut Repo
             let message = format!("the source has more than the {limit} bytes that may be kept of it");
             return Err(Error::new(ErrorKind::PayloadTooLarge, message).with_hint("Nothing was sent. Raise the limit"));
         }
-        file = writing(move || file.write_all(&chunk).map(|()| file)).await?;
+        spool.push(chunk).await?;
     }
-    Ok(FileReading::from_start(file).await?.into())
+    Ok(FileReading::from_start(spool.finish().await?.0).await?.into())
+}
+
+struct Spool(File);
+
+impl Work for Spool {
+    const STOPPED: &'static str = "the runtime stopped writing a temporary file";
+
+    fn take(&mut self, chunk: &[u8]) -> Result<()> {
+        self.0.write_all(chunk).map_err(unwritten)
+    }
 }
 
 fn temporary() -> io::Result<File> {
@@ -44,6 +56,6 @@ fn temporary() -> io::Result<File> {
     Ok(file)
 }
 
-async fn writing<T: Send + 'static>(write: impl FnOnce() -> io::Result<T> + Send + 'static) -> Result<T> {
-    blocking(move || write().map_err(|cause| Error::io("the temporary file could not be written", cause))).await
+fn unwritten(cause: io::Error) -> Error {
+    Error::io("the temporary file could not be written", cause)
 }

@@ -1,20 +1,16 @@
 //! A download into a file: written beside the target, synced, and renamed onto it when it is whole.
 
-use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
-use tokio::task::{JoinHandle, spawn_blocking};
-use tokio::time::sleep;
 
 use super::hashing::{Hasher, hash_file};
 use super::info::{ContentInfo, hash_in};
 use super::parallel::{Asking, Ranges, save_ranges};
-use super::part::{self, Lock, Most, Part, Record, Replaces, Saving, Taken, WORTH_KEEPING};
+use super::part::{self, Most, Record, Saving, WORTH_KEEPING};
+use super::part_file::{Found, PartFile};
 use super::plan::{DownloadPlan, Resumed};
 use super::progress::Phase;
 use crate::blocking::blocking;
@@ -133,6 +129,7 @@ async fn attempt(
     };
     let mut body = plan.begin(from).await?;
     body.done_later();
+    body.in_chunks();
     let (info, resumed) = (body.info().clone(), body.received());
     let written = async {
         how.check_length(info.length)?;
@@ -140,7 +137,7 @@ async fn attempt(
         while let Some(chunk) = body.next().await? {
             // Where nobody says how long it is, or says it wrongly.
             how.check_length(Some(body.received()))?;
-            part.step(move |part| part.append(&chunk)).await?;
+            part.append(chunk).await?;
         }
         part.commit(how.accept, how.modified(&info)).await?;
         body.done();
@@ -194,173 +191,6 @@ impl Saving {
 pub(super) fn too_long(most: u64) -> Error {
     Error::new(ErrorKind::PayloadTooLarge, format!("the content is longer than the limit of {most} bytes"))
         .with_hint("Raise the limit, or read it as a stream")
-}
-
-/// What an earlier download of the same content left.
-struct Found {
-    etag: String,
-    length: u64,
-    at: u64,
-    file: Arc<File>,
-}
-
-/// A part file. Each step is a short job on the runtime's blocking threads, one after another; the next chunk arrives
-/// while the last is written. Dropping it stops a commit that has not renamed it yet.
-pub(super) struct PartFile {
-    target: PathBuf,
-    replaces: Replaces,
-    /// Others may find it again.
-    lasting: bool,
-    step: Step,
-    dropped: Arc<AtomicBool>,
-}
-
-enum Step {
-    None,
-    Part(Box<Part>),
-    Job(JoinHandle<Result<Box<Part>>>),
-}
-
-impl PartFile {
-    /// How long a lock is waited for: the last write of a download that was just cancelled may still hold it.
-    const TRIES: u32 = 30;
-    const BETWEEN: Duration = Duration::from_millis(10);
-
-    /// Finds what an earlier download to the same target left, if anything is to be left.
-    async fn find(target: &Path, how: &Saving) -> Self {
-        let dropped = Arc::new(AtomicBool::new(false));
-        let target = target.to_owned();
-        let mut part = Self { target, replaces: how.replaces, lasting: how.resume, step: Step::None, dropped };
-        for _ in 0..Self::TRIES {
-            if !part.lasting {
-                break;
-            }
-            let (target, replaces, dropped) = (part.target.clone(), part.replaces, part.dropped.clone());
-            let found = blocking(move || {
-                Ok(Lock::find(&target).and_then(|taken| match taken {
-                    Taken::Ours(lock) => Part::reopen(lock, &target, replaces, dropped).map(|part| Ok(Box::new(part))),
-                    taken => Some(Err(taken)),
-                }))
-            });
-            match found.await.ok().flatten() {
-                None => return part,
-                Some(Ok(found)) => {
-                    part.step = Step::Part(found);
-                    return part;
-                }
-                Some(Err(Taken::Busy)) => sleep(Self::BETWEEN).await,
-                Some(Err(_)) => part.lasting = false,
-            }
-        }
-        // Another download is at it: this one writes into a part of its own.
-        part.lasting = false;
-        part
-    }
-
-    fn resumable(&self, source: &str) -> Option<Found> {
-        let Step::Part(part) = &self.step else { return None };
-        let record = part.record().filter(|record| record.source == source)?;
-        // At least one byte is asked for, so that the server says whether it still has this content.
-        let at = part.written.min(record.length.saturating_sub(1));
-        let found = Found { etag: record.etag.clone(), length: record.length, at, file: part.file.clone() };
-        (at > 0).then_some(found)
-    }
-
-    /// Makes the part ready for what comes from this place on; at 0, for another content.
-    async fn begin(&mut self, record: Option<Record>, at: u64) -> Result<()> {
-        let sparse = record.as_ref().is_some_and(|record| record.sparse);
-        match self.part().await? {
-            Some(mut part) => {
-                self.run(move || {
-                    match at {
-                        0 => part.restart(record)?,
-                        at => part.go_on(at, sparse)?,
-                    }
-                    Ok(part)
-                });
-            }
-            None => {
-                let (target, replaces, dropped) = (self.target.clone(), self.replaces, self.dropped.clone());
-                let record = record.filter(|_| self.lasting);
-                self.run(move || Part::create(&target, replaces, record, dropped).map(Box::new));
-            }
-        }
-        self.part_mut().await.map(drop)
-    }
-
-    /// Waits for the step before, and starts this one.
-    pub(super) async fn step(&mut self, step: impl FnOnce(&mut Part) -> Result<()> + Send + 'static) -> Result<()> {
-        let Some(mut part) = self.part().await? else { return Err(stopped()) };
-        self.run(move || {
-            step(&mut part)?;
-            Ok(part)
-        });
-        Ok(())
-    }
-
-    async fn commit(
-        &mut self,
-        accept: Option<fn(&File, u64) -> Result<()>>,
-        modified: Option<DateTime<Utc>>,
-    ) -> Result<()> {
-        self.step(move |part| part.commit(accept, modified)).await?;
-        self.part().await.map(drop)
-    }
-
-    /// Waits for the last step, and gives the file up, to be kept or removed.
-    async fn settle(&mut self, condemned: bool) {
-        if let Ok(Some(mut part)) = self.part().await {
-            if condemned {
-                part.condemn();
-            }
-            // Removing a large file can take a while.
-            let _ = blocking(move || {
-                drop(part);
-                Ok(())
-            })
-            .await;
-        }
-    }
-
-    fn run(&mut self, job: impl FnOnce() -> Result<Box<Part>> + Send + 'static) {
-        self.step = Step::Job(spawn_blocking(job));
-    }
-
-    /// The part, when the step before is done.
-    pub(super) async fn part_mut(&mut self) -> Result<&mut Part> {
-        match self.part().await? {
-            Some(part) => self.step = Step::Part(part),
-            None => return Err(stopped()),
-        }
-        match &mut self.step {
-            Step::Part(part) => Ok(part),
-            _ => Err(stopped()),
-        }
-    }
-
-    async fn part(&mut self) -> Result<Option<Box<Part>>> {
-        // Kept in place while it runs, for this may be dropped and called again.
-        let done = match &mut self.step {
-            Step::Job(job) => Some(job.await),
-            _ => None,
-        };
-        match (done, std::mem::replace(&mut self.step, Step::None)) {
-            (Some(Ok(done)), _) => done.map(Some),
-            (Some(Err(cause)), _) => Err(stopped().caused_by(cause)),
-            (None, Step::Part(part)) => Ok(Some(part)),
-            (None, _) => Ok(None),
-        }
-    }
-}
-
-fn stopped() -> Error {
-    Error::new(ErrorKind::Io, "the runtime stopped writing a file")
-}
-
-impl Drop for PartFile {
-    fn drop(&mut self) {
-        self.dropped.store(true, Ordering::Release);
-    }
 }
 
 /// The setters of a builder with a field `saving: Saving`: `saves!(['a] DownloadFileTo<'a>, saving)`; with `@once`, of what
