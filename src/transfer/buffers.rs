@@ -36,7 +36,7 @@ pub(super) fn zeroed(length: usize) -> BytesMut {
 pub(super) struct Ring(VecDeque<Bytes>);
 
 /// More chunks than can be on their way at once: beyond that, the oldest one is free.
-const RING: usize = 12;
+const RING: usize = 16;
 
 impl Ring {
     pub(super) fn take(&mut self, length: usize) -> BytesMut {

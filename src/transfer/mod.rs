@@ -53,9 +53,9 @@ pub(crate) use writer::Feeder;
 /// How many bytes are read, hashed and handed on at a time. Measured: at 4 KiB a 1 GiB upload takes 15 times as long.
 pub(crate) const CHUNK: usize = 256 << 10;
 
-/// The bytes that an upload holds at most, however long it is: 3 MiB of chunks read ahead, hashed, and handed to the
+/// The bytes that an upload holds at most, however long it is: 4 MiB of chunks read ahead, hashed, and handed to the
 /// transport.
-pub const UPLOAD_BUFFERS: u64 = 12 * CHUNK as u64;
+pub const UPLOAD_BUFFERS: u64 = 16 * CHUNK as u64;
 /// The bytes that a download holds at most, however long it is: 2 MiB of chunks hashed, written, and in the transport.
 /// With `parallel` it is as much again for each range, and 2 MiB where they are read in order.
 pub const DOWNLOAD_BUFFERS: u64 = 8 * CHUNK as u64;

@@ -1,5 +1,6 @@
 //! Sources while they are read: one chunk after another.
 
+use std::collections::VecDeque;
 use std::fs::{File, Metadata};
 use std::io;
 use std::path::PathBuf;
@@ -255,8 +256,7 @@ impl FileReading {
             let file = Arc::try_unwrap(self.file).or_else(|shared| shared.try_clone()).map_err(source_error)?;
             return Ok(Reading::Pipe(super::pipe::PipeReading::wait(file).await.map_err(source_error)?));
         }
-        let cursor = Cursor { position: self.start, file: self, ended: false, ring: Ring::default() };
-        Ok(Reading::File(ReadAhead::Idle(Box::new(cursor))))
+        Ok(Reading::File(ReadAhead::new(self)))
     }
 
     /// A whole chunk of a regular file, so that a request is not sent in crumbs; of a pipe, what there is.
@@ -308,16 +308,37 @@ fn unopened(shown: &dyn std::fmt::Display, cause: io::Error) -> Error {
     }
 }
 
-/// A file that is read one chunk ahead, each chunk a short job on the runtime's blocking threads. Those are bounded: a
-/// transfer that held one from beginning to end could wait for ever for another that does the same.
-pub(crate) enum ReadAhead {
+/// A file that is read some chunks ahead, by short jobs on the runtime's blocking threads. Those are bounded: a transfer that
+/// held one from beginning to end could wait for ever for another that does the same.
+pub(crate) struct ReadAhead {
+    ready: VecDeque<Bytes>,
+    /// Told when what was read before it is gone.
+    failed: Option<Error>,
+    step: Step,
+}
+
+enum Step {
     Idle(Box<Cursor>),
-    Job(JoinHandle<(Box<Cursor>, Result<Option<Bytes>>)>),
+    Job(JoinHandle<Read>),
     Ended,
 }
 
+/// What a job has read.
+struct Read {
+    /// `None` where no more is to come.
+    cursor: Option<Box<Cursor>>,
+    chunks: VecDeque<Bytes>,
+    failed: Option<Error>,
+}
+
+/// So many chunks are read by a job: to start one for each of them costs as much as reading it.
+const AT_ONCE: usize = 4;
+
+/// The next job begins when no more than these are left.
+const READ_AGAIN: usize = 2;
+
 /// Where the reading of a file stands.
-pub(crate) struct Cursor {
+struct Cursor {
     file: FileReading,
     position: u64,
     /// The chunk that was read last is the last one, and all of them are of one state of the file.
@@ -326,29 +347,48 @@ pub(crate) struct Cursor {
 }
 
 impl ReadAhead {
+    fn new(file: FileReading) -> Self {
+        let cursor = Cursor { position: file.start, file, ended: false, ring: Ring::default() };
+        Self { ready: VecDeque::new(), failed: None, step: Step::Idle(Box::new(cursor)) }
+    }
+
     async fn next(&mut self) -> Result<Option<Bytes>> {
-        let job = match std::mem::replace(self, Self::Ended) {
-            Self::Idle(cursor) => spawn_blocking(move || cursor.read()),
-            Self::Job(job) => job,
-            Self::Ended => return Ok(None),
-        };
-        // Kept in place while it runs: `next` may be dropped and called again.
-        *self = Self::Job(job);
-        let Self::Job(job) = self else { return Ok(None) };
-        let (cursor, chunk) =
-            job.await.map_err(|e| Error::new(ErrorKind::Io, "the runtime stopped reading a file").caused_by(e))?;
-        *self = match &chunk {
-            Ok(Some(_)) if !cursor.ended => Self::Job(spawn_blocking(move || cursor.read())),
-            _ => Self::Ended,
-        };
-        chunk
+        loop {
+            if self.ready.len() <= READ_AGAIN && matches!(self.step, Step::Idle(_)) {
+                self.step = match std::mem::replace(&mut self.step, Step::Ended) {
+                    Step::Idle(cursor) => Step::Job(spawn_blocking(move || cursor.read())),
+                    step => step,
+                };
+            }
+            if let Some(chunk) = self.ready.pop_front() {
+                return Ok(Some(chunk));
+            }
+            // Kept in place while it runs: `next` may be dropped and called again.
+            let Step::Job(job) = &mut self.step else { return self.failed.take().map_or(Ok(None), Err) };
+            let read = job.await;
+            self.step = Step::Ended;
+            let read =
+                read.map_err(|e| Error::new(ErrorKind::Io, "the runtime stopped reading a file").caused_by(e))?;
+            (self.ready, self.failed) = (read.chunks, read.failed);
+            self.step = read.cursor.map_or(Step::Ended, Step::Idle);
+        }
     }
 }
 
 impl Cursor {
-    fn read(mut self: Box<Self>) -> (Box<Self>, Result<Option<Bytes>>) {
-        let chunk = self.read_chunk();
-        (self, chunk)
+    fn read(mut self: Box<Self>) -> Read {
+        // A pipe gives what there is: what comes next may be long in coming.
+        let at_once = if self.file.is_regular() { AT_ONCE } else { 1 };
+        let mut chunks = VecDeque::with_capacity(at_once);
+        while chunks.len() < at_once && !self.ended {
+            match self.read_chunk() {
+                Ok(Some(chunk)) => chunks.push_back(chunk),
+                Ok(None) => self.ended = true,
+                Err(error) => return Read { cursor: None, chunks, failed: Some(error) },
+            }
+        }
+        let cursor = (!self.ended).then_some(self);
+        Read { cursor, chunks, failed: None }
     }
 
     fn read_chunk(&mut self) -> Result<Option<Bytes>> {
