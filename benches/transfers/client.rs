@@ -35,8 +35,12 @@ async fn client(args: Vec<String>) {
     let [name, url, bucket, mib, source, target] = &args[..] else { panic!("usage: see the code") };
     let (mib, source, target) = (mib.parse().expect("a number"), Path::new(source), Path::new(target));
     match name.split_once('-').expect("a client name") {
-        ("ours", what) if what.starts_with("many") || what == "pages" => many::ours(what, url, bucket, mib).await,
-        (_, what @ ("many-up" | "many-down" | "pages")) => many::bare(what, url, bucket, mib).await,
+        ("ours", what) if what.starts_with("many") || what == "pages" => {
+            many::ours(what, url, bucket, mib, target).await
+        }
+        (_, what @ ("many-up" | "many-down" | "many-to-files" | "pages")) => {
+            many::bare(what, url, bucket, mib, target).await;
+        }
         ("ours", what) => ours(what, url, bucket, mib, source, target).await,
         (_, what) => bare(what, url, bucket, mib, source, target).await,
     }

@@ -184,9 +184,12 @@ impl Bench<'_> {
         if self.options.only.as_deref().is_some_and(|only| only != "small") {
             return;
         }
-        for (title, what) in
-            [("files of 4 KiB up", "many-up"), ("files of 4 KiB down", "many-down"), ("rows in pages of 10", "pages")]
-        {
+        for (title, what) in [
+            ("files of 4 KiB up", "many-up"),
+            ("files of 4 KiB down", "many-down"),
+            ("files of 4 KiB down to files", "many-to-files"),
+            ("rows in pages of 10", "pages"),
+        ] {
             let mut clients =
                 vec![format!("reqwest-{what}"), format!("ours-{what}-unverified"), format!("ours-{what}")];
             if what == "pages" {
@@ -213,7 +216,7 @@ impl Bench<'_> {
 
     fn run_at(&self, client: &str, url: &str, bucket: &str, count: u64) -> Figures {
         let target: PathBuf = self.scratch.join("target.bin");
-        let _ = std::fs::remove_file(&target);
+        let _ = std::fs::remove_file(&target).or_else(|_| std::fs::remove_dir_all(&target));
         let mut command = Command::new(std::env::current_exe().expect("this program has a path"));
         match client.strip_prefix("curl") {
             Some(what) => {

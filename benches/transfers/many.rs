@@ -1,9 +1,13 @@
 //! Many small files, and many pages, beside what a careful user would write by hand with the same number at once.
 
+use std::path::Path;
+
 use bytes::Bytes;
 use carbonfiles::Client;
 use carbonfiles::files::FileOutcome;
 use futures::{StreamExt, TryStreamExt, stream};
+
+use tokio::io::AsyncWriteExt;
 
 use crate::client::KEY;
 use crate::measure::Meter;
@@ -25,7 +29,7 @@ fn paths(count: u64) -> impl Iterator<Item = (String, Bytes)> + Send {
     (0..count).map(|n| (format!("many/{n}.bin"), content(n)))
 }
 
-pub(crate) async fn ours(what: &str, url: &str, bucket: &str, count: u64) {
+pub(crate) async fn ours(what: &str, url: &str, bucket: &str, count: u64, target: &Path) {
     let client = Client::new(url, KEY).expect("a client");
     client.health().await.expect("healthy");
     let files = client.bucket(bucket).files();
@@ -48,6 +52,12 @@ pub(crate) async fn ours(what: &str, url: &str, bucket: &str, count: u64) {
             let bytes = all.try_fold(0, |sum, bytes| async move { Ok(sum + bytes.len() as u64) }).await;
             assert_eq!(bytes.expect("all downloaded"), count * 4096);
         }
+        "many-to-files" => {
+            let download = files.download_dir(target).concurrency(AT_ONCE).each(move |file| file.verify(verify));
+            let done = download.stream().await.expect("a batch");
+            let done = done.map(|file| assert!(matches!(file.outcome, FileOutcome::Done(_)), "{file:?}")).count().await;
+            assert_eq!(done as u64, count);
+        }
         "pages" => {
             let mut pages = files.list_all().limit(ROWS);
             let mut rows = 0;
@@ -61,7 +71,7 @@ pub(crate) async fn ours(what: &str, url: &str, bucket: &str, count: u64) {
     meter.stop().print();
 }
 
-pub(crate) async fn bare(what: &str, url: &str, bucket: &str, count: u64) {
+pub(crate) async fn bare(what: &str, url: &str, bucket: &str, count: u64, target: &Path) {
     let client = reqwest::Client::builder().http1_only().build().expect("a client");
     let ok = |answer: reqwest::Response| answer.error_for_status().expect("accepted");
     ok(client.get(format!("{url}/healthz")).send().await.expect("healthy")).bytes().await.expect("healthy");
@@ -84,6 +94,23 @@ pub(crate) async fn bare(what: &str, url: &str, bucket: &str, count: u64) {
             };
             let all = stream::iter(paths(count)).map(download).buffer_unordered(AT_ONCE);
             assert_eq!(all.fold(0, |sum, bytes| async move { sum + bytes }).await, count * 4096);
+        }
+        "many-to-files" => {
+            // As safe as by hand: a reader never sees half a file.
+            let download = |(path, _): (String, Bytes)| {
+                let get = client.get(format!("{files}/{path}/content")).bearer_auth(KEY);
+                let (part, whole) = (target.join(format!("{path}.part")), target.join(path));
+                async move {
+                    let content = ok(get.send().await.expect("sent")).bytes().await.expect("whole");
+                    tokio::fs::create_dir_all(whole.parent().expect("a folder")).await.expect("made");
+                    let mut file = tokio::fs::File::create(&part).await.expect("the target opens");
+                    file.write_all(&content).await.expect("written");
+                    file.sync_all().await.expect("synced");
+                    tokio::fs::rename(part, whole).await.expect("renamed");
+                }
+            };
+            let all = stream::iter(paths(count)).map(download).buffer_unordered(AT_ONCE);
+            assert_eq!(all.count().await as u64, count);
         }
         "pages" => {
             let mut rows = 0;

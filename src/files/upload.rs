@@ -213,14 +213,14 @@ pub(super) async fn path_turn(
 ) -> Result<Turn> {
     let client = bucket.client();
     let deadline = client.transport.deadline(options);
-    // What was given up keeps its turn for a while: that alone is no reason to fail.
-    let patience = client.transport.config().timeouts.slow_response.max(2 * LINGERING);
-    let until = deadline.unwrap_or_else(|| later(Instant::now(), patience));
     let mut turn = pin!(client.turns.wait(format!("{}/{path}", bucket.id())));
     if let Poll::Ready(turn) = poll!(turn.as_mut()) {
         return Ok(turn);
     }
     queued();
+    // What was given up keeps its turn for a while: that alone is no reason to fail.
+    let patience = client.transport.config().timeouts.slow_response.max(2 * LINGERING);
+    let until = deadline.unwrap_or_else(|| later(Instant::now(), patience));
     timeout_at(until, turn).await.map_err(|_| {
         // The call's own limit passes with the call.
         let kind = deadline.map_or(ErrorKind::Conflict, |_| ErrorKind::Timeout(TimeoutPhase::Total));

@@ -12,6 +12,7 @@ use futures::stream::{BoxStream, Fuse, FusedStream, Stream, StreamExt};
 use super::outcome::SyncOutcome;
 use super::plan::SyncPlan;
 use super::settings::Memory;
+use crate::call::Call;
 use crate::error::Result;
 use crate::files::{Batch, BatchFile, BatchStream, FileOutcome, Job, NotNow, Settings, Skipped, Totals, run};
 
@@ -85,7 +86,7 @@ impl<'a, T: Send + 'a> SyncStream<'a, T> {
                 true => Job { work: Err(NotNow::Skipped(Skipped::NotStarted)), ..job },
                 false => job,
             });
-            let mut deleting = run(extras, Totals::listed(), rest, move |job, _| delete(job));
+            let mut deleting = run(extras, Totals::listed(), rest, move |job, _| Call::new(delete(job)));
             while let Some(file) = deleting.next().await {
                 yield SyncFile::Deleted(file);
             }

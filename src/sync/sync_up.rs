@@ -7,6 +7,7 @@ use super::plan::{Direction, SyncAction, SyncPlan};
 use super::settings::{Scope, SyncSettings, sync_setters};
 use super::stream::SyncStream;
 use crate::blocking::blocking;
+use crate::call::Call;
 use crate::error::{Error, Result, reason};
 use crate::file_path::FilePath;
 use crate::files::{Files, Job, NotNow, Totals, Upload, many_starts, run, uploading};
@@ -80,13 +81,11 @@ impl<'a> SyncUp<'a> {
         let mut send = uploading(files.clone(), self.each, options.clone());
         let work = move |(path, local): (FilePath, PathBuf), track| {
             let upload = send((path, Source::from(local.clone())), track);
-            let root = root.clone();
-            async move {
-                if let Some(root) = root {
-                    check_inside(root, local).await?;
-                }
+            let Some(root) = root.clone() else { return upload };
+            Call::new(async move {
+                check_inside(root, local).await?;
                 upload.await
-            }
+            })
         };
         let copying = run(jobs.into_iter(), totals, batch, work);
         let delete = move |path: String| {

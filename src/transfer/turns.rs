@@ -147,8 +147,7 @@ impl Turns {
 
     fn slot(&self, key: String) -> Arc<tokio::sync::Mutex<Slot>> {
         let mut slots = self.slots();
-        let now = Instant::now();
-        while slots.lingering.front().is_some_and(|(until, _)| *until <= now) {
+        while slots.lingering.front().is_some_and(|(until, _)| *until <= Instant::now()) {
             slots.lingering.pop_front();
         }
         let slots = &mut slots.by_key;

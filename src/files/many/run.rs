@@ -1,21 +1,21 @@
 //! Works off many files: a bounded number at a time, each started late, in the task that awaits.
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::future::Future;
 use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use futures::future::{BoxFuture, FutureExt, Shared};
+use futures::future::{BoxFuture, FutureExt, OptionFuture, Shared};
 use futures::stream::{self, BoxStream, Fuse, FusedStream, FuturesUnordered, Stream, StreamExt};
 use tokio_util::sync::CancellationToken;
 
 use super::batch::{Batch, BatchFile, FileOutcome, Skipped};
 use super::progress::{BatchProgress, Listeners, Tally, Track};
+use crate::call::Call;
 use crate::error::{Error, ErrorKind, Result};
 use crate::http::CallOptions;
 use crate::transfer::ProgressWatch;
@@ -232,16 +232,15 @@ impl Totals {
 }
 
 /// Starts working jobs off. Nothing happens before the stream is polled.
-pub(crate) fn run<'a, J, T, W>(
+pub(crate) fn run<'a, J, T>(
     jobs: impl Iterator<Item = Job<J>> + Send + 'a,
     totals: Totals,
     settings: Settings<'a>,
-    work: impl FnMut(J, Option<Track<'a>>) -> W + Send + 'a,
+    work: impl FnMut(J, Option<Track<'a>>) -> Call<'a, T> + Send + 'a,
 ) -> BatchStream<'a, T>
 where
     J: Send + 'a,
     T: Send + 'a,
-    W: Future<Output = Result<T>> + Send + 'a,
 {
     let tally = Tally::new(settings.listeners, settings.interval);
     let stopped = Arc::new(AtomicBool::new(false));
@@ -253,9 +252,9 @@ where
         tally,
         concurrency: settings.concurrency,
         on_failure: settings.on_failure,
-        cancel: settings.cancel.unwrap_or_else(|| std::future::pending().boxed().shared()),
+        cancel: settings.cancel,
         under_way: FuturesUnordered::new(),
-        known: BTreeMap::new(),
+        given_up: Vec::new(),
         started: 0,
         phase: RunPhase::Going,
         stopped: stopped.clone(),
@@ -274,10 +273,10 @@ struct Run<'a, I, F, T> {
     tally: Tally<'a>,
     concurrency: usize,
     on_failure: OnFailure,
-    cancel: Shared<BoxFuture<'a, ()>>,
-    under_way: FuturesUnordered<BoxFuture<'a, (usize, Result<T>)>>,
-    /// The names of those under way.
-    known: BTreeMap<usize, (String, Option<PathBuf>)>,
+    cancel: Option<Shared<BoxFuture<'a, ()>>>,
+    under_way: FuturesUnordered<UnderWay<'a, T>>,
+    /// Those that were under way when it was stopped, the last one first.
+    given_up: Vec<BatchFile<T>>,
     started: usize,
     phase: RunPhase,
     stopped: Arc<AtomicBool>,
@@ -292,13 +291,42 @@ enum RunPhase {
     Over,
 }
 
-impl<'a, J, T, I, F, W> Run<'a, I, F, T>
+/// One file that is worked on.
+struct UnderWay<'a, T> {
+    file: BatchName,
+    work: Call<'a, T>,
+}
+
+/// Which file of a batch it is.
+#[derive(Default)]
+struct BatchName {
+    index: usize,
+    path: String,
+    local: Option<PathBuf>,
+}
+
+impl<T> Future for UnderWay<'_, T> {
+    type Output = (BatchName, Result<T>);
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let done = ready!(self.work.poll_unpin(cx));
+        Poll::Ready((std::mem::take(&mut self.file), done))
+    }
+}
+
+impl BatchName {
+    fn with<T>(self, outcome: FileOutcome<T>) -> BatchFile<T> {
+        let Self { index, path, local } = self;
+        BatchFile { path, local, outcome, index }
+    }
+}
+
+impl<'a, J, T, I, F> Run<'a, I, F, T>
 where
     J: 'a,
     T: 'a,
     I: Iterator<Item = Job<J>>,
-    F: FnMut(J, Option<Track<'a>>) -> W,
-    W: Future<Output = Result<T>> + Send + 'a,
+    F: FnMut(J, Option<Track<'a>>) -> Call<'a, T>,
 {
     async fn next(&mut self) -> Option<BatchFile<T>> {
         loop {
@@ -320,11 +348,10 @@ where
             }
             tokio::select! {
                 biased;
-                () = &mut self.cancel => self.stop(),
-                ended = self.under_way.next() => if let Some((index, result)) = ended {
+                Some(()) = OptionFuture::from(self.cancel.as_mut()) => self.stop(),
+                ended = self.under_way.next() => if let Some((file, result)) = ended {
                     self.tally.ended(result.is_ok());
-                    let (path, local) = self.known.remove(&index).unwrap_or_default();
-                    return Some(self.file(index, path, local, result));
+                    return Some(self.ended(file, result));
                 },
                 () = self.tally.catch_up() => {}
             }
@@ -340,28 +367,31 @@ where
             }
             return None;
         };
-        let index = self.started;
-        self.started += 1;
-        match job.work {
+        let size = job.size;
+        let (file, work) = self.named(job);
+        match work {
             Ok(work) => {
-                let track = self.tally.is_used().then(|| self.tally.begin(&job.path, job.size));
+                let track = self.tally.is_used().then(|| self.tally.begin(&file.path, size));
                 let work = (self.work)(work, track);
-                self.under_way.push(Box::pin(async move { (index, work.await) }));
-                self.known.insert(index, (job.path, job.local));
+                self.under_way.push(UnderWay { file, work });
                 None
             }
             Err(NotNow::Failed(error)) => {
                 self.tally.ended(false);
-                Some(self.file(index, job.path, job.local, Err(error)))
+                Some(self.ended(file, Err(error)))
             }
-            Err(NotNow::Skipped(why)) => {
-                Some(BatchFile { path: job.path, local: job.local, outcome: FileOutcome::Skipped(why), index })
-            }
+            Err(NotNow::Skipped(why)) => Some(file.with(FileOutcome::Skipped(why))),
         }
     }
 
-    fn file(&mut self, index: usize, path: String, local: Option<PathBuf>, result: Result<T>) -> BatchFile<T> {
-        let outcome = match result {
+    fn named(&mut self, job: Job<J>) -> (BatchName, Result<J, NotNow>) {
+        let index = self.started;
+        self.started += 1;
+        (BatchName { index, path: job.path, local: job.local }, job.work)
+    }
+
+    fn ended(&mut self, file: BatchName, result: Result<T>) -> BatchFile<T> {
+        file.with(match result {
             Ok(done) => FileOutcome::Done(done),
             Err(error) => {
                 if self.on_failure == OnFailure::Stop {
@@ -369,35 +399,34 @@ where
                 }
                 FileOutcome::Failed(error)
             }
-        };
-        BatchFile { path, local, outcome, index }
+        })
     }
 
     fn stop(&mut self) {
-        self.under_way.clear();
+        let given_up = std::mem::take(&mut self.under_way).into_iter();
+        self.given_up = given_up.map(|one| one.file.with(FileOutcome::Skipped(Skipped::Cancelled))).collect();
+        self.given_up.sort_by_key(|file| std::cmp::Reverse(file.index));
         self.stopped.store(true, Ordering::Relaxed);
         self.phase = RunPhase::Stopped;
     }
 
     /// After a stop: those that were under way, and then those of a list that never began.
     fn given_up(&mut self) -> Option<BatchFile<T>> {
-        if let Some((index, (path, local))) = self.known.pop_first() {
-            return Some(BatchFile { path, local, outcome: FileOutcome::Skipped(Skipped::Cancelled), index });
+        if let Some(file) = self.given_up.pop() {
+            return Some(file);
         }
         if self.listed
             && let Some(job) = self.jobs.next()
         {
-            let index = self.started;
-            self.started += 1;
-            let outcome = match job.work {
+            let (file, work) = self.named(job);
+            return Some(file.with(match work {
                 Ok(_) => FileOutcome::Skipped(Skipped::NotStarted),
                 Err(NotNow::Skipped(why)) => FileOutcome::Skipped(why),
                 Err(NotNow::Failed(error)) => {
                     self.tally.ended(false);
                     FileOutcome::Failed(error)
                 }
-            };
-            return Some(BatchFile { path: job.path, local: job.local, outcome, index });
+            }));
         }
         self.phase = RunPhase::Over;
         self.tally.finish();
