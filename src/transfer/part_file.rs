@@ -12,7 +12,7 @@ use tokio::task::{JoinHandle, spawn_blocking};
 use tokio::time::sleep;
 
 use super::beside::{Beside, Work};
-use super::part::{Lock, Part, Record, Replaces, Saving, Taken};
+use super::part::{Lock, Part, Record, Replaces, Saving, Taken, check_target};
 use crate::blocking::blocking;
 use crate::error::{Error, ErrorKind, Result};
 
@@ -32,11 +32,15 @@ pub(super) struct PartFile {
     /// Others may find it again.
     lasting: bool,
     step: Step,
+    /// Written with the second chunk, or when it is made the target: most files have one.
+    first: Option<Bytes>,
     dropped: Arc<AtomicBool>,
 }
 
 enum Step {
     None,
+    /// To be made with what is first written: most files are there by then, and take one job.
+    New(Option<Record>),
     Part(Box<Part>),
     Job(JoinHandle<Result<Box<Part>>>),
     Writing(Beside<Part>),
@@ -55,35 +59,36 @@ impl PartFile {
     const TRIES: u32 = 30;
     const BETWEEN: Duration = Duration::from_millis(10);
 
-    /// Finds what an earlier download to the same target left, if anything is to be left.
-    pub(super) async fn find(target: &Path, how: &Saving) -> Self {
-        let dropped = Arc::new(AtomicBool::new(false));
-        let target = target.to_owned();
-        let mut part = Self { target, replaces: how.replaces, lasting: how.resume, step: Step::None, dropped };
+    /// Refuses a target that can't be written, or must not be, and finds what an earlier download to it left, if anything is
+    /// to be left.
+    pub(super) async fn find(target: &Path, how: &Saving) -> Result<Self> {
+        let (target, dropped) = (target.to_owned(), Arc::new(AtomicBool::new(false)));
+        let step = Step::None;
+        let mut part = Self { target, replaces: how.replaces, lasting: how.resume, step, first: None, dropped };
         for _ in 0..Self::TRIES {
-            if !part.lasting {
-                break;
-            }
             let (target, replaces, dropped) = (part.target.clone(), part.replaces, part.dropped.clone());
+            let lasting = part.lasting;
             let found = blocking(move || {
-                Ok(Lock::find(&target).and_then(|taken| match taken {
+                check_target(&target, replaces)?;
+                let found = if lasting { Lock::find(&target) } else { None };
+                Ok(found.and_then(|taken| match taken {
                     Taken::Ours(lock) => Part::reopen(lock, &target, replaces, dropped).map(|part| Ok(Box::new(part))),
                     taken => Some(Err(taken)),
                 }))
             });
-            match found.await.ok().flatten() {
-                None => return part,
+            match found.await? {
+                None => return Ok(part),
                 Some(Ok(found)) => {
                     part.step = Step::Part(found);
-                    return part;
+                    return Ok(part);
                 }
                 Some(Err(Taken::Busy)) => sleep(Self::BETWEEN).await,
-                Some(Err(_)) => part.lasting = false,
+                Some(Err(_)) => break,
             }
         }
         // Another download is at it: this one writes into a part of its own.
         part.lasting = false;
-        part
+        Ok(part)
     }
 
     pub(super) fn resumable(&self, source: &str) -> Option<Found> {
@@ -97,23 +102,17 @@ impl PartFile {
 
     /// Makes the part ready for what comes from this place on; at 0, for another content.
     pub(super) async fn begin(&mut self, record: Option<Record>, at: u64) -> Result<()> {
-        let sparse = record.as_ref().is_some_and(|record| record.sparse);
-        match self.part().await? {
-            Some(mut part) => {
-                self.run(move || {
-                    match at {
-                        0 => part.restart(record)?,
-                        at => part.go_on(at, sparse)?,
-                    }
-                    Ok(part)
-                });
-            }
-            None => {
-                let (target, replaces, dropped) = (self.target.clone(), self.replaces, self.dropped.clone());
-                let record = record.filter(|_| self.lasting);
-                self.run(move || Part::create(&target, replaces, record, dropped).map(Box::new));
-            }
+        self.first = None;
+        if matches!(self.step, Step::None | Step::New(_)) {
+            self.step = Step::New(record.filter(|_| self.lasting));
+            return Ok(());
         }
+        let sparse = record.as_ref().is_some_and(|record| record.sparse);
+        let begin = move |part: &mut Part| match at {
+            0 => part.restart(record),
+            at => part.go_on(at, sparse),
+        };
+        self.step(begin).await?;
         self.part_mut().await.map(drop)
     }
 
@@ -123,9 +122,18 @@ impl PartFile {
     /// That of an earlier chunk.
     pub(super) async fn append(&mut self, chunk: Bytes) -> Result<()> {
         if !matches!(self.step, Step::Writing(_)) {
-            let Some(part) = self.part().await? else { return Err(stopped()) };
+            let Some(first) = self.first.take() else {
+                self.first = Some(chunk);
+                return Ok(());
+            };
+            let part = self.part().await?.ok_or_else(stopped)?;
             self.step = Step::Writing(Beside::new(part));
+            self.push(first).await?;
         }
+        self.push(chunk).await
+    }
+
+    async fn push(&self, chunk: Bytes) -> Result<()> {
         match &self.step {
             Step::Writing(part) => part.push(chunk).await,
             _ => Err(stopped()),
@@ -134,12 +142,27 @@ impl PartFile {
 
     /// Waits for the step before, and starts this one.
     pub(super) async fn step(&mut self, step: impl FnOnce(&mut Part) -> Result<()> + Send + 'static) -> Result<()> {
-        let Some(mut part) = self.part().await? else { return Err(stopped()) };
-        self.run(move || {
+        let made = match self.step {
+            Step::New(_) => None,
+            _ => Some(self.part().await?.ok_or_else(stopped)?),
+        };
+        let make = self.making();
+        self.step = Step::Job(spawn_blocking(move || {
+            let mut part = made.map_or_else(make, Ok)?;
             step(&mut part)?;
             Ok(part)
-        });
+        }));
         Ok(())
+    }
+
+    /// How a new part is made.
+    fn making(&mut self) -> impl FnOnce() -> Result<Box<Part>> + Send + use<> {
+        let record = match std::mem::replace(&mut self.step, Step::None) {
+            Step::New(record) => record,
+            _ => None,
+        };
+        let (target, replaces, dropped) = (self.target.clone(), self.replaces, self.dropped.clone());
+        move || Part::create(&target, replaces, record, dropped).map(Box::new)
     }
 
     pub(super) async fn commit(
@@ -147,27 +170,31 @@ impl PartFile {
         accept: Option<fn(&File, u64) -> Result<()>>,
         modified: Option<DateTime<Utc>>,
     ) -> Result<()> {
-        self.step(move |part| part.commit(accept, modified)).await?;
+        let first = self.first.take();
+        let commit = move |part: &mut Part| {
+            first.map_or(Ok(()), |chunk| part.append(&chunk))?;
+            part.commit(accept, modified)
+        };
+        self.step(commit).await?;
         self.part().await.map(drop)
     }
 
     /// Waits for the last step, and gives the file up, to be kept or removed.
     pub(super) async fn settle(&mut self, condemned: bool) {
+        if matches!(self.step, Step::New(_)) {
+            return;
+        }
         if let Ok(Some(mut part)) = self.part().await {
-            if condemned {
-                part.condemn();
-            }
+            let first = self.first.take();
             // Removing a large file can take a while.
             let _ = blocking(move || {
-                drop(part);
-                Ok(())
+                if condemned {
+                    part.condemn();
+                }
+                first.map_or(Ok(()), |chunk| part.append(&chunk))
             })
             .await;
         }
-    }
-
-    fn run(&mut self, job: impl FnOnce() -> Result<Box<Part>> + Send + 'static) {
-        self.step = Step::Job(spawn_blocking(job));
     }
 
     /// The part, when the step before is done.
@@ -183,11 +210,14 @@ impl PartFile {
     }
 
     async fn part(&mut self) -> Result<Option<Box<Part>>> {
+        if matches!(self.step, Step::New(_)) {
+            self.step = Step::Job(spawn_blocking(self.making()));
+        }
         // Kept in place while it runs, for this may be dropped and called again.
         let done = match &mut self.step {
             Step::Job(job) => Some(job.await.unwrap_or_else(|cause| Err(stopped().caused_by(cause)))),
             Step::Writing(part) => Some(part.finish().await),
-            Step::None | Step::Part(_) => None,
+            Step::None | Step::New(_) | Step::Part(_) => None,
         };
         match (done, std::mem::replace(&mut self.step, Step::None)) {
             (Some(done), _) => done.map(Some),

@@ -9,11 +9,10 @@ use serde::Serialize;
 use super::hashing::{Hasher, hash_file};
 use super::info::{ContentInfo, hash_in};
 use super::parallel::{Asking, Ranges, save_ranges};
-use super::part::{self, Most, Record, Saving, WORTH_KEEPING};
+use super::part::{Most, Record, Saving, WORTH_KEEPING};
 use super::part_file::{Found, PartFile};
 use super::plan::{DownloadPlan, Resumed};
 use super::progress::Phase;
-use crate::blocking::blocking;
 use crate::error::{Error, ErrorKind, Result};
 
 /// A file that was downloaded.
@@ -35,22 +34,21 @@ pub struct Downloaded {
 /// How often a download begins again because the content was replaced under it, where that is asked for.
 const RESTARTS: u32 = 5;
 
-/// Refuses a target that can't be written, or must not be, and a way to write it that is none. [`save`] asks it first of all.
+/// Refuses a target that can't be written, or must not be, and a way to write it that is none, as [`save`] does.
+#[cfg(feature = "file-storage")]
 pub(crate) async fn check_target(target: &Path, how: &Saving) -> Result<()> {
-    if how.parallel == 0 {
-        return Err(no_range());
-    }
+    how.check()?;
     let (target, replaces) = (target.to_owned(), how.replaces);
-    blocking(move || part::check_target(&target, replaces)).await
+    crate::blocking::blocking(move || super::part::check_target(&target, replaces)).await
 }
 
 /// Downloads to `target`, which is what it was, or complete: never in between.
 pub(crate) async fn save(mut plan: Box<DownloadPlan<'_>>, target: &Path, how: &Saving) -> Result<Downloaded> {
-    check_target(target, how).await?;
+    how.check()?;
+    let mut part = PartFile::find(target, how).await?;
     let source = plan.source()?;
     // Of all that it takes, restarts included.
     plan.transport.start(&mut plan.request.options);
-    let mut part = PartFile::find(target, how).await;
     let mut from = part.resumable(&source);
     let mut restarts = 0;
     // What is left of another run was perhaps never on the disk, so it is always compared.
@@ -155,6 +153,10 @@ pub(super) fn no_range() -> Error {
 }
 
 impl Saving {
+    fn check(&self) -> Result<()> {
+        if self.parallel == 0 { Err(no_range()) } else { Ok(()) }
+    }
+
     /// What to note of a content, so that its part can be found and gone on with; `None` where it can't be.
     fn record(&self, source: &str, info: &ContentInfo) -> Option<Record> {
         let (etag, length) = (info.strong_etag()?, info.length?);

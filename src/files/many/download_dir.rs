@@ -1,7 +1,9 @@
 //! Downloads into a folder.
 
+use std::collections::HashSet;
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures::TryStreamExt;
 
@@ -160,6 +162,7 @@ pub(crate) fn downloading<'a>(
     mut each: EachDownload<'a>,
     options: CallOptions,
 ) -> impl FnMut(Download, Option<Track<'a>>) -> crate::Call<'a, Downloaded> + Send + 'a {
+    let folders = Arc::new(Folders { root, made: Mutex::default() });
     move |Download { path, target, size }, track| {
         let call = each(files.file(path).download_to(&target).listed(size).options(options.clone()));
         let call = if folders_make_way { call.onto_an_empty_folder() } else { call };
@@ -167,23 +170,40 @@ pub(crate) fn downloading<'a>(
             Some(mut track) => call.progress(move |progress| track.report(progress)),
             None => call,
         };
-        let root = root.clone();
+        let folders = folders.clone();
         crate::Call::new(async move {
-            make_folder(root, target).await?;
+            folders.make(target).await?;
             call.await
         })
     }
 }
 
-/// Makes the folder of a target, as far as it leads through real folders only.
-async fn make_folder(root: PathBuf, target: PathBuf) -> Result<()> {
-    blocking(move || {
-        let folder = target.parent().unwrap_or(&root);
-        check_parents(&root, &target)
-            .and_then(|()| std::fs::create_dir_all(folder))
-            .map_err(|cause| Error::io(format!("{} can't be written: {}", target.display(), reason(&cause)), cause))
-    })
-    .await
+/// The folders that a batch has made.
+struct Folders {
+    root: PathBuf,
+    made: Mutex<HashSet<PathBuf>>,
+}
+
+impl Folders {
+    /// Makes the folder of a target, as far as it leads through real folders only; once for all files in it.
+    async fn make(self: Arc<Self>, target: PathBuf) -> Result<()> {
+        let folder = target.parent().unwrap_or(&self.root).to_owned();
+        if self.made().contains(&folder) {
+            return Ok(());
+        }
+        blocking(move || {
+            check_parents(&self.root, &target).and_then(|()| std::fs::create_dir_all(&folder)).map_err(|cause| {
+                Error::io(format!("{} can't be written: {}", target.display(), reason(&cause)), cause)
+            })?;
+            self.made().insert(folder);
+            Ok(())
+        })
+        .await
+    }
+
+    fn made(&self) -> MutexGuard<'_, HashSet<PathBuf>> {
+        self.made.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 selection_setters!(['a] DownloadDir<'a>, selection);

@@ -130,7 +130,6 @@ impl Part {
         record: Option<Record>,
         dropped: Arc<AtomicBool>,
     ) -> Result<Self> {
-        check_target(target, replaces)?;
         let open = |path: &Path| OpenOptions::new().read(true).write(true).create_new(true).open(path);
         let unwritable = |cause| {
             Error::invalid_input("target", format!("{} can't be written beside", target.display())).caused_by(cause)
@@ -419,7 +418,10 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let target = folder.path().join("x");
         std::fs::create_dir(&target).unwrap();
-        let part = |replaces| Part::create(&target, replaces, None, Arc::default());
+        let part = |replaces| {
+            check_target(&target, replaces)?;
+            Part::create(&target, replaces, None, Arc::default())
+        };
         assert!(part(Replaces::File).unwrap_err().is_invalid_input());
         let mut late = part(Replaces::FileOrEmptyFolder).unwrap();
         late.append(b"new").unwrap();
