@@ -38,7 +38,7 @@ async fn client(args: Vec<String>) {
         ("ours", what) if what.starts_with("many") || what == "pages" => {
             many::ours(what, url, bucket, mib, target).await
         }
-        (_, what @ ("many-up" | "many-down" | "many-to-files" | "pages")) => {
+        (_, what @ ("many-up" | "many-down" | "many-from-files" | "many-to-files" | "pages")) => {
             many::bare(what, url, bucket, mib, target).await;
         }
         ("ours", what) => ours(what, url, bucket, mib, source, target).await,

@@ -187,7 +187,8 @@ impl Bench<'_> {
         for (title, what) in [
             ("files of 4 KiB up", "many-up"),
             ("files of 4 KiB down", "many-down"),
-            ("files of 4 KiB down to files", "many-to-files"),
+            ("files of 4 KiB of a folder up", "many-from-files"),
+            ("files of 4 KiB down into a folder", "many-to-files"),
             ("rows in pages of 10", "pages"),
         ] {
             let mut clients =
@@ -200,7 +201,7 @@ impl Bench<'_> {
             for _ in 0..self.options.rounds {
                 for name in &clients {
                     let bucket = client::create_bucket(&self.server.url);
-                    if what != "many-up" {
+                    if !matches!(what, "many-up" | "many-from-files") {
                         self.run_at("reqwest-many-up", &self.server.url, &bucket, files);
                     }
                     table.add(name, self.run_at(name, url, &bucket, files));

@@ -29,17 +29,32 @@ fn paths(count: u64) -> impl Iterator<Item = (String, Bytes)> + Send {
     (0..count).map(|n| (format!("many/{n}.bin"), content(n)))
 }
 
+/// What goes up from files, below a folder of the names it has in the bucket.
+fn write_files(target: &Path, count: u64) {
+    std::fs::create_dir_all(target.join("many")).expect("made");
+    paths(count).for_each(|(path, content)| std::fs::write(target.join(path), content).expect("written"));
+}
+
 pub(crate) async fn ours(what: &str, url: &str, bucket: &str, count: u64, target: &Path) {
     let client = Client::new(url, KEY).expect("a client");
     client.health().await.expect("healthy");
     let files = client.bucket(bucket).files();
     let verify = !what.ends_with("-unverified");
+    if what.starts_with("many-from-files") {
+        write_files(target, count);
+    }
     let meter = Meter::start();
     match what.trim_end_matches("-unverified") {
         "many-up" => {
             let upload = files.upload_many(paths(count)).concurrency(AT_ONCE).each(move |file| file.verify(verify));
             // One after another, as the other client looks at its answers.
             let done = upload.stream().expect("a batch");
+            let done = done.map(|file| assert!(matches!(file.outcome, FileOutcome::Done(_)), "{file:?}")).count().await;
+            assert_eq!(done as u64, count);
+        }
+        "many-from-files" => {
+            let upload = files.upload_dir(target).concurrency(AT_ONCE).each(move |file| file.verify(verify));
+            let done = upload.stream().await.expect("a batch");
             let done = done.map(|file| assert!(matches!(file.outcome, FileOutcome::Done(_)), "{file:?}")).count().await;
             assert_eq!(done as u64, count);
         }
@@ -76,6 +91,9 @@ pub(crate) async fn bare(what: &str, url: &str, bucket: &str, count: u64, target
     let ok = |answer: reqwest::Response| answer.error_for_status().expect("accepted");
     ok(client.get(format!("{url}/healthz")).send().await.expect("healthy")).bytes().await.expect("healthy");
     let files = format!("{url}/api/buckets/{bucket}/files");
+    if what == "many-from-files" {
+        write_files(target, count);
+    }
     let meter = Meter::start();
     match what {
         "many-up" => {
@@ -83,6 +101,20 @@ pub(crate) async fn bare(what: &str, url: &str, bucket: &str, count: u64, target
                 let put = client.put(format!("{url}/api/buckets/{bucket}/upload/stream?filename={path}"));
                 let put = put.bearer_auth(KEY).body(content);
                 async move { ok(put.send().await.expect("sent")).json::<serde_json::Value>().await.expect("answered") }
+            };
+            let all = stream::iter(paths(count)).map(upload).buffer_unordered(AT_ONCE);
+            assert_eq!(all.count().await as u64, count);
+        }
+        "many-from-files" => {
+            let upload = |(path, _): (String, Bytes)| {
+                let put =
+                    client.put(format!("{url}/api/buckets/{bucket}/upload/stream?filename={path}")).bearer_auth(KEY);
+                let local = target.join(path);
+                async move {
+                    let content = tokio::fs::read(local).await.expect("read");
+                    let answer = ok(put.body(content).send().await.expect("sent"));
+                    answer.json::<serde_json::Value>().await.expect("answered")
+                }
             };
             let all = stream::iter(paths(count)).map(upload).buffer_unordered(AT_ONCE);
             assert_eq!(all.count().await as u64, count);

@@ -166,7 +166,7 @@ impl<'a> Source<'a> {
         match &mut self.kind {
             Kind::Bytes(bytes) => Ok((Reading::Bytes(bytes.clone()), Some(bytes.len() as u64))),
             Kind::Path(path, first) => {
-                let file = FileReading::open(path.clone()).await?;
+                let (file, begun) = FileReading::open_begun(path.clone()).await?;
                 if first.as_ref().is_some_and(|first| !first.is_same(&file)) {
                     let message = format!("{} changed between two attempts to send it", path.display());
                     return Err(Error::new(ErrorKind::ContentChanged, message));
@@ -176,7 +176,11 @@ impl<'a> Source<'a> {
                     true => *first = Some(file.clone()),
                     false => self.kind = Kind::Used,
                 }
-                Ok((file.start().await?, size))
+                let reading = match begun {
+                    Some(begun) => Reading::File(begun),
+                    None => file.start().await?,
+                };
+                Ok((reading, size))
             }
             Kind::File(_) => {
                 let Kind::File(source) = std::mem::replace(&mut self.kind, Kind::Used) else { unreachable!() };
