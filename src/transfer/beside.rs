@@ -15,6 +15,12 @@ pub(crate) trait Work: Send + 'static {
     /// Says that the runtime ended before the work.
     const STOPPED: &'static str;
 
+    /// So many bytes a transfer may run ahead. Less would let each wait for the other by turns.
+    const BEHIND: usize = 4 * CHUNK;
+
+    /// What waits has to become so little before the transfer goes on: to be woken for each chunk costs more than the chunk.
+    const ROOM_AGAIN: usize = Self::BEHIND / 2;
+
     fn take(&mut self, chunk: &[u8]) -> Result<()>;
 }
 
@@ -46,12 +52,6 @@ enum Held<W> {
     /// It failed, or the job that had it did not come to its end; `None` once that has been told.
     Lost(Option<Error>),
 }
-
-/// So far a transfer may run ahead. Less would let each wait for the other by turns.
-pub(super) const BEHIND: usize = 4 * CHUNK;
-
-/// What waits has to become so little before the transfer goes on: to be woken for each chunk costs more than the chunk.
-const ROOM_AGAIN: usize = BEHIND / 2;
 
 impl<W: Work> Beside<W> {
     pub(crate) fn new(work: Box<W>) -> Self {
@@ -124,7 +124,7 @@ impl<W: Work> Shared<W> {
     fn is_full(&self) -> bool {
         let queue = self.lock();
         // Nobody will ever make room where the work is lost.
-        queue.bytes >= BEHIND && !matches!(queue.work, Held::Lost(_))
+        queue.bytes >= W::BEHIND && !matches!(queue.work, Held::Lost(_))
     }
 }
 
@@ -154,7 +154,7 @@ impl<W: Work> Job<W> {
             Some(chunk) => {
                 let before = queue.bytes;
                 queue.bytes -= chunk.len();
-                if before > ROOM_AGAIN && queue.bytes <= ROOM_AGAIN {
+                if before > W::ROOM_AGAIN && queue.bytes <= W::ROOM_AGAIN {
                     self.shared.moved.notify_one();
                 }
             }

@@ -109,7 +109,6 @@ mod tests {
     use std::pin::pin;
     use std::task::{Context, Poll, Waker};
 
-    use super::super::beside::BEHIND;
     use super::*;
 
     #[tokio::test]
@@ -134,7 +133,7 @@ mod tests {
         for _ in 0..400 {
             hasher.update(&chunk).await;
             if let State::Beside(beside) = &hasher.state {
-                assert!(beside.waiting() <= BEHIND);
+                assert!(beside.waiting() <= Hashing::<Sha256>::BEHIND);
             }
         }
         assert_eq!(hasher.finish().await.unwrap(), hex(&Sha256::digest(vec![7u8; 400 * CHUNK])));

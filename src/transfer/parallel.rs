@@ -13,7 +13,6 @@ use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
-use super::DOWNLOAD_BUFFERS;
 use super::asked::Wanted;
 use super::beside::{Beside, Work};
 use super::body::{Body, ENDED_EARLY};
@@ -25,6 +24,7 @@ use super::part_file::PartFile;
 use super::plan::{DownloadPlan, header_value};
 use super::progress::{Phase, Reporter};
 use super::to_file::no_range;
+use super::{CHUNK, DOWNLOAD_BUFFERS};
 use crate::error::{Error, ErrorKind, Result, reason};
 use crate::http::{Request, Response, Room, Transport, Way};
 
@@ -301,6 +301,8 @@ struct Writing {
 
 impl Work for Writing {
     const STOPPED: &'static str = "the runtime stopped writing a file";
+    /// There are several of them.
+    const BEHIND: usize = 2 * CHUNK;
 
     fn take(&mut self, chunk: &[u8]) -> Result<()> {
         let written = write_all_at(&self.file, chunk, self.position);
