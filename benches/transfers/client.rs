@@ -36,7 +36,7 @@ async fn client(args: Vec<String>) {
     let (mib, source, target) = (mib.parse().expect("a number"), Path::new(source), Path::new(target));
     match name.split_once('-').expect("a client name") {
         ("ours", what) if what.starts_with("many") || what == "pages" => {
-            many::ours(what, url, bucket, mib, target).await
+            many::ours(what, url, bucket, mib, target).await;
         }
         (_, what @ ("many-up" | "many-down" | "many-from-files" | "many-to-files" | "pages")) => {
             many::bare(what, url, bucket, mib, target).await;

@@ -118,8 +118,9 @@ macro_rules! many_setters {
         $crate::http::call_options!(['a] $builder<'a>, $($field).+.options);
 
         impl<'a> $builder<'a> {
-            /// How many files are under way at once; 8 by default. A file is opened only when its turn comes. Each holds a few
-            /// chunks of 256 KiB at most, and no more than its own length.
+            /// How many files are under way at once; 8 by default. A file is opened only when its turn comes. Each holds
+            /// [`UPLOAD_BUFFERS`](crate::UPLOAD_BUFFERS) or [`DOWNLOAD_BUFFERS`](crate::DOWNLOAD_BUFFERS) at most, and no more
+            /// than its own length.
             pub fn concurrency(mut self, files: usize) -> Self {
                 self.$($field).+.concurrency = files;
                 self
