@@ -19,7 +19,7 @@ use super::body::{Body, ENDED_EARLY};
 use super::gathering::Gathering;
 use super::hashing::{Hasher, hash_file};
 use super::info::ContentInfo;
-use super::part::{Lock, write_all_at};
+use super::part::{Lock, Part, write_all_at};
 use super::part_file::PartFile;
 use super::plan::{DownloadPlan, header_value};
 use super::progress::{Phase, Reporter};
@@ -300,7 +300,7 @@ struct Writing {
 }
 
 impl Work for Writing {
-    const STOPPED: &'static str = "the runtime stopped writing a file";
+    const STOPPED: &'static str = Part::STOPPED;
     /// There are several of them.
     const BEHIND: usize = 2 * CHUNK;
 

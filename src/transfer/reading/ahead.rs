@@ -61,12 +61,12 @@ impl ReadAhead {
 
     pub(super) async fn next(&mut self) -> Result<Option<Bytes>> {
         loop {
-            if self.ready.len() <= READ_AGAIN && matches!(self.step, Step::Idle(_)) {
-                self.step = match std::mem::replace(&mut self.step, Step::Ended) {
-                    Step::Idle(cursor) => Step::Job(spawn_blocking(move || cursor.read())),
-                    step => step,
-                };
-            }
+            self.step = match std::mem::replace(&mut self.step, Step::Ended) {
+                Step::Idle(cursor) if self.ready.len() <= READ_AGAIN => {
+                    Step::Job(spawn_blocking(move || cursor.read()))
+                }
+                step => step,
+            };
             if let Some(chunk) = self.ready.pop_front() {
                 return Ok(Some(chunk));
             }
@@ -133,17 +133,8 @@ mod tests {
     use std::fs::File;
     use std::io;
 
-    use super::super::Reading;
+    use super::super::tests::collect;
     use super::*;
-
-    async fn collect(mut reading: Reading<'_>) -> Result<(Vec<u8>, Vec<usize>)> {
-        let (mut all, mut sizes) = (Vec::new(), Vec::new());
-        while let Some(chunk) = reading.next().await? {
-            sizes.push(chunk.len());
-            all.extend_from_slice(&chunk);
-        }
-        Ok((all, sizes))
-    }
 
     #[tokio::test]
     async fn files_come_whole_in_chunks() {

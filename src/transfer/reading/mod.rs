@@ -137,7 +137,7 @@ mod tests {
 
     use super::*;
 
-    async fn collect(mut reading: Reading<'_>) -> Result<(Vec<u8>, Vec<usize>)> {
+    pub(super) async fn collect(mut reading: Reading<'_>) -> Result<(Vec<u8>, Vec<usize>)> {
         let (mut all, mut sizes) = (Vec::new(), Vec::new());
         while let Some(chunk) = reading.next().await? {
             sizes.push(chunk.len());
