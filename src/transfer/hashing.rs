@@ -38,6 +38,8 @@ impl<D: Digest + Send + 'static> Work for Hashing<D> {
 
 /// About half a millisecond of hashing: more would hold up the caller's task.
 const MUCH: u64 = 1 << 20;
+/// Of a file by one job, which reads and hashes by turns: a few milliseconds.
+const AT_ONCE: u64 = 4 << 20;
 
 impl Hasher {
     pub(crate) fn new() -> Self {
@@ -68,31 +70,38 @@ impl<D: Digest + Send + 'static> Hasher<D> {
         }
     }
 
+    /// Takes some more of a file, from one place towards another; gives where it came to.
+    pub(super) async fn file(self, file: &Arc<File>, from: u64, to: u64) -> Result<(Self, u64)> {
+        let (file, end, hashed) = (file.clone(), to.min(from + AT_ONCE), self.hashed);
+        let mut hash = self.hash().await?;
+        blocking(move || {
+            let part = |from: u64| (end - from).min(CHUNK as u64) as usize;
+            let (mut chunk, mut at) = (zeroed(part(from)), from);
+            while at < end {
+                let read = read_at(&file, &mut chunk[..part(at)], at)
+                    .map_err(|cause| Error::io("the part could not be read", cause))?;
+                if read == 0 {
+                    return Err(Error::new(ErrorKind::IntegrityMismatch, "the part became shorter"));
+                }
+                hash.0.update(&chunk[..read]);
+                at += read as u64;
+            }
+            Ok((Self { state: State::Here(hash), hashed: hashed + (end - from) }, end))
+        })
+        .await
+    }
+
     /// The hash in lower-case hex.
     pub(crate) async fn finish(self) -> Result<String> {
-        let hash = match self.state {
-            State::Here(hash) => hash,
-            State::Beside(beside) => beside.finish().await?,
-        };
-        Ok(hex(hash.0.finalize().as_slice()))
+        Ok(hex(self.hash().await?.0.finalize().as_slice()))
     }
-}
 
-/// Hashes some more of a file, from one place towards another; gives where it came to.
-pub(super) async fn hash_file(hasher: &mut Hasher, file: &Arc<File>, from: u64, to: u64) -> Result<u64> {
-    let (file, want) = (file.clone(), (to - from).min(CHUNK as u64) as usize);
-    let chunk = blocking(move || {
-        let mut chunk = zeroed(want);
-        let read = read_at(&file, &mut chunk, from).map_err(|cause| Error::io("the part could not be read", cause))?;
-        chunk.truncate(read);
-        Ok(chunk.freeze())
-    });
-    let chunk = chunk.await?;
-    if chunk.is_empty() {
-        return Err(Error::new(ErrorKind::IntegrityMismatch, "the part became shorter"));
+    async fn hash(self) -> Result<Box<Hashing<D>>> {
+        match self.state {
+            State::Here(hash) => Ok(hash),
+            State::Beside(beside) => beside.finish().await,
+        }
     }
-    hasher.update(&chunk).await;
-    Ok(from + chunk.len() as u64)
 }
 
 pub(super) fn hex(bytes: &[u8]) -> String {

@@ -1,8 +1,8 @@
 //! A content by several ranges at once, each pinned to the same ETag: as a stream in order, or into a file.
 
 use std::fs::File;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use futures::future::{BoxFuture, FutureExt, ready, try_join};
@@ -17,7 +17,7 @@ use super::asked::Wanted;
 use super::beside::{Beside, Work};
 use super::body::{Body, ENDED_EARLY};
 use super::gathering::Gathering;
-use super::hashing::{Hasher, hash_file};
+use super::hashing::Hasher;
 use super::info::ContentInfo;
 use super::part::{Lock, Part, write_all_at};
 use super::part_file::PartFile;
@@ -207,19 +207,24 @@ async fn write_ranges(
     at_once: usize,
     jobs: &TaskTracker,
 ) -> Result<Option<String>> {
-    let opened = part.part_mut().await?;
-    let (file, lock) = (opened.file.clone(), opened.lock());
     let (at, end) = (ranges.at, ranges.end);
+    let opened = part.part_mut().await?;
+    let (file, lock, jobs) = (opened.file.clone(), opened.lock(), jobs.clone());
+    let places = Arc::new(Places {
+        file,
+        lock,
+        jobs,
+        moved: AtomicU64::new(at),
+        changed: Notify::new(),
+        idle: Mutex::default(),
+    });
     let expected = plan.sha256.as_deref().or(ranges.info.sha256()).filter(|_| plan.verify).map(str::to_owned);
     let compare = expected.is_some();
-    let moved = Arc::new(Moved { count: AtomicU64::new(at), changed: Notify::new() });
     let (reached, behind) = watch::channel(at);
     plan.reporter.total = Some(end);
     plan.reporter.report(at, Phase::Sending);
 
-    let mut writes = stream::iter(ranges.each())
-        .map(|range| write(range, file.clone(), lock.clone(), moved.clone(), jobs.clone()))
-        .buffered(at_once);
+    let mut writes = stream::iter(ranges.each()).map(|range| places.clone().write(range)).buffered(at_once);
     let written = async {
         while let Some(end) = writes.try_next().await? {
             part.step(move |part| part.reached(end)).await?;
@@ -229,7 +234,7 @@ async fn write_ranges(
     };
     let hashed = async {
         match compare {
-            true => follow(&file, behind, end).await.map(Some),
+            true => follow(&places.file, behind, end).await.map(Some),
             false => Ok(None),
         }
     };
@@ -238,8 +243,8 @@ async fn write_ranges(
         tokio::select! {
             biased;
             done = &mut both => break done?.1,
-            () = plan.reporter.beside(moved.changed.notified()) => {
-                let count = moved.count.load(Ordering::Relaxed);
+            () = plan.reporter.beside(places.changed.notified()) => {
+                let count = places.moved.load(Ordering::Relaxed);
                 let phase = if count == end { Phase::Hashing } else { Phase::Sending };
                 plan.reporter.report(count, phase);
             }
@@ -254,40 +259,47 @@ async fn write_ranges(
     }
 }
 
-/// How much of all ranges has come.
-struct Moved {
-    count: AtomicU64,
-    changed: Notify,
-}
-
-/// Writes a range to its place; gives its end. The next chunks arrive while the last are written.
-async fn write(
-    range: Range,
+/// Where the ranges are written to, and how much of all of them has come.
+struct Places {
     file: Arc<File>,
     lock: Option<Arc<Lock>>,
-    moved: Arc<Moved>,
     jobs: TaskTracker,
-) -> Result<u64> {
-    let mut body = range.body.await?;
-    let mut position = range.start;
-    let writing = Beside::new(Box::new(Writing { file, position, _lock: lock, _token: jobs.token() }));
-    let mut chunks = Gathering::default();
-    while let Some(mut piece) = body.next().await? {
-        let length = piece.len() as u64;
-        position += length;
-        moved.count.fetch_add(length, Ordering::Relaxed);
-        moved.changed.notify_one();
-        while !piece.is_empty() {
-            if let Some(chunk) = chunks.fill(&mut piece, Some(range.end.saturating_sub(position))) {
-                writing.push(chunk).await?;
+    moved: AtomicU64,
+    changed: Notify,
+    /// Buffers of ranges that are done, for those that follow.
+    idle: Mutex<Vec<Gathering>>,
+}
+
+impl Places {
+    /// Writes a range to its place; gives its end. The next chunks arrive while the last are written.
+    async fn write(self: Arc<Self>, range: Range) -> Result<u64> {
+        let mut body = range.body.await?;
+        let mut position = range.start;
+        let (file, lock, token) = (self.file.clone(), self.lock.clone(), self.jobs.token());
+        let writing = Beside::new(Box::new(Writing { file, position, _lock: lock, _token: token }));
+        let mut chunks = self.idle().pop().unwrap_or_default();
+        while let Some(mut piece) = body.next().await? {
+            let length = piece.len() as u64;
+            position += length;
+            self.moved.fetch_add(length, Ordering::Relaxed);
+            self.changed.notify_one();
+            while !piece.is_empty() {
+                if let Some(chunk) = chunks.fill(&mut piece, Some(range.end.saturating_sub(position))) {
+                    writing.push(chunk).await?;
+                }
             }
         }
+        if let Some(rest) = chunks.rest() {
+            writing.push(rest).await?;
+        }
+        writing.finish().await?;
+        self.idle().push(chunks);
+        if position == range.end { Ok(position) } else { Err(Error::new(ErrorKind::Interrupted, ENDED_EARLY)) }
     }
-    if let Some(rest) = chunks.rest() {
-        writing.push(rest).await?;
+
+    fn idle(&self) -> MutexGuard<'_, Vec<Gathering>> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
-    writing.finish().await?;
-    if position == range.end { Ok(position) } else { Err(Error::new(ErrorKind::Interrupted, ENDED_EARLY)) }
 }
 
 /// Where the next chunk of a range is written to.
@@ -317,7 +329,7 @@ async fn follow(file: &Arc<File>, mut reached: watch::Receiver<u64>, end: u64) -
     while at < end {
         let until = *reached.borrow_and_update();
         if at < until {
-            at = hash_file(&mut hasher, file, at, until).await?;
+            (hasher, at) = hasher.file(file, at, until).await?;
         } else if reached.changed().await.is_err() {
             // The writing has failed, and says why.
             std::future::pending::<()>().await;

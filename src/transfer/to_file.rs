@@ -6,7 +6,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 
-use super::hashing::{Hasher, hash_file};
+use super::hashing::Hasher;
 use super::info::{ContentInfo, hash_in};
 use super::parallel::{Asking, Ranges, save_ranges};
 use super::part::{Most, Record, Saving, WORTH_KEEPING};
@@ -116,7 +116,7 @@ async fn attempt(
                     let mut hashed = 0;
                     while hashed < found.at {
                         plan.reporter.report(hashed, Phase::Hashing);
-                        hashed = hash_file(&mut hasher, &found.file, hashed, found.at).await?;
+                        (hasher, hashed) = hasher.file(&found.file, hashed, found.at).await?;
                     }
                     plan.reporter.report(hashed, Phase::Hashing);
                     Some(hasher)
