@@ -153,7 +153,12 @@ impl<'a> Source<'a> {
 
     /// Starts reading from the beginning. The size, where known, is that of what will be read.
     pub(crate) async fn open(&mut self) -> Result<(Reading<'a>, Option<u64>)> {
-        let (reading, found) = self.open_kind().await?;
+        self.open_for(true).await
+    }
+
+    /// The same for one that is read at once, or later: then nothing of it is in memory until that.
+    pub(crate) async fn open_for(&mut self, at_once: bool) -> Result<(Reading<'a>, Option<u64>)> {
+        let (reading, found) = self.open_kind(at_once).await?;
         match (self.size, found) {
             (Some(said), Some(found)) if said != found => {
                 Err(Error::invalid_input("size", format!("the source has {found} bytes, not {said}")))
@@ -162,11 +167,14 @@ impl<'a> Source<'a> {
         }
     }
 
-    async fn open_kind(&mut self) -> Result<(Reading<'a>, Option<u64>)> {
+    async fn open_kind(&mut self, at_once: bool) -> Result<(Reading<'a>, Option<u64>)> {
         match &mut self.kind {
             Kind::Bytes(bytes) => Ok((Reading::Bytes(bytes.clone()), Some(bytes.len() as u64))),
             Kind::Path(path, first) => {
-                let (file, begun) = FileReading::open_begun(path.clone()).await?;
+                let (file, begun) = match at_once {
+                    true => FileReading::open_begun(path.clone()).await?,
+                    false => (FileReading::open(path.clone()).await?, None),
+                };
                 if first.as_ref().is_some_and(|first| !first.is_same(&file)) {
                     let message = format!("{} changed between two attempts to send it", path.display());
                     return Err(Error::new(ErrorKind::ContentChanged, message));
@@ -198,7 +206,7 @@ impl<'a> Source<'a> {
                 let mut made = make()
                     .await
                     .map_err(|cause| Error::new(ErrorKind::Io, "the source's factory failed").caused_by(cause))?;
-                Box::pin(made.open()).await
+                Box::pin(made.open_for(at_once)).await
             }
             Kind::Reader(_) | Kind::Stream(_) => match std::mem::replace(&mut self.kind, Kind::Used) {
                 Kind::Reader(reader) => Ok((Reading::Reader(reader), None)),

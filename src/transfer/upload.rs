@@ -1,8 +1,9 @@
 //! The body of an upload: sources framed into one stream of known length where theirs is known, hashed on the way, its
 //! end held back until everything that can be checked has been.
 
+use std::ops::Range;
 use std::pin::pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -132,21 +133,18 @@ impl<'a> UploadBody<'a> {
         self.reporter.done(bytes);
     }
 
-    async fn open_attempt(&mut self, attempt: u32) -> Result<Outgoing<'_>> {
-        let gauge = Arc::new(Gauge::new());
-        self.held.gauge = Some(gauge.clone());
-        self.held.answered = false;
-        self.held.of_content = None;
-        self.sent.clear();
+    /// All parts, and how long they are together. The first is read at once; the others are only found, since each of them
+    /// would have to wait in memory for those before it.
+    async fn open_parts(&mut self) -> Result<(Vec<Opened<'a>>, Option<u64>)> {
         let mut opened = Vec::with_capacity(self.parts.len());
-        let (mut content, mut framing) = (Some(0u64), self.suffix.len() as u64);
+        let mut content = Some(0u64);
         for part in &mut self.parts {
-            let (reading, size) = part.source.open().await?;
+            let (reading, size) = part.source.open_for(opened.is_empty()).await?;
             #[cfg(feature = "tenantbox")]
             let (reading, size) = match (size, self.spool_limit) {
                 (None, Some(limit)) => {
                     part.source = spool(reading, limit, &mut self.reporter).await?;
-                    part.source.open().await?
+                    part.source.open_for(opened.is_empty()).await?
                 }
                 _ => (reading, size),
             };
@@ -156,10 +154,20 @@ impl<'a> UploadBody<'a> {
                 }
                 None => None,
             };
-            framing += part.prefix.len() as u64;
             opened.push(Opened { reading, size, prefix: part.prefix.clone(), expected: part.expected.clone() });
         }
-        let length = content.map(|content| content.saturating_add(framing));
+        Ok((opened, content))
+    }
+
+    async fn open_attempt(&mut self, attempt: u32) -> Result<Outgoing<'_>> {
+        let gauge = Arc::new(Gauge::new());
+        self.held.gauge = Some(gauge.clone());
+        self.held.answered = false;
+        self.held.of_content = None;
+        self.sent.clear();
+        let (opened, content) = self.open_parts().await?;
+        let framing = self.parts.iter().map(|part| part.prefix.len()).sum::<usize>() + self.suffix.len();
+        let length = content.map(|content| content.saturating_add(framing as u64));
         self.reporter.total = content;
         self.reporter.attempt = self.earlier + attempt;
         self.reporter.report(0, Phase::Sending);
@@ -426,36 +434,26 @@ impl Joined {
     }
 }
 
-/// Where in the body content begins and ends, to tell it from framing.
+/// Where in the body content is, to tell it from framing.
 #[derive(Clone, Default)]
-struct Marks(Arc<std::sync::Mutex<Vec<(u64, bool)>>>);
+struct Marks(Arc<Mutex<Vec<Range<u64>>>>);
 
 impl Marks {
     fn content_starts_at(&self, offset: u64) {
-        self.push(offset, true);
+        self.contents().push(offset..u64::MAX);
     }
 
     fn content_ends_at(&self, offset: u64) {
-        self.push(offset, false);
+        self.contents().last_mut().into_iter().for_each(|content| content.end = offset);
     }
 
-    fn push(&self, offset: u64, content: bool) {
-        self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push((offset, content));
+    fn contents(&self) -> MutexGuard<'_, Vec<Range<u64>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// How many of the first `taken` bytes of the body are content.
     fn content(&self, taken: u64) -> u64 {
-        let marks = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        let mut content = 0;
-        let mut since = None;
-        for (offset, starts) in marks.iter().filter(|(offset, _)| *offset <= taken) {
-            match (starts, since) {
-                (true, _) => since = Some(*offset),
-                (false, Some(start)) => (content, since) = (content + offset - start, None),
-                (false, None) => {}
-            }
-        }
-        content + since.map_or(0, |start| taken - start)
+        self.contents().iter().map(|content| taken.min(content.end).saturating_sub(content.start)).sum()
     }
 }
 
@@ -474,6 +472,19 @@ mod tests {
         assert_eq!(joined(&[piece]).as_ptr(), piece.as_ptr());
         assert_eq!(joined(&[b"abc", b"de", b"", b"fgh"]), "abcdefgh");
         assert_eq!(joined(&[]), "");
+    }
+
+    #[tokio::test]
+    async fn parts_that_come_later_are_not_in_memory_yet() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), vec![7; 3 << 20]).unwrap();
+        let part = || Part { prefix: Bytes::from_static(b"x"), source: file.path().into(), expected: None };
+        let parts = (0..5).map(|_| part()).collect();
+        let mut body = UploadBody::new(parts, Bytes::new(), true, Reporter::default(), None);
+        let (opened, content) = body.open_parts().await.unwrap();
+        assert_eq!(content, Some(15 << 20));
+        let ready: Vec<_> = opened.iter().map(|part| part.reading.ready()).collect();
+        assert!(ready[0] > 0 && ready[1..].iter().all(|bytes| *bytes == 0), "{ready:?}");
     }
 
     #[test]

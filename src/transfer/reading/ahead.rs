@@ -59,6 +59,11 @@ impl ReadAhead {
         Box::new(Cursor::new(file)).read().into()
     }
 
+    #[cfg(test)]
+    pub(super) fn ready(&self) -> usize {
+        self.ready.iter().map(Bytes::len).sum()
+    }
+
     pub(super) async fn next(&mut self) -> Result<Option<Bytes>> {
         loop {
             self.step = match std::mem::replace(&mut self.step, Step::Ended) {

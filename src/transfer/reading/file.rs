@@ -53,7 +53,6 @@ fn identity(_: &Metadata) -> Option<(u64, u64)> {
 
 impl FileReading {
     /// Does not wait for the writer of a pipe, where the system can do without.
-    #[cfg(any(test, feature = "file-storage"))]
     pub(crate) async fn open(path: PathBuf) -> Result<Self> {
         blocking(move || Self::open_now(&path)).await
     }

@@ -33,6 +33,12 @@ pub(crate) enum Reading<'a> {
 }
 
 impl Reading<'_> {
+    /// So many bytes of a file were read ahead.
+    #[cfg(test)]
+    pub(super) fn ready(&self) -> usize {
+        if let Self::File(file) = self { file.ready() } else { 0 }
+    }
+
     /// The next chunk, never an empty one; `None` at the end.
     pub(crate) async fn next(&mut self) -> Result<Option<Bytes>> {
         match self {
