@@ -95,6 +95,7 @@ async fn hostile_archives_are_refused_as_a_whole() {
         ("no entries, it says", miscounted(0)),
         ("fewer entries, it says", miscounted(1)),
         ("more entries, it says", miscounted(3)),
+        ("a part of a download", archive(&[("good", b"g"), ("x.0123456789ABCDEF.carbonfiles.part", b"x")])),
         ("no archive", b"<html>not an archive</html>".to_vec()),
         ("cut off", archive(&[("good", b"g")])[..60].to_vec()),
     ];

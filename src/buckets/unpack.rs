@@ -16,7 +16,7 @@ use super::zip_directory::Directory;
 use crate::blocking::blocking;
 use crate::error::{Error, ErrorKind, Result, reason};
 use crate::http::awaitable;
-use crate::local::{Names, check_parents, local_path};
+use crate::local::{Names, check_parents, is_part, local_path};
 use crate::transfer::{Beside, Work};
 
 impl<'a> DownloadZip<'a> {
@@ -25,7 +25,7 @@ impl<'a> DownloadZip<'a> {
     ///
     /// The archive goes through a temporary file in that folder, and is looked through before anything is unpacked. One
     /// with a name that leads outside, is absolute, comes twice, differs from another only in letter case or Unicode form or
-    /// can't be a local file, with a link or a device, with entries that share bytes, or beyond a limit, is refused as a
+    /// can't be a local file, or is what parts of downloads are called, with a link or a device, with entries that share bytes, or beyond a limit, is refused as a
     /// whole.
     ///
     /// The server takes file contents that it has lost for empty ones here; what has to be right file by file is better
@@ -294,6 +294,9 @@ impl Unpacking {
                 return Err(refused(&format!("{name:?} contains a backslash")));
             }
             let target = local_path(&self.root, name).map_err(|error| refused(error.message()))?;
+            if is_part(name) {
+                return Err(refused(&format!("{name:?} is what parts of downloads are called")));
+            }
             if let Some(clash) = names.clash(name) {
                 return Err(refused(&clash.to_string()));
             }

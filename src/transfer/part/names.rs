@@ -37,8 +37,11 @@ fn part_name(name: &OsStr, digits: &str, mark: &str) -> OsString {
     part
 }
 
-/// Is it a name that only this crate gives, to a part or to its record?
+/// Is it a name that only this crate gives, to a part or to its record? In any letter case: there are file systems to which
+/// that makes no difference.
 pub(crate) fn is_part_name(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    let name = name.as_str();
     let Some(stem) = name.strip_suffix(".json").unwrap_or(name).strip_suffix(".carbonfiles.part") else { return false };
     let stem = stem.strip_suffix("-once").unwrap_or(stem);
     let digits = stem.rsplit('.').next().unwrap_or(stem);
@@ -57,6 +60,7 @@ mod tests {
         {
             assert!(is_part_name(path.file_name().unwrap().to_str().unwrap()), "{path:?}");
         }
+        assert!(is_part_name("PHOTO.JPG.0123456789ABCDEF.CarbonFiles.Part.JSON"));
         for other in ["x.carbonfiles.part", "photo.jpg", "0123456789abcdeg.carbonfiles.part", "x.json"] {
             assert!(!is_part_name(other), "{other}");
         }
