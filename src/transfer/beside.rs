@@ -8,6 +8,7 @@ use tokio::sync::Notify;
 use tokio::task::spawn_blocking;
 
 use super::CHUNK;
+use crate::blocking::drop_aside;
 use crate::error::{Error, ErrorKind, Result};
 
 /// What is done with each chunk, in order.
@@ -68,12 +69,8 @@ impl<W: Work> Beside<W> {
             self.0.moved.notified().await;
         }
         let mut queue = self.0.lock();
-        let work = match queue.take() {
-            Held::Idle(work) => Some(work),
-            Held::Taken => None,
-            Held::Lost(error) => return Err(error.unwrap_or_else(stopped::<W>)),
-        };
-        queue.bytes += chunk.len();
+        let work = queue.take()?;
+        queue.bytes += weight(&chunk);
         queue.waiting.push_back(chunk);
         // A runtime that shuts down drops the job right here, and that takes the lock.
         drop(queue);
@@ -87,11 +84,9 @@ impl<W: Work> Beside<W> {
     /// Waits until all is done, and gives back what has done it. It may be dropped and called again.
     pub(crate) async fn finish(&self) -> Result<Box<W>> {
         loop {
-            let work = self.0.lock().take();
-            match work {
-                Held::Idle(work) => return Ok(work),
-                Held::Taken => {}
-                Held::Lost(error) => return Err(error.unwrap_or_else(stopped::<W>)),
+            let work = self.0.lock().take()?;
+            if let Some(work) = work {
+                return Ok(work);
             }
             self.0.moved.notified().await;
         }
@@ -104,15 +99,35 @@ impl<W: Work> Beside<W> {
     }
 }
 
-fn stopped<W: Work>() -> Error {
-    Error::new(ErrorKind::Io, W::STOPPED)
+impl<W: Work> Drop for Beside<W> {
+    fn drop(&mut self) {
+        // A job that has it drops it; here it may be a worker of the runtime that would have to wait.
+        let work = self.0.lock().take();
+        if let Ok(Some(work)) = work {
+            drop_aside(work);
+        }
+    }
 }
 
-impl<W> Queue<W> {
-    /// The work, if no job has it; or why it is lost, which is told once.
-    fn take(&mut self) -> Held<W> {
-        let left = if matches!(self.work, Held::Lost(_)) { Held::Lost(None) } else { Held::Taken };
-        std::mem::replace(&mut self.work, left)
+/// What a chunk counts for: those of a peer that sends byte by byte take up far more than their bytes.
+fn weight(chunk: &Bytes) -> usize {
+    chunk.len().max(4 << 10)
+}
+
+impl<W: Work> Queue<W> {
+    /// The work, if no job has it.
+    ///
+    /// # Errors
+    /// Why it is lost, which is told once.
+    fn take(&mut self) -> Result<Option<Box<W>>> {
+        match std::mem::replace(&mut self.work, Held::Taken) {
+            Held::Idle(work) => Ok(Some(work)),
+            Held::Taken => Ok(None),
+            Held::Lost(error) => {
+                self.work = Held::Lost(None);
+                Err(error.unwrap_or_else(|| Error::new(ErrorKind::Io, W::STOPPED)))
+            }
+        }
     }
 }
 
@@ -153,7 +168,7 @@ impl<W: Work> Job<W> {
         match &chunk {
             Some(chunk) => {
                 let before = queue.bytes;
-                queue.bytes -= chunk.len();
+                queue.bytes -= weight(chunk);
                 if before > W::ROOM_AGAIN && queue.bytes <= W::ROOM_AGAIN {
                     self.shared.moved.notify_one();
                 }
@@ -185,6 +200,8 @@ impl<W: Work> Drop for Job<W> {
 
 #[cfg(test)]
 mod tests {
+    use futures::FutureExt;
+
     use super::*;
 
     /// Fails at a zero, and notes what came before.
@@ -222,6 +239,49 @@ mod tests {
         let told: Vec<_> = told.iter().map(ToString::to_string).collect();
         assert!(told.iter().filter(|error| error.contains("zero")).count() == 1 && told.len() > 1, "{told:?}");
         assert_eq!(*done.lock().unwrap(), [1, 2]);
+    }
+
+    #[tokio::test]
+    async fn many_small_chunks_do_not_wait_for_nothing() {
+        /// Waits until it may go on.
+        struct Held(std::sync::mpsc::Receiver<()>);
+        impl Work for Held {
+            const STOPPED: &'static str = "stopped";
+
+            fn take(&mut self, _: &[u8]) -> Result<()> {
+                let _ = self.0.recv();
+                Ok(())
+            }
+        }
+        let (go_on, goes_on) = std::sync::mpsc::channel();
+        let beside = Beside::new(Box::new(Held(goes_on)));
+        let mut taken = 0;
+        while beside.push(Bytes::from_static(b"x")).now_or_never().is_some() {
+            taken += 1;
+            assert!(taken < 1000, "each of them takes up more than its byte");
+        }
+        drop(go_on);
+        beside.finish().await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn what_is_dropped_tidies_up_on_another_thread() {
+        struct Tidying(std::sync::mpsc::Sender<std::thread::ThreadId>);
+        impl Drop for Tidying {
+            fn drop(&mut self) {
+                self.0.send(std::thread::current().id()).unwrap();
+            }
+        }
+        impl Work for Tidying {
+            const STOPPED: &'static str = "stopped";
+
+            fn take(&mut self, _: &[u8]) -> Result<()> {
+                Ok(())
+            }
+        }
+        let (tell, told) = std::sync::mpsc::channel();
+        drop(Beside::new(Box::new(Tidying(tell))));
+        assert_ne!(told.recv().unwrap(), std::thread::current().id());
     }
 
     #[tokio::test]

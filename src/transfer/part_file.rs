@@ -3,8 +3,6 @@
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
@@ -12,8 +10,8 @@ use tokio::task::{JoinHandle, spawn_blocking};
 use tokio::time::sleep;
 
 use super::beside::{Beside, Work};
-use super::part::{Lock, Part, Record, Replaces, Saving, Taken, check_target};
-use crate::blocking::blocking;
+use super::part::{BETWEEN, Dropped, Lock, Part, Record, Replaces, Saving, TRIES, Taken, check_target};
+use crate::blocking::{blocking, drop_aside};
 use crate::error::{Error, ErrorKind, Result};
 
 /// What an earlier download of the same content left.
@@ -34,7 +32,7 @@ pub(super) struct PartFile {
     step: Step,
     /// Written with the second chunk, or when it is made the target: most files have one.
     first: Option<Bytes>,
-    dropped: Arc<AtomicBool>,
+    dropped: Arc<Dropped>,
 }
 
 enum Step {
@@ -55,17 +53,13 @@ impl Work for Part {
 }
 
 impl PartFile {
-    /// How long a lock is waited for: the last write of a download that was just cancelled may still hold it.
-    const TRIES: u32 = 30;
-    const BETWEEN: Duration = Duration::from_millis(10);
-
     /// Refuses a target that can't be written, or must not be, and finds what an earlier download to it left, if anything is
     /// to be left.
     pub(super) async fn find(target: &Path, how: &Saving) -> Result<Self> {
-        let (target, dropped) = (target.to_owned(), Arc::new(AtomicBool::new(false)));
+        let (target, dropped) = (target.to_owned(), Arc::default());
         let step = Step::None;
         let mut part = Self { target, replaces: how.replaces, lasting: how.resume, step, first: None, dropped };
-        for _ in 0..Self::TRIES {
+        for _ in 0..TRIES {
             let (target, replaces, dropped) = (part.target.clone(), part.replaces, part.dropped.clone());
             let lasting = part.lasting;
             let found = blocking(move || {
@@ -82,7 +76,7 @@ impl PartFile {
                     part.step = Step::Part(found);
                     return Ok(part);
                 }
-                Some(Err(Taken::Busy)) => sleep(Self::BETWEEN).await,
+                Some(Err(Taken::Busy)) => sleep(BETWEEN).await,
                 Some(Err(_)) => break,
             }
         }
@@ -126,7 +120,7 @@ impl PartFile {
                 self.first = Some(chunk);
                 return Ok(());
             };
-            let part = self.part().await?.ok_or_else(stopped)?;
+            let part = self.part().await?;
             self.step = Step::Writing(Beside::new(part));
             self.push(first).await?;
         }
@@ -144,7 +138,7 @@ impl PartFile {
     pub(super) async fn step(&mut self, step: impl FnOnce(&mut Part) -> Result<()> + Send + 'static) -> Result<()> {
         let made = match self.step {
             Step::New(_) => None,
-            _ => Some(self.part().await?.ok_or_else(stopped)?),
+            _ => Some(self.part().await?),
         };
         let make = self.making();
         self.step = Step::Job(spawn_blocking(move || {
@@ -184,7 +178,7 @@ impl PartFile {
         if matches!(self.step, Step::New(_)) {
             return;
         }
-        if let Ok(Some(mut part)) = self.part().await {
+        if let Ok(mut part) = self.part().await {
             let first = self.first.take();
             // Removing a large file can take a while.
             let _ = blocking(move || {
@@ -199,17 +193,15 @@ impl PartFile {
 
     /// The part, when the step before is done.
     pub(super) async fn part_mut(&mut self) -> Result<&mut Part> {
-        match self.part().await? {
-            Some(part) => self.step = Step::Part(part),
-            None => return Err(stopped()),
-        }
+        self.step = Step::Part(self.part().await?);
         match &mut self.step {
             Step::Part(part) => Ok(part),
             _ => Err(stopped()),
         }
     }
 
-    async fn part(&mut self) -> Result<Option<Box<Part>>> {
+    /// The part itself, when the step before is done.
+    async fn part(&mut self) -> Result<Box<Part>> {
         if matches!(self.step, Step::New(_)) {
             self.step = Step::Job(spawn_blocking(self.making()));
         }
@@ -220,9 +212,9 @@ impl PartFile {
             Step::None | Step::New(_) | Step::Part(_) => None,
         };
         match (done, std::mem::replace(&mut self.step, Step::None)) {
-            (Some(done), _) => done.map(Some),
-            (None, Step::Part(part)) => Ok(Some(part)),
-            (None, _) => Ok(None),
+            (Some(done), _) => done,
+            (None, Step::Part(part)) => Ok(part),
+            (None, _) => Err(stopped()),
         }
     }
 }
@@ -233,6 +225,10 @@ fn stopped() -> Error {
 
 impl Drop for PartFile {
     fn drop(&mut self) {
-        self.dropped.store(true, Ordering::Release);
+        self.dropped.set();
+        let step = std::mem::replace(&mut self.step, Step::None);
+        if matches!(step, Step::Part(_) | Step::Job(_)) {
+            drop_aside(step);
+        }
     }
 }

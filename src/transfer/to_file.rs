@@ -91,13 +91,17 @@ async fn attempt(
             let from = from.as_ref().map(|found| (found.etag.as_str(), found.at));
             let (transport, request) = (plan.transport.clone(), plan.request.clone());
             let asking = Asking { transport, request, size: Ranges::TO_FILE, has_room: false };
-            Ranges::begin(asking, from, None).await?
+            match (Ranges::begin(asking.clone(), from, None).await?, from) {
+                // The server has another content by now, or no ranges.
+                (None, Some(_)) => Ranges::begin(asking, None, None).await?,
+                (ranges, _) => ranges,
+            }
         }
     };
     if let Some(ranges) = ranges {
         let info = ranges.info.clone();
         how.check_length(info.length)?;
-        part.begin(how.record(source, &info), ranges.at).await?;
+        part.begin(how.record(source, &info, true), ranges.at).await?;
         let resumed = ranges.at;
         let verified_sha256 = save_ranges(plan, ranges, part, how.parallel).await?;
         let size = info.length.unwrap_or(0);
@@ -131,7 +135,7 @@ async fn attempt(
     let (info, resumed) = (body.info().clone(), body.received());
     let written = async {
         how.check_length(info.length)?;
-        part.begin(how.record(source, &info), resumed).await?;
+        part.begin(how.record(source, &info, false), resumed).await?;
         while let Some(chunk) = body.next().await? {
             // Where nobody says how long it is, or says it wrongly.
             how.check_length(Some(body.received()))?;
@@ -157,10 +161,11 @@ impl Saving {
         if self.parallel == 0 { Err(no_range()) } else { Ok(()) }
     }
 
-    /// What to note of a content, so that its part can be found and gone on with; `None` where it can't be.
-    fn record(&self, source: &str, info: &ContentInfo) -> Option<Record> {
+    /// What to note of a content, so that its part can be found and gone on with; `None` where it can't be. By ranges it is
+    /// written with gaps.
+    fn record(&self, source: &str, info: &ContentInfo, by_ranges: bool) -> Option<Record> {
         let (etag, length) = (info.strong_etag()?, info.length?);
-        (self.resume && length >= WORTH_KEEPING).then(|| Record::new(source, etag, length, self.parallel > 1))
+        (self.resume && length >= WORTH_KEEPING).then(|| Record::new(source, etag, length, by_ranges))
     }
 
     /// Refuses a content that has more bytes than may come.

@@ -190,11 +190,50 @@ async fn records_that_make_no_sense_and_files_of_others_are_left_alone() {
     );
     assert!(!discard_partial(&scene.target).unwrap());
 
-    // One that a crash left empty is.
+    // One that a crash left empty is, and what is beside it goes too: it would be in the way of every download to come.
     std::fs::write(record, "").unwrap();
-    std::fs::remove_file(part).unwrap();
     assert_eq!(scene.file.download_to(&scene.target).await.unwrap().resumed, 0);
     scene.assert_whole();
+}
+
+#[tokio::test]
+async fn what_a_cancelled_download_leaves_can_be_discarded_at_once() {
+    let scene = Scene::new(20 * MIB).await;
+    for _ in 0..5 {
+        let held = scene.server.inject(Fault::stall_response_after(12 * MIB as u64).on("GET", CONTENT));
+        let transfer = scene.file.download_to(&scene.target).start();
+        let mut watch = transfer.progress();
+        within(held.fired_at_least(1)).await;
+        within(async { while watch.next().await.unwrap().sent < 4 * MIB as u64 {} }).await;
+        drop(transfer);
+        let target = scene.target.clone();
+        // On a thread of its own: it waits for what this runtime still has to do.
+        assert!(tokio::task::spawn_blocking(move || discard_partial(target)).await.unwrap().unwrap());
+        assert!(beside(&scene.target).is_empty());
+    }
+}
+
+#[tokio::test]
+async fn what_comes_as_one_stream_is_noted_as_one_whatever_was_asked_for() {
+    let mut came = b"HTTP/1.1 200 X\r\nETag: \"v1\"\r\nContent-Length: 5000000\r\n\r\n".to_vec();
+    came.extend(pattern(2 * MIB));
+    let raw = RawServer::start(move |_| Answer::ThenSilence(came.clone())).await;
+    let folder = tempfile::tempdir().unwrap();
+    let target = folder.path().join("x");
+    let file = builder(&raw.url).build().unwrap().bucket("b").file("x");
+    let transfer = file.download_to(&target).parallel(3).start();
+    let noted = async {
+        loop {
+            let record = beside(&target).into_iter().find(|path| path.extension().is_some_and(|x| x == "json"));
+            match record.map(|record| std::fs::read_to_string(record).unwrap()) {
+                Some(record) if record.ends_with('\n') => return record,
+                _ => tokio::task::yield_now().await,
+            }
+        }
+    };
+    let record = within(noted).await;
+    assert!(record.contains("\"sparse\":false"), "after a kill its length would say nothing: {record}");
+    drop(transfer);
 }
 
 #[tokio::test]

@@ -40,6 +40,19 @@ async fn several_ranges_at_once_make_the_same_whole() {
 }
 
 #[tokio::test]
+async fn another_content_comes_by_ranges_too() {
+    let mut scene = Scene::new(9 * MIB).await;
+    scene.interrupted(5 * MIB as u64).await;
+    scene.data = vec![7; 9 * MIB];
+    scene.file.upload(scene.data.clone()).await.unwrap();
+    let done = within(scene.file.download_to(&scene.target).parallel(3)).await.unwrap();
+    assert_eq!((done.size, done.resumed), (9 * MIB as u64, 0));
+    scene.assert_whole();
+    let asked = gets(&scene.server);
+    assert_eq!(asked.iter().filter(|r| r.header("if-match") == done.etag.as_deref()).count(), 2, "{asked:?}");
+}
+
+#[tokio::test]
 async fn ranges_survive_cuts_and_report_no_more_than_there_is() {
     let scene = Scene::new(20 * MIB).await;
     let cuts = scene.server.inject(Fault::reset_response_after(MIB as u64).on("GET", CONTENT).skip(1).times(3));

@@ -61,7 +61,8 @@ pub enum Skipped {
     /// It had not begun when the batch ended.
     NotStarted,
     /// It was under way when the batch ended, and was given up. An upload that had been sent whole by then may have been
-    /// stored; else everything is as it was before.
+    /// stored, and a download that had come whole may have become its target; else everything is as it was before, but for
+    /// what a later download can go on with.
     Cancelled,
 }
 

@@ -11,8 +11,8 @@ mod record;
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
@@ -21,8 +21,8 @@ use crate::error::{Error, ErrorKind, Result, reason};
 
 pub(crate) use names::is_part_name;
 use names::{part_path, random_path};
-use record::open_own;
 pub(super) use record::{Lock, Record, Taken};
+use record::{is_at, open_own};
 
 /// Smaller parts are not kept: to start over is as quick.
 pub(super) const WORTH_KEEPING: u64 = 1 << 20;
@@ -87,23 +87,41 @@ pub(super) struct Part {
     kept: Option<(Arc<Lock>, Record)>,
     /// So many bytes are there, without gaps.
     pub(super) written: u64,
-    /// Nobody waits for the target any more.
-    dropped: Arc<AtomicBool>,
+    dropped: Arc<Dropped>,
+    /// Not to be kept: what is there is wrong, or perhaps not on the disk.
     condemned: bool,
     committed: bool,
 }
 
+/// Whether nobody waits for the target any more.
+#[derive(Debug, Default)]
+pub(super) struct Dropped(Mutex<bool>);
+
+impl Dropped {
+    /// From now on nothing becomes the target. Waits for what is becoming it just now: a rename.
+    pub(super) fn set(&self) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = true;
+    }
+
+    /// Does this, unless it is dropped already.
+    fn unless<T>(&self, job: impl FnOnce() -> T) -> Option<T> {
+        let dropped = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        (!*dropped).then(job)
+    }
+}
+
 impl Part {
     /// What an earlier download left. A record without a part is removed, and what it calls its part but is no file of
-    /// that name alone: a link, or a target whose second name a crash has left.
-    pub(super) fn reopen(lock: Lock, target: &Path, replaces: Replaces, dropped: Arc<AtomicBool>) -> Option<Self> {
+    /// that name alone: a link, or a target whose second name a crash has left. So is a part whose record a crash left empty.
+    pub(super) fn reopen(lock: Lock, target: &Path, replaces: Replaces, dropped: Arc<Dropped>) -> Option<Self> {
         let path = part_path(target);
         let file = open_own(&path).and_then(|file| file.metadata().map(|metadata| (file, metadata))).ok();
         let record = lock.record();
-        if record.is_some() && file.is_none() {
-            let _ = std::fs::remove_file(&path);
-        }
+        let is_ours = record.is_some() || file.is_some();
         let Some((record, (file, metadata))) = record.zip(file) else {
+            if is_ours {
+                let _ = std::fs::remove_file(&path);
+            }
             let _ = std::fs::remove_file(&lock.path);
             return None;
         };
@@ -128,7 +146,7 @@ impl Part {
         target: &Path,
         replaces: Replaces,
         record: Option<Record>,
-        dropped: Arc<AtomicBool>,
+        dropped: Arc<Dropped>,
     ) -> Result<Self> {
         let open = |path: &Path| OpenOptions::new().read(true).write(true).create_new(true).open(path);
         let unwritable = |cause| {
@@ -190,8 +208,12 @@ impl Part {
         if let Some((lock, old)) = &mut self.kept {
             // It can't be gone on with by what is not known of it, nor by what it was of before.
             self.condemned = record.is_none();
-            *old = record.unwrap_or_else(|| Record::new(&old.source, "", 0, false));
-            lock.note(old).map_err(|e| Error::io("a download's record could not be written", e))?;
+            let new = record.unwrap_or_else(|| Record::new(&old.source, "", 0, false));
+            let unhashed = [&*old, &new].iter().any(|record| hash_in(&record.etag).is_none());
+            *old = new;
+            // What comes would be taken for the other content after a crash of the system, where no hash would tell.
+            let noted = lock.note(old).and_then(|()| if unhashed { lock.sync() } else { Ok(()) });
+            noted.map_err(|e| Error::io("a download's record could not be written", e))?;
         }
         Ok(())
     }
@@ -213,10 +235,11 @@ impl Part {
     /// the system a file may have the length, but not the bytes.
     fn note(&mut self) -> Result<()> {
         let Some((lock, record)) = self.kept.as_mut().filter(|_| !self.condemned) else { return Ok(()) };
-        let unhashed = hash_in(&record.etag).is_none();
         record.written = self.written;
-        let noted = if unhashed { self.file.sync_data() } else { Ok(()) }.and_then(|()| lock.note(record));
-        noted.map_err(|e| self.failed(e))
+        let synced = if hash_in(&record.etag).is_none() { self.file.sync_data() } else { Ok(()) };
+        // A system says once that bytes could not be written, and takes them for written from then on.
+        self.condemned = synced.is_err();
+        synced.and_then(|()| lock.note(record)).map_err(|e| self.failed(e))
     }
 
     /// Syncs it and makes it the target, unless it is not accepted or nobody waits for that any more.
@@ -229,20 +252,13 @@ impl Part {
         if let Some(modified) = modified {
             self.file.set_modified(modified.into()).map_err(|e| self.failed(e))?;
         }
-        self.file.sync_all().map_err(|e| self.failed(e))?;
-        if self.dropped.load(Ordering::Acquire) {
-            return Ok(());
+        if let Err(cause) = self.file.sync_all() {
+            self.condemned = true;
+            return Err(self.failed(cause));
         }
-        if self.replaces != Replaces::Nothing {
-            self.rename_onto_target().map_err(|e| self.failed(e))?;
-        } else {
-            // Unlike a rename, a link does not replace what has appeared there meanwhile.
-            match std::fs::hard_link(&self.path, &self.target) {
-                Ok(()) => std::fs::remove_file(&self.path).map_err(|e| self.failed(e))?,
-                // A file system without links: the name is taken first.
-                Err(cause) if cause.kind() != io::ErrorKind::AlreadyExists => self.rename_onto_nothing()?,
-                Err(_) => return Err(exists(&self.target)),
-            }
+        let dropped = self.dropped.clone();
+        if dropped.unless(|| self.become_target()).transpose()?.is_none() {
+            return Ok(());
         }
         self.committed = true;
         if let Some((lock, _)) = &self.kept {
@@ -253,6 +269,22 @@ impl Part {
             let _ = folder.sync_all();
         }
         Ok(())
+    }
+
+    fn become_target(&self) -> Result<()> {
+        if !is_at(&self.file, &self.path).unwrap_or(false) {
+            return Err(self.failed(io::Error::other("another file has taken the name of its part")));
+        }
+        if self.replaces != Replaces::Nothing {
+            return self.rename_onto_target().map_err(|e| self.failed(e));
+        }
+        // Unlike a rename, a link does not replace what has appeared there meanwhile.
+        match std::fs::hard_link(&self.path, &self.target) {
+            Ok(()) => std::fs::remove_file(&self.path).map_err(|e| self.failed(e)),
+            // A file system without links: the name is taken first.
+            Err(cause) if cause.kind() != io::ErrorKind::AlreadyExists => self.rename_onto_nothing(),
+            Err(_) => Err(exists(&self.target)),
+        }
     }
 
     fn rename_onto_target(&self) -> io::Result<()> {
@@ -299,7 +331,9 @@ impl Drop for Part {
         if keep && self.note().is_ok() {
             return;
         }
-        let _ = std::fs::remove_file(&self.path);
+        if is_at(&self.file, &self.path).unwrap_or(true) {
+            let _ = std::fs::remove_file(&self.path);
+        }
         if let Some((lock, _)) = &self.kept {
             let _ = std::fs::remove_file(&lock.path);
         }
@@ -309,18 +343,34 @@ impl Drop for Part {
 /// Removes what an unfinished download to `target` has left to be gone on with: its part and the record beside it. What
 /// a download is still writing stays. Tells whether there was something.
 ///
+/// The last write of a download that was just cancelled is waited for, up to 300 ms.
+///
 /// # Errors
 /// Those of the file system.
 pub fn discard_partial(target: impl AsRef<Path>) -> io::Result<bool> {
     let target = target.as_ref();
-    let Some(Taken::Ours(lock)) = Lock::find(target) else { return Ok(false) };
-    match std::fs::remove_file(part_path(target)) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => {}
+    for tries in 1.. {
+        let lock = match Lock::find(target) {
+            Some(Taken::Ours(lock)) => lock,
+            Some(Taken::Busy) if tries < TRIES => {
+                std::thread::sleep(BETWEEN);
+                continue;
+            }
+            _ => break,
+        };
+        match std::fs::remove_file(part_path(target)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        std::fs::remove_file(&lock.path)?;
+        return Ok(true);
     }
-    std::fs::remove_file(&lock.path)?;
-    Ok(true)
+    Ok(false)
 }
+
+/// How long a lock is waited for: the last write of a download that was just cancelled may still hold it.
+pub(super) const TRIES: u32 = 30;
+pub(super) const BETWEEN: Duration = Duration::from_millis(10);
 
 /// Refuses a target that can't be written, before anything is asked for.
 pub(super) fn check_target(target: &Path, replaces: Replaces) -> Result<()> {
@@ -381,6 +431,8 @@ pub(super) fn write_all_at(file: &File, mut data: &[u8], mut position: u64) -> i
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
+
     use super::*;
 
     fn record(etag: &str) -> Record {
@@ -432,6 +484,75 @@ mod tests {
         std::fs::remove_file(target.join("old")).unwrap();
         late.commit(None, None).unwrap();
         assert_eq!(std::fs::read(&target).unwrap(), b"new");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_part_that_can_not_be_synced_is_not_kept() {
+        for etag in ["\"v1\"", &format!("\"{}\"", "a".repeat(64))] {
+            let folder = tempfile::tempdir().unwrap();
+            let target = folder.path().join("x");
+            let mut part = Part::create(&target, Replaces::File, Some(record(etag)), Arc::default()).unwrap();
+            part.append(&[1; 2 << 20]).unwrap();
+            // Syncing a pipe fails, like a file on a broken disk, and what comes after might succeed.
+            let (_, pipe) = io::pipe().unwrap();
+            let file = std::mem::replace(&mut part.file, Arc::new(std::os::fd::OwnedFd::from(pipe).into()));
+            assert_eq!(part.commit(None, None).unwrap_err().kind(), ErrorKind::Io);
+            part.file = file;
+            drop(part);
+            assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "{etag}");
+        }
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_file_of_another_that_has_the_name_of_a_part_does_not_become_the_target() {
+        let folder = tempfile::tempdir().unwrap();
+        let target = folder.path().join("x");
+        for replaces in [Replaces::File, Replaces::Nothing] {
+            let mut part = Part::create(&target, replaces, Some(record("\"v1\"")), Arc::default()).unwrap();
+            part.append(b"ours").unwrap();
+            std::fs::write(folder.path().join("other"), "theirs").unwrap();
+            std::fs::rename(folder.path().join("other"), &part.path).unwrap();
+            assert_eq!(part.commit(None, None).unwrap_err().kind(), ErrorKind::Io);
+            let path = part.path.clone();
+            drop(part);
+            assert!(!target.exists());
+            assert_eq!(std::fs::read(&path).unwrap(), b"theirs");
+            std::fs::remove_file(path).unwrap();
+            assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+        }
+    }
+
+    #[test]
+    fn nothing_becomes_the_target_once_it_is_said_to_be_dropped() {
+        let (dropped, renamed) = (Arc::<Dropped>::default(), Arc::new(AtomicBool::new(false)));
+        let (begun, begins) = std::sync::mpsc::channel();
+        let (go_on, goes_on) = std::sync::mpsc::channel();
+        let job = std::thread::spawn({
+            let (dropped, renamed) = (dropped.clone(), renamed.clone());
+            move || {
+                dropped.unless(|| {
+                    begun.send(()).unwrap();
+                    goes_on.recv().unwrap();
+                    renamed.store(true, Ordering::SeqCst);
+                })
+            }
+        });
+        begins.recv().unwrap();
+        let setter = std::thread::spawn({
+            let dropped = dropped.clone();
+            move || {
+                dropped.set();
+                renamed.load(Ordering::SeqCst)
+            }
+        });
+        // It would have ended by now.
+        (0..100).for_each(|_| std::thread::yield_now());
+        go_on.send(()).unwrap();
+        assert!(setter.join().unwrap(), "it waits for what is becoming the target");
+        assert!(job.join().unwrap().is_some());
+        assert!(dropped.unless(|| ()).is_none());
     }
 
     #[test]

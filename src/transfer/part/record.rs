@@ -112,6 +112,11 @@ impl Lock {
         line.push(b'\n');
         write_all_at(&self.file, &line, 0)
     }
+
+    /// Makes it last through a crash of the system.
+    pub(super) fn sync(&self) -> io::Result<()> {
+        self.file.sync_data()
+    }
 }
 
 /// Opens a file that has been left here. In a folder that others may write to, its name can lead to another file: such a
@@ -126,14 +131,23 @@ pub(super) fn open_own(path: &Path) -> io::Result<File> {
 }
 
 /// Is it the file of this name, and has it no other?
-#[cfg(unix)]
 fn is_own(file: &File, path: &Path) -> io::Result<bool> {
-    use std::os::unix::fs::MetadataExt;
-    let (opened, named) = (file.metadata()?, path.symlink_metadata()?);
-    Ok(opened.is_file() && opened.nlink() == 1 && (opened.dev(), opened.ino()) == (named.dev(), named.ino()))
+    #[cfg(unix)]
+    let is_shared = std::os::unix::fs::MetadataExt::nlink(&file.metadata()?) != 1;
+    #[cfg(not(unix))]
+    let is_shared = false;
+    Ok(!is_shared && is_at(file, path)?)
 }
 
-#[cfg(not(unix))]
-fn is_own(file: &File, path: &Path) -> io::Result<bool> {
-    Ok(file.metadata()?.is_file() && path.symlink_metadata()?.is_file())
+/// Is it the file of this name? Where files can't be told apart, any file is.
+pub(super) fn is_at(file: &File, path: &Path) -> io::Result<bool> {
+    let (opened, named) = (file.metadata()?, path.symlink_metadata()?);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::MetadataExt;
+        if (opened.dev(), opened.ino()) != (named.dev(), named.ino()) {
+            return Ok(false);
+        }
+    }
+    Ok(opened.is_file() && named.is_file())
 }
