@@ -139,6 +139,18 @@ async fn ranges() {
 }
 
 #[tokio::test]
+async fn a_part_at_the_end_of_all_numbers_has_no_more_bytes_than_it_says() {
+    let max = u64::MAX;
+    let range = format!("bytes {}-{}/{max}", max - 10, max - 1);
+    let head =
+        format!("HTTP/1.1 206 X\r\nETag: \"v1\"\r\nContent-Range: {range}\r\nTransfer-Encoding: chunked\r\n\r\n");
+    let raw = RawServer::saying(head + "10\r\n0123456789abcdef\r\n0\r\n\r\n").await;
+    let file = builder(&raw.url).build().unwrap().bucket("b").file("x");
+    let error = file.download().last(10).await.unwrap().bytes(1000).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::IntegrityMismatch, "{error}");
+}
+
+#[tokio::test]
 async fn conditions() {
     let (_server, bucket) = setup().await;
     let file = bucket.file("x.txt");

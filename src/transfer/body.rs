@@ -237,12 +237,13 @@ impl<'a> Body<'a> {
     }
 
     fn took(&mut self, piece: Bytes) -> Result<Bytes> {
-        self.position += piece.len() as u64;
+        let before = self.position;
+        self.position = before.saturating_add(piece.len() as u64);
         if self.position - self.mark >= HEADWAY {
             (self.mark, self.failures) = (self.position, 0);
         }
         let end = if self.window.is_some() { self.end } else { self.answer_end };
-        if end.is_some_and(|end| self.position > end) {
+        if end.is_some_and(|end| piece.len() as u64 > end.saturating_sub(before)) {
             self.stage = Stage::Over;
             return Err(self.broken(ErrorKind::IntegrityMismatch, "more bytes came than the server had announced"));
         }

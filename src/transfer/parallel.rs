@@ -138,6 +138,8 @@ impl Ranges {
     pub(super) fn into_stream(self, at_once: usize) -> BoxStream<'static, Result<Bytes>> {
         let whole = |range: Range| async move {
             let mut body = range.body.await?;
+            // What waits takes up what it says, however small the pieces are in which it comes.
+            body.in_chunks();
             let mut chunks = Vec::new();
             while let Some(chunk) = body.next().await? {
                 chunks.push(Ok(chunk));

@@ -14,7 +14,7 @@ use super::download::Download;
 use super::hashing::Hasher;
 use super::info::{ContentInfo, ContentRange, hash_in};
 use super::parallel::Ranges;
-use super::progress::{Phase, Reporter};
+use super::progress::Reporter;
 use crate::error::{Error, ErrorKind, Result, TimeoutPhase};
 use crate::http::{Receive, Request, Response, Room, Transport, Way};
 
@@ -166,7 +166,7 @@ impl DownloadPlan<'_> {
         if let Poll::Ready(room) = poll!(room.as_mut()) {
             return Ok(room);
         }
-        self.reporter.report(0, Phase::Queued);
+        self.reporter.queued();
         match transport.deadline(&self.request.options) {
             None => Ok(room.await),
             Some(deadline) => timeout_at(deadline, room).await.map_err(|_| {

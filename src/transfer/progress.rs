@@ -139,6 +139,13 @@ impl<'a> Reporter<'a> {
         }
     }
 
+    /// Reports that it waits for its turn, where it stands.
+    pub(crate) fn queued(&mut self) {
+        let last = self.audience.as_ref().and_then(|audience| audience.last);
+        let sent = last.filter(|(_, last)| last.attempt == self.attempt).map_or(0, |(_, last)| last.sent);
+        self.report(sent, Phase::Queued);
+    }
+
     /// Does some work of the transfer; should it stand still, what was held back is reported when its time has come.
     pub(crate) async fn beside<T>(&mut self, work: impl Future<Output = T>) -> T {
         let mut work = std::pin::pin!(work);
@@ -284,6 +291,20 @@ mod tests {
         drop(reporter);
         let short: Vec<_> = seen.iter().map(|p| (p.sent, p.phase)).collect();
         assert_eq!(short, [(0, Phase::Sending), (1000, Phase::Waiting), (1000, Phase::Done)]);
+    }
+
+    #[test]
+    fn waiting_for_a_turn_is_no_step_back() {
+        let mut seen = Vec::new();
+        let mut reporter = Reporter::default();
+        reporter.set_callback(|p| seen.push((p.sent, p.phase)));
+        reporter.queued();
+        reporter.report(700, Phase::Hashing);
+        reporter.queued();
+        reporter.attempt = 2;
+        reporter.queued();
+        drop(reporter);
+        assert_eq!(seen, [(0, Phase::Queued), (700, Phase::Hashing), (700, Phase::Queued), (0, Phase::Queued)]);
     }
 
     #[tokio::test(start_paused = true)]
