@@ -1,6 +1,7 @@
 //! The clients that are compared.
 
 use std::path::Path;
+use std::time::Duration;
 
 use bytes::Bytes;
 use carbonfiles::{Client, Source};
@@ -38,12 +39,22 @@ async fn client(args: Vec<String>) {
         ("ours", what) if what.starts_with("many") || what == "pages" => {
             many::ours(what, url, bucket, mib, target).await;
         }
-        (_, what @ ("many-up" | "many-down" | "many-from-files" | "many-to-files" | "pages")) => {
-            many::bare(what, url, bucket, mib, target).await;
-        }
         ("ours", what) => ours(what, url, bucket, mib, source, target).await,
-        (_, what) => bare(what, url, bucket, mib, source, target).await,
+        (name, what @ ("many-up" | "many-down" | "many-from-files" | "many-to-files" | "pages")) => {
+            many::bare(reqwest_client(name), what, url, bucket, mib, target).await;
+        }
+        (name, what) => bare(reqwest_client(name), what, url, bucket, mib, source, target).await,
     }
+}
+
+/// `limited` has the time limits that this crate has by default.
+fn reqwest_client(name: &str) -> reqwest::Client {
+    let client = reqwest::Client::builder().http1_only();
+    let client = match name {
+        "limited" => client.connect_timeout(Duration::from_secs(10)).read_timeout(Duration::from_secs(60)),
+        _ => client,
+    };
+    client.build().expect("a client")
 }
 
 fn chunks(mib: u64) -> impl futures::Stream<Item = Result<Bytes, std::io::Error>> + Send {
@@ -86,8 +97,7 @@ async fn ours(what: &str, url: &str, bucket: &str, mib: u64, source: &Path, targ
 }
 
 /// What a careful user would write by hand.
-async fn bare(what: &str, url: &str, bucket: &str, mib: u64, source: &Path, target: &Path) {
-    let client = reqwest::Client::builder().http1_only().build().expect("a client");
+async fn bare(client: reqwest::Client, what: &str, url: &str, bucket: &str, mib: u64, source: &Path, target: &Path) {
     let ok = |answer: reqwest::Response| answer.error_for_status().expect("accepted");
     ok(client.get(format!("{url}/healthz")).send().await.expect("healthy")).bytes().await.expect("healthy");
     let content = format!("{url}/api/buckets/{bucket}/files/big.bin/content");

@@ -116,7 +116,7 @@ fn compare(options: &Options) {
         "file",
         &["reqwest-to-file", "ours-to-file-unverified", "ours-to-file", "ours-to-file-parallel", "curl-to-file"],
     );
-    bench.table("20,000 metadata calls, 64 in flight", "calls", &["reqwest-calls", "ours-calls"]);
+    bench.table("20,000 metadata calls, 64 in flight", "calls", &["reqwest-calls", "limited-calls", "ours-calls"]);
     bench.small(options.files, &server.url, "");
     let link = |milliseconds, mib| {
         Server::start(&["link", server.url.trim_start_matches("http://"), milliseconds, mib], scratch.path())
@@ -191,10 +191,9 @@ impl Bench<'_> {
             ("files of 4 KiB down into a folder", "many-to-files"),
             ("rows in pages of 10", "pages"),
         ] {
-            let mut clients =
-                vec![format!("reqwest-{what}"), format!("ours-{what}-unverified"), format!("ours-{what}")];
-            if what == "pages" {
-                clients.remove(1);
+            let mut clients = vec![format!("reqwest-{what}"), format!("limited-{what}"), format!("ours-{what}")];
+            if what != "pages" {
+                clients.insert(2, format!("ours-{what}-unverified"));
             }
             let names: Vec<&str> = clients.iter().map(String::as_str).collect();
             let mut table = Table::new(&format!("{files} {title}{how}"), &names);

@@ -86,8 +86,7 @@ pub(crate) async fn ours(what: &str, url: &str, bucket: &str, count: u64, target
     meter.stop().print();
 }
 
-pub(crate) async fn bare(what: &str, url: &str, bucket: &str, count: u64, target: &Path) {
-    let client = reqwest::Client::builder().http1_only().build().expect("a client");
+pub(crate) async fn bare(client: reqwest::Client, what: &str, url: &str, bucket: &str, count: u64, target: &Path) {
     let ok = |answer: reqwest::Response| answer.error_for_status().expect("accepted");
     ok(client.get(format!("{url}/healthz")).send().await.expect("healthy")).bytes().await.expect("healthy");
     let files = format!("{url}/api/buckets/{bucket}/files");
