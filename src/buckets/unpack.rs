@@ -88,7 +88,7 @@ impl UnpackZip<'_> {
         self
     }
 
-    /// The most entries, folders included; 100,000 by default.
+    /// The most entries, folders included, also those that are only in the names of others; 100,000 by default.
     pub fn max_entries(mut self, entries: usize) -> Self {
         self.limits.entries = entries;
         self
@@ -137,7 +137,10 @@ impl UnpackZip<'_> {
         let received = received.await;
         // Whatever came of it: with the error, nothing of the archive is left.
         let archive = archive.finish().await;
-        received?;
+        if let Err(error) = received {
+            let _ = blocking(move || Ok(drop(archive))).await;
+            return Err(error);
+        }
         let archive = *archive?;
         // It takes up room among the client's downloads.
         drop(body);
@@ -286,7 +289,12 @@ impl Unpacking {
         }
         let mut names = Names::new(self.exact);
         // That of a folder ends with a slash, and so makes one of what is before it.
-        found.iter().for_each(|(_, name, _)| names.add(name));
+        for (_, name, _) in &found {
+            names.add(name);
+            if names.count() > self.limits.entries {
+                return Err(too_much(format!("the archive has more than {} files and folders", self.limits.entries)));
+            }
+        }
         let mut entries = Vec::new();
         for (index, name, is_folder) in &found {
             let name = if *is_folder { name.trim_end_matches('/') } else { name };

@@ -26,12 +26,26 @@ const HERE: Rules = Rules { windows: cfg!(windows), longest: 255 };
 /// # Errors
 /// `InvalidInput` for a name that would lead elsewhere, or that no local file can have.
 pub(crate) fn local_path(root: &Path, name: &str) -> Result<PathBuf> {
-    if let Some(why) = name.split('/').find_map(|segment| problem(segment, HERE)) {
+    let unfit = too_long(name).or_else(|| name.split('/').find_map(|segment| problem(segment, HERE)));
+    if let Some(why) = unfit {
         return Err(Error::invalid_input("name", format!("{name:?} can't be a local file: {why}")));
     }
     let mut path = root.to_owned();
     path.extend(name.split('/'));
     Ok(path)
+}
+
+/// The longest path, and the most segments of one: no system here takes more bytes in one call, and no folders of people's
+/// are nearly as deep. Longer names only take up memory.
+const LONGEST: usize = 4096;
+const DEEPEST: usize = 256;
+
+fn too_long(name: &str) -> Option<Cow<'static, str>> {
+    match name.len() {
+        length if length > LONGEST => Some(format!("it is over {LONGEST} bytes long").into()),
+        _ if name.split('/').count() > DEEPEST => Some(format!("it is over {DEEPEST} folders deep").into()),
+        _ => None,
+    }
 }
 
 fn problem(segment: &str, rules: Rules) -> Option<Cow<'static, str>> {
@@ -89,9 +103,13 @@ pub(crate) fn fold(name: &str) -> String {
 }
 
 /// Finds names that can't stand side by side: one in two spellings, or as a file and as a folder.
+///
+/// A tree, segment by segment: a key for each beginning of a name would take as many bytes as the square of its length.
 #[derive(Debug)]
 pub(crate) struct Names<'n> {
-    nodes: HashMap<String, Node<'n>>,
+    nodes: Vec<Node<'n>>,
+    /// By the node above and the segment, in one form for all its spellings.
+    below: HashMap<(usize, String), usize>,
     exact: bool,
 }
 
@@ -114,56 +132,83 @@ impl fmt::Display for Clash<'_> {
 
 #[derive(Debug)]
 struct Node<'n> {
+    /// The path to it, as it came first.
     spelling: &'n str,
+    /// One whose last segment is spelled in another way.
     other: Option<&'n str>,
     is_file: bool,
     is_folder: bool,
 }
 
+/// The root, which has no node of its own.
+const ROOT: usize = usize::MAX;
+
 impl<'n> Names<'n> {
     /// `exact`: the file system tells names apart by letter case and Unicode form.
     pub(crate) fn new(exact: bool) -> Self {
-        Self { nodes: HashMap::new(), exact }
+        Self { nodes: Vec::new(), below: HashMap::new(), exact }
     }
 
+    /// Files and folders, of all names together.
+    #[cfg(feature = "zip")]
+    pub(crate) fn count(&self) -> usize {
+        self.nodes.len()
+    }
+
+    /// Adds a file. What no local file can be called is left out.
     pub(crate) fn add(&mut self, name: &'n str) {
-        for (at, _) in name.match_indices('/') {
-            self.node(&name[..at]).is_folder = true;
+        if too_long(name).is_some() {
+            return;
         }
-        self.node(name).is_file = true;
+        let mut above = ROOT;
+        for (segment, path) in segments(name) {
+            let key = (above, self.key(segment));
+            above = *self.below.entry(key).or_insert(self.nodes.len());
+            if above == self.nodes.len() {
+                self.nodes.push(Node { spelling: path, other: None, is_file: false, is_folder: false });
+            }
+            let node = &mut self.nodes[above];
+            if last_segment(node.spelling) != segment {
+                node.other.get_or_insert(path);
+            }
+            match path.len() == name.len() {
+                true => node.is_file = true,
+                false => node.is_folder = true,
+            }
+        }
     }
 
-    fn node(&mut self, name: &'n str) -> &mut Node<'n> {
-        let node = self.nodes.entry(self.key(name)).or_insert_with(|| Node {
-            spelling: name,
-            other: None,
-            is_file: false,
-            is_folder: false,
-        });
-        if node.spelling != name {
-            node.other.get_or_insert(name);
-        }
-        node
-    }
-
-    fn key(&self, name: &str) -> String {
-        if self.exact { name.to_owned() } else { fold(name) }
+    fn key(&self, segment: &str) -> String {
+        if self.exact { segment.to_owned() } else { fold(segment) }
     }
 
     /// Why a name can't stand beside the others.
     pub(crate) fn clash(&self, name: &str) -> Option<Clash<'n>> {
-        let ends = name.match_indices('/').map(|(at, _)| at).chain([name.len()]);
-        ends.filter_map(|end| self.nodes.get(&self.key(&name[..end])).map(|node| (&name[..end], node))).find_map(
-            |(name, node)| {
-                let twin = node.other.map(|other| if other == name { node.spelling } else { other });
-                match twin {
-                    Some(twin) => Some(Clash::Twin(name.to_owned(), twin)),
-                    None if node.is_file && node.is_folder => Some(Clash::FileAndFolder(name.to_owned())),
-                    None => None,
+        let mut above = ROOT;
+        segments(name).find_map(|(segment, path)| {
+            above = *self.below.get(&(above, self.key(segment)))?;
+            let node = &self.nodes[above];
+            match node.other {
+                Some(other) => {
+                    let twin = if last_segment(other) == segment { node.spelling } else { other };
+                    Some(Clash::Twin(path.to_owned(), twin))
                 }
-            },
-        )
+                None if node.is_file && node.is_folder => Some(Clash::FileAndFolder(path.to_owned())),
+                None => None,
+            }
+        })
     }
+}
+
+/// Each segment of a path, and the path to its end.
+fn segments(name: &str) -> impl Iterator<Item = (&str, &str)> {
+    let mut start = 0;
+    let ends = name.match_indices('/').map(|(at, _)| at).chain([name.len()]);
+    ends.map(move |end| (&name[std::mem::replace(&mut start, end + 1)..end], &name[..end]))
+}
+
+fn last_segment(path: &str) -> &str {
+    path.rsplit('/').next().unwrap_or(path)
 }
 
 #[cfg(test)]
@@ -175,7 +220,8 @@ mod tests {
 
     #[test]
     fn names_that_no_file_can_have() {
-        for name in ["", "..", ".", "a//b", "/etc/passwd", "a/", "a/../../b", "a\0b", &"x".repeat(256)] {
+        let (deep, long) = ("a/".repeat(256) + "a", format!("{}/", "n".repeat(250)).repeat(17) + "x");
+        for name in ["", "..", ".", "a//b", "/etc/passwd", "a/", "a/../../b", "a\0b", &"x".repeat(256), &deep, &long] {
             let error = local_path(Path::new("root"), name).unwrap_err();
             assert!(error.is_invalid_input(), "{name:?}");
         }
@@ -230,6 +276,27 @@ mod tests {
         assert_eq!(clashes(true, &["a/x", "A/y", "b", "c"]), [false; 4]);
         assert_eq!(clashes(true, &["a", "a/b", "a/c", "ab"]), [true, true, true, false]);
         assert_eq!(clashes(false, &["é", "e\u{301}", "e"]), [true, true, false]);
+        assert_eq!(clashes(false, &["a/b/c", "a/B/d", "a/e"]), [true, true, false]);
+        let told = |exact, names: &[&str], name| {
+            let mut all = Names::new(exact);
+            names.iter().for_each(|name| all.add(name));
+            all.clash(name).map(|clash| clash.to_string()).unwrap_or_default()
+        };
+        assert!(told(false, &["a/b/c", "a/B/d"], "a/b/c").starts_with("\"a/b\" and \"a/B\" differ"));
+        assert!(told(false, &["a/b/c", "a/B/d"], "a/B/d").starts_with("\"a/B\" and \"a/b\" differ"));
+        assert_eq!(told(true, &["a/b", "a/b/c"], "a/b/c"), "\"a/b\" is both a file and a folder");
+    }
+
+    #[test]
+    fn deep_names_take_up_no_more_than_they_have_segments() {
+        let deep: Vec<String> = (0..50).map(|n| format!("{n}/{}", "a/".repeat(30_000))).collect();
+        let mut names = Names::new(false);
+        deep.iter().for_each(|name| names.add(name));
+        assert_eq!(names.nodes.len(), 0, "no file can be called so");
+        let name = "ab/".repeat(255) + "c";
+        names.add(&name);
+        assert_eq!(names.nodes.len(), 256);
+        assert!(names.below.keys().all(|(_, segment)| segment.len() < 3));
     }
 
     proptest! {
