@@ -278,6 +278,68 @@ async fn a_log_ends_where_somebody_else_writes() {
 }
 
 #[tokio::test]
+async fn a_log_that_is_opened_after_one_was_dropped_goes_on_behind_it() {
+    let (server, _, file) = start().await;
+    for line in ["one", "two", "three"] {
+        let mut log = file.log_writer().await.unwrap();
+        log.write_all(line.as_bytes()).await.unwrap();
+        let slow = server.inject(Fault::stall_headers().on("PATCH", "/content"));
+        drop(log);
+        let next = tokio::spawn(file.log_writer().into_future());
+        within(slow.fired_at_least(1)).await;
+        slow.release();
+        let mut log = within(next).await.unwrap().unwrap();
+        log.write_all(b".").await.unwrap();
+        within(log.shutdown()).await.unwrap();
+    }
+    assert_eq!(content(&file).await, "0123one.two.three.");
+}
+
+#[tokio::test]
+async fn a_client_has_one_log_writer_for_a_file() {
+    let (_server, client, file) = start().await;
+    let mut log = file.log_writer().await.unwrap();
+    assert_eq!(file.log_writer().await.unwrap_err().kind(), ErrorKind::Conflict);
+    drop(client.bucket(file.bucket().id()).file("other.txt").log_writer().await.unwrap());
+    log.write_all(b"a").await.unwrap();
+    within(log.shutdown()).await.unwrap();
+    // Opened before the old one is dropped, as an assignment does.
+    log = file.log_writer().await.unwrap();
+    file.append("theirs".as_bytes()).await.unwrap();
+    log.write_all(b"b").await.unwrap();
+    within(log.flush()).await.unwrap_err();
+    log = file.log_writer().await.unwrap();
+    log.write_all(b"c").await.unwrap();
+    within(log.shutdown()).await.unwrap();
+    assert_eq!(content(&file).await, "0123atheirsc");
+}
+
+#[tokio::test]
+async fn a_log_does_not_take_equal_bytes_of_another_for_its_own() {
+    let (_server, _, file) = start().await;
+    let mut log = file.log_writer().await.unwrap();
+    log.write_all(b"tick").await.unwrap();
+    file.append("tick".as_bytes()).await.unwrap();
+    within(log.flush()).await.unwrap_err();
+    // Of append_at it is what the caller's own earlier try may have left.
+    within(file.append_at(4, "tick".as_bytes())).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_log_sends_no_more_at_once_than_was_asked_for() {
+    let (server, _, file) = start().await;
+    let away = server.inject(Fault::status(503).on("PATCH", "/content").times(4));
+    let mut log = file.log_writer().flush_bytes(100 << 10).flush_every(Duration::from_secs(3600)).await.unwrap();
+    log.write_all(&[b'x'; 350 << 10]).await.unwrap();
+    while within(log.flush()).await.is_err() {}
+    assert!(away.fired() > 0);
+    let lengths = server.requests().into_iter().filter(|request| request.method == "PATCH");
+    let lengths: Vec<u64> = lengths.map(|request| request.header("content-length").unwrap().parse().unwrap()).collect();
+    assert!(lengths.iter().all(|length| *length <= 100 << 10), "{lengths:?}");
+    assert_eq!(content(&file).await.len(), 4 + (350 << 10));
+}
+
+#[tokio::test]
 async fn a_flush_that_was_given_up_does_not_answer_for_what_came_after() {
     let (server, _, file) = start().await;
     let mut log = file.log_writer().flush_every(Duration::from_secs(3600)).await.unwrap();

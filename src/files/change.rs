@@ -36,7 +36,10 @@ impl File {
     /// clients that append at the same time one gets a `Conflict`, but bytes of the other may be lost. Appends of one client to
     /// one file go one after another.
     pub fn append_at<'a>(&self, offset: u64, source: impl Into<Source<'a>>) -> AppendAt<'a> {
-        AppendAt { change: Change::new(self, source.into(), Place::EndAt(offset)), options: CallOptions::default() }
+        AppendAt {
+            change: Change::new(self, source.into(), Place::EndAt { offset, tried: true }),
+            options: CallOptions::default(),
+        }
     }
 
     /// Writes bytes over the file from an offset on. Going past the end lengthens the file, an offset past the end is
@@ -95,7 +98,11 @@ struct Change<'a> {
 #[derive(Clone, Copy)]
 enum Place {
     End,
-    EndAt(u64),
+    /// Where it was perhaps tried before, by this call's owner, bytes that are there already may be those of that.
+    EndAt {
+        offset: u64,
+        tried: bool,
+    },
     Offset(u64),
 }
 
@@ -115,15 +122,15 @@ impl<'a> Change<'a> {
         let request = match self.place {
             Place::End => request.set_header(X_APPEND, HeaderValue::from_static("true")),
             // Only the start counts for the server; the length of the body decides (wire description section 10).
-            Place::Offset(offset) | Place::EndAt(offset) => {
+            Place::Offset(offset) | Place::EndAt { offset, .. } => {
                 let range = HeaderValue::try_from(format!("bytes {offset}-")).unwrap_or(HeaderValue::from_static(""));
                 request.set_header(header::CONTENT_RANGE, range).replay(Replay::Safe)
             }
         };
         let queued = || self.reporter.report(0, Phase::Queued);
         let turn = path_turn(&self.file.bucket, &path, &options, queued).await?;
-        if let Place::EndAt(offset) = self.place {
-            ends_at(&self.file, offset, &mut self.source, &options).await?;
+        if let Place::EndAt { offset, tried } = self.place {
+            ends_at(&self.file, offset, Some(&mut self.source).filter(|_| tried), &options).await?;
         }
         let request = request.authorization(self.token.map_or(Authorization::Upload, Authorization::UploadToken));
         let part = Part { prefix: Bytes::new(), source: self.source, expected: None };
@@ -132,7 +139,7 @@ impl<'a> Change<'a> {
         let answer = self.file.client().transport.send_body(&request, &mut body).await;
         let info: FileInfo = answer.map_err(|e| explain_pause(e, &body))?.json()?;
         let sent = body.sent().iter().map(|part| part.size).sum::<u64>();
-        if let Place::EndAt(offset) = self.place
+        if let Place::EndAt { offset, .. } = self.place
             && info.size != offset.saturating_add(sent)
         {
             let message =
@@ -144,8 +151,8 @@ impl<'a> Change<'a> {
     }
 }
 
-/// Does the file end at this offset, or with bytes of the source behind it, which an earlier try has left?
-async fn ends_at(file: &File, offset: u64, source: &mut Source<'_>, options: &CallOptions) -> Result<()> {
+/// Does the file end at this offset, or, where there may have been an earlier try, with bytes of the source behind it?
+async fn ends_at(file: &File, offset: u64, tried: Option<&mut Source<'_>>, options: &CallOptions) -> Result<()> {
     let length = known_length(&file.head().options(options.clone()).await?)?;
     if length == offset {
         return Ok(());
@@ -155,9 +162,7 @@ async fn ends_at(file: &File, offset: u64, source: &mut Source<'_>, options: &Ca
         return Err(Error::new(ErrorKind::RangeNotSatisfiable, message));
     }
     let conflict = || Err(Error::new(ErrorKind::Conflict, message.clone()));
-    if !source.is_replayable() {
-        return conflict();
-    }
+    let Some(source) = tried.filter(|source| source.is_replayable()) else { return conflict() };
     let (mut there, (mut ours, _)) = (behind(file, offset, length, options).await?, source.open().await?);
     let (mut left, mut right) = (Bytes::new(), Bytes::new());
     loop {
@@ -200,6 +205,16 @@ pub(super) fn known_length(info: &ContentInfo) -> Result<u64> {
         Error::new(ErrorKind::Decode, "the server does not say how long the file is")
             .with_hint("Something between this client and the server takes Content-Length out of answers to HEAD")
     })
+}
+
+impl AppendAt<'_> {
+    /// It is known whether there was an earlier try.
+    pub(super) fn tried(mut self, before: bool) -> Self {
+        if let Place::EndAt { tried, .. } = &mut self.change.place {
+            *tried = before;
+        }
+        self
+    }
 }
 
 macro_rules! change {

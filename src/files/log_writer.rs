@@ -16,8 +16,10 @@ use tokio_util::sync::PollSender;
 
 use super::File;
 use super::change::known_length;
+use super::upload::turn;
 use crate::error::{Error, ErrorKind, Result};
 use crate::http::{CallOptions, awaitable, later};
+use crate::transfer::Turn;
 
 impl File {
     /// An `AsyncWrite` that appends to this file, of any length, over any time: for logs. A file that is not there is made.
@@ -33,8 +35,10 @@ impl File {
     /// was is the error of the next call.
     ///
     /// A crash loses what was not flushed. When the writer is dropped, the rest is appended in the background: one call with its
-    /// retries, whose error nobody hears and which loses the rest. Use `shutdown`. There may be one writer for a file: of several, on this or other machines, all but one fail, and
-    /// bytes can be lost. The server rewrites the whole file with each append, so begin a new one now and then.
+    /// retries, whose error nobody hears and which loses the rest. Use `shutdown`. There may be one writer for a file: a second
+    /// one of this client is a `Conflict`, and one that is opened after another was dropped waits until the rest of that is
+    /// appended. Of several on other machines all but one fail, and bytes can be lost. The server rewrites the whole file
+    /// with each append, so begin a new one now and then. An append has `flush_bytes` at most, or 64 KiB.
     ///
     /// ```no_run
     /// use tokio::io::AsyncWriteExt;
@@ -77,6 +81,14 @@ impl OpenLog {
         if self.flush_bytes == 0 {
             return Err(Error::invalid_input("flush_bytes", "nothing would ever be enough"));
         }
+        let path = self.file.checked_path()?;
+        let turns = &self.file.client().turns;
+        let key = |what| format!("{what} {}/{path}", self.file.bucket.id());
+        let Some(open) = turns.take(key("open log")) else {
+            return Err(Error::new(ErrorKind::Conflict, format!("{path} has a log writer of this client already")));
+        };
+        // One that was dropped may still append the rest.
+        let appending = turn(&self.file.bucket, &path, key("log"), &self.options, || {}).await?;
         let offset = match self.file.head().options(self.options.clone()).await {
             Ok(info) => known_length(&info)?,
             Err(error) if error.is_not_found() => {
@@ -96,12 +108,14 @@ impl OpenLog {
             flushes,
             gathered: BytesMut::new(),
             unsent: Bytes::new(),
+            tried: false,
             offset,
             due: None,
             failure: failure.clone(),
+            _turn: appending,
         };
         tokio::spawn(appender.run());
-        Ok(LogWriter { written: PollSender::new(sender), flush, flushing: None, failure })
+        Ok(LogWriter { written: PollSender::new(sender), flush, flushing: None, failure, open: Some(open) })
     }
 }
 
@@ -120,10 +134,14 @@ struct Appender {
     gathered: BytesMut,
     /// What is on its way, or has to go again.
     unsent: Bytes,
+    /// An append of these failed, so that some of them may be there.
+    tried: bool,
     offset: u64,
     /// When something has to be appended, at the latest.
     due: Option<Instant>,
     failure: Failure,
+    /// The next writer for this file waits until this has ended.
+    _turn: Turn,
 }
 
 impl Appender {
@@ -198,14 +216,17 @@ impl Appender {
     async fn append(&mut self) -> Result<()> {
         loop {
             if self.unsent.is_empty() {
-                self.unsent = self.gathered.split().freeze();
+                // In pieces: the server, or something before it, may take no body that is much longer.
+                let most = self.gathered.len().min(self.log.flush_bytes.max(MOST));
+                (self.unsent, self.tried) = (self.gathered.split_to(most).freeze(), false);
             }
             if self.unsent.is_empty() {
                 self.due = None;
                 return Ok(());
             }
-            let append = self.log.file.append_at(self.offset, self.unsent.clone()).options(self.log.options.clone());
-            if let Err(error) = append.await {
+            let append = self.log.file.append_at(self.offset, self.unsent.clone()).tried(self.tried);
+            if let Err(error) = append.options(self.log.options.clone()).await {
+                self.tried = true;
                 self.due = Some(later(Instant::now(), self.log.flush_every.max(SHORTEST_PAUSE)));
                 return Err(error);
             }
@@ -214,6 +235,8 @@ impl Appender {
     }
 }
 
+/// Of one write.
+const MOST: usize = 64 << 10;
 /// After an append that failed.
 const SHORTEST_PAUSE: Duration = Duration::from_millis(100);
 
@@ -224,11 +247,14 @@ pub struct LogWriter {
     flush: mpsc::UnboundedSender<Answer>,
     flushing: Option<oneshot::Receiver<Result<()>>>,
     failure: Failure,
+    /// As long as it is there, there is no other for this file.
+    open: Option<Turn>,
 }
 
 impl LogWriter {
     /// The appending has ended: why.
-    fn ended(&self) -> io::Error {
+    fn ended(&mut self) -> io::Error {
+        self.open = None;
         let failure = self.failure.lock().unwrap_or_else(PoisonError::into_inner).take();
         let again = || Error::new(ErrorKind::Io, "the log writer has ended with an error before");
         io::Error::other(failure.unwrap_or_else(again))
@@ -237,7 +263,6 @@ impl LogWriter {
 
 impl AsyncWrite for LogWriter {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
-        const MOST: usize = 64 << 10;
         if data.is_empty() {
             return Poll::Ready(Ok(0));
         }
@@ -276,6 +301,7 @@ impl AsyncWrite for LogWriter {
         if !self.written.is_closed() {
             ready!(self.as_mut().poll_flush(cx))?;
             self.written.close();
+            self.open = None;
         }
         Poll::Ready(Ok(()))
     }

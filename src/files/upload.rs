@@ -209,11 +209,22 @@ pub(super) async fn path_turn(
     bucket: &Bucket,
     path: &FilePath,
     options: &CallOptions,
+    queued: impl FnMut(),
+) -> Result<Turn> {
+    turn(bucket, path, format!("{}/{path}", bucket.id()), options, queued).await
+}
+
+/// A turn that has to do with a file.
+pub(super) async fn turn(
+    bucket: &Bucket,
+    path: &FilePath,
+    key: String,
+    options: &CallOptions,
     mut queued: impl FnMut(),
 ) -> Result<Turn> {
     let client = bucket.client();
     let deadline = client.transport.deadline(options);
-    let mut turn = pin!(client.turns.wait(format!("{}/{path}", bucket.id())));
+    let mut turn = pin!(client.turns.wait(key));
     if let Poll::Ready(turn) = poll!(turn.as_mut()) {
         return Ok(turn);
     }
