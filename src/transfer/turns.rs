@@ -54,7 +54,7 @@ impl Turn {
     }
 
     /// Lets the next one wait a while: nobody knows whether the server is still at it.
-    fn linger(self) {
+    pub(crate) fn linger(self) {
         if let Some(mut slot) = self.slot {
             let until = Instant::now() + LINGERING;
             slot.free_from = Some(until);
@@ -71,11 +71,28 @@ pub(crate) struct Held {
     /// Of the last attempt, if there was one.
     pub(crate) gauge: Option<Arc<Gauge>>,
     pub(crate) answered: bool,
+    /// An attempt before the last had handed over everything, and nobody knows what became of it.
+    unknown: bool,
 }
 
 impl Held {
     pub(crate) fn new() -> Self {
-        Self { at_paths: Vec::new(), of_content: None, gauge: None, answered: false }
+        Self { at_paths: Vec::new(), of_content: None, gauge: None, answered: false, unknown: false }
+    }
+
+    /// Another attempt begins. The turn of the content stays with it where the last one may still be stored.
+    pub(crate) fn attempt(&mut self, gauge: Arc<Gauge>) {
+        match self.all_sent() && !self.answered {
+            true => self.unknown = true,
+            false => self.of_content = None,
+        }
+        (self.gauge, self.answered) = (Some(gauge), false);
+    }
+
+    /// All is stored, whatever became of earlier attempts: what they would race for is there.
+    pub(crate) fn done(&mut self) {
+        self.unknown = false;
+        self.of_content.take().into_iter().for_each(Turn::done);
     }
 
     /// The last attempt handed over everything.
@@ -86,7 +103,7 @@ impl Held {
 
 impl Drop for Held {
     fn drop(&mut self) {
-        if self.all_sent() && !self.answered {
+        if self.unknown || self.all_sent() && !self.answered {
             self.at_paths.drain(..).chain(self.of_content.take()).for_each(Turn::linger);
         }
     }
@@ -106,6 +123,11 @@ impl Turns {
             Some(turn) => turn,
             None => Box::pin(self.wait_for(slot)).await,
         }
+    }
+
+    /// The turn, if nobody has it.
+    pub(crate) fn take(&self, key: String) -> Option<Turn> {
+        self.at_once(&self.slot(key))
     }
 
     /// The turn, where nobody else has it or has had it lately: as a rule.
@@ -230,5 +252,30 @@ mod tests {
             }
         }
         assert!(turns.slots().lingering.is_empty());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_answer_to_a_later_attempt_says_nothing_of_an_earlier_one() {
+        let turns = Turns::default();
+        for (stored, waits) in [(false, true), (true, false)] {
+            let mut held = Held::new();
+            held.at_paths.push(turns.wait("path".into()).await);
+            let lost = Arc::new(Gauge::new());
+            held.attempt(lost.clone());
+            held.of_content = Some(turns.wait("content".into()).await);
+            lost.end_at_once();
+            held.attempt(Arc::new(Gauge::new()));
+            assert!(turns.wait("content".into()).now_or_never().is_none(), "the first may still be stored");
+            held.answered = true;
+            if stored {
+                held.done();
+            }
+            drop(held);
+            for key in ["path", "content"] {
+                assert_eq!(turns.wait(key.into()).now_or_never().is_none(), waits, "{key}");
+            }
+            drop(turns.wait("path".into()).await);
+            drop(turns.wait("content".into()).await);
+        }
     }
 }

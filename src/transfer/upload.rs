@@ -126,9 +126,7 @@ impl<'a> UploadBody<'a> {
 
     /// Reports that all is done.
     pub(crate) fn done(&mut self) {
-        if let Some(turn) = self.held.of_content.take() {
-            turn.done();
-        }
+        self.held.done();
         let bytes = self.sent.iter().map(|part| part.size).sum();
         self.reporter.done(bytes);
     }
@@ -161,10 +159,9 @@ impl<'a> UploadBody<'a> {
 
     async fn open_attempt(&mut self, attempt: u32) -> Result<Outgoing<'_>> {
         let gauge = Arc::new(Gauge::new());
-        self.held.gauge = Some(gauge.clone());
-        self.held.answered = false;
-        self.held.of_content = None;
-        self.sent.clear();
+        self.held.attempt(gauge.clone());
+        let last = self.sent.drain(..).next();
+        let kept = last.filter(|_| self.held.of_content.is_some()).and_then(|part| part.sha256);
         let (opened, content) = self.open_parts().await?;
         let framing = self.parts.iter().map(|part| part.prefix.len()).sum::<usize>() + self.suffix.len();
         let length = content.map(|content| content.saturating_add(framing as u64));
@@ -179,6 +176,7 @@ impl<'a> UploadBody<'a> {
             sent: &mut self.sent,
             turns: self.turns.as_ref(),
             turn: &mut self.held.of_content,
+            kept,
             marks: self.reporter.is_used().then(Marks::default),
         };
         if let Some(length) = length.filter(|length| *length <= SMALL) {
@@ -295,6 +293,8 @@ struct Feeding<'s> {
     sent: &'s mut Vec<Digest>,
     turns: Option<&'s Turns>,
     turn: &'s mut Option<Turn>,
+    /// The content that an earlier attempt had its turn for, and still has.
+    kept: Option<String>,
     /// Where somebody hears how far it is.
     marks: Option<Marks>,
 }
@@ -326,9 +326,15 @@ impl Feeding<'_> {
     /// Without a hash there is nothing to tell contents by. A body of several parts takes no turn: it would have to hold one
     /// while it waits for the next, and two of them could wait for each other.
     async fn take_turn(&mut self) {
-        if let ([Digest { sha256: Some(hash), .. }], None, Some(turns)) = (&self.sent[..], &self.turn, self.turns) {
-            *self.turn = Some(turns.wait_briefly(hash.clone()).await);
+        let ([Digest { sha256: Some(hash), .. }], Some(turns)) = (&self.sent[..], self.turns) else { return };
+        if self.turn.is_some() {
+            // That of this attempt, or of an earlier one with the same bytes.
+            if self.kept.take().is_none_or(|kept| kept == *hash) {
+                return;
+            }
+            self.turn.take().into_iter().for_each(Turn::linger);
         }
+        *self.turn = Some(turns.wait_briefly(hash.clone()).await);
     }
 
     /// Sends one part; gives its size. Where the part's last bytes complete the body, they wait for the checks.

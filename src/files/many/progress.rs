@@ -261,7 +261,8 @@ impl Track<'_> {
             Phase::Queued | Phase::Spooling | Phase::Hashing => self.sent,
             _ => progress.sent,
         };
-        let sent = sent.min(progress.total.unwrap_or(u64::MAX));
+        // Where the server does not say how much comes, no more than was listed.
+        let sent = sent.min(progress.total.or(self.total).unwrap_or(u64::MAX));
         sums.bytes = sums.bytes - u128::from(self.sent) + u128::from(sent);
         (self.sent, self.done) = (sent, progress.phase == Phase::Done);
         sums.report(false, false);
@@ -288,6 +289,17 @@ mod tests {
 
     fn told<'a>(on_batch: impl FnMut(BatchProgress) + Send + 'a) -> Listeners<'a> {
         Listeners { on_batch: Some(Box::new(on_batch)), ..Listeners::default() }
+    }
+
+    #[test]
+    fn what_comes_without_a_length_counts_as_listed() {
+        let mut seen = Vec::new();
+        let tally = Tally::new(told(|p| seen.push(p)), Duration::ZERO);
+        tally.expect(Some(1), Some(10));
+        tally.begin("a", Some(10)).report(Progress { sent: 15, phase: Phase::Sending, ..Progress::START });
+        drop(tally);
+        assert!(seen.iter().all(|p| p.bytes <= 10), "{seen:?}");
+        assert!(seen.iter().any(|p| p.bytes == 10), "{seen:?}");
     }
 
     #[test]
