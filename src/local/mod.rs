@@ -7,7 +7,7 @@ mod walk;
 pub(crate) use names::{Clash, Names, check_parents, local_path};
 pub use selection::Symlinks;
 pub(crate) use selection::{Selection, is_part, selection_setters};
-pub(crate) use walk::{LocalFile, Odd, Stamp, Walked, Why, walk};
+pub(crate) use walk::{LocalFile, Odd, Stamp, Walked, Why, still_inside, walk};
 
 use crate::error::{Error, Result};
 

@@ -9,9 +9,10 @@ use std::time::SystemTime;
 
 use walkdir::{DirEntry, WalkDir};
 
-use super::{Selection, Symlinks, is_part};
+use super::{Selection, Symlinks, check_parents, is_part};
 use crate::blocking::blocking;
 use crate::error::{Error, Result, reason};
+use crate::transfer::PathCheck;
 
 /// What is below a folder.
 #[derive(Debug, Default)]
@@ -92,6 +93,38 @@ pub(crate) async fn walk(root: PathBuf, selection: Selection) -> Result<Walked> 
     let stop = Stop(Arc::default());
     let stopped = stop.0.clone();
     blocking(move || Walk { root, selection, stopped, found: Walked::default() }.run()).await
+}
+
+/// Refuses a file that has become something else since the folder was looked through: a link, or behind one, or no file at
+/// all. It is asked just before the file is opened, which would wait for a writer where it is a pipe.
+pub(crate) fn still_inside(root: PathBuf, symlinks: Symlinks) -> PathCheck {
+    Arc::new(move |path| {
+        let refused = |why: &str| Err(Error::invalid_input("source", format!("{} {why}", path.display())));
+        let found = match symlinks {
+            Symlinks::Follow => {
+                let real = root.canonicalize().and_then(|root| Ok((root, path.canonicalize()?)));
+                if real.is_ok_and(|(root, real)| !real.starts_with(root)) {
+                    return refused("leads out of the folder by a symbolic link");
+                }
+                path.metadata()
+            }
+            Symlinks::Skip | Symlinks::Refuse => {
+                if let Err(cause) = check_parents(&root, path) {
+                    return refused(&format!("can't be read: {}", reason(&cause)));
+                }
+                path.symlink_metadata()
+            }
+        };
+        match found {
+            Ok(found) if found.is_file() => Ok(()),
+            Ok(found) if found.is_symlink() => refused("is a symbolic link"),
+            Ok(_) => refused("is no file"),
+            Err(cause) => {
+                let why = format!("{} can't be read: {}", path.display(), reason(&cause));
+                Err(Error::invalid_input("source", why).caused_by(cause))
+            }
+        }
+    })
 }
 
 struct Walk {

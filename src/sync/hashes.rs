@@ -61,9 +61,10 @@ impl Hashes {
 
     /// Reads what is remembered. What can't be read, or is of another folder, is forgotten.
     pub(super) async fn load(&mut self) {
-        let Some(file) = &self.file else { return };
-        let Ok(json) = tokio::fs::read(file).await else { return };
-        let read = serde_json::from_slice::<Known>(&json).ok();
+        let Some(file) = self.file.clone() else { return };
+        // There too: of a hundred thousand files it takes a while.
+        let read = blocking(move || Ok(serde_json::from_slice::<Known>(&std::fs::read(file).unwrap_or_default()).ok()));
+        let read = read.await.ok().flatten();
         if let Some(known) = read.filter(|known| known.version == VERSION && known.root == self.known.root) {
             self.known = Arc::new(known);
         }

@@ -9,6 +9,7 @@ use futures::{StreamExt, TryStreamExt, stream};
 use super::compare::{Comparison, Side};
 use super::hashes::{Hashes, sha256_of};
 use super::plan::{Direction, SyncPlan};
+use crate::Symlinks;
 use crate::blocking::blocking;
 use crate::error::Result;
 use crate::files::{Files, Settings};
@@ -167,12 +168,16 @@ impl Scope {
         Ok(selection)
     }
 
-    async fn local(&self, direction: Direction, selection: Selection) -> Result<Walked> {
+    async fn local(&self, direction: Direction, mut selection: Selection) -> Result<Walked> {
         // A folder that is to be filled need not be there yet; an upload's must be, or all would look deleted.
         if direction == Direction::Down {
             let folder = self.folder.clone();
             if !blocking(move || Ok(folder.exists())).await? {
                 return Ok(Walked::default());
+            }
+            // Nothing is written or deleted through a link, so what is behind one can't be compared either.
+            if selection.symlinks == Symlinks::Follow {
+                selection.symlinks = Symlinks::Skip;
             }
         }
         walk(self.folder.clone(), selection).await
@@ -317,7 +322,7 @@ macro_rules! sync_setters {
             }
 
             /// What is done with symbolic links in the local folder: by default they are reported, and nothing is done to
-            /// what has their name in the bucket.
+            /// what has their name in the bucket. A sync down never follows them.
             pub fn symlinks(mut self, symlinks: $crate::Symlinks) -> Self {
                 self.settings.scope.selection.symlinks = symlinks;
                 self

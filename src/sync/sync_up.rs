@@ -6,13 +6,11 @@ use super::outcome::SyncOutcome;
 use super::plan::{Direction, SyncAction, SyncPlan};
 use super::settings::{Scope, SyncSettings, sync_setters};
 use super::stream::SyncStream;
-use crate::blocking::blocking;
-use crate::call::Call;
-use crate::error::{Error, Result, reason};
+use crate::error::{ErrorKind, Result};
 use crate::file_path::FilePath;
 use crate::files::{Files, Job, NotNow, Totals, Upload, many_starts, run, uploading};
 use crate::http::awaitable;
-use crate::local::local_path;
+use crate::local::{local_path, still_inside};
 use crate::models::UploadedFile;
 use crate::transfer::Source;
 
@@ -71,30 +69,26 @@ impl<'a> SyncUp<'a> {
     pub async fn stream(mut self) -> Result<SyncStream<'a, UploadedFile>> {
         let options = self.settings.batch.start()?;
         let (plan, memory) = self.settings.take_plan(Direction::Up, &options).await?;
-        let SyncSettings { scope: Scope { files, folder, .. }, batch, .. } = self.settings;
+        let SyncSettings { scope: Scope { files, folder, selection, .. }, batch, .. } = self.settings;
         let rest = batch.without_progress();
         let jobs: Vec<_> = plan.actions.iter().filter_map(|action| upload(action, &plan.prefix, &folder)).collect();
         let extras = plan.actions.iter().filter_map(|action| deletion(action, &plan.prefix)).collect();
         let totals = Totals::of(&jobs);
-        // What was found just now has been looked at; a plan from elsewhere may name anything.
-        let root = if memory.is_some() { None } else { Some(real(folder).await?) };
+        // A plan from elsewhere may name anything, and what was found here may be another thing by now.
+        let check = still_inside(folder, selection.symlinks);
         let mut send = uploading(files.clone(), self.each, options.clone());
-        let work = move |(path, local): (FilePath, PathBuf), track| {
-            let upload = send((path, Source::from(local.clone())), track);
-            let Some(root) = root.clone() else { return upload };
-            Call::new(async move {
-                check_inside(root, local).await?;
-                upload.await
-            })
-        };
+        let work = move |(path, local), track| send((path, Source::path_if(local, check.clone())), track);
         let copying = run(jobs.into_iter(), totals, batch, work);
         let delete = move |path: String| {
-            let deletion = files.file(&path).delete().options(options.clone());
+            let (file, options) = (files.file(&path), options.clone());
             async move {
-                match deletion.await {
-                    Err(error) if !error.is_not_found() => Err(error),
-                    // Gone already is as good.
-                    _ => Ok(()),
+                match file.delete().options(options.clone()).await {
+                    // Gone already is as good; but the server also says so of what this credential must not delete.
+                    Err(error) if error.is_not_found() => match file.get_opt().options(options).await? {
+                        None => Ok(()),
+                        Some(_) => Err(error.with_kind(ErrorKind::PermissionDenied).with_hint(NOT_THE_OWNER)),
+                    },
+                    deleted => deleted,
                 }
             }
         };
@@ -107,6 +101,8 @@ impl<'a> SyncUp<'a> {
     }
 }
 
+const NOT_THE_OWNER: &str = "The file is there: only the bucket's owner may delete it";
+
 fn sha256_of(uploaded: &UploadedFile) -> Option<&str> {
     uploaded.sha256.as_deref()
 }
@@ -118,33 +114,6 @@ fn upload(action: &SyncAction, prefix: &str, folder: &Path) -> Option<Job<(FileP
     let shown = local.as_ref().ok().cloned();
     let work = FilePath::try_from(path.as_str()).and_then(|path| Ok((path, local?)));
     Some(Job { path, local: shown, size: Some(*size), work: work.map_err(NotNow::Failed) })
-}
-
-/// Where a folder is, links resolved.
-async fn real(folder: PathBuf) -> Result<PathBuf> {
-    blocking(move || {
-        let unusable =
-            |cause| Error::invalid_input("folder", format!("{} can't be read", folder.display())).caused_by(cause);
-        folder.canonicalize().map_err(unusable)
-    })
-    .await
-}
-
-/// Refuses what is no file, and a file that lies, by a link, outside the folder. It is asked just before the file is opened,
-/// which would wait for a writer where it is a pipe.
-async fn check_inside(root: PathBuf, path: PathBuf) -> Result<()> {
-    blocking(move || match path.canonicalize() {
-        Ok(real) if real.starts_with(&root) && real.is_file() => Ok(()),
-        Ok(real) if real.starts_with(&root) => {
-            Err(Error::invalid_input("plan", format!("{} is no file", path.display())))
-        }
-        Ok(_) => Err(Error::invalid_input("plan", format!("{} is not in {}", path.display(), root.display()))),
-        Err(cause) => {
-            let why = format!("{} can't be read: {}", path.display(), reason(&cause));
-            Err(Error::invalid_input("source", why).caused_by(cause))
-        }
-    })
-    .await
 }
 
 fn deletion(action: &SyncAction, prefix: &str) -> Option<Job<String>> {

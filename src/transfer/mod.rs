@@ -37,6 +37,7 @@ pub(crate) use part::{Most, Replaces, Saving, is_empty_folder};
 pub(crate) use plan::{DownloadPlan, header_value};
 pub use progress::{Phase, Progress};
 pub(crate) use progress::{Reporter, Speed, reports_progress, starts};
+pub(crate) use source::PathCheck;
 #[cfg(feature = "file-storage")]
 pub(crate) use source::Sections;
 pub use source::Source;

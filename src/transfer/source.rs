@@ -37,8 +37,7 @@ pub struct Source<'a> {
 
 enum Kind<'a> {
     Bytes(Bytes),
-    /// And what the file was at the first attempt.
-    Path(PathBuf, Option<FileReading>),
+    Path(PathSource),
     File(FileSource),
     Reader(Box<dyn AsyncRead + Send + Unpin + 'a>),
     Stream(BoxStream<'a, Result<Bytes, BoxError>>),
@@ -46,6 +45,17 @@ enum Kind<'a> {
     Factory(Box<dyn FnMut() -> BoxFuture<'static, Result<Source<'static>, BoxError>> + Send + 'a>),
     Used,
 }
+
+struct PathSource {
+    path: PathBuf,
+    /// What the file was at the first attempt.
+    first: Option<FileReading>,
+    /// Asked before each opening, by the job that opens it.
+    check: Option<PathCheck>,
+}
+
+/// Refuses a path that must not be opened.
+pub(crate) type PathCheck = Arc<dyn Fn(&Path) -> Result<()> + Send + Sync>;
 
 enum FileSource {
     Tokio(Box<tokio::fs::File>),
@@ -88,6 +98,11 @@ impl<'a> Source<'a> {
         .into()
     }
 
+    /// A path that is looked at just before it is opened.
+    pub(crate) fn path_if(path: PathBuf, check: PathCheck) -> Self {
+        Kind::Path(PathSource { path, first: None, check: Some(check) }).into()
+    }
+
     /// Says how many bytes a reader or stream will give. Giving fewer or more fails the upload, so it is read to its end.
     #[must_use]
     pub fn size(mut self, bytes: u64) -> Self {
@@ -98,7 +113,7 @@ impl<'a> Source<'a> {
     /// The last part of a path; `None` for sources without a name.
     #[cfg(any(feature = "tenantbox", feature = "file-storage"))]
     pub(crate) fn file_name(&self) -> Result<Option<String>> {
-        let Kind::Path(path, _) = &self.kind else { return Ok(None) };
+        let Kind::Path(PathSource { path, .. }) = &self.kind else { return Ok(None) };
         let name = path.file_name().ok_or_else(|| Error::invalid_input("source", "its path does not end in a name"))?;
         match name.to_str() {
             Some(name) => Ok(Some(name.to_owned())),
@@ -111,7 +126,7 @@ impl<'a> Source<'a> {
     pub(crate) async fn into_sections(self) -> Result<Sections> {
         let file = match self.kind {
             Kind::Bytes(bytes) => return Ok(Sections::Bytes(bytes)),
-            Kind::Path(path, _) => FileReading::open(path).await?,
+            Kind::Path(PathSource { path, check, .. }) => FileReading::open(path, check).await?,
             Kind::File(FileSource::Tokio(file)) => FileReading::from_file(file.into_std().await).await?,
             Kind::File(FileSource::Open(file)) => file,
             _ => {
@@ -143,7 +158,7 @@ impl<'a> Source<'a> {
         let regular = |metadata: std::fs::Metadata| metadata.is_file().then_some(metadata.len());
         let found = match &self.kind {
             Kind::Bytes(_) => Some(0),
-            Kind::Path(path, _) => tokio::fs::metadata(path).await.ok().and_then(regular),
+            Kind::Path(PathSource { path, .. }) => tokio::fs::metadata(path).await.ok().and_then(regular),
             Kind::File(FileSource::Tokio(file)) => file.metadata().await.ok().and_then(regular),
             Kind::File(FileSource::Open(file)) => file.size(),
             Kind::Reader(_) | Kind::Stream(_) | Kind::Factory(_) | Kind::Used => self.size,
@@ -170,10 +185,11 @@ impl<'a> Source<'a> {
     async fn open_kind(&mut self, at_once: bool) -> Result<(Reading<'a>, Option<u64>)> {
         match &mut self.kind {
             Kind::Bytes(bytes) => Ok((Reading::Bytes(bytes.clone()), Some(bytes.len() as u64))),
-            Kind::Path(path, first) => {
+            Kind::Path(PathSource { path, first, check }) => {
+                let (opened, check) = (path.clone(), check.clone());
                 let (file, begun) = match at_once {
-                    true => FileReading::open_begun(path.clone()).await?,
-                    false => (FileReading::open(path.clone()).await?, None),
+                    true => FileReading::open_begun(opened, check).await?,
+                    false => (FileReading::open(opened, check).await?, None),
                 };
                 if first.as_ref().is_some_and(|first| !first.is_same(&file)) {
                     let message = format!("{} changed between two attempts to send it", path.display());
@@ -282,19 +298,19 @@ impl From<Arc<[u8]>> for Source<'_> {
 
 impl From<PathBuf> for Source<'_> {
     fn from(path: PathBuf) -> Self {
-        Kind::Path(path, None).into()
+        Kind::Path(PathSource { path, first: None, check: None }).into()
     }
 }
 
 impl From<&Path> for Source<'_> {
     fn from(path: &Path) -> Self {
-        Kind::Path(path.to_owned(), None).into()
+        path.to_owned().into()
     }
 }
 
 impl From<&PathBuf> for Source<'_> {
     fn from(path: &PathBuf) -> Self {
-        Kind::Path(path.clone(), None).into()
+        path.clone().into()
     }
 }
 
@@ -323,7 +339,7 @@ impl fmt::Debug for Source<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.kind {
             Kind::Bytes(bytes) => write!(f, "Source::Bytes({})", bytes.len()),
-            Kind::Path(path, _) => write!(f, "Source::Path({})", path.display()),
+            Kind::Path(PathSource { path, .. }) => write!(f, "Source::Path({})", path.display()),
             Kind::File(_) => f.write_str("Source::File"),
             Kind::Reader(_) => f.write_str("Source::Reader"),
             Kind::Stream(_) => f.write_str("Source::Stream"),

@@ -117,3 +117,32 @@ async fn what_is_named_like_a_part_is_told_as_skipped_both_ways() {
     assert_eq!(skipped, told);
     assert_eq!(up.into_result().unwrap().len(), 2);
 }
+
+#[cfg(unix)]
+#[tokio::test]
+async fn what_has_become_a_link_or_a_pipe_since_the_folder_was_looked_through_is_not_opened() {
+    let server = server().await;
+    let bucket = bucket(&admin(&server)).await;
+    let outside = tempfile::tempdir().unwrap();
+    std::fs::write(outside.path().join("secret"), "s").unwrap();
+    for symlinks in [Symlinks::Skip, Symlinks::Refuse, Symlinks::Follow] {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        std::fs::create_dir(at("d")).unwrap();
+        ["a", "b", "c", "d/secret"].iter().for_each(|name| std::fs::write(at(name), "x").unwrap());
+        let upload = bucket.files().upload_dir(folder.path()).symlinks(symlinks).concurrency(1);
+        let mut files = upload.on_failure(OnFailure::GoOn).stream().await.unwrap();
+        assert!(matches!(files.next().await.unwrap().outcome, FileOutcome::Done(_)));
+        ["b", "c"].iter().for_each(|name| std::fs::remove_file(at(name)).unwrap());
+        std::os::unix::fs::symlink(outside.path().join("secret"), at("b")).unwrap();
+        assert!(std::process::Command::new("mkfifo").arg(at("c")).status().unwrap().success());
+        std::fs::remove_dir_all(at("d")).unwrap();
+        std::os::unix::fs::symlink(outside.path(), at("d")).unwrap();
+        for _ in ["b", "c", "d/secret"] {
+            let file = support::within(files.next()).await.unwrap();
+            let FileOutcome::Failed(error) = &file.outcome else { panic!("{file:?}") };
+            assert!(error.is_invalid_input(), "{error}");
+        }
+    }
+    assert_eq!(bucket.files().list_all().items().count().await, 1);
+}

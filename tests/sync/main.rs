@@ -167,6 +167,37 @@ async fn what_is_not_meant_is_not_deleted_either_way() {
 }
 
 #[tokio::test]
+async fn what_another_key_must_not_delete_is_not_said_to_be_deleted() {
+    let server = server().await;
+    let owned = bucket(&admin(&server)).await;
+    fill(&owned, &tree(&[("a", "1"), ("b", "2")])).await;
+    let key = admin(&server).keys().create("other").await.unwrap().key;
+    let guest = support::client(&server, key.expose()).bucket(owned.id());
+    let folder = tempfile::tempdir().unwrap();
+    let sync = guest.files().sync_up(folder.path()).delete_extra(true).on_failure(OnFailure::GoOn).await.unwrap();
+    let failed: Vec<_> = sync.deleted.failed().map(|(path, error)| (path.to_owned(), error.kind())).collect();
+    assert_eq!(failed, [("a".into(), ErrorKind::PermissionDenied), ("b".into(), ErrorKind::PermissionDenied)]);
+    assert_eq!(stored(&owned).await.len(), 2);
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn a_sync_down_reports_what_is_behind_links_also_where_they_would_be_followed() {
+    let server = server().await;
+    let bucket = bucket(&admin(&server)).await;
+    fill(&bucket, &tree(&[("link/x", "new"), ("to-x", "new"), ("y", "y")])).await;
+    let folder = tempfile::tempdir().unwrap();
+    write(folder.path(), &tree(&[("real/x", "old")]));
+    std::os::unix::fs::symlink("real", folder.path().join("link")).unwrap();
+    std::os::unix::fs::symlink("real/x", folder.path().join("to-x")).unwrap();
+    let sync = || bucket.files().sync_down(folder.path()).symlinks(Symlinks::Follow).delete_extra(true);
+    assert_eq!(lines(&sync().plan().await.unwrap()), ["?link", "?link/x", "-real/x", "?to-x", "+y"]);
+    let done = sync().await.unwrap();
+    assert_eq!((done.copied.done().count(), done.deleted.done().count()), (1, 1));
+    assert_eq!((done.copied.failed().count(), done.deleted.failed().count()), (0, 0));
+}
+
+#[tokio::test]
 async fn what_is_deleted_already_is_no_failure_and_what_is_not_is_one() {
     let server = server().await;
     let bucket = bucket(&admin(&server)).await;

@@ -11,9 +11,9 @@ use crate::error::Result;
 use crate::file_path::FilePath;
 use crate::files::{Files, Upload};
 use crate::http::{awaitable, within};
-use crate::local::{Odd, Selection, Symlinks, Walked, Why, folder_prefix, selection_setters, walk};
+use crate::local::{Odd, Selection, Symlinks, Walked, Why, folder_prefix, selection_setters, still_inside, walk};
 use crate::models::UploadedFile;
-use crate::transfer::Source;
+use crate::transfer::{PathCheck, Source};
 
 impl Files {
     /// Uploads all files of a folder, recursively, several at once. Their paths in the bucket are those below the folder,
@@ -86,9 +86,10 @@ impl<'a> UploadDir<'a> {
     pub async fn stream(mut self) -> Result<BatchStream<'a, UploadedFile>> {
         let options = self.settings.start()?;
         let prefix = folder_prefix(&self.prefix)?;
+        let check = still_inside(self.folder.clone(), self.selection.symlinks);
         let walk = pin!(walk(self.folder, self.selection));
         let found = self.settings.unless_cancelled(within(options.deadline(None), walk)).await?;
-        let jobs = jobs(found, &prefix);
+        let jobs = jobs(found, &prefix, &check);
         let totals = Totals::of(&jobs);
         Ok(run(jobs.into_iter(), totals, self.settings, uploading(self.files, self.each, options)))
     }
@@ -98,13 +99,13 @@ impl<'a> UploadDir<'a> {
     }
 }
 
-fn jobs(found: Walked, prefix: &str) -> Vec<Job<(FilePath, Source<'static>)>> {
+fn jobs(found: Walked, prefix: &str, check: &PathCheck) -> Vec<Job<(FilePath, Source<'static>)>> {
     let odd = found.odd.into_iter().map(|odd| not_now(odd, prefix));
     let files = found.files.into_iter().map(|file| {
         let path = format!("{prefix}{}", file.name);
         Job {
             work: FilePath::try_from(path.as_str())
-                .map(|path| (path, Source::from(&file.path)))
+                .map(|path| (path, Source::path_if(file.path.clone(), check.clone())))
                 .map_err(NotNow::Failed),
             path,
             size: Some(file.stamp.size),

@@ -147,7 +147,7 @@ mod tests {
             let data: Vec<u8> = (0..length).map(|i| (i * 31 % 251) as u8).collect();
             let file = tempfile::NamedTempFile::new().unwrap();
             std::fs::write(file.path(), &data).unwrap();
-            let reading = FileReading::open(file.path().into()).await.unwrap();
+            let reading = FileReading::open(file.path().into(), None).await.unwrap();
             assert_eq!(reading.size(), Some(length as u64));
             let (all, sizes) = collect(reading.start().await.unwrap()).await.unwrap();
             assert!(all == data);
@@ -162,7 +162,7 @@ mod tests {
             as [&dyn Fn(&File) -> io::Result<()>; 2]
         {
             std::fs::write(file.path(), vec![1; 10 * CHUNK]).unwrap();
-            let reading = FileReading::open(file.path().into()).await.unwrap();
+            let reading = FileReading::open(file.path().into(), None).await.unwrap();
             let mut reading = reading.start().await.unwrap();
             reading.next().await.unwrap();
             change(&File::options().write(true).open(file.path()).unwrap()).unwrap();

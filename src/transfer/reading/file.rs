@@ -10,7 +10,7 @@ use super::Reading;
 use super::ahead::ReadAhead;
 use crate::blocking::blocking;
 use crate::error::{Error, ErrorKind, Result, reason};
-use crate::transfer::source::source_error;
+use crate::transfer::source::{PathCheck, source_error};
 
 /// An open file, to be read from one place to its end.
 #[derive(Debug, Clone)]
@@ -53,21 +53,22 @@ fn identity(_: &Metadata) -> Option<(u64, u64)> {
 
 impl FileReading {
     /// Does not wait for the writer of a pipe, where the system can do without.
-    pub(crate) async fn open(path: PathBuf) -> Result<Self> {
-        blocking(move || Self::open_now(&path)).await
+    pub(crate) async fn open(path: PathBuf, check: Option<PathCheck>) -> Result<Self> {
+        blocking(move || Self::open_now(&path, check)).await
     }
 
     /// The same, with the beginning of a regular file read in the same job: most files have no more.
-    pub(crate) async fn open_begun(path: PathBuf) -> Result<(Self, Option<ReadAhead>)> {
+    pub(crate) async fn open_begun(path: PathBuf, check: Option<PathCheck>) -> Result<(Self, Option<ReadAhead>)> {
         blocking(move || {
-            let file = Self::open_now(&path)?;
+            let file = Self::open_now(&path, check)?;
             let begun = file.is_regular().then(|| ReadAhead::begun(file.clone()));
             Ok((file, begun))
         })
         .await
     }
 
-    fn open_now(path: &Path) -> Result<Self> {
+    fn open_now(path: &Path, check: Option<PathCheck>) -> Result<Self> {
+        check.map_or(Ok(()), |check| check(path))?;
         let shown = path.display();
         #[cfg(target_os = "linux")]
         {
@@ -220,7 +221,7 @@ mod tests {
 
     #[tokio::test]
     async fn why_a_file_can_not_be_opened_is_told() {
-        let error = FileReading::open("/nowhere/at all".into()).await.unwrap_err();
+        let error = FileReading::open("/nowhere/at all".into(), None).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::InvalidInput);
         assert!(error.to_string().contains("/nowhere/at all can't be opened: entity not found"), "{error}");
         // EMFILE: the path is right. It has no name but the system's.
