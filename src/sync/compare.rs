@@ -8,26 +8,26 @@ use crate::local::Names;
 /// A side of a sync: its files by their path below the folder, and their sizes.
 pub(super) type Side = BTreeMap<String, u64>;
 
-pub(super) struct Comparison<'c> {
+pub(super) struct Comparison {
     pub(super) direction: Direction,
     pub(super) prefix: String,
-    pub(super) local: &'c Side,
-    pub(super) remote: &'c Side,
+    pub(super) local: Side,
+    pub(super) remote: Side,
     /// Names in both whose contents are equal.
     pub(super) equal: HashSet<String>,
     /// What can't be taken, and why; for a folder, with all below it.
     pub(super) odd: BTreeMap<String, String>,
     /// Why a name can't be on the side that is written to.
-    pub(super) unfit: &'c dyn Fn(&str) -> Option<String>,
+    pub(super) unfit: Box<dyn Fn(&str) -> Option<String> + Send>,
     pub(super) delete_extra: bool,
     pub(super) case_sensitive: bool,
 }
 
-impl Comparison<'_> {
+impl Comparison {
     pub(super) fn plan(self) -> SyncPlan {
         let (from, to) = match self.direction {
-            Direction::Up => (self.local, self.remote),
-            Direction::Down => (self.remote, self.local),
+            Direction::Up => (&self.local, &self.remote),
+            Direction::Down => (&self.remote, &self.local),
         };
         // Both sides together: a name that is on one side only may be the other spelling of one on the other.
         let all: BTreeSet<&str> = from.keys().chain(to.keys()).map(String::as_str).collect();
@@ -76,15 +76,15 @@ mod tests {
         names.iter().map(|name| ((*name).to_owned(), name.len() as u64)).collect()
     }
 
-    fn compared(direction: Direction, local: &[&str], remote: &[&str], change: impl Fn(&mut Comparison<'_>)) -> String {
+    fn compared(direction: Direction, local: &[&str], remote: &[&str], change: impl Fn(&mut Comparison)) -> String {
         let mut comparison = Comparison {
             direction,
             prefix: String::new(),
-            local: &side(local),
-            remote: &side(remote),
+            local: side(local),
+            remote: side(remote),
             equal: HashSet::from(["same".to_owned()]),
             odd: BTreeMap::new(),
-            unfit: &|name| (name == "unfit").then(|| "it does not fit".to_owned()),
+            unfit: Box::new(|name| (name == "unfit").then(|| "it does not fit".to_owned())),
             delete_extra: false,
             case_sensitive: false,
         };
@@ -110,10 +110,10 @@ mod tests {
 
     #[test]
     fn spellings_of_one_name_are_reported_on_both_sides() {
-        let delete = |c: &mut Comparison<'_>| c.delete_extra = true;
+        let delete = |c: &mut Comparison| c.delete_extra = true;
         assert_eq!(compared(Direction::Up, &["readme"], &["README", "x"], delete), "?README ?readme -x");
         assert_eq!(compared(Direction::Down, &["e\u{301}"], &["\u{e9}"], delete), "?e\u{301} ?\u{e9}");
-        let exact = |c: &mut Comparison<'_>| (c.delete_extra, c.case_sensitive) = (true, true);
+        let exact = |c: &mut Comparison| (c.delete_extra, c.case_sensitive) = (true, true);
         assert_eq!(compared(Direction::Up, &["readme"], &["README"], exact), "-README +readme");
     }
 
@@ -125,7 +125,7 @@ mod tests {
 
     #[test]
     fn nothing_is_done_to_what_can_not_be_seen() {
-        let odd = |c: &mut Comparison<'_>| {
+        let odd = |c: &mut Comparison| {
             c.delete_extra = true;
             c.odd.insert("link".into(), "a link".into());
             c.odd.insert("secret".into(), "unreadable".into());
@@ -135,7 +135,7 @@ mod tests {
             "+a ?link ?secret ?secret/x -secrets"
         );
         // What could not be read to its end is the folder itself.
-        let root = |c: &mut Comparison<'_>| {
+        let root = |c: &mut Comparison| {
             c.delete_extra = true;
             c.odd.insert(String::new(), "unreadable".into());
         };

@@ -135,24 +135,26 @@ impl Scope {
         let sizes = local.files.iter().map(|file| (file.name.clone(), file.stamp.size)).collect::<Side>();
         hashes.retain(|name| sizes.contains_key(name));
         hashes.save().await?;
-        let plan = Comparison {
+        let folder = self.folder.clone();
+        let comparison = Comparison {
             direction,
             prefix: prefix.clone(),
-            local: &sizes,
-            remote: &remote.iter().map(|(name, file)| (name.clone(), file.size)).collect(),
+            local: sizes,
+            remote: remote.into_iter().map(|(name, file)| (name, file.size)).collect(),
             equal,
             odd,
-            unfit: &|name| {
+            unfit: Box::new(move |name| {
                 match direction {
                     Direction::Up => crate::FilePath::try_from(name).err(),
-                    Direction::Down => local_path(&self.folder, name).err(),
+                    Direction::Down => local_path(&folder, name).err(),
                 }
                 .map(|error| error.message().to_owned())
-            },
+            }),
             delete_extra: self.delete_extra,
             case_sensitive: self.case_sensitive,
-        }
-        .plan();
+        };
+        // Of a hundred thousand files it takes a while.
+        let plan = blocking(move || Ok(comparison.plan())).await?;
         let stamps = local.files.into_iter().map(|file| (file.name, file.stamp)).collect();
         Ok((plan, stamps))
     }
@@ -299,6 +301,9 @@ macro_rules! sync_setters {
 
             /// Whether files that only the written side has are deleted there. They are not, by default. They come last,
             /// and stay if anything failed before. What the filters leave out is never deleted.
+            ///
+            /// Both sides are looked at once, before anything is done. What somebody else writes after that on the side that
+            /// is made like the other is replaced or deleted as what was there before.
             pub fn delete_extra(mut self, delete: bool) -> Self {
                 self.settings.scope.delete_extra = delete;
                 self

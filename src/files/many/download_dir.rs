@@ -97,7 +97,9 @@ impl<'a> DownloadDir<'a> {
         let listing = self.files.list_all().stable().prefix(&prefix).options(options.clone()).items();
         let meant = |file: &FileInfo| std::future::ready(self.selection.means(&file.path[prefix.len()..]));
         let found: Vec<_> = self.settings.unless_cancelled(listing.try_filter(meant).try_collect()).await?;
-        let jobs = jobs(&found, prefix.len(), &self.folder, self.case_sensitive);
+        let (folder, case_sensitive) = (self.folder.clone(), self.case_sensitive);
+        // Of a hundred thousand files it takes a while.
+        let jobs = blocking(move || Ok(jobs(&found, prefix.len(), &folder, case_sensitive))).await?;
         let totals = Totals::of(&jobs);
         let work = downloading(self.files, self.folder, false, self.each, options);
         Ok(run(jobs.into_iter(), totals, self.settings, work))
