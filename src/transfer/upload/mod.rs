@@ -1,24 +1,29 @@
 //! The body of an upload: sources framed into one stream of known length where theirs is known, hashed on the way, its
 //! end held back until everything that can be checked has been.
 
-use std::ops::Range;
+mod feeding;
+mod marks;
+mod sink;
+
 use std::pin::pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use futures::future::BoxFuture;
 
+use feeding::{Feeding, Opened};
+use marks::Marks;
+use sink::{Joined, Sink};
+
 use super::UPLOAD_BUFFERS;
-use super::hashing::Hasher;
 use super::progress::{Phase, Reporter};
-use super::reading::Reading;
 use super::source::Source;
 #[cfg(feature = "tenantbox")]
 use super::spool::spool;
 use super::turns::{Held, Turn, Turns};
-use crate::error::{Error, ErrorKind, Result};
-use crate::http::body::{BodySender, Feed, Gauge, Outgoing, RequestBody, channel, whole};
+use crate::error::{Error, Result};
+use crate::http::body::{Feed, Gauge, Outgoing, RequestBody, channel, whole};
 
 /// One source of an upload, and the framing before it.
 pub(crate) struct Part<'a> {
@@ -272,213 +277,9 @@ impl RequestBody for UploadBody<'_> {
     }
 }
 
-struct Opened<'a> {
-    reading: Reading<'a>,
-    size: Option<u64>,
-    prefix: Bytes,
-    expected: Option<String>,
-}
-
-impl Opened<'_> {
-    fn hasher(&self, hash: bool) -> Option<Hasher> {
-        (hash || self.expected.is_some()).then(Hasher::new)
-    }
-}
-
-/// One attempt's way through the parts.
-struct Feeding<'s> {
-    parts: usize,
-    suffix: Bytes,
-    hash: bool,
-    sent: &'s mut Vec<Digest>,
-    turns: Option<&'s Turns>,
-    turn: &'s mut Option<Turn>,
-    /// The content that an earlier attempt had its turn for, and still has.
-    kept: Option<String>,
-    /// Where somebody hears how far it is.
-    marks: Option<Marks>,
-}
-
-impl Feeding<'_> {
-    async fn run(&mut self, mut opened: Vec<Opened<'_>>, sink: &mut Sink<'_>) -> Result<()> {
-        let mut offset = 0;
-        for (at, part) in opened.iter_mut().enumerate() {
-            let prefix = std::mem::take(&mut part.prefix);
-            offset += prefix.len() as u64;
-            if !prefix.is_empty() {
-                sink.data(prefix).await;
-            }
-            self.marks.iter().for_each(|marks| marks.content_starts_at(offset));
-            offset += self.part(part, at + 1 == self.parts, sink).await?;
-            self.marks.iter().for_each(|marks| marks.content_ends_at(offset));
-        }
-        if !self.suffix.is_empty() {
-            self.take_turn().await;
-            sink.data(self.suffix.clone()).await;
-        }
-        self.take_turn().await;
-        sink.end().await;
-        Ok(())
-    }
-
-    /// Before the bytes that complete the body: not together with another body of the same content.
-    ///
-    /// Without a hash there is nothing to tell contents by. A body of several parts takes no turn: it would have to hold one
-    /// while it waits for the next, and two of them could wait for each other.
-    async fn take_turn(&mut self) {
-        let ([Digest { sha256: Some(hash), .. }], Some(turns)) = (&self.sent[..], self.turns) else { return };
-        if self.turn.is_some() {
-            // That of this attempt, or of an earlier one with the same bytes.
-            if self.kept.take().is_none_or(|kept| kept == *hash) {
-                return;
-            }
-            self.turn.take().into_iter().for_each(Turn::linger);
-        }
-        *self.turn = Some(turns.wait_briefly(hash.clone()).await);
-    }
-
-    /// Sends one part; gives its size. Where the part's last bytes complete the body, they wait for the checks.
-    async fn part(&mut self, part: &mut Opened<'_>, is_last: bool, sink: &mut Sink<'_>) -> Result<u64> {
-        let completes = is_last && self.suffix.is_empty();
-        let mut hasher = part.hasher(self.hash);
-        let (mut count, mut held) = (0u64, None);
-        while let Some(chunk) = part.reading.next().await? {
-            count += chunk.len() as u64;
-            if part.size.is_some_and(|size| count > size) {
-                return Err(wrong_size(part.size, "more"));
-            }
-            if let Some(hasher) = &mut hasher {
-                hasher.update(&chunk).await;
-            }
-            if completes && part.size == Some(count) {
-                held = Some(chunk);
-            } else {
-                sink.data(chunk).await;
-            }
-        }
-        if part.size.is_some_and(|size| count < size) {
-            return Err(wrong_size(part.size, "fewer"));
-        }
-        self.finish_part(part.expected.take(), count, hasher).await?;
-        if let Some(held) = held {
-            self.take_turn().await;
-            sink.data(held).await;
-        }
-        Ok(count)
-    }
-
-    async fn finish_part(&mut self, expected: Option<String>, size: u64, hasher: Option<Hasher>) -> Result<()> {
-        let sha256 = match hasher {
-            Some(hasher) => Some(hasher.finish().await?),
-            None => None,
-        };
-        if let (Some(expected), Some(found)) = (&expected, &sha256)
-            && !expected.eq_ignore_ascii_case(found)
-        {
-            let message = format!("the source has the SHA-256 {found}, expected was {expected}; nothing was stored");
-            return Err(Error::new(ErrorKind::IntegrityMismatch, message));
-        }
-        self.sent.push(Digest { size, sha256 });
-        Ok(())
-    }
-}
-
-fn wrong_size(size: Option<u64>, than: &str) -> Error {
-    Error::invalid_input("size", format!("the source gave {than} than its {} bytes", size.unwrap_or(0)))
-}
-
-/// Where the pieces of a body go.
-enum Sink<'s> {
-    /// To the request, as it takes them.
-    Request(BodySender),
-    /// Into memory, before there is a request.
-    Memory(&'s mut Joined),
-}
-
-impl Sink<'_> {
-    async fn data(&mut self, data: Bytes) {
-        match self {
-            Self::Request(sender) => sender.data(data).await,
-            Self::Memory(joined) => joined.push(data),
-        }
-    }
-
-    async fn end(&mut self) {
-        if let Self::Request(sender) = self {
-            sender.end().await;
-        }
-    }
-}
-
-/// Pieces put together; a single one stays what it is.
-struct Joined {
-    length: usize,
-    first: Bytes,
-    all: BytesMut,
-}
-
-impl Joined {
-    /// Up to so many bytes.
-    fn of(length: usize) -> Self {
-        Self { length, first: Bytes::new(), all: BytesMut::new() }
-    }
-
-    fn push(&mut self, piece: Bytes) {
-        if self.first.is_empty() {
-            self.first = piece;
-            return;
-        }
-        if self.all.is_empty() {
-            self.all.reserve(self.length);
-            self.all.extend_from_slice(&self.first);
-        }
-        self.all.extend_from_slice(&piece);
-    }
-
-    fn into_bytes(self) -> Bytes {
-        if self.all.is_empty() { self.first } else { self.all.freeze() }
-    }
-}
-
-/// Where in the body content is, to tell it from framing.
-#[derive(Clone, Default)]
-struct Marks(Arc<Mutex<Vec<Range<u64>>>>);
-
-impl Marks {
-    fn content_starts_at(&self, offset: u64) {
-        self.contents().push(offset..u64::MAX);
-    }
-
-    fn content_ends_at(&self, offset: u64) {
-        self.contents().last_mut().into_iter().for_each(|content| content.end = offset);
-    }
-
-    fn contents(&self) -> MutexGuard<'_, Vec<Range<u64>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// How many of the first `taken` bytes of the body are content.
-    fn content(&self, taken: u64) -> u64 {
-        self.contents().iter().map(|content| taken.min(content.end).saturating_sub(content.start)).sum()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_single_piece_is_not_copied() {
-        let joined = |pieces: &[&'static [u8]]| {
-            let mut joined = Joined::of(8);
-            pieces.iter().for_each(|piece| joined.push(Bytes::from_static(piece)));
-            joined.into_bytes()
-        };
-        let piece: &[u8] = b"abc";
-        assert_eq!(joined(&[piece]).as_ptr(), piece.as_ptr());
-        assert_eq!(joined(&[b"abc", b"de", b"", b"fgh"]), "abcdefgh");
-        assert_eq!(joined(&[]), "");
-    }
 
     #[tokio::test]
     async fn parts_that_come_later_are_not_in_memory_yet() {
@@ -491,18 +292,5 @@ mod tests {
         assert_eq!(content, Some(15 << 20));
         let ready: Vec<_> = opened.iter().map(|part| part.reading.ready()).collect();
         assert!(ready[0] > 0 && ready[1..].iter().all(|bytes| *bytes == 0), "{ready:?}");
-    }
-
-    #[test]
-    fn framing_is_not_content() {
-        let marks = Marks::default();
-        assert_eq!(marks.content(10), 0);
-        marks.content_starts_at(10);
-        assert_eq!((marks.content(10), marks.content(15)), (0, 5));
-        marks.content_ends_at(20);
-        marks.content_starts_at(25);
-        assert_eq!((marks.content(12), marks.content(22), marks.content(27)), (2, 10, 12));
-        marks.content_ends_at(30);
-        assert_eq!(marks.content(1000), 15);
     }
 }
