@@ -68,9 +68,10 @@ impl<'u> Sought<'u> {
         if !self.leaves(Duration::ZERO) {
             return Stored::Unknown(UNKNOWN);
         }
-        let took = self.start.elapsed();
         let list = ListFiles::of(self.client.clone(), Query::named(self.name), self.options()).per_page(MOST_ROWS);
-        let (Ok((page, Some(now))), Ok(took)) = (list.with_date().await, TimeDelta::from_std(took)) else {
+        let listed = list.with_date().await;
+        // Taken with the service's clock: the listing may have been slow itself.
+        let (Ok((page, Some(now))), Ok(took)) = (listed, TimeDelta::from_std(self.start.elapsed())) else {
             return Stored::Unknown(UNKNOWN);
         };
         // The clock of the `Date` header has whole seconds.

@@ -1,6 +1,7 @@
 //! Uploads that break, and what becomes of them.
 
 use std::sync::Mutex;
+use std::time::Duration;
 
 use carbonfiles::{ErrorKind, Source};
 use chrono::Utc;
@@ -126,6 +127,27 @@ async fn an_upload_whose_answer_was_lost_is_looked_for() {
         );
         assert_eq!(seen.lock().unwrap().iter().filter(|head| head.starts_with("POST")).count(), 1);
     }
+}
+
+#[tokio::test]
+async fn a_file_is_found_by_a_slow_look_as_well() {
+    // The service's clock has gone on between the upload and the listing, which came late.
+    let later = httpdate::fmt_http_date(std::time::UNIX_EPOCH + Duration::from_secs(1_750_000_003));
+    let at = "2025-06-15T15:06:40.500000Z"; // 2.5 s before that
+    let (server, seen) = noting(move |head, n| match (head.method.as_str(), n) {
+        ("POST", _) => Answer::ThenClose(Vec::new()),
+        (_, 1) => Answer::Bytes(answer(503, "Retry-After: 1\r\n", b"")),
+        _ => {
+            let mut file: serde_json::Value = serde_json::from_slice(&stored("x.txt", b"content")).unwrap();
+            file["created_at"] = at.into();
+            let page = serde_json::json!({"items": [file], "total": 1, "page": 1, "per_page": 200});
+            Answer::Bytes(answer(200, &format!("Date: {later}\r\n"), page.to_string().as_bytes()))
+        }
+    })
+    .await;
+    let upload = client(&server).files().upload("content".as_bytes()).filename("x.txt");
+    assert_eq!(within(upload.send()).await.unwrap().id, ID);
+    assert_eq!((posts(&seen), seen.lock().unwrap().len()), (1, 3));
 }
 
 #[tokio::test]
