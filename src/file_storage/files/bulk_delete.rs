@@ -50,7 +50,9 @@ pub struct BulkDelete {
 }
 
 impl BulkDelete {
-    async fn run(self) -> Result<BulkDeleted> {
+    async fn run(mut self) -> Result<BulkDeleted> {
+        // Of all requests together.
+        self.client.transport().start(&mut self.options);
         let mut gone = BulkDeleted { deleted: 0, ids: Vec::new() };
         for ids in self.ids?.chunks(AT_ONCE) {
             let request = api(Method::POST, "/files/bulk-delete")

@@ -53,7 +53,8 @@ impl UploadPart<'_> {
         self
     }
 
-    async fn run(self) -> Result<UploadedPart> {
+    async fn run(mut self) -> Result<UploadedPart> {
+        self.upload.client.transport().start(&mut self.options);
         let content = self.source.into_sections().await?;
         let direct = is_direct(&self.upload, self.no, &self.options).await?;
         let sending = Sending {

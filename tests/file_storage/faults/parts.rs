@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use carbonfiles::ErrorKind;
 
-use super::{EXPIRED, ID, client, noting, stored};
+use super::{EXPIRED, ID, builder, client, noting, stored};
 use crate::support::{Answer, RawServer, answer, within};
 
 /// A service whose bucket takes the only part of a session of 7 bytes.
@@ -202,4 +202,18 @@ async fn a_part_that_is_listed_twice_counts_once() {
     let resumed = resumed.progress(|p| most = most.max(p.sent));
     assert_eq!(within(resumed.send()).await.unwrap().sent, 0);
     assert_eq!(most, 1);
+}
+
+#[tokio::test]
+async fn one_limit_is_for_a_part_and_its_place() {
+    // Each request takes a second, by a retry.
+    let (service, seen) = noting(|_, n| match n {
+        1 => Answer::Bytes(answer(200, "", br#"{"urls":{"1":"/x"},"direct":false}"#)),
+        3 => Answer::Bytes(answer(200, "", br#"{"no":1,"etag":"9a0364b9e99bb480dd25e1f0284c8555","size":7}"#)),
+        _ => Answer::Bytes(answer(503, "Retry-After: 1\r\n", b"")),
+    })
+    .await;
+    let client = builder(&service.url).total_timeout(Duration::from_millis(1900)).build().unwrap();
+    let error = within(client.upload(ID).upload_part(1, "content".as_bytes()).send()).await.unwrap_err();
+    assert_eq!((error.status().map(|status| status.as_u16()), seen.lock().unwrap().len()), (Some(503), 3), "{error}");
 }

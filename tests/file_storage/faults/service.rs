@@ -1,9 +1,12 @@
 //! A service that refuses, passes on, or is away.
 
+use std::time::Duration;
+
 use carbonfiles::ErrorKind;
 use carbonfiles::file_storage::Client;
+use futures::TryStreamExt;
 
-use super::{ID, client, noting, page, stored};
+use super::{ID, builder, client, noting, page, stored};
 use crate::support::{Answer, answer, quick, within};
 
 #[tokio::test]
@@ -74,6 +77,19 @@ async fn metadata_survives_what_passes() {
 }
 
 #[tokio::test]
+async fn one_limit_is_for_all_requests_of_a_deletion() {
+    // Each request of two takes a second, by a retry.
+    let (server, seen) = noting(|_, n| match n % 2 {
+        0 => Answer::Bytes(answer(503, "Retry-After: 1\r\n", b"")),
+        _ => Answer::Bytes(answer(200, "", br#"{"deleted":1,"ids":[]}"#)),
+    })
+    .await;
+    let client = builder(&server.url).total_timeout(Duration::from_millis(1900)).build().unwrap();
+    let error = within(client.files().bulk_delete(vec![ID; 201]).send()).await.unwrap_err();
+    assert_eq!((error.status().map(|status| status.as_u16()), seen.lock().unwrap().len()), (Some(503), 3), "{error}");
+}
+
+#[tokio::test]
 async fn a_deletion_whose_answer_was_lost_has_succeeded() {
     let (server, seen) = noting(|_, n| match n {
         0 => Answer::ThenClose(Vec::new()),
@@ -91,7 +107,6 @@ async fn a_deletion_whose_answer_was_lost_has_succeeded() {
 #[tokio::test]
 async fn news_go_on_after_an_outage_and_end_with_the_credential() {
     use carbonfiles::file_storage::files::FileEvent;
-    use futures::TryStreamExt;
     let (server, _) = noting(|_, n| match n {
         0 | 1 => Answer::Bytes(answer(200, "", br#"{"items":[],"total":0,"page":1,"per_page":200}"#)),
         2..=5 => Answer::Bytes(answer(502, "", b"")),
@@ -99,7 +114,7 @@ async fn news_go_on_after_an_outage_and_end_with_the_credential() {
         _ => Answer::Bytes(answer(401, "", br#"{"detail":"Not authenticated"}"#)),
     })
     .await;
-    let mut news = client(&server).files().watch().interval(std::time::Duration::from_millis(1));
+    let mut news = client(&server).files().watch().interval(Duration::from_millis(1));
     assert_eq!(within(news.try_next()).await.unwrap(), Some(FileEvent::Ready { files: 0 }));
     assert!(matches!(within(news.try_next()).await.unwrap(), Some(FileEvent::Unreachable { .. })));
     assert!(matches!(within(news.try_next()).await.unwrap(), Some(FileEvent::Uploaded(file)) if file.id == ID));
