@@ -266,24 +266,30 @@ struct Windows<T> {
 }
 
 impl<T: Send + 'static> Windows<T> {
-    /// Asks for the windows from `offset` on that are not on their way, which begin so far from each other. Others that were
-    /// asked for are dropped.
-    fn fetch<Fut>(&mut self, offset: u64, step: u64, total: u64, fetch: impl Fn(u64) -> Fut)
+    /// Asks for the windows from `offset` on that are not on their way; `behind` is where the one behind an offset begins.
+    /// Others that were asked for are dropped.
+    fn fetch<Fut>(&mut self, offset: u64, behind: impl Fn(u64) -> u64, total: u64, fetch: impl Fn(u64) -> Fut)
     where
         Fut: Future<Output = Result<Page<T>>> + Send + 'static,
     {
         self.depth = (self.depth * 2).clamp(1, AHEAD);
-        let place = |n: usize| offset.saturating_add(n as u64 * step);
-        if self.ahead.iter().enumerate().any(|(n, (at, _))| *at != place(n)) {
-            self.ahead.clear();
-        }
-        while self.ahead.len() < self.depth {
-            let next = place(self.ahead.len());
-            // The first is asked for whatever the total says: that may be wrong.
-            if next >= total && !self.ahead.is_empty() {
+        let mut place = offset;
+        for (at, _) in &self.ahead {
+            if *at != place {
+                self.ahead.clear();
+                place = offset;
                 break;
             }
-            self.ahead.push_back((next, Ahead::fetch(fetch(next))));
+            place = behind(place);
+        }
+        while self.ahead.len() < self.depth {
+            // The first is asked for whatever the total says: that may be wrong. One that begins at the last row has, as a
+            // rule, nothing but the overlap.
+            if place.saturating_add(1) >= total && !self.ahead.is_empty() {
+                break;
+            }
+            self.ahead.push_back((place, Ahead::fetch(fetch(place))));
+            place = behind(place);
         }
     }
 }
@@ -303,6 +309,23 @@ const BARREN: u64 = 64;
 pub(crate) fn by_offset<T, F, Fut>(window: Window, key: fn(&T) -> &str, fetch: F) -> BoxStream<'static, Result<Page<T>>>
 where
     T: Send + Sync + 'static,
+    F: Fn(Window) -> Fut + Send + Sync + 'static,
+    Fut: Future<Output = Result<Page<T>>> + Send + 'static,
+{
+    by_windows(window, u64::saturating_add, key, fetch)
+}
+
+/// The same where windows differ in length: `behind` is where the one behind an offset begins, given that too how far from
+/// each other the last two began.
+pub(crate) fn by_windows<T, B, F, Fut>(
+    window: Window,
+    behind: B,
+    key: fn(&T) -> &str,
+    fetch: F,
+) -> BoxStream<'static, Result<Page<T>>>
+where
+    T: Send + Sync + 'static,
+    B: Fn(u64, u64) -> u64 + Send + Sync + 'static,
     F: Fn(Window) -> Fut + Send + Sync + 'static,
     Fut: Future<Output = Result<Page<T>>> + Send + 'static,
 {
@@ -372,7 +395,8 @@ where
                 }
                 break;
             }
-            windows.fetch(asked, came - u64::from(overlaps), yielded.total, fetch);
+            let step = came - u64::from(overlaps);
+            windows.fetch(asked, |place| behind(place, step), yielded.total, fetch);
             if !yielded.items.is_empty() {
                 yield yielded;
             }

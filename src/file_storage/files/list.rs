@@ -168,10 +168,12 @@ impl ListAllFiles {
         if let Err(error) = check_rows(self.per_page) {
             return Box::pin(futures::stream::once(async { Err(error) }));
         }
-        let window = Window { limit: Some(self.per_page.unwrap_or(MOST_ROWS)), ..Window::default() };
+        let limit = self.per_page.unwrap_or(MOST_ROWS);
+        let window = Window { limit: Some(limit), ..Window::default() };
         let (client, query, options) = (self.client.clone(), self.query.clone(), self.options.clone());
-        paging::by_offset(
+        paging::by_windows(
             window,
+            move |offset, _| behind(offset, limit),
             |file: &StoredFile| &file.id,
             move |window| {
                 let (client, query, options) = (client.clone(), query.clone(), options.clone());
@@ -232,6 +234,12 @@ fn page_at(offset: u64, limit: u64) -> (u64, u64) {
     (offset / rows + 1, rows)
 }
 
+/// Where the window behind the one at an offset begins: at its last row, unless it has only that one.
+fn behind(offset: u64, limit: u64) -> u64 {
+    let (page, rows) = page_at(offset, limit);
+    (page * rows - 1).max(offset + 1)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -250,8 +258,7 @@ mod tests {
     fn overlapping_costs_few_more_pages() {
         let (mut offset, mut requests) = (0, 0);
         while offset < 10_000 {
-            let (page, rows) = page_at(offset, MOST_ROWS);
-            offset = page * rows - 1;
+            offset = behind(offset, MOST_ROWS);
             requests += 1;
         }
         // Without the overlap it would be 50.

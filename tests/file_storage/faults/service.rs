@@ -77,6 +77,30 @@ async fn metadata_survives_what_passes() {
 }
 
 #[tokio::test]
+async fn a_listing_asks_for_no_page_in_vain() {
+    const ROWS: u64 = 5000;
+    let one: serde_json::Value = serde_json::from_slice(&stored("x", b"x")).unwrap();
+    let (server, seen) = noting(move |head, _| {
+        let of =
+            |name: &str| head.target.split(['?', '&']).find_map(|pair| pair.strip_prefix(name)?.parse::<u64>().ok());
+        let (page, rows) = (of("page=").unwrap(), of("per_page=").unwrap());
+        let row = |n: u64| {
+            let mut row = one.clone();
+            row["id"] = format!("00000000-0000-4000-8000-{n:012}").into();
+            row
+        };
+        let items: Vec<_> = ((page - 1) * rows..(page * rows).min(ROWS)).map(row).collect();
+        let page = serde_json::json!({"items": items, "total": ROWS, "page": page, "per_page": rows});
+        Answer::Bytes(answer(200, "", page.to_string().as_bytes()))
+    })
+    .await;
+    let pages: Vec<_> = within(client(&server).files().list_all().try_collect()).await.unwrap();
+    assert_eq!(pages.iter().map(|page| page.items.len() as u64).sum::<u64>(), ROWS);
+    // Each of them was used.
+    assert_eq!(seen.lock().unwrap().len(), pages.len());
+}
+
+#[tokio::test]
 async fn one_limit_is_for_all_requests_of_a_deletion() {
     // Each request of two takes a second, by a retry.
     let (server, seen) = noting(|_, n| match n % 2 {
