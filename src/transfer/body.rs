@@ -210,7 +210,7 @@ impl<'a> Body<'a> {
                 Ok(Some(piece)) => return self.took(piece).map(Some),
                 Ok(None) if self.end.is_none_or(|end| end == self.position) => self.stage = Stage::Whole,
                 Ok(None) if self.answer_end == Some(self.position) && self.position - self.asked_at >= HEADWAY => {
-                    self.ask_for_rest().await?;
+                    self.ask_for_rest(Error::new(ErrorKind::Interrupted, ENDED_EARLY)).await?;
                 }
                 Ok(None) => self.resume(Error::new(ErrorKind::Interrupted, ENDED_EARLY)).await?,
                 Err(error) => self.resume(error).await?,
@@ -314,13 +314,13 @@ impl<'a> Body<'a> {
         self.plan.reporter.attempt += 1;
         resuming(self.position, delay, &error);
         sleep(delay).await;
-        self.ask_for_rest().await
+        self.ask_for_rest(error).await
     }
 
-    /// Asks for what is still to come of the same content.
-    async fn ask_for_rest(&mut self) -> Result<()> {
+    /// Asks for what is still to come of the same content, after this cut.
+    async fn ask_for_rest(&mut self, cut: Error) -> Result<()> {
         let (Some(etag), Some(end)) = (self.info.strong_etag(), self.end) else {
-            return self.give_up(Error::new(ErrorKind::Interrupted, ENDED_EARLY));
+            return self.give_up(cut);
         };
         let range = Wanted::Within(self.position, end - 1).to_string();
         let etag = header_value("etag", etag)?;
@@ -355,6 +355,10 @@ impl<'a> Body<'a> {
             && rest.etag == self.info.etag;
         if same {
             return Ok(());
+        }
+        // The same content once more, from a route that has no ranges.
+        if self.response.status == StatusCode::OK && rest.etag == self.info.etag {
+            return self.give_up(cut);
         }
         self.stage = Stage::Over;
         Err(self.broken(ErrorKind::ContentChanged, "the content was replaced while it was being read"))

@@ -114,6 +114,22 @@ async fn one_limit_is_for_all_requests_of_a_deletion() {
 }
 
 #[tokio::test]
+async fn a_thumbnail_that_is_cut_was_not_replaced() {
+    // It has an ETag, and its route ignores ranges.
+    let tag = "ETag: \"0-w256\"\r\nContent-Type: image/webp\r\n";
+    let whole = answer(200, tag, b"0123456789");
+    let cut = whole[..whole.len() - 5].to_vec();
+    let (server, seen) = noting(move |_, n| match n {
+        0 => Answer::ThenClose(cut.clone()),
+        _ => Answer::Bytes(whole.clone()),
+    })
+    .await;
+    let thumbnail = within(client(&server).file(ID).thumbnail().send()).await.unwrap();
+    let error = within(thumbnail.bytes(10)).await.unwrap_err();
+    assert_eq!((error.kind(), seen.lock().unwrap().len()), (ErrorKind::Interrupted, 2), "{error}");
+}
+
+#[tokio::test]
 async fn a_deletion_whose_answer_was_lost_has_succeeded() {
     let (server, seen) = noting(|_, n| match n {
         0 => Answer::ThenClose(Vec::new()),
