@@ -107,7 +107,7 @@ impl Sending<'_> {
         let part = Part { prefix: Bytes::new(), source, expected: None };
         let mut body = UploadBody::new(vec![part], Bytes::new(), false, reporter, None);
         let (request, transport) = self.request()?;
-        let answer = transport.send_body(&request, &mut body).await?;
+        let answer = transport.send_body(&request, &mut body).await.map_err(of_source)?;
         let arrived = if self.direct {
             let etag = answer.headers.get(header::ETAG).and_then(|etag| etag.to_str().ok()).unwrap_or_default();
             UploadedPart { no: self.no, etag: etag.to_owned(), size }
@@ -151,6 +151,15 @@ impl Sending<'_> {
                 Issued::new(url.expose(), lifetime(url.expose()), ())
             }
         })
+    }
+}
+
+/// A source that changed says so itself: by way of a stream, that would be the cause of an `Io` alone.
+fn of_source(error: Error) -> Error {
+    let cause = std::error::Error::source(&error).and_then(|cause| cause.downcast_ref::<Error>());
+    match cause {
+        Some(changed) if changed.kind() == ErrorKind::ContentChanged => changed.clone(),
+        _ => error,
     }
 }
 

@@ -205,6 +205,30 @@ async fn a_part_that_is_listed_twice_counts_once() {
 }
 
 #[tokio::test]
+async fn a_file_that_changes_on_the_way_is_called_so() {
+    let source = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(source.path(), b"content").unwrap();
+    let path = source.path().to_owned();
+    let (service, seen) = noting(move |head, _| {
+        // It was opened before.
+        std::fs::write(&path, b"CONTENT, and more").unwrap();
+        let body = match head.target.ends_with("/part-urls") {
+            true => r#"{"urls":{"1":"/x"},"direct":false}"#.to_owned(),
+            false => of_bytes(7, "").replace(r#""part_size":1,"total_parts":7"#, r#""part_size":7,"total_parts":1"#),
+        };
+        Answer::Bytes(answer(200, "", body.as_bytes()))
+    })
+    .await;
+    for verify in [true, false] {
+        std::fs::write(source.path(), b"content").unwrap();
+        let resumed = client(&service).upload(ID).resume(source.path()).verify(verify);
+        let error = within(resumed.send()).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::ContentChanged, "{verify} {error}");
+    }
+    assert!(!seen.lock().unwrap().iter().any(|head| head.starts_with("PUT")));
+}
+
+#[tokio::test]
 async fn one_limit_is_for_a_part_and_its_place() {
     // Each request takes a second, by a retry.
     let (service, seen) = noting(|_, n| match n {
