@@ -124,7 +124,16 @@ impl<'a> Source<'a> {
     /// The same, to be read in sections. Refuses what can only be read from beginning to end.
     #[cfg(feature = "file-storage")]
     pub(crate) async fn into_sections(self) -> Result<Sections> {
-        let file = match self.kind {
+        let sections = Self::sections_of(self.kind).await?;
+        match self.size {
+            Some(said) => check_size(said, sections.size()).map(|()| sections),
+            None => Ok(sections),
+        }
+    }
+
+    #[cfg(feature = "file-storage")]
+    async fn sections_of(kind: Kind<'a>) -> Result<Sections> {
+        let file = match kind {
             Kind::Bytes(bytes) => return Ok(Sections::Bytes(bytes)),
             Kind::Path(PathSource { path, check, .. }) => FileReading::open(path, check).await?,
             Kind::File(FileSource::Tokio(file)) => FileReading::from_file(file.into_std().await).await?,
@@ -174,12 +183,10 @@ impl<'a> Source<'a> {
     /// The same for one that is read at once, or later: then nothing of it is in memory until that.
     pub(crate) async fn open_for(&mut self, at_once: bool) -> Result<(Reading<'a>, Option<u64>)> {
         let (reading, found) = self.open_kind(at_once).await?;
-        match (self.size, found) {
-            (Some(said), Some(found)) if said != found => {
-                Err(Error::invalid_input("size", format!("the source has {found} bytes, not {said}")))
-            }
-            (said, found) => Ok((reading, found.or(said))),
+        if let (Some(said), Some(found)) = (self.size, found) {
+            check_size(said, found)?;
         }
+        Ok((reading, found.or(self.size)))
     }
 
     async fn open_kind(&mut self, at_once: bool) -> Result<(Reading<'a>, Option<u64>)> {
@@ -232,6 +239,13 @@ impl<'a> Source<'a> {
             Kind::Used => Err(Error::new(ErrorKind::BodyNotReplayable, "the source can be read only once")),
         }
     }
+}
+
+fn check_size(said: u64, found: u64) -> Result<()> {
+    if said == found {
+        return Ok(());
+    }
+    Err(Error::invalid_input("size", format!("the source has {found} bytes, not {said}")))
 }
 
 /// A source that any section of can be read, again and again.

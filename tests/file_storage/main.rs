@@ -84,6 +84,9 @@ async fn bad_input_is_refused_before_anything_is_sent() {
         client.uploads().create("", 1).await.err(),
         client.uploads().upload(Source::reader(tokio::io::empty())).filename("x").await.err(),
         client.uploads().upload("".as_bytes()).filename("x").await.err(),
+        client.uploads().upload(Source::from("xy".as_bytes()).size(1)).filename("x").await.err(),
+        client.upload(id).resume(Source::from("xy".as_bytes()).size(1)).await.err(),
+        client.upload(id).upload_part(1, Source::from("xy".as_bytes()).size(3)).await.err(),
         client.upload("x").get().await.err(),
         client.upload("x").abort().await.err(),
     ];
