@@ -109,12 +109,14 @@ impl<'a, O: Outcome<'a>> DownloadFile<'a, O> {
         if let Some(etag) = &self.if_match {
             request = request.set_header(header::IF_MATCH, header_value("etag", etag)?);
         }
+        let sha256 = self.expected?;
         Ok(Box::new(DownloadPlan {
             transport,
             request,
             range: self.range?,
-            verify: true,
-            sha256: self.expected?,
+            // An ETag is never compared with, whatever it looks like.
+            verify: sha256.is_some(),
+            sha256,
             reporter: self.reporter,
         }))
     }

@@ -51,8 +51,9 @@ pub(crate) async fn save(mut plan: Box<DownloadPlan<'_>>, target: &Path, how: &S
     plan.transport.start(&mut plan.request.options);
     let mut from = part.resumable(&source);
     let mut restarts = 0;
-    // What is left of another run was perhaps never on the disk, so it is always compared.
-    plan.verify |= from.as_ref().is_some_and(|found| hash_in(&found.etag).is_some());
+    // What is left of another run was perhaps never on the disk, so it is always compared. A storage's ETag is no hash.
+    let hashed = |found: &Found| plan.request.elsewhere.is_none() && hash_in(&found.etag).is_some();
+    plan.verify |= from.as_ref().is_some_and(hashed);
     loop {
         let resumed = from.is_some();
         let error = match attempt(&mut plan, from.take(), &source, &mut part, target, how).await {

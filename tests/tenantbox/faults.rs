@@ -1,11 +1,13 @@
 //! What passes: cuts, gateways, limits, URLs that expire on the way. With counts of what was sent.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use carbonfiles::tenantbox::Client;
 use carbonfiles::{ErrorKind, RetryPolicy, Source};
 use carbonfiles_testserver::Fault;
 
-use crate::support::within;
+use crate::support::{Answer, RawServer, answer, within};
 use crate::{builder, client, header, pattern, seen, server};
 
 const EXPIRED: &str = "<Error><Code>AccessDenied</Code><Message>Request has expired</Message></Error>";
@@ -233,6 +235,49 @@ async fn a_dropped_upload_leaves_nothing() {
     // The next one is served, and the first has left nothing.
     client.tenant("u").files().upload("x".as_bytes()).await.unwrap();
     assert_eq!((server.objects(), client.tenant("u").usage().await.unwrap().storage_used_bytes), (1, 1));
+}
+
+#[tokio::test]
+async fn an_etag_that_looks_like_a_hash_is_none() {
+    let content = pattern(3 << 20);
+    let (bytes, cut) = (content.clone(), AtomicBool::new(false));
+    let server = RawServer::start(move |head| {
+        let text = head.text.to_lowercase();
+        let of = |name: &str| text.lines().find_map(|line| line.strip_prefix(name));
+        let tag = format!("ETag: \"{}\"\r\n", "a".repeat(64));
+        if head.target.starts_with("/api/") {
+            let url = format!("http://{}/k?X-Amz-Signature=0123456789abcdef", of("host: ").unwrap());
+            let body = serde_json::json!({"download_url": url, "expires_in": 3600, "file_path": "k"});
+            return Answer::Bytes(answer(200, "", body.to_string().as_bytes()));
+        }
+        if let Some(start) = of("range: bytes=").and_then(|range| range.split('-').next()?.parse::<usize>().ok()) {
+            let (last, all) = (bytes.len() - 1, bytes.len());
+            let part = format!("{tag}Content-Range: bytes {start}-{last}/{all}\r\n");
+            return Answer::Bytes(answer(206, &part, &bytes[start..]));
+        }
+        let whole = answer(200, &tag, &bytes);
+        match cut.swap(true, Ordering::SeqCst) {
+            true => Answer::Bytes(whole),
+            false => Answer::ThenClose(whole[..whole.len() - (1 << 20)].to_vec()),
+        }
+    })
+    .await;
+    let client = Client::builder("key").base_url(&server.url).http(reqwest::ClientBuilder::no_proxy).build().unwrap();
+    let file = client.file("k");
+    let folder = tempfile::tempdir().unwrap();
+    // What the first has left is gone on with, and not compared either.
+    let once = RetryPolicy::default().max_attempts(1);
+    let error = within(file.download_to(folder.path().join("x")).retry(once).send()).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Interrupted, "{error}");
+    let done = within(file.download_to(folder.path().join("x")).send()).await.unwrap();
+    assert!(done.resumed > 0 && done.verified_sha256.is_none(), "{done:?}");
+    assert_eq!(std::fs::read(folder.path().join("x")).unwrap(), content);
+
+    assert_eq!(within(file.download().await.unwrap().bytes(4 << 20)).await.unwrap(), content);
+    let done = within(file.download_to(folder.path().join("y")).send()).await.unwrap();
+    assert_eq!((done.size, done.verified_sha256), (3 << 20, None));
+    let wrong = file.download_to(folder.path().join("z")).expect_sha256("a".repeat(64));
+    assert_eq!(within(wrong.send()).await.unwrap_err().kind(), ErrorKind::IntegrityMismatch);
 }
 
 #[tokio::test]
