@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::BoxFuture;
-use http::{HeaderMap, HeaderValue, Method, StatusCode};
+use http::{HeaderMap, Method, StatusCode};
 use serde::Deserialize;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
@@ -31,11 +31,6 @@ pub(crate) fn get(place: Arc<dyn Locate>, name: &str) -> Request {
 /// A request that stores an object, whole. Its length has to be known, for an S3 takes no chunked bodies.
 pub(crate) fn put(place: Arc<dyn Locate>) -> Request {
     Request::elsewhere(Method::PUT, place, &S3).slow().refused_early()
-}
-
-/// The same with a content type, where that has been signed.
-pub(crate) fn put_as(place: Arc<dyn Locate>, content_type: HeaderValue) -> Request {
-    put(place).content_type(content_type)
 }
 
 /// A URL that a service has signed.

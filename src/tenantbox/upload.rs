@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures::future::BoxFuture;
 
 use super::files::Files;
 use super::models::{UploadUrl, Uploaded};
@@ -13,8 +14,9 @@ use super::size::GB;
 use super::tenants::Tenant;
 use super::upload_url::Announcement;
 use crate::error::{Error, Result};
+use crate::http::body::{Outgoing, RequestBody};
 use crate::http::{CallOptions, awaitable};
-use crate::object_store::{Issued, Presigned, put_as};
+use crate::object_store::{Issued, Presigned, put};
 use crate::transfer::{Part, Reporter, Source, UploadBody, check_expected, header_value, reports_progress, starts};
 
 impl Files {
@@ -50,10 +52,12 @@ impl Files {
 
 /// Uploads one file. Made by [`Files::upload`].
 ///
-/// Dropping the call before it is done aborts the upload: nothing is stored. The service keeps the announcement, without a
-/// file.
+/// Dropping the call before the last byte is out aborts the upload: nothing is stored, and the service keeps the announcement,
+/// without a file. After that, it may be stored all the same.
 ///
 /// # Errors
+/// Where all was sent and no answer came, the file may be stored: the [hint](Error::hint) names the paths to look at.
+///
 /// `QuotaExceeded`, when it is announced; `PayloadTooLarge` beyond [`spool_limit`](Upload::spool_limit); `PermissionDenied` where
 /// the storage refuses, with its word in [`Error::code`]; `BodyNotReplayable` and `ContentChanged` where the source can't be
 /// sent again after a fault; and those of any call.
@@ -112,10 +116,14 @@ impl<'a> Upload<'a> {
         check_expected(self.expected.as_deref())?;
         let content_type = header_value("content_type", &announcement.content_type)?;
         let place = Arc::new(Place::new(self.tenant.clone(), announcement, self.options.clone()));
-        let request = put_as(place.url.clone(), content_type).options(self.options);
+        let request = put(place.url.clone()).content_type(content_type).options(self.options);
         let part = Part { prefix: Bytes::new(), source: self.source, expected: self.expected };
-        let mut body = UploadBody::new(vec![part], Bytes::new(), false, self.reporter, None).spooled(self.spool_limit);
-        self.tenant.client.transport.send_body(&request, &mut body).await?;
+        let body = UploadBody::new(vec![part], Bytes::new(), false, self.reporter, None).spooled(self.spool_limit);
+        let mut doubted = Doubted { body, place: &place, attempt: 0, answered: false, paths: Vec::new() };
+        if let Err(error) = self.tenant.client.transport.send_body(&request, &mut doubted).await {
+            return Err(doubted.explain(error).await);
+        }
+        let mut body = doubted.body;
         let size = body.sent().iter().map(|part| part.size).sum();
         body.done();
         place.uploaded(size).await
@@ -168,5 +176,84 @@ impl Place {
             tenant_id: url.tenant_id,
             is_new_tenant: self.new_tenant.load(Ordering::Relaxed),
         })
+    }
+}
+
+/// A body that notes where it may be stored, although nobody said so.
+struct Doubted<'a, 'p> {
+    body: UploadBody<'a>,
+    place: &'p Place,
+    attempt: u32,
+    answered: bool,
+    /// Of attempts that were sent whole and had no answer.
+    paths: Vec<String>,
+}
+
+impl Doubted<'_, '_> {
+    /// Called when an attempt is over.
+    async fn note(&mut self) {
+        if self.answered || !self.body.was_sent_whole() {
+            return;
+        }
+        // The place of that attempt: the next one has not been asked for yet.
+        if let Some(url) = self.place.url.last().await
+            && !self.paths.contains(&url.file_path)
+        {
+            self.paths.push(url.file_path);
+        }
+    }
+
+    async fn explain(mut self, error: Error) -> Error {
+        self.note().await;
+        if self.paths.is_empty() {
+            return error;
+        }
+        // Quoted as Rust does: the service may call it what it likes.
+        let paths: Vec<_> = self.paths.iter().map(|path| format!("{path:?}")).collect();
+        let doubt = format!("It may have been stored as {}: delete it if so", paths.join(" or "));
+        let hint = error.hint().map_or_else(|| doubt.clone(), |hint| format!("{hint}. {doubt}"));
+        error.with_hint(hint)
+    }
+}
+
+impl RequestBody for Doubted<'_, '_> {
+    fn is_replayable(&self) -> bool {
+        self.body.is_replayable()
+    }
+
+    fn open(&mut self, attempt: u32) -> BoxFuture<'_, Result<Outgoing<'_>>> {
+        Box::pin(async move {
+            // Within one attempt it is sent on to another region: that is an answer.
+            if std::mem::replace(&mut self.attempt, attempt) != attempt {
+                self.note().await;
+            }
+            self.answered = false;
+            self.body.open(attempt).await
+        })
+    }
+
+    fn is_transfer(&self) -> bool {
+        self.body.is_transfer()
+    }
+
+    fn buffers(&mut self) -> BoxFuture<'_, u64> {
+        self.body.buffers()
+    }
+
+    fn queued(&mut self) {
+        RequestBody::queued(&mut self.body);
+    }
+
+    fn was_sent_whole(&self) -> bool {
+        self.body.was_sent_whole()
+    }
+
+    fn answered(&mut self) {
+        self.answered = true;
+        self.body.answered();
+    }
+
+    fn retrying(&mut self, after: Duration) {
+        self.body.retrying(after);
     }
 }

@@ -238,6 +238,53 @@ async fn a_dropped_upload_leaves_nothing() {
 }
 
 #[tokio::test]
+async fn where_an_upload_may_be_stored_is_told() {
+    let server = server().await;
+    let once = RetryPolicy::default().max_attempts(1);
+    let upload = |content: Vec<u8>| client(&server).tenant("u").files().upload(content).filename("a.bin");
+    let path = |hint: &str| hint.split('"').nth(1).unwrap().to_owned();
+
+    server.inject_storage(Fault::lose_reply().on("PUT", "").times(1));
+    let error = within(upload(pattern(1 << 20)).retry(once.clone()).send()).await.unwrap_err();
+    let stored = path(error.hint().unwrap());
+    assert_eq!((server.stored(&stored).await.unwrap().len(), server.objects()), (1 << 20, 1), "{error}");
+
+    // The storage has it, and says nothing until the call is over.
+    for (at, limited) in [
+        upload(pattern(1000)).timeout(Duration::from_secs(1)),
+        upload(pattern(1000)).response_timeout(Duration::from_secs(1)).retry(once.clone()),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let stalled = server.inject_storage(Fault::stall_headers().on("PUT", "").times(1));
+        let error = within(limited.send()).await.unwrap_err();
+        assert!(error.is_timeout(), "{at} {error}");
+        assert!(server.stored(&path(error.hint().unwrap())).await.is_some(), "{at} {error}");
+        stalled.release();
+    }
+
+    // Its URL expires before the next attempt, and the one after that is refused.
+    server.inject_storage(Fault::lose_reply().on("PUT", "").times(1));
+    server.inject_storage(Fault::status(403).body(EXPIRED).on("PUT", "").times(1));
+    let denied = "<Error><Code>AccessDenied</Code><Message>No</Message></Error>";
+    server.inject_storage(Fault::status(403).body(denied).on("PUT", "").times(1));
+    let error = within(upload(pattern(1 << 20)).send()).await.unwrap_err();
+    assert_eq!((error.kind(), server.objects()), (ErrorKind::PermissionDenied, 4), "{error}");
+    let hint = error.hint().unwrap();
+    assert!(path(hint) != stored && server.stored(&path(hint)).await.is_some(), "{error}");
+    assert_eq!(hint.matches("a.bin").count(), 1, "{hint}");
+
+    // What was refused, or not sent whole, is nowhere.
+    for fault in [Fault::status(403).body(denied), Fault::reset_request_after(100_000)] {
+        server.inject_storage(fault.on("PUT", "").times(1));
+        let error = within(upload(pattern(16 << 20)).retry(once.clone()).send()).await.unwrap_err();
+        assert!(error.hint().is_none_or(|hint| !hint.contains("a.bin")), "{error}");
+    }
+    assert_eq!(server.objects(), 4);
+}
+
+#[tokio::test]
 async fn an_etag_that_looks_like_a_hash_is_none() {
     let content = pattern(3 << 20);
     let (bytes, cut) = (content.clone(), AtomicBool::new(false));
