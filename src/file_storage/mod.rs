@@ -45,10 +45,13 @@
 //! # Credentials
 //!
 //! A token is a personal access token, a service key, or the access token of a session; the service answers 401 to one
-//! that is expired, revoked or mistyped, without saying which. A login ([`ClientBuilder::login`]) is renewed by itself: its
-//! refresh token is never sent twice, since the service takes that for theft and ends the session. Where the credential
-//! lacks a permission, [`Error::missing_permission`](crate::Error::missing_permission) names it: `file_storage.upload`,
-//! `.download`, `.delete` or `.manage`. Without `manage` one sees one's own files only, and those of others are not found.
+//! that is expired, revoked or mistyped, without saying which. A login ([`ClientBuilder::login`]) is renewed by itself. A
+//! refresh token that the service may have used is never sent again, since the service takes that for theft and ends the
+//! session; one that was turned away with 429 or 503 is. So where the answer to a renewal is lost, or a 500, 502 or 504, a
+//! login begins anew with its password, and a session without one is over.
+//!
+//! Where the credential lacks a permission, [`Error::missing_permission`](crate::Error::missing_permission) names it:
+//! `file_storage.upload`, `.download`, `.delete` or `.manage`. Without `manage` one sees one's own files only, and those of others are not found.
 //!
 //! Personal access tokens and service keys are made and revoked on the host's page `/api-tokens/`: that is another module, which
 //! wants a browser's session and the CSRF token of a page. Cookie logins are for browsers too; [`ClientBuilder::login`] may

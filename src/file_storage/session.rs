@@ -49,7 +49,7 @@ struct Inner {
 struct State {
     /// The last pair, also while it is being renewed.
     tokens: Option<SessionTokens>,
-    /// Its refresh token has been sent, and must not be sent again.
+    /// Its refresh token has been sent and may have been used: then it must not be sent again.
     spent: bool,
     /// From when on the access token is renewed before it is used.
     stale: Option<Instant>,
@@ -171,7 +171,7 @@ impl Inner {
     async fn exchange(&self) -> Result<Token> {
         let old = {
             let mut state = self.state();
-            // Noted first: whatever becomes of it, it is sent once.
+            // Noted first: whatever becomes of this call, it is sent again only where it certainly was not used.
             let unspent = !std::mem::replace(&mut state.spent, true);
             state.tokens.clone().filter(|_| unspent)
         };
