@@ -1,11 +1,26 @@
 //! Uploads of one client, under way at once, that only their answers tell apart: the service names a file by what it was
 //! sent with, and equal ones are equal.
 
+use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
+
+use tokio::time::Instant;
 
 /// What a client's uploads are sent with, as long as they are under way.
 #[derive(Debug, Clone, Default)]
-pub(in crate::file_storage) struct Alike(Arc<Mutex<Vec<Weak<Entry>>>>);
+pub(in crate::file_storage) struct Alike(Arc<Mutex<All>>);
+
+#[derive(Debug, Default)]
+struct All {
+    under_way: Vec<Weak<Entry>>,
+    /// The files of those that ended lately.
+    given: VecDeque<(Instant, String)>,
+}
+
+/// For so long a file is known to have an owner: longer than an upload that begins later could take it for its own, by clocks
+/// of whole seconds.
+const KEPT: Duration = Duration::from_secs(10);
 
 #[derive(Debug)]
 struct Entry {
@@ -26,7 +41,7 @@ impl Alike {
     pub(super) fn begin(&self, name: &str, media_type: &str, public: bool) -> UnderWay {
         let (name, media_type) = (name.to_owned(), media_type.to_owned());
         let entry = Arc::new(Entry { name, media_type, public, taken: Mutex::default() });
-        let mut entries = locked(&self.0);
+        let entries = &mut locked(&self.0).under_way;
         entries.retain(|entry| entry.strong_count() > 0);
         entries.push(Arc::downgrade(&entry));
         UnderWay { entry, all: self.clone() }
@@ -37,11 +52,17 @@ impl UnderWay {
     /// This file is that of this upload, and of no other.
     pub(super) fn takes(&self, id: &str) {
         self.others().for_each(|other| locked(&other.taken).push(id.to_owned()));
+        let given = &mut locked(&self.all.0).given;
+        while given.front().is_some_and(|(at, _)| at.elapsed() > KEPT) {
+            given.pop_front();
+        }
+        given.push_back((Instant::now(), id.to_owned()));
     }
 
-    /// Whether another upload has this file.
+    /// Whether an upload has this file already, be it one that ended before this one began.
     pub(super) fn is_taken(&self, id: &str) -> bool {
         locked(&self.entry.taken).iter().any(|taken| taken == id)
+            || locked(&self.all.0).given.iter().any(|(_, given)| given == id)
     }
 
     /// Whether a file without an owner may be that of another upload, which has no answer yet.
@@ -55,7 +76,7 @@ impl UnderWay {
             !Arc::ptr_eq(it, this)
                 && (&it.name, &it.media_type, it.public) == (&this.name, &this.media_type, this.public)
         };
-        let others: Vec<_> = locked(&self.all.0).iter().filter_map(Weak::upgrade).filter(like).collect();
+        let others: Vec<_> = locked(&self.all.0).under_way.iter().filter_map(Weak::upgrade).filter(like).collect();
         others.into_iter()
     }
 }
@@ -68,19 +89,25 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 mod tests {
     use super::*;
 
-    #[test]
-    fn equal_uploads_know_of_each_other() {
+    #[tokio::test(start_paused = true)]
+    async fn equal_uploads_know_of_each_other() {
         let all = Alike::default();
         let (one, two) = (all.begin("x", "a/b", false), all.begin("x", "a/b", false));
         let unlike = [all.begin("y", "a/b", false), all.begin("x", "a/c", false), all.begin("x", "a/b", true)];
         assert!(one.has_rivals() && two.has_rivals() && unlike.iter().all(|other| !other.has_rivals()));
         one.takes("1");
-        assert!(two.is_taken("1") && !two.is_taken("2") && !one.is_taken("1"));
-        assert!(unlike.iter().all(|other| !other.is_taken("1")));
+        assert!(two.is_taken("1") && !two.is_taken("2"));
         drop(one);
         assert!(!two.has_rivals() && two.is_taken("1"));
-        drop((two, unlike));
-        let _last = all.begin("x", "a/b", false);
-        assert_eq!(locked(&all.0).len(), 1, "those that ended are forgotten");
+        drop(unlike);
+        let last = all.begin("x", "a/b", false);
+        assert!(last.is_taken("1"), "that of one which ended before");
+        tokio::time::advance(KEPT + Duration::from_secs(1)).await;
+        last.takes("2");
+        assert!(two.is_taken("1") && two.is_taken("2") && !last.is_taken("1"));
+        drop(two);
+        let _other = all.begin("x", "a/b", false);
+        let all = locked(&all.0);
+        assert_eq!((all.under_way.len(), all.given.len()), (2, 1), "those that ended are forgotten");
     }
 }

@@ -290,3 +290,18 @@ async fn an_upload_does_not_take_the_file_of_an_equal_one() {
     let error = within(lost).await.unwrap().unwrap_err();
     assert!(error.hint().unwrap().contains("not stored yet"), "{error:?}");
 }
+
+#[tokio::test]
+async fn an_upload_does_not_take_the_file_of_an_equal_one_before_it() {
+    let (server, _) = noting(|head, n| match (head.method.as_str(), n) {
+        ("POST", 0) => Answer::Bytes(answer(201, "", &stored("x.txt", b"content"))),
+        ("POST", _) => Answer::ThenClose(Vec::new()),
+        _ => Answer::Bytes(page(&stored("x.txt", b"content"))),
+    })
+    .await;
+    let client = client(&server);
+    let upload = || client.files().upload("content".as_bytes()).filename("x.txt").send();
+    assert_eq!(within(upload()).await.unwrap().id, ID);
+    let error = within(upload()).await.unwrap_err();
+    assert!(error.hint().unwrap().contains("not stored yet"), "{error:?}");
+}
