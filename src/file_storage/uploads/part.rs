@@ -80,9 +80,7 @@ impl fmt::Debug for UploadPart<'_> {
 
 /// Whether parts go straight to a bucket. The service's own route takes none then (it answers 500).
 pub(super) async fn is_direct(upload: &ResumableUpload, part: u32, options: &CallOptions) -> Result<bool> {
-    let mut asked = upload.part_urls([part]);
-    asked.options = options.clone();
-    Ok(asked.await?.direct)
+    Ok(upload.part_urls([part]).options(options.clone()).await?.direct)
 }
 
 /// One part on its way.
@@ -142,9 +140,7 @@ impl Sending<'_> {
         Presigned::new(move || {
             let (upload, options) = (upload.clone(), options.clone());
             async move {
-                let mut asked = upload.part_urls([no]);
-                asked.options = options;
-                let urls = asked.await?.urls;
+                let urls = upload.part_urls([no]).options(options).await?.urls;
                 let Some(url) = urls.get(&no) else {
                     return Err(Error::new(ErrorKind::Decode, "the service named no place for the part"));
                 };

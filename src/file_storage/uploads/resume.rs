@@ -91,9 +91,7 @@ impl ResumeUpload<'_> {
         self.sending.check()?;
         let content = self.source.into_sections().await?;
         self.upload.client.transport().start(&mut self.options);
-        let mut asked = self.upload.get();
-        asked.options = self.options.clone();
-        let session = asked.await?;
+        let session = self.upload.get().options(self.options.clone()).await?;
         send(&self.upload, session, &content, self.sending, self.reporter, self.options).await
     }
 }
@@ -175,9 +173,7 @@ pub(super) async fn send(
         }
     }
     reporter.report(session.total_size, Phase::Waiting);
-    let mut complete = upload.complete(parts.values());
-    complete.options = options;
-    let file = complete.await?.file.ok_or_else(|| {
+    let file = upload.complete(parts.values()).options(options).await?.file.ok_or_else(|| {
         Error::new(ErrorKind::Decode, "the service completed the upload, and does not say which file it made")
     })?;
     let checked = compare(&session, &file, content, how).await?;

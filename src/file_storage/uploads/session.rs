@@ -41,7 +41,7 @@ impl ResumableUpload {
 #[must_use = "nothing is sent until it is awaited"]
 pub struct GetSession {
     upload: ResumableUpload,
-    pub(super) options: CallOptions,
+    options: CallOptions,
 }
 
 impl GetSession {
@@ -59,7 +59,7 @@ awaitable!(GetSession => UploadSession);
 pub struct GetPartUrls {
     upload: ResumableUpload,
     parts: Vec<u32>,
-    pub(super) options: CallOptions,
+    options: CallOptions,
 }
 
 impl GetPartUrls {
@@ -81,7 +81,7 @@ awaitable!(GetPartUrls => PartUrls);
 pub struct CompleteUpload {
     upload: ResumableUpload,
     parts: Vec<(u32, String)>,
-    pub(super) options: CallOptions,
+    options: CallOptions,
 }
 
 impl CompleteUpload {
