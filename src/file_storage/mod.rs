@@ -51,7 +51,8 @@
 //! login begins anew with its password, and a session without one is over.
 //!
 //! Where the credential lacks a permission, [`Error::missing_permission`](crate::Error::missing_permission) names it:
-//! `file_storage.upload`, `.download`, `.delete` or `.manage`. Without `manage` one sees one's own files only, and those of others are not found.
+//! `file_storage.upload`, `.download`, `.delete` or `.manage`. Without `manage` one sees one's own files only, and those of
+//! others are not found.
 //!
 //! Personal access tokens and service keys are made and revoked on the host's page `/api-tokens/`: that is another module, which
 //! wants a browser's session and the CSRF token of a page. Cookie logins are for browsers too; [`ClientBuilder::login`] may
