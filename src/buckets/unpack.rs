@@ -24,9 +24,9 @@ impl<'a> DownloadZip<'a> {
     /// whole.
     ///
     /// The archive goes through a temporary file in that folder, and is looked through before anything is unpacked. One
-    /// with a name that leads outside, is absolute, comes twice, differs from another only in letter case or Unicode form or
-    /// can't be a local file, or is what parts of downloads are called, with a link or a device, with entries that share bytes, or beyond a limit, is refused as a
-    /// whole.
+    /// with a name that leads outside, is absolute, comes twice, differs from another only in letter case or Unicode form,
+    /// can't be a local file, or is what parts of downloads are called, with a link or a device, with entries that share
+    /// bytes, or beyond a limit, is refused as a whole.
     ///
     /// The server takes file contents that it has lost for empty ones here; what has to be right file by file is better
     /// downloaded by [`download_dir`](crate::Files::download_dir), which compares hashes.
