@@ -39,6 +39,7 @@ mod parcel;
 mod protocol;
 mod queue;
 mod registry;
+mod session;
 mod settings;
 mod socket;
 mod state;
