@@ -123,10 +123,10 @@ impl Bucket {
     /// The events of this bucket and its files (public: the hub asks for no credential, and does not check the id).
     ///
     /// # Errors
-    /// `InvalidInput` for an id that can't be one; `Unsupported`, `NotFound` or `Decode` where there is no hub, or a
+    /// `InvalidInput` for an id that can't be one, or is longer than the hub takes (some 32 KiB); `Unsupported`, `NotFound` or `Decode` where there is no hub, or a
     /// proxy before it does not pass WebSockets on. Faults that may pass are waited out; see [`Subscribe::timeout`].
     pub fn events(&self) -> Subscribe {
-        let interest = check_id("bucket id", self.id()).map(|()| Interest::Bucket(self.id().into()));
+        let interest = check_id("bucket id", self.id()).and_then(|()| Interest::Bucket(self.id().into()).sayable());
         Subscribe::new(self.client().lines.shared.clone(), interest)
     }
 }
@@ -136,12 +136,12 @@ impl File {
     /// that of its deletion.
     ///
     /// # Errors
-    /// As [`Bucket::events`], and `InvalidInput` for a path that can't be one.
+    /// As [`Bucket::events`], and `InvalidInput` for a path that can't be one or is longer than the hub takes.
     pub fn events(&self) -> Subscribe {
         let id = self.bucket().id();
         let interest = check_id("bucket id", id)
             .and_then(|()| self.checked_path())
-            .map(|path| Interest::File(id.into(), path.as_str().into()));
+            .and_then(|path| Interest::File(id.into(), path.as_str().into()).sayable());
         Subscribe::new(self.bucket().client().lines.shared.clone(), interest)
     }
 }

@@ -11,9 +11,9 @@ use std::task::Waker;
 
 use super::event::{Event, EventKind};
 use super::parcel::Parcel;
-use super::protocol::invocation;
+use super::protocol::{LONGEST, invocation};
 use super::queue::Queue;
-use crate::error::Error;
+use crate::error::{Error, Result};
 
 /// What a subscription is about.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -21,6 +21,41 @@ pub(super) enum Interest {
     All,
     Bucket(Arc<str>),
     File(Arc<str>, Arc<str>),
+}
+
+impl Interest {
+    /// The interest, if the hub can be told of it: at a longer record it ends the connection, and with it every other
+    /// subscription, as often as it is told.
+    pub(super) fn sayable(self) -> Result<Self> {
+        let mut record = Vec::new();
+        // The longest there is of it.
+        self.write_leave(&mut record, u64::MAX);
+        if record.len() <= LONGEST {
+            return Ok(self);
+        }
+        let argument = match &self {
+            Self::File(bucket, path) if path.len() >= bucket.len() => "path",
+            _ => "bucket id",
+        };
+        let length = record.len();
+        Err(Error::invalid_input(argument, format!("it makes a record of {length} bytes; the hub takes {LONGEST}")))
+    }
+
+    fn write_join(&self, out: &mut Vec<u8>, id: u64) {
+        match self {
+            Self::All => invocation(out, id, "SubscribeToAll", &[]),
+            Self::Bucket(bucket) => invocation(out, id, "SubscribeToBucket", &[bucket]),
+            Self::File(bucket, path) => invocation(out, id, "SubscribeToFile", &[bucket, path]),
+        }
+    }
+
+    fn write_leave(&self, out: &mut Vec<u8>, id: u64) {
+        match self {
+            Self::All => invocation(out, id, "UnsubscribeFromAll", &[]),
+            Self::Bucket(bucket) => invocation(out, id, "UnsubscribeFromBucket", &[bucket]),
+            Self::File(bucket, path) => invocation(out, id, "UnsubscribeFromFile", &[bucket, path]),
+        }
+    }
 }
 
 /// What a subscription lets through.
@@ -252,11 +287,7 @@ impl Registry {
     fn ask(&mut self, interest: Interest, out: &mut Vec<u8>) {
         self.last_id += 1;
         let id = self.last_id;
-        match &interest {
-            Interest::All => invocation(out, id, "SubscribeToAll", &[]),
-            Interest::Bucket(bucket) => invocation(out, id, "SubscribeToBucket", &[bucket]),
-            Interest::File(bucket, path) => invocation(out, id, "SubscribeToFile", &[bucket, path]),
-        }
+        interest.write_join(out, id);
         self.group(&interest).joined = Joined::Asked;
         self.asked.insert(id, interest);
     }
@@ -265,11 +296,7 @@ impl Registry {
     fn leave(&mut self, interest: &Interest, out: &mut Vec<u8>) {
         self.last_id += 1;
         let id = self.last_id;
-        match interest {
-            Interest::All => invocation(out, id, "UnsubscribeFromAll", &[]),
-            Interest::Bucket(bucket) => invocation(out, id, "UnsubscribeFromBucket", &[bucket]),
-            Interest::File(bucket, path) => invocation(out, id, "UnsubscribeFromFile", &[bucket, path]),
-        }
+        interest.write_leave(out, id);
         self.group(interest).joined = Joined::No;
         self.asked.retain(|_, asked| asked != interest);
         self.leaving.insert(id, interest.clone());

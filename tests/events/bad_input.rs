@@ -2,7 +2,7 @@
 
 use carbonfiles::ErrorKind;
 use carbonfiles::events::ConnectionState;
-use carbonfiles_testserver::{Fault, TestServer};
+use carbonfiles_testserver::{Fault, Group, TestServer};
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
 use crate::support::{self, Answer, Head, RawServer, answer, within};
@@ -19,12 +19,42 @@ async fn bad_ids_and_paths_send_nothing() {
         (bucket.file("a/../b").events(), "path"),
         (bucket.file("").events(), "path"),
         (bucket.file("a\\b").events(), "path"),
+        (client.bucket("x".repeat(33_000)).events(), "bucket id"),
+        (client.bucket("x".repeat(33_000)).file("a").events(), "bucket id"),
+        (bucket.file("x".repeat(33_000)).events(), "path"),
+        // As it is written, a quote takes two bytes.
+        (bucket.file("\"".repeat(16_500)).events(), "path"),
     ] {
         let error = within(events.send()).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::InvalidInput);
         assert!(error.message().contains(named), "{error}");
     }
     assert_eq!(server.requests(), []);
+}
+
+/// The hub ends a connection at a longer record than it takes: all that it takes is asked for, and left, on one.
+#[tokio::test]
+async fn the_longest_paths_that_the_hub_takes_disturb_nobody() {
+    let (server, client, bucket) = start().await;
+    let hub = server.hub();
+    let mut events = bucket.events().await.unwrap();
+    // With the bucket's group, a file of it needs none.
+    let other = client.bucket("other");
+    let mut longest = 32_768;
+    let file = loop {
+        match within(other.file("x".repeat(longest)).events().send()).await {
+            Ok(file) => break file,
+            Err(error) => assert_eq!(error.kind(), ErrorKind::InvalidInput),
+        }
+        longest -= 1;
+    };
+    assert!(longest > 32_600, "{longest}");
+    let group = Group::File("other".into(), "x".repeat(longest));
+    assert_eq!(hub.subscribers(&group), 1);
+    drop(file);
+    within(hub.until(|hub| hub.subscribers(&group) == 0)).await;
+    upload(&bucket, "a").await;
+    assert_eq!(short(&next(&mut events).await), "+a", "and nothing of a lost connection");
 }
 
 #[tokio::test]

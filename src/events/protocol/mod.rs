@@ -11,5 +11,5 @@ mod records;
 #[cfg(fuzzing)]
 pub(super) use message::reads_alike;
 pub(super) use message::{Handshake, Malformed, Message, is_known, parse, parse_handshake};
-pub(super) use outgoing::{HANDSHAKE, PING, invocation};
+pub(super) use outgoing::{HANDSHAKE, LONGEST, PING, invocation};
 pub(super) use records::{Records, SEPARATOR, TooLong};

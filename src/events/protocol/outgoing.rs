@@ -9,6 +9,9 @@ pub(in crate::events) const HANDSHAKE: &str = "{\"protocol\":\"json\",\"version\
 /// A sign of life. From the first one on, the server wants one every 30 s.
 pub(in crate::events) const PING: &str = "{\"type\":6}\x1e";
 
+/// The longest record that the hub takes, with its separator (events description, section 9).
+pub(in crate::events) const LONGEST: usize = 32_768;
+
 /// The record that calls a method of the hub and asks for a completion. Appended to `out`.
 pub(in crate::events) fn invocation(out: &mut Vec<u8>, id: u64, target: &str, arguments: &[&str]) {
     #[derive(Serialize)]
