@@ -49,7 +49,7 @@ pub(super) async fn keep_up(mut running: Running) {
                 if session.settled && start.elapsed() >= STOOD {
                     failures = 0;
                 }
-                gap.get_or_insert_with(|| Utc::now() - session.heard.elapsed());
+                gap.get_or_insert(session.heard.since);
                 if matches!(ended, Ended::Unneeded) {
                     session.socket.close().await;
                 }

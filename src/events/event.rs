@@ -63,7 +63,7 @@ pub enum Event {
     },
     /// The connection is back and everything is subscribed to again. The server keeps no history: list what matters.
     Reconnected {
-        /// When the server was last heard of: events after this may be missing.
+        /// When the server was last heard of, or a little before: events after this may be missing.
         #[serde(with = "time")]
         missed_since: DateTime<Utc>,
     },

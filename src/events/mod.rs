@@ -33,6 +33,7 @@ mod event;
 #[cfg(fuzzing)]
 #[doc(hidden)]
 pub mod fuzzing;
+mod heard;
 mod line;
 mod mirror;
 mod parcel;

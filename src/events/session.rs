@@ -7,9 +7,11 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use chrono::{DateTime, Utc};
+use tokio::task::coop::has_budget_remaining;
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::event::Event;
+use super::heard::Heard;
 use super::line::Line;
 use super::parcel::Parcel;
 use super::protocol::{self, HANDSHAKE, Handshake, Malformed, Message, PING, Records, TooLong};
@@ -61,8 +63,7 @@ pub(super) struct Session {
     first: Option<u64>,
     /// The oldest join that the hub has not answered, and since when it is that. It answers one after another.
     unanswered: Option<(u64, Instant)>,
-    /// When the server last sent something.
-    pub(super) heard: Instant,
+    pub(super) heard: Heard,
     /// The last event about a file, as it came, unless its copy has come too.
     previous: Vec<u8>,
     wakers: Wakers,
@@ -109,7 +110,7 @@ impl Session {
             settled: false,
             first: None,
             unanswered: None,
-            heard: Instant::now(),
+            heard: Heard::new(Instant::now(), Utc::now()),
             previous: Vec::new(),
             wakers: Wakers::new(),
         }
@@ -178,7 +179,7 @@ impl Session {
     fn limits(&self) -> impl Iterator<Item = (Instant, Limit)> + use<> {
         let settings = &self.line.settings;
         let answer = settings.handshake_timeout;
-        let silence = (later(self.heard, settings.server_timeout), Limit::Silence);
+        let silence = (later(self.heard.at, settings.server_timeout), Limit::Silence);
         let answer_due = self.unanswered.map(|(_, since)| (later(since, answer), Limit::Answer));
         let writing_due = self.stuck.map(|since| (later(since, answer), Limit::Writing));
         [Some(silence), answer_due, writing_due].into_iter().flatten()
@@ -268,11 +269,16 @@ impl Session {
         let (mut heard, mut came) = (false, 0);
         while came < BURST {
             match self.socket.poll_message(cx) {
-                Poll::Pending if heard || halted => return Poll::Ready(Ok(Burst::Empty)),
-                Poll::Pending => return Poll::Pending,
+                Poll::Pending => {
+                    // Unless it is only this task's turn that is over.
+                    if heard && has_budget_remaining() {
+                        self.heard.end(Utc::now());
+                    }
+                    return if heard || halted { Poll::Ready(Ok(Burst::Empty)) } else { Poll::Pending };
+                }
                 Poll::Ready(Ok(message)) => {
                     if !std::mem::replace(&mut heard, true) {
-                        self.heard = Instant::now();
+                        self.heard.begin(Instant::now());
                     }
                     came += 1.max(self.take(&message)?);
                 }
@@ -365,7 +371,7 @@ impl Session {
         if event.path().is_some() {
             self.previous.extend_from_slice(record);
         }
-        registry.deliver(Parcel { at: self.heard, length: record.len(), event }, &mut self.wakers);
+        registry.deliver(Parcel { at: self.heard.at, length: record.len(), event }, &mut self.wakers);
     }
 
     fn completion(&mut self, id: u64, error: Option<String>) -> Result<(), Ended> {

@@ -11,7 +11,7 @@ use chrono::Utc;
 use futures::{FutureExt, StreamExt};
 
 use crate::support::{self, within};
-use crate::{client, next, settings, short, some, start, upload};
+use crate::{client, next, settings, some, start, upload};
 
 #[tokio::test]
 async fn opened_with_the_first_subscription_and_closed_with_the_last() {
@@ -45,41 +45,6 @@ async fn opened_with_the_first_subscription_and_closed_with_the_last() {
 
 /// RST as on SIGTERM, EOF as on SIGKILL, a close message, garbage, too long a record: it comes back, with everything
 /// subscribed to, and says so.
-/// What a limit ends a connection at may have come with events, whose readers are to hear of them, and of all that follows.
-#[tokio::test]
-async fn a_reader_is_woken_for_what_came_with_the_end_of_a_connection() {
-    let (server, _client, bucket) = start().await;
-    let (hub, limit) = (server.hub(), Duration::from_secs(2));
-    let client = support::builder(server.url()).events(settings().handshake_timeout(limit)).build().unwrap();
-    let followed = client.bucket(bucket.id());
-    // It can be kept from running.
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
-    let mut events = runtime.spawn(async move { followed.events().await.unwrap() }).await.unwrap();
-    let unanswered = server.inject(Fault::lose_completion().on("SubscribeToBucket", ""));
-    hub.restart();
-    assert_eq!(some(&mut events, 1).await, ["disconnected"]);
-    // Without a limit of its own, which would wake it.
-    let reader = tokio::spawn(events.take(2).collect::<Vec<_>>());
-    within(unanswered.fired_at_least(1)).await;
-    within(hub.until(|hub| hub.subscribers(&Group::Bucket(bucket.id().into())) == 1)).await;
-    let ((halted, is_halted), (release, released)) =
-        (tokio::sync::oneshot::channel(), std::sync::mpsc::channel::<()>());
-    runtime.spawn(async move {
-        halted.send(()).unwrap();
-        let _ = released.recv();
-    });
-    within(is_halted).await.unwrap();
-    upload(&bucket, "a").await;
-    // For the answer.
-    tokio::time::sleep(limit).await;
-    release.send(()).unwrap();
-    let told = within(reader).await.unwrap();
-    let mut told: Vec<_> = told.iter().map(|event| short(event.as_ref().unwrap())).collect();
-    told.sort_unstable();
-    assert_eq!(told, ["+a", "reconnected"]);
-    runtime.shutdown_background();
-}
-
 #[tokio::test]
 async fn every_loss_is_told_and_mended() {
     let (server, client, bucket) = start().await;

@@ -8,6 +8,7 @@ mod callbacks;
 mod connection;
 mod consistency;
 mod deaf;
+mod halted;
 mod scenario;
 mod streams;
 mod watch;
