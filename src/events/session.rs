@@ -119,7 +119,12 @@ impl Session {
     /// Sends the handshake and the first ping, and waits for the answer.
     pub(super) async fn shake_hands(mut self) -> Result<Self, Ended> {
         while !self.accepted {
-            poll_fn(|cx| self.poll_burst(cx)).await?;
+            let burst = poll_fn(|cx| self.poll_burst(cx)).await;
+            if let Err(ended) = burst {
+                // Events may have come with the end, and nobody else has the wakers of their readers.
+                self.wake();
+                return Err(ended);
+            }
         }
         Ok(self)
     }

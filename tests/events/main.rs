@@ -10,6 +10,7 @@ mod consistency;
 mod deaf;
 mod halted;
 mod scenario;
+mod scripted;
 mod streams;
 mod watch;
 
