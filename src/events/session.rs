@@ -136,6 +136,7 @@ impl Session {
         let mut next_ping = later(Instant::now(), settings.keep_alive);
         // One timer for all limits: it is set anew when it has run out or a limit is nearer, not with each record.
         let mut timer: Pin<&mut Sleep> = pin!(sleep_until(next_ping));
+        let mut looked_again = false;
         loop {
             if let Err(ended) = self.look_after_groups(gap) {
                 return ended;
@@ -164,7 +165,14 @@ impl Session {
             if now < timer.deadline() {
                 continue;
             }
-            if let Some((_, passed)) = self.limits().find(|(at, _)| *at <= now)
+            let passed = self.limits().find(|(at, _)| *at <= now);
+            // Where this task, or all of them, were kept from running, what has come is not known of yet.
+            if passed.is_some() && !std::mem::replace(&mut looked_again, true) {
+                tokio::task::yield_now().await;
+                continue;
+            }
+            looked_again = false;
+            if let Some((_, passed)) = passed
                 && !self.goes_on(passed)
             {
                 return Ended::Lost(self.too_slow(passed));

@@ -4,7 +4,7 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use carbonfiles::events::Event;
-use carbonfiles_testserver::{Fault, Group};
+use carbonfiles_testserver::{Fault, Group, HubTimes, TestServer};
 use chrono::Utc;
 use futures::StreamExt;
 use tokio::runtime::{Builder, Runtime};
@@ -73,5 +73,31 @@ async fn a_gap_begins_before_what_was_read_late() {
     assert_eq!(some(&mut events, 2).await, ["+a", "disconnected"]);
     let Event::Reconnected { missed_since } = next(&mut events).await else { panic!() };
     assert!(missed_since <= halted, "{:?} too late", missed_since - halted);
+    runtime.shutdown_background();
+}
+
+/// What has come meanwhile is looked for before a server counts as silent.
+#[tokio::test]
+async fn a_server_that_was_not_listened_to_is_not_silent() {
+    let (limit, ping) = (Duration::from_secs(1), Duration::from_millis(100));
+    let times = HubTimes { ping, ..HubTimes::default() };
+    let server = TestServer::builder().hub_times(times).start().await.unwrap();
+    let admin = crate::client(&server);
+    let bucket = support::bucket(&admin).await;
+    let client = support::builder(server.url()).events(settings().server_timeout(limit)).build().unwrap();
+    let followed = client.bucket(bucket.id());
+    let runtime = one_worker();
+    let subscribing = async move { (followed.events().await.unwrap(), followed.file("a").events().await.unwrap()) };
+    let (mut events, other) = runtime.spawn(subscribing).await.unwrap();
+    // That is cause for the connection's task to have a turn before the runtime knows what has come.
+    let release = halt(&runtime, || drop(other)).await;
+    tokio::time::sleep(limit + ping).await;
+    drop(release);
+    upload(&bucket, "a").await;
+    assert_eq!(some(&mut events, 1).await, ["+a"]);
+    // Nothing at all is another matter.
+    server.hub().mute(true);
+    let Event::Disconnected { reason } = next(&mut events).await else { panic!() };
+    assert!(reason.contains("silent for 1s"), "{reason}");
     runtime.shutdown_background();
 }
