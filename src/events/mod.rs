@@ -124,8 +124,9 @@ impl Bucket {
     /// The events of this bucket and its files (public: the hub asks for no credential, and does not check the id).
     ///
     /// # Errors
-    /// `InvalidInput` for an id that can't be one, or is longer than the hub takes (some 32 KiB); `Unsupported`, `NotFound` or `Decode` where there is no hub, or a
-    /// proxy before it does not pass WebSockets on. Faults that may pass are waited out; see [`Subscribe::timeout`].
+    /// `InvalidInput` for an id that can't be one, or is longer than the hub takes (some 32 KiB); `Unsupported`, `NotFound`
+    /// or `Decode` where there is no hub, or a proxy before it does not pass WebSockets on. Faults that may pass are waited
+    /// out; see [`Subscribe::timeout`].
     pub fn events(&self) -> Subscribe {
         let interest = check_id("bucket id", self.id()).and_then(|()| Interest::Bucket(self.id().into()).sayable());
         Subscribe::new(self.client().lines.shared.clone(), interest)

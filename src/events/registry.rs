@@ -93,7 +93,8 @@ struct Subscriber {
 enum Joined {
     #[default]
     No,
-    Asked,
+    /// By the invocation of this number, the last of several.
+    Asked(u64),
     Yes,
 }
 
@@ -129,6 +130,8 @@ pub(super) struct Registry {
     changed: HashSet<Interest>,
     /// Joins that the hub has not answered, in the order of asking.
     asked: BTreeMap<u64, Interest>,
+    /// Those that it left unanswered for too long, and that were asked for again. It may answer them yet.
+    replaced: BTreeMap<u64, Interest>,
     /// Leaves that the hub has not answered: until it has, it may still send what belongs to the group.
     leaving: BTreeMap<u64, Interest>,
     last_id: u64,
@@ -236,7 +239,7 @@ impl Registry {
             match interest {
                 Interest::All => match (self.all.joined, self.all.members.is_empty()) {
                     (Joined::No, false) => self.ask(Interest::All, out),
-                    (Joined::Yes | Joined::Asked, true) => self.leave(&Interest::All, out),
+                    (Joined::Yes | Joined::Asked(_), true) => self.leave(&Interest::All, out),
                     _ => {}
                 },
                 Interest::Bucket(bucket) | Interest::File(bucket, _) => self.plan_bucket(&bucket, out),
@@ -256,9 +259,9 @@ impl Registry {
                     join.push(Interest::File(bucket.clone(), path.clone()));
                     waits_for_files = true;
                 }
-                Joined::Asked if wanted && !whole_is_wanted => waits_for_files = true,
+                Joined::Asked(_) if wanted && !whole_is_wanted => waits_for_files = true,
                 // Left only when nobody listens any more, or the bucket's group is there to take over.
-                Joined::Asked | Joined::Yes if !wanted || groups.whole.joined == Joined::Yes && whole_is_wanted => {
+                Joined::Asked(_) | Joined::Yes if !wanted || groups.whole.joined == Joined::Yes && whole_is_wanted => {
                     leave.push(Interest::File(bucket.clone(), path.clone()));
                 }
                 _ => {}
@@ -266,7 +269,7 @@ impl Registry {
         }
         match groups.whole.joined {
             Joined::No if whole_is_wanted => join.push(Interest::Bucket(bucket.clone())),
-            Joined::Asked | Joined::Yes if !whole_is_wanted && !waits_for_files => {
+            Joined::Asked(_) | Joined::Yes if !whole_is_wanted && !waits_for_files => {
                 leave.push(Interest::Bucket(bucket.clone()));
             }
             _ => {}
@@ -288,7 +291,7 @@ impl Registry {
         self.last_id += 1;
         let id = self.last_id;
         interest.write_join(out, id);
-        self.group(&interest).joined = Joined::Asked;
+        self.group(&interest).joined = Joined::Asked(id);
         self.asked.insert(id, interest);
     }
 
@@ -297,8 +300,10 @@ impl Registry {
         self.last_id += 1;
         let id = self.last_id;
         interest.write_leave(out, id);
-        self.group(interest).joined = Joined::No;
-        self.asked.retain(|_, asked| asked != interest);
+        if let Joined::Asked(asked) = std::mem::take(&mut self.group(interest).joined) {
+            self.asked.remove(&asked);
+        }
+        self.replaced.retain(|_, asked| asked != interest);
         self.leaving.insert(id, interest.clone());
     }
 
@@ -323,8 +328,14 @@ impl Registry {
     /// The hub has answered an invocation. A refusal ends the subscriptions that need the group.
     pub(super) fn completed(&mut self, id: u64, refusal: Option<&Error>, wakers: &mut Wakers) {
         // It answers one after another.
-        self.leaving.retain(|left, _| *left > id);
-        let Some(interest) = self.asked.remove(&id) else { return };
+        while self.leaving.first_key_value().is_some_and(|(left, _)| *left <= id) {
+            self.leaving.pop_first();
+        }
+        let Some(interest) = self.asked.remove(&id).or_else(|| self.replaced.remove(&id)) else { return };
+        let Joined::Asked(last) = self.group(&interest).joined else { return };
+        // What one invocation has done, the others need not do: their answers change nothing.
+        self.asked.remove(&last);
+        self.replaced.retain(|_, asked| *asked != interest);
         self.mark(&interest);
         let group = self.group(&interest);
         let Some(error) = refusal else {
@@ -345,16 +356,24 @@ impl Registry {
     }
 
     /// The hub has left a join unanswered for too long. It is asked for once more, on the same connection.
-    pub(super) fn ask_again(&mut self, id: u64) {
+    pub(super) fn ask_again(&mut self, id: u64, out: &mut Vec<u8>) {
         let Some(interest) = self.asked.remove(&id) else { return };
-        self.group(&interest).joined = Joined::No;
-        self.mark(&interest);
+        self.replaced.insert(id, interest.clone());
+        self.ask(interest, out);
+    }
+
+    /// Whether the connection serves anybody.
+    pub(super) fn is_of_use(&self) -> bool {
+        let mut groups =
+            self.buckets.values().flat_map(|groups| std::iter::once(&groups.whole).chain(groups.files.values()));
+        self.all.joined == Joined::Yes || groups.any(|group| group.joined == Joined::Yes)
     }
 
     /// Whether a subscription that the group is asked for was in force before: on an earlier connection, or by a wider
     /// group of this one.
     pub(super) fn was_in_force(&mut self, id: u64) -> bool {
-        let Some(interest) = self.asked.get(&id).cloned() else { return false };
+        let asked = self.asked.get(&id).or_else(|| self.replaced.get(&id));
+        let Some(interest) = asked.cloned() else { return false };
         self.group(&interest).members.iter().any(|member| member.told_of_loss || member.queue.is_in_force())
     }
 
@@ -415,6 +434,7 @@ impl Registry {
     /// The connection is gone, and all groups with it. Those who were in force are told.
     pub(super) fn disconnected(&mut self, reason: &str, wakers: &mut Wakers) {
         self.asked.clear();
+        self.replaced.clear();
         self.leaving.clear();
         let mut changed = HashSet::new();
         for (bucket, groups) in &mut self.buckets {

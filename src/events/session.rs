@@ -193,21 +193,26 @@ impl Session {
         let settings = &self.line.settings;
         let answer = settings.handshake_timeout;
         let silence = (later(self.heard.at, settings.server_timeout), Limit::Silence);
-        let answer_due = self.unanswered.map(|(_, since)| (later(since, answer), Limit::Answer));
+        // Who does not even read can't answer: that has a limit of its own.
+        let awaited = self.unanswered.filter(|_| self.stuck.is_none());
+        let answer_due = awaited.map(|(_, since)| (later(since, answer), Limit::Answer));
         let writing_due = self.stuck.map(|since| (later(since, answer), Limit::Writing));
         [Some(silence), answer_due, writing_due].into_iter().flatten()
     }
 
     /// Whether the connection is kept all the same: a newcomer that is left without an answer is asked for again, and
-    /// nobody else is disturbed. Who was in force before is better served by another connection.
+    /// those whom it serves are not disturbed. Who was in force before is better served by another connection.
     fn goes_on(&mut self, passed: Limit) -> bool {
         let (Limit::Answer, Some((id, _))) = (passed, self.unanswered) else { return false };
+        let mut out = Vec::new();
         let mut registry = self.line.registry();
-        let is_new = !registry.was_in_force(id);
-        if is_new {
-            registry.ask_again(id);
+        let goes_on = registry.is_of_use() && !registry.was_in_force(id);
+        if goes_on {
+            registry.ask_again(id, &mut out);
         }
-        is_new
+        drop(registry);
+        self.post(&out);
+        goes_on
     }
 
     fn too_slow(&self, passed: Limit) -> Error {

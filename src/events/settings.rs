@@ -18,7 +18,7 @@ pub struct EventSettings {
     pub server_timeout: Duration,
     /// How long the answers to the request for a WebSocket, to the handshake and to a subscription may take each, and how
     /// long the server may leave unread what it is sent; then the connection is made again, with growing waits. Only a
-    /// subscription that is new is asked for once more on the same connection, so that the others are not disturbed.
+    /// subscription that is new is asked for once more on the same connection, so that others in force are not disturbed.
     /// Default 15 s.
     pub handshake_timeout: Duration,
     /// The upper bound of the wait before the first attempt to connect again; it doubles with each. Waits are drawn

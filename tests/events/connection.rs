@@ -229,6 +229,22 @@ async fn a_subscription_that_is_not_answered_is_asked_for_again() {
     assert_eq!(server.hub().connections()[0].number, 3);
 }
 
+/// With nobody in force there is nobody to disturb: it counts as a failure.
+#[tokio::test]
+async fn a_hub_that_never_answers_is_given_up() {
+    let server = support::server().await;
+    let impatient = settings().handshake_timeout(Duration::from_millis(200)).max_attempts(2);
+    let client = support::builder(server.url()).events(impatient).build().unwrap();
+    let lost = server.inject(Fault::lose_completion().on("SubscribeToBucket", "").forever());
+    let mut connected = client.events().state();
+    let connected = tokio::spawn(async move { connected.wait_for(ConnectionState::is_connected).await });
+    let error = within(client.bucket("b").events().send()).await.unwrap_err();
+    assert!(error.is_timeout() && error.message().contains("has not answered a subscription"), "{error}");
+    assert_eq!(lost.fired(), 2);
+    assert!(!connected.is_finished());
+    connected.abort();
+}
+
 /// Whoever is woken by a state may use the client at once.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_state_is_told_while_nothing_is_locked() {

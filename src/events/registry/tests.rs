@@ -209,6 +209,59 @@ fn a_file_that_its_bucket_served_was_in_force() {
     assert!(!hub.registry.was_in_force(said[0].0));
 }
 
+/// The hub is slow, and answers what nobody waits for any more.
+#[test]
+fn a_late_answer_counts() {
+    let mut hub = Hub::default();
+    let (id, queue) = hub.add(&bucket("a"));
+    let mut again = Vec::new();
+    let mut asked = vec![hub.plan()[0].0];
+    for _ in 0..2 {
+        hub.registry.ask_again(asked[asked.len() - 1], &mut again);
+        asked.push(hub.registry.oldest_asked().unwrap());
+    }
+    assert!(String::from_utf8(again).unwrap().matches("SubscribeToBucket").count() == 2 && !queue.is_in_force());
+    hub.registry.completed(asked[0], None, &mut Vec::new());
+    assert!(queue.is_in_force() && hub.registry.is_settled(u64::MAX));
+    // The others come, too, and change nothing.
+    let refusal = Error::new(ErrorKind::Server, "too much");
+    hub.registry.completed(asked[1], Some(&refusal), &mut Vec::new());
+    assert!(!queue.has_ended());
+    assert_eq!(hub.plan().len(), 0);
+    hub.registry.remove(&bucket("a"), id);
+    assert_eq!(hub.settle(), ["-a"]);
+    hub.registry.completed(asked[2], None, &mut Vec::new());
+    assert!(hub.registry.buckets.is_empty(), "the hub has left it since");
+}
+
+/// Nor does the answer to a join that was taken back since.
+#[test]
+fn a_late_answer_to_what_was_left_counts_for_nothing() {
+    let mut hub = Hub::default();
+    let (id, _) = hub.add(&bucket("a"));
+    let first = hub.plan()[0].0;
+    hub.registry.ask_again(first, &mut Vec::new());
+    hub.registry.remove(&bucket("a"), id);
+    hub.plan();
+    let (_, queue) = hub.add(&bucket("a"));
+    assert_eq!(hub.plan()[0].1, "+a");
+    hub.registry.completed(first, None, &mut Vec::new());
+    assert!(!queue.is_in_force());
+}
+
+#[test]
+fn a_connection_is_of_use_while_a_group_is_joined() {
+    for interest in [Interest::All, bucket("a"), file("a", "x")] {
+        let mut hub = Hub::default();
+        hub.add(&interest);
+        assert!(!hub.registry.is_of_use());
+        hub.settle();
+        assert!(hub.registry.is_of_use());
+        hub.registry.disconnected("", &mut Vec::new());
+        assert!(!hub.registry.is_of_use());
+    }
+}
+
 /// No plan is made while there is no connection.
 #[test]
 fn nothing_is_left_of_those_who_went_while_there_was_no_connection() {
