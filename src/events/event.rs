@@ -67,7 +67,8 @@ pub enum Event {
         #[serde(with = "time")]
         missed_since: DateTime<Utc>,
     },
-    /// The reader was too slow for its buffer, and so many items were dropped before the next one.
+    /// The reader was too slow for its buffer, and so many items were dropped before the next one. The last word on the
+    /// connection among them is not: it comes next.
     Lagged(u64),
     /// An event that this version of the crate does not know, or a known one of another shape.
     Unknown {

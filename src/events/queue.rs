@@ -13,11 +13,13 @@ use crate::error::{Error, ErrorKind, Result};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 #[non_exhaustive]
 pub enum Overflow {
-    /// The oldest goes; the stream says how many went by [`Event::Lagged`].
+    /// The oldest goes; the stream says how many went by [`Event::Lagged`]. The last [`Event::Disconnected`] or
+    /// [`Event::Reconnected`] among them stays.
     #[default]
     DropOldest,
     /// Of several events that wait for one path, only the newest stays (of two states of the file by `updated_at`; a file
-    /// whose creation was not read stays created). That is no loss and not told; where the paths themselves are too many, as `DropOldest`.
+    /// whose creation was not read stays created). That is no loss and not told; where the paths themselves are too many, as
+    /// `DropOldest`.
     CoalesceByPath,
     /// The stream ends with an error (`Interrupted`), after what was waiting.
     Fail,
@@ -51,6 +53,8 @@ struct Inner {
     room: Room,
     overflow: Overflow,
     lost: u64,
+    /// The last word on the connection that there was no room for.
+    dropped_word: Option<Arc<Parcel>>,
     in_force: bool,
     end: End,
     reader: Option<Waker>,
@@ -79,6 +83,7 @@ impl Queue {
             room,
             overflow,
             lost: 0,
+            dropped_word: None,
             in_force: false,
             end: End::Open,
             reader: None,
@@ -150,6 +155,8 @@ impl Queue {
         if inner.lost > 0 {
             taken.push_back(Arc::new(Parcel::now(Event::Lagged(std::mem::take(&mut inner.lost)))));
         }
+        // Older than all that waits.
+        taken.extend(inner.dropped_word.take());
         let mut bytes = 0;
         while taken.len() < TAKEN.events && bytes < TAKEN.bytes {
             let Some(slot) = inner.waiting.pop_front() else { break };
@@ -235,7 +242,12 @@ impl Inner {
             self.gone += 1;
             if let Some(parcel) = slot {
                 self.forget(&parcel);
-                self.lost += 1;
+                let dropped = match parcel.event {
+                    // The next one may be long in coming, and until then a reader would be wrong about the connection.
+                    Event::Disconnected { .. } | Event::Reconnected { .. } => self.dropped_word.replace(parcel),
+                    _ => Some(parcel),
+                };
+                self.lost += u64::from(dropped.is_some());
                 return;
             }
         }
@@ -346,6 +358,29 @@ mod tests {
         }
         assert_eq!(take(&queue), [Event::Lagged(2), created("a", 2), created("a", 3), created("a", 4)]);
         assert_eq!(take(&queue), []);
+    }
+
+    /// Whoever shows whether there is a connection does so by these two, and there may be no third for a long time.
+    #[test]
+    fn the_last_word_on_the_connection_is_not_lost() {
+        let gone = || Event::Disconnected { reason: "gone".into() };
+        let back = || Event::Reconnected { missed_since: chrono::DateTime::UNIX_EPOCH };
+        for overflow in [Overflow::DropOldest, Overflow::CoalesceByPath] {
+            let queue = room_for(2, overflow);
+            for event in [gone(), back(), created("a", 1), created("b", 1)] {
+                push(&queue, event);
+            }
+            assert_eq!(take(&queue), [Event::Lagged(1), back(), created("a", 1), created("b", 1)]);
+            for event in [created("a", 1), back(), gone(), created("b", 1), created("c", 1)] {
+                push(&queue, event);
+            }
+            assert_eq!(take(&queue), [Event::Lagged(2), gone(), created("b", 1), created("c", 1)]);
+            for event in [back(), created("b", 1), created("c", 1)] {
+                push(&queue, event);
+            }
+            assert_eq!(take(&queue), [back(), created("b", 1), created("c", 1)], "nothing is missing");
+            assert_eq!(take(&queue), []);
+        }
     }
 
     /// However few they are, long records do not fill the memory; and the longest still has a place.
