@@ -22,7 +22,7 @@ pub struct EventSettings {
     /// Default 15 s.
     pub handshake_timeout: Duration,
     /// The upper bound of the wait before the first attempt to connect again; it doubles with each. Waits are drawn
-    /// between zero and the bound ("full jitter"). Default 200 ms.
+    /// between zero and the bound ("full jitter"), on top of what a server asks for by `Retry-After`. Default 200 ms.
     pub base_delay: Duration,
     /// The upper bound of every such wait. Default 15 s.
     pub max_delay: Duration,
@@ -117,10 +117,11 @@ impl EventSettings {
         self
     }
 
-    /// The wait after `failures` in a row (from 1). A server's `Retry-After` is its floor, up to a minute.
+    /// The wait after `failures` in a row (from 1). A server's `Retry-After` comes on top, up to a minute:
+    /// those whom it sent away together are not to come back together.
     pub(super) fn delay(&self, failures: u32, retry_after: Option<Duration>) -> Duration {
         let floor = retry_after.unwrap_or_default().min(Duration::from_secs(60));
-        jittered(self.base_delay, self.max_delay, failures).max(floor)
+        floor + jittered(self.base_delay, self.max_delay, failures)
     }
 }
 
@@ -128,11 +129,20 @@ impl EventSettings {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+    use std::collections::HashSet;
 
     #[test]
     fn no_setting_makes_a_busy_loop() {
         let idle = EventSettings::default().keep_alive(Duration::ZERO).server_timeout(Duration::ZERO).bounded();
         assert_eq!((idle.keep_alive, idle.server_timeout), (SHORTEST, SHORTEST));
+    }
+
+    /// All whom a server sends away with the same word would come back at once.
+    #[test]
+    fn a_servers_word_on_when_to_come_back_makes_no_herd() {
+        let settings = EventSettings::default();
+        let delays: HashSet<_> = (0..50).map(|_| settings.delay(1, Some(Duration::from_secs(10)))).collect();
+        assert!(delays.len() > 40, "{delays:?}");
     }
 
     proptest! {
@@ -141,7 +151,7 @@ mod tests {
             let floor = after.map(Duration::from_secs);
             let delay = EventSettings::default().delay(failures, floor);
             let floor = floor.unwrap_or_default().min(Duration::from_secs(60));
-            prop_assert!(delay >= floor && delay <= floor.max(Duration::from_secs(15)));
+            prop_assert!(delay >= floor && delay <= floor + Duration::from_secs(15));
         }
     }
 }
