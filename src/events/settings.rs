@@ -22,9 +22,10 @@ pub struct EventSettings {
     /// Default 15 s.
     pub handshake_timeout: Duration,
     /// The upper bound of the wait before the first attempt to connect again; it doubles with each. Waits are drawn
-    /// between zero and the bound ("full jitter"), on top of what a server asks for by `Retry-After`. Default 200 ms.
+    /// between zero and the bound ("full jitter"), on top of what a server asks for by `Retry-After`. 5 ms at least, default
+    /// 200 ms.
     pub base_delay: Duration,
-    /// The upper bound of every such wait. Default 15 s.
+    /// The upper bound of every such wait. 5 ms at least, default 15 s.
     pub max_delay: Duration,
     /// After how many failures in a row the subscriptions end with the error. Default `None`: never.
     pub max_attempts: Option<u32>,
@@ -52,6 +53,8 @@ impl Default for EventSettings {
 
 /// Less than this would be a busy loop.
 const SHORTEST: Duration = Duration::from_millis(100);
+/// And so would this, where an attempt fails at once.
+const SOONEST: Duration = Duration::from_millis(5);
 
 impl EventSettings {
     /// Sets how often the client gives a sign of life.
@@ -114,6 +117,8 @@ impl EventSettings {
     pub(super) fn bounded(mut self) -> Self {
         self.keep_alive = self.keep_alive.max(SHORTEST);
         self.server_timeout = self.server_timeout.max(SHORTEST);
+        self.base_delay = self.base_delay.max(SOONEST);
+        self.max_delay = self.max_delay.max(SOONEST);
         self
     }
 
@@ -135,6 +140,12 @@ mod tests {
     fn no_setting_makes_a_busy_loop() {
         let idle = EventSettings::default().keep_alive(Duration::ZERO).server_timeout(Duration::ZERO).bounded();
         assert_eq!((idle.keep_alive, idle.server_timeout), (SHORTEST, SHORTEST));
+        for waits in
+            [EventSettings::default().base_delay(Duration::ZERO), EventSettings::default().max_delay(Duration::ZERO)]
+        {
+            let waits = waits.bounded();
+            assert!((1..200).map(|failures| waits.delay(failures, None)).sum::<Duration>() > Duration::from_millis(50));
+        }
     }
 
     /// All whom a server sends away with the same word would come back at once.
