@@ -1,8 +1,10 @@
 //! Callbacks, for those who would rather be called than read a stream.
 
 use std::fmt;
+use std::time::{Duration, Instant};
 
 use futures::StreamExt;
+use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::AbortOnDropHandle;
 
 use super::Events;
@@ -14,21 +16,30 @@ use crate::error::{Error, ErrorKind};
 use crate::files::File;
 use crate::models::{BucketInfo, FileInfo};
 
-/// Keeps a callback registered. Dropping it ends the subscription, and the callback with it.
+/// Keeps a callback registered. Dropping it ends the subscription, and the callback with it: no call begins after that,
+/// whatever waits.
 #[must_use = "a callback is called until its guard is dropped; use detach() to keep it for good"]
-pub struct EventGuard(AbortOnDropHandle<Option<Error>>);
+pub struct EventGuard {
+    /// Aborting the task is not enough: it would call for all that waits before it is ended.
+    stop: DropGuard,
+    task: AbortOnDropHandle<Option<Error>>,
+}
+
+/// When calls have taken so long, others have a turn.
+const TURN: Duration = Duration::from_millis(1);
 
 impl EventGuard {
     /// Keeps the callback for good: until the server refuses the subscription, or the runtime ends.
     pub fn detach(self) {
-        drop(self.0.detach());
+        self.stop.disarm();
+        drop(self.task.detach());
     }
 
     /// Waits until the callback will not be called any more, because the server refused the subscription for good or the
     /// callback panicked, and says why.
     pub async fn ended(self) -> Error {
         let stopped = || Error::new(ErrorKind::Interrupted, "the callback is not called any more");
-        match self.0.await {
+        match self.task.await {
             Ok(error) => error.unwrap_or_else(stopped),
             Err(cause) if cause.is_panic() => {
                 Error::new(ErrorKind::Interrupted, "the callback panicked").caused_by(cause)
@@ -52,16 +63,24 @@ fn call(
 ) -> Call<'static, EventGuard> {
     Call::new(async move {
         let mut events = subscribe.kinds([kind]).await?;
+        let stop = CancellationToken::new();
+        let stopped = stop.clone();
         let calling = async move {
+            let mut turn = Instant::now();
             while let Some(item) = events.next().await {
                 match item {
+                    _ if stopped.is_cancelled() => return None,
                     Ok(event) => back(event),
                     Err(error) => return Some(error),
+                }
+                if turn.elapsed() >= TURN {
+                    tokio::task::yield_now().await;
+                    turn = Instant::now();
                 }
             }
             None
         };
-        Ok(EventGuard(AbortOnDropHandle::new(tokio::spawn(calling))))
+        Ok(EventGuard { stop: stop.drop_guard(), task: AbortOnDropHandle::new(tokio::spawn(calling)) })
     })
 }
 

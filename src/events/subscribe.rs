@@ -5,7 +5,7 @@ use std::fmt;
 use std::future::{IntoFuture, poll_fn};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use futures::Stream;
@@ -36,6 +36,9 @@ pub struct Subscribe {
 
 /// What waits for a reader unless it says otherwise.
 const BUFFER: Room = Room { events: 4096, bytes: 16 << 20 };
+/// So many items are given before other tasks have a turn, though there are more. It is above what the connection reads in
+/// one turn of its own, so that a reader keeps up with it.
+const TURN: usize = 1024;
 
 impl Subscribe {
     pub(super) fn new(line: Arc<Line>, interest: Result<Interest>) -> Self {
@@ -97,7 +100,8 @@ impl Subscribe {
         let queue = Arc::new(Queue::new(self.buffer, self.overflow));
         let id = self.line.subscribe(&interest, self.filter, queue.clone())?;
         // From here on, dropping it unsubscribes.
-        let stream = EventStream { taken: VecDeque::new(), queue, line: self.line, interest, id, ended: false };
+        let stream =
+            EventStream { taken: VecDeque::new(), given: 0, queue, line: self.line, interest, id, ended: false };
         let in_force = poll_fn(|cx| stream.queue.poll_in_force(cx));
         match self.timeout {
             None => in_force.await?,
@@ -123,6 +127,8 @@ impl IntoFuture for Subscribe {
 pub struct EventStream {
     /// Taken from the queue, many at a time.
     taken: VecDeque<Arc<Parcel>>,
+    /// How many were given since it last let its task wait.
+    given: usize,
     queue: Arc<Queue>,
     line: Arc<Line>,
     interest: Interest,
@@ -147,19 +153,30 @@ impl EventStream {
 
     fn poll_parcel(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Arc<Parcel>>>> {
         loop {
+            if self.given >= TURN {
+                // Or there would be no end to a task that only reads, be it told to end.
+                self.given = 0;
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
+            }
             if let Some(parcel) = self.taken.pop_front() {
+                self.given += 1;
                 return Poll::Ready(Some(Ok(parcel)));
             }
             if self.ended {
                 return Poll::Ready(None);
             }
-            match ready!(self.queue.poll_take(cx, &mut self.taken)) {
-                Some(Ok(())) => {}
-                Some(Err(error)) => {
+            match self.queue.poll_take(cx, &mut self.taken) {
+                Poll::Ready(Some(Ok(()))) => {}
+                Poll::Ready(Some(Err(error))) => {
                     self.ended = true;
                     return Poll::Ready(Some(Err(error)));
                 }
-                None => self.ended = true,
+                Poll::Ready(None) => self.ended = true,
+                Poll::Pending => {
+                    self.given = 0;
+                    return Poll::Pending;
+                }
             }
         }
     }
