@@ -29,7 +29,7 @@ pub enum Overflow {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Room {
     pub(super) events: usize,
-    /// Of the records as they came.
+    /// As parcels count them.
     pub(super) bytes: usize,
 }
 

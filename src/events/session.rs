@@ -389,7 +389,7 @@ impl Session {
         if event.path().is_some() {
             self.previous.extend_from_slice(record);
         }
-        registry.deliver(Parcel { at: self.heard.at, length: record.len(), event }, &mut self.wakers);
+        registry.deliver(Parcel::of_record(self.heard.at, record, event), &mut self.wakers);
     }
 
     fn completion(&mut self, id: u64, error: Option<String>) -> Result<(), Ended> {

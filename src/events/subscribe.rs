@@ -66,7 +66,8 @@ impl Subscribe {
         self
     }
 
-    /// How many bytes of records wait at most, however few events these are; 16 MiB by default; 0 is refused.
+    /// How many bytes of records wait at most, however few events these are; 16 MiB by default; 0 is refused. What this
+    /// version does not know of them, and keeps as JSON, counts by what it takes in memory.
     ///
     /// There is always room for one event, which may be as long as [`EventSettings`](super::EventSettings) lets it be.
     pub fn buffer_bytes(mut self, bytes: usize) -> Self {

@@ -44,6 +44,11 @@ impl Extra {
         self.0.len()
     }
 
+    #[cfg(feature = "events")]
+    pub(crate) fn members(&self) -> &BTreeMap<String, Value> {
+        &self.0
+    }
+
     /// Whether there is none.
     #[must_use]
     pub fn is_empty(&self) -> bool {
