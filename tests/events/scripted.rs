@@ -39,6 +39,10 @@ impl Line {
 
     async fn confirm(&mut self, what: &str) {
         let id = self.hear(what).await;
+        self.answer(&id).await;
+    }
+
+    async fn answer(&mut self, id: &str) {
         self.say(&[&format!("{{\"type\":3,\"invocationId\":\"{id}\",\"result\":null}}")]).await;
     }
 }
@@ -75,4 +79,24 @@ async fn a_reader_is_woken_for_what_came_right_before_the_end() {
     line.confirm("SubscribeToBucket").await;
     assert_eq!(within(told.recv()).await.unwrap(), "reconnected");
     reader.abort();
+}
+
+/// A hub that takes longer than the limit for each answer gives one all the same.
+#[tokio::test]
+async fn an_answer_that_comes_late_counts() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let limit = std::time::Duration::from_secs(1);
+    let client = support::builder(&url).events(settings().handshake_timeout(limit)).build().unwrap();
+    let first = tokio::spawn(client.bucket("first").events().send());
+    let mut line = Line::open(&listener).await;
+    line.say(&["{}"]).await;
+    line.confirm("\"first\"").await;
+    let _first = within(first).await.unwrap().unwrap();
+    let late = tokio::spawn(client.bucket("late").events().send());
+    let asked = line.hear("\"late\"").await;
+    let again = line.hear("\"late\"").await;
+    assert_ne!(asked, again);
+    line.answer(&asked).await;
+    let _late = within(late).await.unwrap().unwrap();
 }
