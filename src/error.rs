@@ -77,8 +77,9 @@ pub enum TimeoutPhase {
 
 /// An error of this crate. Clones share the cause.
 ///
-/// `Display` says what happened in one line, control characters escaped, with the request it happened to; [`std::error::Error::source`] has the
-/// cause. No credential is ever part of it: query parameters that carry secrets are cut out of the URL.
+/// `Display` says what happened in one line, control characters escaped, with the request it happened to;
+/// [`std::error::Error::source`] has the cause. No credential is ever part of it: query parameters that carry secrets are cut
+/// out of the URL.
 #[derive(Clone)]
 pub struct Error(Box<Inner>);
 

@@ -106,7 +106,8 @@
 //! | `zip` | no | `unpack`, for a bucket's archive |
 //! | `file-storage` | no | a client of the file_storage service, in the module `file_storage` |
 //!
-//! Without `rustls` only `http://` works, unless your own dependency on reqwest brings another TLS (`native-tls`). A tokio runtime with time and I/O enabled must be running.
+//! Without `rustls` only `http://` works, unless your own dependency on reqwest brings another TLS (`native-tls`). A tokio
+//! runtime with time and I/O enabled must be running.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod auth;

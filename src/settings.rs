@@ -195,8 +195,8 @@ macro_rules! client_settings {
             /// Limits how many bytes all transfers may hold in memory at once, half of it uploads, half of it downloads;
             /// sources that are in memory already don't count. A transfer reserves at its start what it may need at most:
             /// an upload [`UPLOAD_BUFFERS`](crate::UPLOAD_BUFFERS), a download
-            /// [`DOWNLOAD_BUFFERS`](crate::DOWNLOAD_BUFFERS), a parallel one more with each part. One that needs more than there is
-            /// goes alone. There is no such limit by default.
+            /// [`DOWNLOAD_BUFFERS`](crate::DOWNLOAD_BUFFERS), a parallel one more with each part. One that needs more than
+            /// there is goes alone. There is no such limit by default.
             pub fn max_buffered_bytes(mut self, bytes: u64) -> Self {
                 self.settings.max_buffered_bytes = Some(bytes);
                 self
@@ -217,8 +217,8 @@ macro_rules! client_settings {
             /// Changes the HTTP client below: proxies, root certificates, client certificates, resolver, pool.
             ///
             /// The crate sets what it relies on afterwards: no redirects, no referer, no decompression, no retries of reqwest's
-            /// own, HTTP/1.1. Don't set reqwest's `timeout` or `read_timeout`: they would end long transfers. A second hook replaces
-            /// the first.
+            /// own, HTTP/1.1. Don't set reqwest's `timeout` or `read_timeout`: they would end long transfers. A second hook
+            /// replaces the first.
             ///
             /// **Don't set reqwest's `default_headers` either, and never to a credential**: reqwest sends them to every origin,
             /// also to the storage behind a presigned URL, and there is no way to take them out again.

@@ -379,7 +379,8 @@ async fn several_files_in_one_request() {
     assert!(bucket.files().upload_multipart().file("../x", vec![]).await.unwrap_err().is_invalid_input());
 }
 
-/// Wire description, section 13: together, equal first contents and equal new paths are 500s on this server, and appends are lost.
+/// Wire description, section 13: together, equal first contents and equal new paths are 500s on this server, and appends are
+/// lost.
 #[tokio::test]
 async fn uploads_of_one_client_do_not_race_each_other() {
     let server = TestServer::builder().commit_time(std::time::Duration::from_millis(20)).start().await.unwrap();

@@ -18,8 +18,8 @@ impl Bucket {
     /// All files of the bucket as a ZIP archive, made by the server on the way (public).
     ///
     /// Its length is not known beforehand, and it can't be resumed: a cut is an error, unless something between here and the
-    /// server makes it look like the end. [`download_to`](DownloadZip::download_to) notices that too. The server can't make one for a
-    /// bucket whose **name** has a non-ASCII or control character (surprise 7); the error says so.
+    /// server makes it look like the end. [`download_to`](DownloadZip::download_to) notices that too. The server can't make one
+    /// for a bucket whose **name** has a non-ASCII or control character (surprise 7); the error says so.
     pub fn zip<'a>(&self) -> DownloadZip<'a> {
         DownloadZip { bucket: self.clone(), reporter: Reporter::default(), options: CallOptions::default() }
     }

@@ -67,8 +67,8 @@ pub struct Append<'a> {
 ///
 /// # Errors
 /// `NotFound` where there is no file, `PermissionDenied`, `Io` of the source, `Conflict` where another change of this client to
-/// the file takes too long or the file has another length, `RangeNotSatisfiable` where it is shorter than the offset. After `Interrupted`, `Timeout` and `Server` it may
-/// have been done.
+/// the file takes too long or the file has another length, `RangeNotSatisfiable` where it is shorter than the offset. After
+/// `Interrupted`, `Timeout` and `Server` it may have been done.
 #[must_use = "nothing is sent until it is awaited"]
 pub struct AppendAt<'a> {
     change: Change<'a>,

@@ -16,9 +16,9 @@ impl File {
     ///
     /// After a cut it goes on where it was. So does a later call to the same target, also of another process, after this one
     /// failed, was cancelled or was killed: the bytes so far are in `<target>.<digits>.carbonfiles.part`, and a record beside
-    /// it (`….json`) says which content they belong to; they are hashed again ([`Phase::Hashing`](crate::Phase::Hashing)) and the rest is
-    /// asked for, if the server still has that content, else it starts over. Parts below 1 MiB are not kept. What is not
-    /// wanted any more is removed by [`discard_partial`](crate::files::discard_partial); with
+    /// it (`….json`) says which content they belong to; they are hashed again ([`Phase::Hashing`](crate::Phase::Hashing)) and
+    /// the rest is asked for, if the server still has that content, else it starts over. Parts below 1 MiB are not kept. What
+    /// is not wanted any more is removed by [`discard_partial`](crate::files::discard_partial); with
     /// [`resume(false)`](DownloadFileTo::resume) nothing is left.
     ///
     /// Of two downloads to one target at once, the second writes into a part of its own, and the last to be whole stays. Such

@@ -31,8 +31,8 @@ impl File {
     /// **Nothing is lost or doubled by a retry**: bytes are kept until the server has confirmed them, and go again to
     /// the same offset ([`File::append_at`]). When an append fails for a reason that passes, it is tried again after the same
     /// time, 100 ms at least, and with the next `flush`, which says what was wrong; meanwhile writes wait once four times the
-    /// bytes of a flush are gathered behind those that failed. A reason that does not pass (no permission, the file was deleted, another writer) ends the writer: what it
-    /// was is the error of the next call.
+    /// bytes of a flush are gathered behind those that failed. A reason that does not pass (no permission, the file was
+    /// deleted, another writer) ends the writer: what it was is the error of the next call.
     ///
     /// A crash loses what was not flushed. When the writer is dropped, the rest is appended in the background: one call with its
     /// retries, whose error nobody hears and which loses the rest. Use `shutdown`. There may be one writer for a file: a second

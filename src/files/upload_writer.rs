@@ -17,7 +17,8 @@ impl File {
     ///
     /// The file appears when [`UploadWriter::finish`] (or `shutdown`) has succeeded; a writer that is dropped before
     /// leaves nothing. It can't be retried. Until then, other uploads, appends and patches of this client to the
-    /// same path wait, so two writers for one path in one task would wait for each other. The server cuts an upload that pauses for more than about 5 s.
+    /// same path wait, so two writers for one path in one task would wait for each other. The server cuts an upload that pauses
+    /// for more than about 5 s.
     ///
     /// ```no_run
     /// use tokio::io::AsyncWriteExt;

@@ -246,8 +246,8 @@ macro_rules! saves {
             }
 
             /// Fetches so many ranges at once, over as many connections, each written to its place as it comes, and hashed in
-            /// order behind them: for links where one connection does not fill the line. Every range is of the same ETag; a server
-            /// without ranges sends it as one stream. Each counts as one of the client's
+            /// order behind them: for links where one connection does not fill the line. Every range is of the same ETag; a
+            /// server without ranges sends it as one stream. Each counts as one of the client's
             /// [transfers](crate::ClientBuilder::max_transfers). Default 1; 0 is refused.
             pub fn parallel(mut self, ranges: usize) -> Self {
                 self.$field.parallel = ranges;

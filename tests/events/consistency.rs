@@ -1,8 +1,8 @@
 //! Whatever happens to the hub, a mirror ends up as a fresh listing says.
 //!
 //! 100 seeded runs, 4 at a time; more by
-//! `CARBONFILES_CONSISTENCY_RUNS=5000 CARBONFILES_CONSISTENCY_AT_ONCE=24 cargo test --features events --test events consistency -- --nocapture`.
-//! `CARBONFILES_CONSISTENCY_FIRST` is the first seed, for several processes. One again, by its seed:
+//! `CARBONFILES_CONSISTENCY_RUNS=5000 CARBONFILES_CONSISTENCY_AT_ONCE=24 cargo test --features events --test events consistency
+//! -- --nocapture`. `CARBONFILES_CONSISTENCY_FIRST` is the first seed, for several processes. One again, by its seed:
 //! `CARBONFILES_CONSISTENCY_SEED=…`.
 
 use std::collections::BTreeMap;

@@ -43,8 +43,8 @@ impl PublicFile {
         &self.client
     }
 
-    /// The absolute URL, without a name at its end; [`StoredFile::public_link`](crate::file_storage::models::StoredFile::public_link)
-    /// has one.
+    /// The absolute URL, without a name at its end;
+    /// [`StoredFile::public_link`](crate::file_storage::models::StoredFile::public_link) has one.
     ///
     /// # Errors
     /// `InvalidInput` for what can't be an id.
