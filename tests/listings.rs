@@ -192,8 +192,8 @@ async fn sorts_limits_and_offsets() {
 }
 
 /// What a cache in front of the server does that ignores the query of a URL: the first window, whatever is asked for.
-async fn always(window: &'static str) -> (RawServer, Bucket) {
-    let answer = answer(200, "Content-Type: application/json\r\n", window.as_bytes());
+async fn always(window: impl AsRef<[u8]>) -> (RawServer, Bucket) {
+    let answer = answer(200, "Content-Type: application/json\r\n", window.as_ref());
     let server = RawServer::start(move |_| Answer::Bytes(answer.clone())).await;
     let client = builder(&server.url).build().unwrap();
     let bucket = client.bucket("b");
@@ -266,4 +266,22 @@ async fn a_bucket_may_claim_any_size() {
     let (_server, bucket) = always(window).await;
     let page = bucket.files().tree().prefix("d_").await.unwrap();
     assert_eq!((page.directories[0].file_count, page.directories[0].total_size), (2, u64::MAX));
+}
+
+/// It has no pages, so it is as long as there are buckets.
+#[tokio::test]
+async fn the_usage_of_a_key_may_be_long() {
+    let bucket = serde_json::json!({
+        "id": "b", "name": "of an owner who has many", "owner": "o", "description": "one of thousands of buckets",
+        "created_at": "2026-01-01T00:00:00Z", "file_count": 1, "total_size": 1,
+    });
+    let usage = serde_json::json!({
+        "prefix": "cf4_01234567", "name": "o", "created_at": "2026-01-01T00:00:00Z", "bucket_count": 9000,
+        "file_count": 9000, "total_size": 9000, "total_downloads": 0, "buckets": vec![bucket; 9000],
+    });
+    let usage = usage.to_string();
+    assert!(usage.len() > 1 << 20);
+    let (_server, bucket) = always(usage).await;
+    let usage = within(bucket.client().key("cf4_01234567").usage().send()).await.unwrap();
+    assert_eq!(usage.buckets.len(), 9000);
 }

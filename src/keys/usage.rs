@@ -22,7 +22,7 @@ pub struct GetKeyUsage {
 
 impl GetKeyUsage {
     async fn run(self) -> Result<KeyUsage> {
-        let request = Request::get(self.key.route("/usage")?).needs_credential().options(self.options);
+        let request = Request::get(self.key.route("/usage")?).unpaged().needs_credential().options(self.options);
         self.key.client.transport.send(request).await?.json()
     }
 }
