@@ -8,7 +8,7 @@ use url::Url;
 
 use crate::auth::Credentials;
 use crate::error::{Error, ErrorKind, Result};
-use crate::http::{Config, Dialect, Limits, RetryPolicy, Timeouts, Transport, parse_header};
+use crate::http::{Config, Dialect, Limits, NAME_ONCE, NAMED_TWICE, RetryPolicy, Timeouts, Transport, parse_header};
 
 type Configure = Box<dyn FnOnce(reqwest::ClientBuilder) -> reqwest::ClientBuilder + Send>;
 
@@ -60,6 +60,9 @@ impl Settings {
             token.check()?;
         }
         let mut headers = self.headers?;
+        if headers.contains_key(header::AUTHORIZATION) && !matches!(credentials, Credentials::Anonymous) {
+            return Err(Error::invalid_input("default_header", NAMED_TWICE).with_hint(NAME_ONCE));
+        }
         let limits = [
             ("max_transfers", self.max_transfers == Some(0)),
             ("max_buffered_bytes", self.max_buffered_bytes == Some(0)),
@@ -203,6 +206,7 @@ macro_rules! client_settings {
             }
 
             /// Sends a header with every request. It goes to the server's own origin only, and is never shown.
+            /// `Authorization` is refused unless the client has no credential of its own.
             pub fn default_header(mut self, name: &str, value: &str) -> Self {
                 self.settings.default_header(name, value);
                 self

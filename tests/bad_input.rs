@@ -274,6 +274,9 @@ fn base_urls_and_settings() {
     ] {
         refused("default_header", name, Client::builder("http://h").default_header(name, value).build());
     }
+    let admin_and =
+        |name: &str, value: &str| Client::builder("http://h").token("key").default_header(name, value).build();
+    refused("default_header", "authorization", admin_and("Authorization", "Basic dTpw"));
     refused("user_agent", "a\nb", Client::builder("http://h").user_agent("a\nb").build());
 }
 
@@ -290,6 +293,15 @@ async fn headers_and_raw_requests() {
         quiet.refused("header", name, quiet.client.bucket("b").file("f").download().header(name, value).await);
         quiet.refused("header", name, first(quiet.client.buckets().list_all().header(name, value)).await);
     }
+    // A call that says who it is for is not made as somebody else.
+    for call in [quiet.client.health(), quiet.client.health().retry(support::quick())] {
+        let error = call.header("Authorization", "Bearer cf4_another").await.unwrap_err();
+        assert!(error.hint().is_some_and(|hint| hint.contains("token_provider")), "{error}");
+        quiet.refused("header", "authorization", Err::<(), _>(error));
+    }
+    let guest = builder(quiet.server.url()).token("cfu_0123456789abcdef").build().unwrap();
+    let upload = guest.bucket("b").file("f").upload("x".as_bytes()).header("authorization", "Bearer cf4_another");
+    quiet.refused("header", "authorization", upload.await);
     for bad in ["", "api", "http://other.example/", "/a b", "/ä", "/a?b=c", "/a#b", "/a\\b", "/a\nb"] {
         quiet.refused("path", bad, quiet.client.request(Method::GET, bad).await);
     }
@@ -430,4 +442,16 @@ async fn of_nothing_nothing_comes() {
     assert!(named(support::builder(server.url()).max_buffered_bytes(0)).contains("max_buffered_bytes"));
     assert!(named(support::builder(server.url()).default_header("a b", "c")).contains("default_header"));
     assert!(server.requests().is_empty());
+}
+
+/// Such as the name and password that a proxy before the server asks for.
+#[tokio::test]
+async fn a_client_without_a_credential_may_be_told_one_by_a_header() {
+    let server = server().await;
+    let guest = builder(server.url()).default_header("authorization", "Basic dTpw").build().unwrap();
+    guest.health().await.unwrap();
+    let named = format!("Bearer {}", server.admin_key());
+    guest.stats().header("Authorization", &named).await.unwrap();
+    let seen: Vec<_> = server.requests().iter().map(|r| r.header("authorization").unwrap().to_owned()).collect();
+    assert_eq!(seen, ["Basic dTpw", &named]);
 }

@@ -9,6 +9,11 @@ use super::transport::Transport;
 use crate::auth::Token;
 use crate::error::{Error, ErrorKind, Result};
 
+/// Why a caller's own `Authorization` is refused.
+pub(crate) const NAMED_TWICE: &str = "authorization is sent with the client's own credential";
+pub(crate) const NAME_ONCE: &str =
+    "Give the credential as the client's token or token_provider, or set the header on a client without one";
+
 impl Transport {
     /// Sends one attempt on its way; gives the answer to wait for, and the credential that went along.
     pub(super) async fn begin(
@@ -57,6 +62,10 @@ impl Transport {
             _ => config.credentials.token().await?,
         };
         let Some(token) = token else { return Ok((built, None)) };
+        if built.headers().contains_key(header::AUTHORIZATION) {
+            // Whichever were sent, the call could be made as somebody it is not meant to be.
+            return Err(Error::invalid_input("header", NAMED_TWICE).with_hint(NAME_ONCE));
+        }
         if !token.is_upload_token() && !matches!(request.authorization, Authorization::UploadToken(_)) {
             built.headers_mut().insert(header::AUTHORIZATION, token.bearer()?);
             return Ok((built, Some(token)));
@@ -76,8 +85,7 @@ impl Transport {
                     // Any other credential would only end up in logs of URLs.
                     return Err(Error::invalid_input("upload_token", "it is not an upload token (cfu_…)"));
                 }
-                // Beside any valid credential the server does not look at the token, and does not count its use.
-                built.headers_mut().remove(header::AUTHORIZATION);
+                // No other credential goes along: beside a valid one the server would not look at the token.
                 built.url_mut().query_pairs_mut().append_pair("token", token.expose());
             }
         }

@@ -24,6 +24,7 @@ mod transport;
 mod upgrade;
 mod watchdog;
 
+pub(crate) use attempt::{NAME_ONCE, NAMED_TWICE};
 pub(crate) use body::RequestBody;
 #[cfg(any(feature = "tenantbox", feature = "file-storage"))]
 pub(crate) use elsewhere::Locate;

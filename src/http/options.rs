@@ -189,6 +189,8 @@ macro_rules! call_options {
     ([$($generics:tt)*] $builder:ty, $($field:ident).+) => {
         impl<$($generics)*> $builder {
             /// Adds a header to this call, or replaces one. What can't be a header comes out of `.await` as `InvalidInput`.
+            /// So does `Authorization` beside a credential of the client's: a client per user, or one without a credential,
+            /// makes calls for many.
             pub fn header(mut self, name: &str, value: &str) -> Self {
                 self.$($field).+.set_header(name, value);
                 self
