@@ -285,3 +285,24 @@ async fn the_usage_of_a_key_may_be_long() {
     let usage = within(bucket.client().key("cf4_01234567").usage().send()).await.unwrap();
     assert_eq!(usage.buckets.len(), 9000);
 }
+
+/// What the server takes for the same, whatever its case, is left out of a page, and may be all of it.
+#[tokio::test]
+async fn a_page_of_another_case_is_not_the_end_of_a_tree() {
+    let (_server, bucket) = setup().await;
+    fill(&bucket, ["DOCS/a", "DOCS/b", "docs/c"].map(str::to_owned)).await;
+    assert_eq!(entries(&bucket, "docs/", "/", 1).await, ["docs/c"]);
+}
+
+/// A page that is gathered is short, not the requests that it is gathered by.
+#[tokio::test]
+async fn a_small_page_is_not_gathered_one_file_at_a_time() {
+    let (server, bucket) = setup().await;
+    fill(&bucket, (0..30).map(|i| format!("a_b{i:02}"))).await;
+    server.clear_requests();
+    let page = bucket.files().tree().prefix("a_b").limit(1).await.unwrap();
+    assert_eq!((page.files.len(), page.total_files, page.cursor.as_deref()), (1, 30, Some("a_b00")));
+    assert_eq!(server.requests().len(), 1);
+    assert_eq!(entries(&bucket, "a_b", "/", 1).await.len(), 30);
+    assert_eq!(server.requests().len(), 2);
+}

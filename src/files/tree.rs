@@ -62,8 +62,9 @@ pub struct ListTree {
 
 impl ListTree {
     /// Only what begins with this text, such as `docs/`. With `_` or `%` in it, for which the server finds nothing, the
-    /// answer is gathered from the stable listing, and each page reads all of the prefix. Otherwise the server ignores ASCII case here; files of another case are
-    /// filtered out, but directories come in the case that was asked for, whether or not there are any.
+    /// answer is gathered from the stable listing, and each page reads all of the prefix. Otherwise the server ignores ASCII
+    /// case here; files of another case are filtered out, so that a page may be empty and not the last, but directories come
+    /// in the case that was asked for, whether or not there are any.
     pub fn prefix(mut self, prefix: impl Into<String>) -> Self {
         self.prefix = prefix.into();
         self
@@ -115,6 +116,10 @@ impl ListTree {
         let mut page: TreePage = self.files.client().transport.send(request).await?.json()?;
         let rows = page.files.iter().map(|file| file.path.as_str());
         check_headway(self.cursor.as_deref(), rows, page.cursor.as_deref())?;
+        // Before the filter: a page may hold nothing but files of another case.
+        if page.files.is_empty() && page.directories.is_empty() && page.cursor.is_some() {
+            return Err(no_headway("a page without entries is said not to be the last"));
+        }
         page.files.retain(|file| file.path.starts_with(&self.prefix));
         Ok(page)
     }
@@ -154,7 +159,8 @@ impl ListTree {
 
     /// The files behind the cursor, by path, whatever lies between.
     fn stable_rows(&self) -> BoxStream<'static, Result<FileInfo>> {
-        let stable = ListStable::new(self.files.clone(), self.limit, self.options.clone()).prefix(self.prefix.clone());
+        // In the largest windows: the limit is for the page that is made of them, which takes all of the prefix.
+        let stable = ListStable::new(self.files.clone(), None, self.options.clone()).prefix(self.prefix.clone());
         let cursor = self.cursor.clone();
         let is_behind = move |file: &FileInfo| cursor.as_ref().is_none_or(|cursor| file.path > *cursor);
         stable.items().try_filter(move |file| std::future::ready(is_behind(file))).boxed()
@@ -175,7 +181,6 @@ impl ListTree {
                 let mut next = self.clone();
                 (next.limit, next.cursor) = (Some(self.limit.unwrap_or(MOST_ROWS)), cursor.clone());
                 let page = next.run().await?;
-                let rows = page.files.len() + page.directories.len();
                 for directory in page.directories {
                     if directories.insert(directory.path.clone()) {
                         yield TreeEntry::Directory(directory.path);
@@ -185,7 +190,6 @@ impl ListTree {
                     yield TreeEntry::File(file);
                 }
                 match page.cursor {
-                    Some(_) if rows == 0 => Err(no_headway("a page without entries is said not to be the last"))?,
                     Some(next) => cursor = Some(next),
                     None => break,
                 }
