@@ -38,7 +38,8 @@ impl RawRequest {
         self
     }
 
-    /// Sets the body. Its type is yours to say, with `.header("content-type", …)`.
+    /// Sets the body. Its type is yours to say, with `.header("content-type", …)`. It is sent in pieces: a large one has
+    /// as long as it moves, and the limit for the answer begins at its end.
     pub fn body(mut self, body: impl Into<Bytes>) -> Self {
         self.request.body = body.into();
         self

@@ -8,7 +8,7 @@ use carbonfiles::{Client, Error, ErrorKind, RetryPolicy, Source, TimeoutPhase, T
 use carbonfiles_testserver::{Fault, TestServer};
 use futures::{StreamExt, stream};
 use support::{Answer, RawServer, admin, bucket, builder, server, within};
-use tokio::net::{TcpSocket, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 
 const SHORT: Duration = Duration::from_millis(300);
 
@@ -259,9 +259,14 @@ async fn a_log_writer_outlives_the_limit_of_its_calls() {
     assert_eq!(file.get().await.unwrap().size, 5);
 }
 
-#[tokio::test]
-async fn a_connection_that_is_not_accepted() {
-    // A listener that accepts nobody; once its queue is full, the system lets no more in.
+/// A listener that accepts nobody; once its queue is full, the system lets no more in.
+struct Deaf {
+    url: String,
+    _listener: TcpListener,
+    _queue: Vec<TcpStream>,
+}
+
+async fn deaf() -> Deaf {
     let socket = TcpSocket::new_v4().unwrap();
     socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
     let listener = socket.listen(1).unwrap();
@@ -271,8 +276,13 @@ async fn a_connection_that_is_not_accepted() {
         queue.push(queued);
         assert!(queue.len() < 1000, "the queue is never full");
     }
-    let client =
-        builder(&format!("http://{address}")).retry(RetryPolicy::never()).connect_timeout(SHORT).build().unwrap();
+    Deaf { url: format!("http://{address}"), _listener: listener, _queue: queue }
+}
+
+#[tokio::test]
+async fn a_connection_that_is_not_accepted() {
+    let server = deaf().await;
+    let client = builder(&server.url).retry(RetryPolicy::never()).connect_timeout(SHORT).build().unwrap();
     let error = within(client.health().send()).await.unwrap_err();
     assert_timed_out(&error, TimeoutPhase::Connect, SHORT);
     assert!(error.is_connect() && error.bytes_sent() == 0);
@@ -280,4 +290,40 @@ async fn a_connection_that_is_not_accepted() {
     let call = client.buckets().create("b").retry(support::quick().max_attempts(2));
     let error = within(call.send()).await.unwrap_err();
     assert_eq!((error.kind(), error.attempts()), (ErrorKind::Timeout(TimeoutPhase::Connect), 2));
+}
+
+/// What has not been sent has no answer to wait for.
+#[tokio::test]
+async fn the_limit_for_the_answer_does_not_end_the_making_of_a_connection() {
+    let server = deaf().await;
+    let client = builder(&server.url).retry(support::quick().max_attempts(2)).connect_timeout(2 * SHORT);
+    let client = client.response_timeout(SHORT).build().unwrap();
+    let error = within(client.buckets().create("b").send()).await.unwrap_err();
+    let seen = (error.kind(), error.attempts(), error.bytes_sent());
+    assert_eq!(seen, (ErrorKind::Timeout(TimeoutPhase::Connect), 2, 0), "{error:?}");
+}
+
+/// A body that is in memory is sent in pieces: it stands still when they do, not when all of it takes long.
+#[tokio::test]
+async fn a_large_body_of_a_raw_request_is_limited_as_an_upload_is() {
+    let server = server().await;
+    let client = admin(&server);
+    let bucket = bucket(&client).await;
+    let data = bytes::Bytes::from(vec![7; 16 << 20]);
+    let put = || {
+        let path = format!("/api/buckets/{}/upload/stream", bucket.id());
+        client.request(carbonfiles::Method::PUT, path).query("filename", "a.bin").body(data.clone())
+    };
+    let stalled = server.inject(Fault::stall_request_after(1000).on("PUT", ""));
+    let hasty = put().idle_timeout(SHORT).response_timeout(Duration::from_secs(20));
+    let error = within(hasty.send()).await.unwrap_err();
+    assert_timed_out(&error, TimeoutPhase::Send, SHORT);
+    assert!(error.bytes_sent() > 0 && error.bytes_sent() < 16 << 20, "{error:?}");
+    assert_eq!(stalled.fired(), 1);
+    // It is there as often as it is needed, and may be answered before it has been read.
+    server.inject(Fault::reset_request_after(1 << 20).on("PUT", ""));
+    assert_eq!(within(put().idempotent().send()).await.unwrap().status(), 201);
+    assert_eq!(bucket.file("a.bin").get().await.unwrap().size, 16 << 20);
+    server.inject(Fault::status(202).early().on("PUT", ""));
+    assert_eq!(within(put().send()).await.unwrap().status(), 202);
 }

@@ -76,8 +76,15 @@ impl RequestBody for Fixed {
     }
 
     fn open(&mut self, _attempt: u32) -> BoxFuture<'_, Result<Outgoing<'_>>> {
-        let (length, body) = (self.0.len() as u64, self.0.clone());
-        Box::pin(std::future::ready(Ok(Outgoing { body: body.into(), length: Some(length), feed: None })))
+        let length = Some(self.0.len() as u64);
+        let outgoing = if self.0.is_empty() {
+            Outgoing { body: Bytes::new().into(), length, feed: None }
+        } else {
+            // It tells when the transport takes it: until then the connection is being made.
+            let gauge = Arc::new(Gauge::new());
+            Outgoing { body: whole(self.0.clone(), gauge.clone()), length, feed: Some(Feed { gauge, run: None }) }
+        };
+        Box::pin(std::future::ready(Ok(outgoing)))
     }
 }
 
@@ -251,6 +258,10 @@ impl Body for ChannelBody {
     }
 }
 
+/// The transport takes a body that is in memory in pieces of this size: all of a large one at once would count as sent
+/// while most of it waits for the connection.
+const MOST_AT_ONCE: usize = 256 << 10;
+
 /// A body that is in memory, and tells when the transport takes it.
 pub(crate) fn whole(data: Bytes, gauge: Arc<Gauge>) -> reqwest::Body {
     reqwest::Body::wrap(WholeBody { data, gauge })
@@ -272,8 +283,9 @@ impl Body for WholeBody {
         if self.data.is_empty() {
             return Poll::Ready(None);
         }
-        let data = std::mem::take(&mut self.data);
-        self.gauge.note(data.len() as u64, false, true);
+        let most = self.data.len().min(MOST_AT_ONCE);
+        let data = self.data.split_to(most);
+        self.gauge.note(data.len() as u64, false, self.data.is_empty());
         Poll::Ready(Some(Ok(Frame::data(data))))
     }
 
@@ -299,5 +311,29 @@ impl Body for Withheld {
 
     fn size_hint(&self) -> SizeHint {
         SizeHint::with_exact(self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use futures::future::poll_fn;
+
+    #[tokio::test]
+    async fn a_large_body_in_memory_is_taken_in_pieces() {
+        let gauge = Arc::new(Gauge::new());
+        let data: Vec<u8> = (0..3 * MOST_AT_ONCE as u32 + 1).map(|i| (i >> 8) as u8).collect();
+        let mut body = WholeBody { data: data.clone().into(), gauge: gauge.clone() };
+        assert_eq!(body.size_hint().exact(), Some(data.len() as u64));
+        let mut taken = Vec::new();
+        while let Some(Ok(frame)) = poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await {
+            let piece = frame.into_data().unwrap();
+            assert!(!piece.is_empty() && piece.len() <= MOST_AT_ONCE);
+            taken.extend_from_slice(&piece);
+            let is_all = taken.len() == data.len();
+            assert_eq!((gauge.taken(), gauge.has_ended()), (taken.len() as u64, is_all));
+            assert_eq!(body.size_hint().exact(), Some((data.len() - taken.len()) as u64));
+        }
+        assert!(taken == data && body.is_end_stream());
     }
 }

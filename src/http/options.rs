@@ -204,7 +204,8 @@ macro_rules! call_options {
                 self
             }
 
-            /// Limits the wait for the answer after the request was sent, for this call.
+            /// Limits the wait for the answer after the request was sent, for this call. Where the request has no body, the
+            /// making of its connection is part of that wait.
             pub fn response_timeout(mut self, limit: ::std::time::Duration) -> Self {
                 self.$($field).+.set_response_timeout(limit);
                 self

@@ -9,7 +9,8 @@ use std::time::Duration;
 pub struct Timeouts {
     /// Making a connection, TLS included. Default 10 s.
     pub connect: Duration,
-    /// From the end of the request's body to the head of the answer. Default 60 s.
+    /// From the end of the request's body to the head of the answer. Default 60 s. Where a request has no body, the making
+    /// of its connection is part of it.
     pub response: Duration,
     /// The same for calls that make the server read or write whole files before it answers (uploads, `verify`,
     /// `append`, `patch`, ZIP); also covers what is still in the socket's buffers of a slow link. Default 10 min.

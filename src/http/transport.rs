@@ -411,7 +411,8 @@ impl Transport {
             let dialect = to.foreign.unwrap_or(self.0.config.dialect);
             return Err(refusal(dialect, status, &headers, &excerpt, &secrets).with_headers(headers));
         }
-        if gauge.is_some_and(|gauge| !gauge.has_ended()) {
+        // A body of the request's own is a caller's affair, and no file that could have been cut.
+        if request.body.is_empty() && gauge.is_some_and(|gauge| !gauge.has_ended()) {
             return Err(Error::new(ErrorKind::Decode, "the server accepted the upload before it had read all of it")
                 .with_status(status));
         }

@@ -10,7 +10,7 @@ use crate::error::TimeoutPhase;
 /// Runs beside an attempt.
 pub(crate) struct Watchdog<'a> {
     pub(crate) start: Instant,
-    /// `None`: the body was complete from the start.
+    /// `None`: there is no body, so nothing tells when the connection is there and the request has been sent.
     pub(crate) gauge: Option<&'a Gauge>,
     pub(crate) response: Duration,
     pub(crate) idle: Duration,
