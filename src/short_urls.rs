@@ -74,6 +74,9 @@ impl ShortUrl {
     }
 
     /// Deletes it (owner of the bucket, or admin). The file stays, and goes on showing the dead code.
+    ///
+    /// Where a first try may have deleted it and the next one finds nothing, it counts as deleted; but the server finds
+    /// nothing of somebody else's either.
     pub fn delete(&self) -> DeleteShortUrl {
         DeleteShortUrl { short_url: self.clone(), options: CallOptions::default() }
     }

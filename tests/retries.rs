@@ -2,6 +2,8 @@
 
 #[path = "retries/calls.rs"]
 mod calls;
+#[path = "retries/deletions.rs"]
+mod deletions;
 mod support;
 #[path = "support/table.rs"]
 mod table;
@@ -179,56 +181,6 @@ async fn changes_that_may_happen_twice_are_sent_again() {
         within(raw.json(&serde_json::json!({"name": "raw"})).send()).await.unwrap();
         assert_eq!(struck.fired(), 1);
     }
-}
-
-#[tokio::test]
-async fn a_deletion_whose_answer_was_lost_has_succeeded() {
-    let server = server().await;
-    let client = admin(&server);
-    let bucket = bucket(&client).await;
-    let file = bucket.file("a.txt");
-    let done = file.upload("x".as_bytes()).await.unwrap();
-    let key = client.keys().create("k").await.unwrap();
-    let short = client.short_url(done.short_code.as_deref().unwrap());
-
-    let lose = || {
-        server.clear_requests();
-        server.inject(Fault::lose_reply().on("DELETE", ""));
-    };
-    lose();
-    within(short.delete().send()).await.unwrap();
-    assert_eq!(server.requests().len(), 2);
-    lose();
-    within(file.delete().send()).await.unwrap();
-    assert_eq!(server.requests().len(), 2);
-    lose();
-    within(client.key(&key.prefix).revoke().send()).await.unwrap();
-    assert_eq!(server.requests().len(), 2);
-    lose();
-    within(bucket.delete().send()).await.unwrap();
-    assert_eq!(server.requests().len(), 2);
-    assert!(bucket.get_opt().await.unwrap().is_none());
-}
-
-#[tokio::test]
-async fn a_deletion_of_nothing_is_not_found() {
-    let server = server().await;
-    let client = admin(&server);
-    let bucket = bucket(&client).await;
-    server.clear_requests();
-    for error in [
-        within(bucket.file("none.txt").delete().send()).await.unwrap_err(),
-        within(client.bucket("nosuchbuck").delete().send()).await.unwrap_err(),
-        within(client.key("cf4_00000000").revoke().send()).await.unwrap_err(),
-        within(client.short_url("abcdef").delete().send()).await.unwrap_err(),
-    ] {
-        assert_eq!((error.kind(), error.attempts()), (ErrorKind::NotFound, 1));
-    }
-    assert_eq!(server.requests().len(), 4);
-    // The server did answer the first attempt: nothing was deleted by it.
-    server.inject(Fault::status(503));
-    let error = within(bucket.file("none.txt").delete().send()).await.unwrap_err();
-    assert_eq!((error.kind(), error.attempts()), (ErrorKind::NotFound, 2));
 }
 
 #[tokio::test]

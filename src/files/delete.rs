@@ -4,11 +4,14 @@ use http::Method;
 
 use super::File;
 use crate::error::Result;
-use crate::http::{CallOptions, Replay, Request, awaitable};
+use crate::http::{CallOptions, Replay, Request, RetryPolicy, awaitable};
 
 impl File {
     /// Deletes the file (owner of the bucket, or admin; for others it is `NotFound`). Its short URL dies, but may go on
     /// redirecting for up to 10 min. Directories can't be deleted: they are only parts of paths.
+    ///
+    /// Where a first try may have deleted it and the next one finds nothing, it counts as deleted, unless it is seen to be
+    /// there still.
     pub fn delete(&self) -> DeleteFile {
         DeleteFile { file: self.clone(), options: CallOptions::default() }
     }
@@ -23,12 +26,17 @@ pub struct DeleteFile {
 }
 
 impl DeleteFile {
-    async fn run(self) -> Result<()> {
+    async fn run(mut self) -> Result<()> {
+        let transport = &self.file.client().transport;
+        transport.start(&mut self.options);
         let request = Request::new(Method::DELETE, self.file.route("")?)
             .needs_credential()
             .replay(Replay::Deletion)
-            .options(self.options);
-        self.file.client().transport.send(request).await.map(drop)
+            .options(self.options.clone());
+        let Some(not_found) = transport.send(request).await?.presumed.take() else { return Ok(()) };
+        // The server says so of somebody else's file as well (wire description section 3), which anybody may look at.
+        let look = self.file.get().options(self.options).retry(RetryPolicy::never());
+        if look.await.is_ok() { Err(not_found) } else { Ok(()) }
     }
 }
 

@@ -31,6 +31,9 @@ pub(crate) struct Answer {
     pub(crate) limits: ReadLimits,
     /// The ETag that the API gave where it redirected to this answer.
     pub(crate) api_etag: Option<HeaderValue>,
+    /// The "not found" that this answer stands for: an attempt before it, of unknown fate, is taken to have deleted the
+    /// thing.
+    pub(crate) presumed: Option<Error>,
 }
 
 /// Which request an answer belongs to; put into words only where there is an error to tell.
@@ -108,7 +111,7 @@ impl Response {
     pub(crate) fn head(&self) -> Self {
         let (body, exchange) = (ResponseBody::Whole(Bytes::new()), self.exchange.clone());
         let (headers, api_etag) = (self.headers.clone(), self.api_etag.clone());
-        Answer { status: self.status, headers, body, exchange, limits: self.limits, api_etag }.into()
+        Answer { status: self.status, headers, body, exchange, limits: self.limits, api_etag, presumed: None }.into()
     }
 
     /// Says which part of the whole its body is.

@@ -225,13 +225,15 @@ impl Transport {
                 // A login that failed has had its own retries, and says nothing about this request.
                 Err(error) if !call.built => return Err(error),
                 Err(error) if may_be_done && request.replay == Replay::Deletion && error.is_not_found() => {
-                    return Ok(self.already_deleted(request, call));
+                    return Ok(self.already_deleted(request, call, error));
                 }
                 Err(error) => error,
             };
             // A gateway that gave up does not know either what the server has done.
             let unknown = error.fate() == Fate::Unknown
-                || matches!(error.status(), Some(StatusCode::BAD_GATEWAY | StatusCode::GATEWAY_TIMEOUT));
+                || matches!(error.status(), Some(StatusCode::BAD_GATEWAY | StatusCode::GATEWAY_TIMEOUT))
+                // Nor is it known of a server that failed: it may have been done with what was to be deleted.
+                || request.replay == Replay::Deletion && error.status() == Some(StatusCode::INTERNAL_SERVER_ERROR);
             if !unknown {
                 body.answered();
             }
@@ -274,7 +276,7 @@ impl Transport {
     }
 
     /// What a deletion would have answered, had its answer arrived.
-    fn already_deleted(&self, request: &Request, call: &Call) -> Response {
+    fn already_deleted(&self, request: &Request, call: &Call, not_found: Error) -> Response {
         Answer {
             status: StatusCode::NO_CONTENT,
             headers: HeaderMap::new(),
@@ -282,6 +284,7 @@ impl Transport {
             exchange: call.exchange(request),
             limits: ReadLimits { idle: self.0.config.timeouts.idle, deadline: call.deadline },
             api_etag: None,
+            presumed: Some(not_found.with_request(call.exchange(request).context())),
         }
         .into()
     }
@@ -398,7 +401,7 @@ impl Transport {
         let Asked { request, to, token } = asked;
         let response = |headers, body| {
             let exchange = call.exchange(request);
-            Answer { status, headers, body, exchange, limits, api_etag: None }.into()
+            Answer { status, headers, body, exchange, limits, api_etag: None, presumed: None }.into()
         };
         if to.redirects(request, self.0.config.dialect, status, &headers) {
             return Ok(response(headers, ResponseBody::Whole(Bytes::new())));

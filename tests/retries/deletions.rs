@@ -1,0 +1,113 @@
+//! Deletions that were tried more than once: what "not found" says of them then.
+
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use carbonfiles::ErrorKind;
+use carbonfiles_testserver::Fault;
+
+use crate::support::{Answer, RawServer, admin, answer, bucket, builder, client, seen, server, within};
+
+#[tokio::test]
+async fn a_deletion_whose_answer_was_lost_has_succeeded() {
+    let server = server().await;
+    let client = admin(&server);
+    let bucket = bucket(&client).await;
+    let file = bucket.file("a.txt");
+    let done = file.upload("x".as_bytes()).await.unwrap();
+    let key = client.keys().create("k").await.unwrap();
+    let short = client.short_url(done.short_code.as_deref().unwrap());
+
+    let lose = || {
+        server.clear_requests();
+        server.inject(Fault::lose_reply().on("DELETE", ""));
+    };
+    lose();
+    within(short.delete().send()).await.unwrap();
+    assert_eq!(server.requests().len(), 2);
+    lose();
+    within(file.delete().send()).await.unwrap();
+    assert_eq!(server.requests().len(), 3, "and a look at what is there");
+    lose();
+    within(client.key(&key.prefix).revoke().send()).await.unwrap();
+    assert_eq!(server.requests().len(), 2);
+    lose();
+    within(bucket.delete().send()).await.unwrap();
+    assert_eq!(server.requests().len(), 2);
+    assert!(bucket.get_opt().await.unwrap().is_none());
+}
+
+#[tokio::test]
+async fn a_deletion_of_nothing_is_not_found() {
+    let server = server().await;
+    let client = admin(&server);
+    let bucket = bucket(&client).await;
+    server.clear_requests();
+    for error in [
+        within(bucket.file("none.txt").delete().send()).await.unwrap_err(),
+        within(client.bucket("nosuchbuck").delete().send()).await.unwrap_err(),
+        within(client.key("cf4_00000000").revoke().send()).await.unwrap_err(),
+        within(client.short_url("abcdef").delete().send()).await.unwrap_err(),
+    ] {
+        assert_eq!((error.kind(), error.attempts()), (ErrorKind::NotFound, 1));
+    }
+    assert_eq!(server.requests().len(), 4);
+    // The server did answer the first attempt: nothing was deleted by it.
+    server.inject(Fault::status(503));
+    let error = within(bucket.file("none.txt").delete().send()).await.unwrap_err();
+    assert_eq!((error.kind(), error.attempts()), (ErrorKind::NotFound, 2));
+}
+
+/// This server says of somebody else's file that it is not there.
+#[tokio::test]
+async fn a_file_that_is_still_there_has_not_been_deleted() {
+    let server = server().await;
+    let admin = admin(&server);
+    let bucket = bucket(&admin).await;
+    let file = bucket.file("a.txt");
+    file.upload("x".as_bytes()).await.unwrap();
+    let other = client(&server, &admin.keys().create("other").await.unwrap().key);
+    for path in ["a.txt", "none.txt"] {
+        server.clear_requests();
+        server.inject(Fault::reset().on("DELETE", path));
+        let deleted = within(other.bucket(bucket.id()).file(path).delete().send()).await;
+        assert_eq!(
+            deleted.as_ref().err().map(|error| (error.kind(), error.attempts())),
+            match path {
+                "a.txt" => Some((ErrorKind::NotFound, 2)),
+                // What is not there is as it should be.
+                _ => None,
+            }
+        );
+        let requests = seen(&server);
+        assert_eq!(requests.len(), 3, "{requests:?}");
+        assert!(requests[2].starts_with("GET "), "{requests:?}");
+    }
+    assert_eq!(file.get().await.unwrap().size, 1);
+    // Nobody can say what has become of it.
+    let lost = server.inject(Fault::lose_reply().on("DELETE", ""));
+    let silent = server.inject(Fault::status(503).on("GET", "a.txt").forever());
+    within(file.delete().send()).await.unwrap();
+    assert_eq!((lost.fired(), silent.fired()), (1, 1), "one look");
+}
+
+/// The server may have failed after it had deleted, as it stores a file and answers 500.
+#[tokio::test]
+async fn a_deletion_that_got_a_500_may_have_been_carried_out() {
+    for (first, succeeds) in [(500, true), (502, true), (429, false), (503, false)] {
+        let tries = AtomicU32::new(0);
+        let server = RawServer::start(move |head| {
+            let is_first = head.method == "DELETE" && tries.fetch_add(1, Ordering::SeqCst).is_multiple_of(2);
+            Answer::Bytes(answer(if is_first { first } else { 404 }, "", b""))
+        })
+        .await;
+        let client = builder(&server.url).token("key").build().unwrap();
+        for outcome in [
+            within(client.bucket("b").file("a").delete().send()).await,
+            within(client.bucket("b").delete().send()).await,
+            within(client.key("cf4_00000000").revoke().send()).await,
+            within(client.short_url("abcdef").delete().send()).await,
+        ] {
+            assert_eq!(outcome.is_ok(), succeeds, "{first}: {outcome:?}");
+        }
+    }
+}
