@@ -278,6 +278,20 @@ async fn nothing_is_shown_of_what_is_refused_before_it_is_sent() {
         assert!(error.is_invalid_input());
         look_at(&error);
     }
+    // Where the prefix of a key belongs.
+    let key = "cf4_01234567_0123456789abcdef0123456789abcdef";
+    let client = admin(&server);
+    look((client.key(key), client.key(key).usage(), client.keys()[key].revoke()));
+    for error in [
+        within(client.key(key).usage().send()).await.unwrap_err(),
+        within(client.keys()[key].revoke().send()).await.unwrap_err(),
+        within(client.key(key.to_uppercase()).revoke().send()).await.unwrap_err(),
+    ] {
+        assert!(error.is_invalid_input() && error.message().starts_with("invalid prefix: "), "{error}");
+        look_at(&error);
+    }
+    assert!(format!("{:?}", client.key("cf4_01234567")).contains("cf4_01234567"));
+    assert_eq!(server.requests(), []);
     let provider = || async { Err::<String, _>(std::io::Error::other("the vault is closed")) };
     let client = builder(server.url()).token_provider(provider).build().unwrap();
     look(&client);

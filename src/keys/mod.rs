@@ -10,8 +10,10 @@ pub use list::{ListAllKeys, ListKeys};
 pub use revoke::RevokeKey;
 pub use usage::GetKeyUsage;
 
+use std::fmt;
+
 use crate::client::Client;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::file_path::{check_id, encode_segment};
 use crate::lent::{Lent, lend};
 
@@ -43,7 +45,7 @@ impl Keys {
 lend!(Keys, key -> Key);
 
 /// One API key, by its public prefix: `cf4_` and 8 hex digits.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Key {
     client: Client,
     prefix: String,
@@ -63,7 +65,27 @@ impl Key {
     }
 
     fn route(&self, rest: &str) -> Result<String> {
+        if is_whole_key(&self.prefix) {
+            // The server knows none by it, and it would be in URLs, and so in logs. It is not repeated.
+            return Err(Error::invalid_input(
+                "prefix",
+                "it is a whole key; its prefix is `cf4_` and the 8 digits behind",
+            ));
+        }
         check_id("prefix", &self.prefix)?;
         Ok(format!("/api/keys/{}{rest}", encode_segment(&self.prefix)))
     }
+}
+
+impl fmt::Debug for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let prefix = if is_whole_key(&self.prefix) { "[redacted]" } else { &self.prefix };
+        f.debug_struct("Key").field("client", &self.client).field("prefix", &prefix).finish()
+    }
+}
+
+/// A key is `cf4_<8 hex>_<32 hex>` (wire description section 1), in whatever case it is given.
+fn is_whole_key(prefix: &str) -> bool {
+    let start = prefix.get(..4).filter(|start| start.eq_ignore_ascii_case("cf4_"));
+    start.is_some() && prefix[4..].contains('_')
 }
