@@ -119,7 +119,8 @@ impl Client {
         self.short_urls().short_url(code)
     }
 
-    /// The state of the server (public).
+    /// The state of the server (public). One that says that it is unhealthy has answered: that is no error, and the call is
+    /// not tried again.
     pub fn health(&self) -> GetHealth {
         GetHealth::new(self.clone())
     }

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use carbonfiles::{Client, Error, ErrorKind, RetryPolicy, TimeoutPhase};
+use carbonfiles_testserver::Fault;
 use http::Method;
 use serde_json::Value;
 use support::{Answer, RawServer, answer, nobody, within};
@@ -419,4 +420,26 @@ async fn errors_hide(name: &str, answer: Option<Vec<u8>>, token: &str) {
         assert!(!all_text(&error).contains(SECRET), "{name}: {}", all_text(&error));
     }
     assert!(!format!("{client:?} {file:?} {:?}", file.upload("x".as_bytes())).contains(SECRET));
+}
+
+/// It says so with a status that means "later" of anybody else.
+#[tokio::test]
+async fn a_server_that_is_not_well_says_so() {
+    use carbonfiles::models::HealthStatus;
+
+    let server = support::server().await;
+    let sick = r#"{"status":"unhealthy","uptime_seconds":5,"db":"error"}"#;
+    server.inject(Fault::status(503).body(sick));
+    let health = within(support::builder(server.url()).build().unwrap().health().send()).await.unwrap();
+    assert_eq!((health.status, health.db.as_str(), server.requests().len()), (HealthStatus::Unhealthy, "error", 1));
+    // A proxy's is no verdict, and neither is a verdict with another status, or on another call.
+    for (status, body) in [(503, ""), (503, "busy"), (503, "{}"), (503, r#"{"status":"unhealthy"}"#), (502, sick)] {
+        server.clear_requests();
+        server.inject(Fault::status(status).body(body));
+        let health = within(support::builder(server.url()).build().unwrap().health().send()).await.unwrap();
+        assert_eq!((health.status, server.requests().len()), (HealthStatus::Healthy, 2), "{status} {body}");
+    }
+    server.inject(Fault::status(503).body(sick));
+    let error = within(support::admin(&server).stats().retry(RetryPolicy::never()).send()).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Server);
 }

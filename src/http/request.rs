@@ -90,6 +90,8 @@ pub(crate) struct Parts {
     pub(crate) refused_early: bool,
     /// Statuses that are answers, beside 2xx.
     pub(crate) also_expected: &'static [StatusCode],
+    /// Tells an answer by its body where its status is that of an error.
+    pub(crate) is_answer: Option<fn(StatusCode, &[u8]) -> bool>,
     /// Goes there instead of to a path of the API.
     pub(crate) elsewhere: Option<Elsewhere>,
     /// Redirections are followed, to a place that words its refusals like this.
@@ -130,6 +132,7 @@ impl Request {
             lasting_500: false,
             refused_early: false,
             also_expected: &[],
+            is_answer: None,
             elsewhere: None,
             redirects: None,
             options: CallOptions::default(),
@@ -226,6 +229,11 @@ impl Request {
 
     pub(crate) fn also_expect(mut self, statuses: &'static [StatusCode]) -> Self {
         self.also_expected = statuses;
+        self
+    }
+
+    pub(crate) fn answers_with(mut self, is_answer: fn(StatusCode, &[u8]) -> bool) -> Self {
+        self.is_answer = Some(is_answer);
         self
     }
 

@@ -408,6 +408,9 @@ impl Transport {
         }
         if !request.expects(status) {
             let excerpt = Box::pin(read_excerpt(&mut answer, BODY_LIMIT, BODY_PATIENCE)).await;
+            if request.is_answer.is_some_and(|is_answer| is_answer(status, &excerpt)) {
+                return Ok(response(headers, ResponseBody::Whole(excerpt)));
+            }
             let named = to.foreign.map(|_| to.secrets()).unwrap_or_default();
             let secrets: Vec<_> = token.iter().cloned().chain(named).collect();
             let secrets = Secrets::of(&secrets, &call.url, self.headers_of(request)).with_body(&request.secrets);
