@@ -1,5 +1,7 @@
 //! What a credential is good for.
 
+use std::pin::pin;
+
 use chrono::{DateTime, Utc};
 use http::StatusCode;
 use serde::Serialize;
@@ -7,7 +9,7 @@ use serde::Serialize;
 use crate::auth::Token;
 use crate::client::Client;
 use crate::error::{Error, Result};
-use crate::http::{CallOptions, Request, awaitable};
+use crate::http::{CallOptions, Request, awaitable, within};
 use crate::models::DashboardUser;
 
 /// What the server makes of a client's credential.
@@ -56,7 +58,12 @@ impl Check {
         Self { client, options: CallOptions::default() }
     }
 
-    async fn run(self) -> Result<Access> {
+    async fn run(mut self) -> Result<Access> {
+        let deadline = self.client.transport.start(&mut self.options);
+        within(deadline, pin!(self.ask())).await
+    }
+
+    async fn ask(&self) -> Result<Access> {
         let Some(token) = self.client.transport.config().credentials.token().await? else {
             return Ok(Access::Anonymous);
         };

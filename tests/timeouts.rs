@@ -229,6 +229,7 @@ async fn the_total_includes_the_wait_for_a_token() {
     assert_eq!(within(file.download_to(&target).timeout(SHORT).send()).await.unwrap_err().kind(), total);
     assert_eq!(within(other.upload("x".as_bytes()).send()).await.unwrap_err().kind(), total);
     assert_eq!(within(other.append("x".as_bytes()).send()).await.unwrap_err().kind(), total);
+    assert_eq!(within(impatient.check().send()).await.unwrap_err().kind(), total);
     let both = impatient.bucket("b").files().upload_multipart().file("a", "x".as_bytes());
     assert_eq!(within(both.send()).await.unwrap_err().kind(), total);
 }
@@ -326,4 +327,31 @@ async fn a_large_body_of_a_raw_request_is_limited_as_an_upload_is() {
     assert_eq!(bucket.file("a.bin").get().await.unwrap().size, 16 << 20);
     server.inject(Fault::status(202).early().on("PUT", ""));
     assert_eq!(within(put().send()).await.unwrap().status(), 202);
+}
+
+/// Each of its requests is answered at once, and says that there is more.
+#[tokio::test]
+async fn the_total_of_a_client_ends_a_call_that_never_ends_by_itself() {
+    let rows = std::sync::atomic::AtomicU64::new(0);
+    let server = RawServer::start(move |head| {
+        let row = rows.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+        let file = serde_json::json!({
+            "path": format!("a_b/{row:012}"), "name": "x", "size": 1, "mime_type": "text/plain",
+            "created_at": "2026-01-01T00:00:00Z", "updated_at": "2026-01-01T00:00:00Z",
+        });
+        let offset = head.target.split("offset=").nth(1).and_then(|rest| rest.split('&').next());
+        let offset: u64 = offset.map_or(0, |offset| offset.parse().unwrap());
+        let page = serde_json::json!({
+            "delimiter": "/", "directories": [], "folders": [], "files": [file], "total_files": 1_u64 << 40,
+            "total_directories": 0, "total_folders": 0, "cursor": format!("a_b/{row:012}"), "limit": 1, "offset": offset,
+        });
+        Answer::Bytes(support::answer(200, "", page.to_string().as_bytes()))
+    })
+    .await;
+    let client = builder(&server.url).total_timeout(SHORT).build().unwrap();
+    let (files, total) = (client.bucket("b").files(), ErrorKind::Timeout(TimeoutPhase::Total));
+    assert_eq!(within(files.tree().prefix("a_b").send()).await.unwrap_err().kind(), total);
+    assert_eq!(within(files.directory("a_b").send()).await.unwrap_err().kind(), total);
+    assert_eq!(within(files.file("a/content").get().send()).await.unwrap_err().kind(), total);
+    assert_eq!(within(files.file("a/content").get_opt().send()).await.unwrap_err().kind(), total);
 }

@@ -44,8 +44,9 @@ pub struct ListDirectory {
 listing_setters!(ListDirectory, FileSort);
 
 impl ListDirectory {
-    async fn run(self) -> Result<DirectoryListing> {
+    async fn run(mut self) -> Result<DirectoryListing> {
         let window = self.window.checked()?;
+        self.files.client().transport.start(&mut self.options);
         if literal(&self.path) != self.path {
             return self.gather_stable(window).await;
         }

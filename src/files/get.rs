@@ -29,8 +29,9 @@ pub struct GetFile {
 }
 
 impl GetFile {
-    async fn run(self) -> Result<FileInfo> {
+    async fn run(mut self) -> Result<FileInfo> {
         let path = self.file.checked_path()?;
+        self.file.client().transport.start(&mut self.options);
         match path.parent() {
             Some(parent) if path.shadows_operation() => self.find_in_listing(&path, &parent).await,
             _ => {

@@ -103,8 +103,9 @@ impl ListTree {
         Ok(())
     }
 
-    async fn run(self) -> Result<TreePage> {
+    async fn run(mut self) -> Result<TreePage> {
         self.checked()?;
+        self.files.client().transport.start(&mut self.options);
         if literal(&self.prefix) != self.prefix {
             return self.gather_stable().await;
         }
