@@ -306,7 +306,7 @@ impl Error {
         self.0.request.as_ref().map(|r| r.url.as_str())
     }
 
-    /// How many times the request was tried; 0 when nothing was sent.
+    /// How many times the request was tried, counting tries that found no connection; 0 where it was refused before the first.
     #[must_use]
     pub fn attempts(&self) -> u32 {
         self.0.request.as_ref().map_or(0, |r| r.attempts)
@@ -318,7 +318,7 @@ impl Error {
         self.0.request.as_ref().map(|r| r.elapsed)
     }
 
-    /// How many bytes of the body the last attempt handed to the transport.
+    /// How many bytes of the body the last attempt handed to the transport: 0 where there was no connection.
     #[must_use]
     pub fn bytes_sent(&self) -> u64 {
         self.0.request.as_ref().map_or(0, |r| r.bytes_sent)

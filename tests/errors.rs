@@ -334,6 +334,9 @@ async fn where_nobody_listens() {
     assert_eq!((error.method(), error.url()), (Some(&Method::GET), Some(format!("http://{address}/healthz").as_str())));
     assert_sound(&error);
     assert!(layers(&error).len() > 1, "{error:?}");
+    // There was a body to send, and nobody to take it.
+    let error = within(client(&format!("http://{address}")).buckets().create("b").send()).await.unwrap_err();
+    assert_eq!((error.kind(), error.attempts() > 0, error.bytes_sent()), (ErrorKind::Connect, true, 0), "{error:?}");
 }
 
 struct NoNames;

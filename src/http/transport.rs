@@ -359,7 +359,7 @@ impl Transport {
         if let Some(gauge) = &gauge {
             gauge.stop();
         }
-        call.bytes_sent = gauge.as_ref().map_or(length.unwrap_or(0), |g| g.taken());
+        call.bytes_sent = gauge.as_ref().map_or(0, |gauge| gauge.taken());
         let limits = ReadLimits { idle: watchdog.idle, deadline: call.deadline };
         match answer? {
             Ok(answer) => self.receive(&asked, answer, gauge.as_deref(), limits, call).await,
