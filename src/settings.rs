@@ -78,6 +78,7 @@ impl Settings {
         }
         let http = reqwest::Client::builder().pool_idle_timeout(pool_idle).tcp_keepalive(TCP_KEEPALIVE);
         #[cfg(any(target_os = "android", target_os = "fuchsia", target_os = "linux"))]
+        // Not the longest wait for an answer: with it, peers that are gone would be noticed only then.
         let http = http.tcp_user_timeout(self.timeouts.idle);
         let http = match self.configure {
             Some(configure) => configure(http),

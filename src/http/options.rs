@@ -211,7 +211,8 @@ macro_rules! call_options {
                 self
             }
 
-            /// Limits how long a body of this call may stand still, either way.
+            /// Limits how long a body of this call may stand still, either way. What is longer than the client's limit works
+            /// for answers alone: see [`Timeouts::idle`](crate::Timeouts::idle).
             pub fn idle_timeout(mut self, limit: ::std::time::Duration) -> Self {
                 self.$($field).+.set_idle_timeout(limit);
                 self

@@ -18,6 +18,10 @@ pub struct Timeouts {
     /// How long a body may stand still, either way, for reasons that lie in the connection. Default 60 s. A source that
     /// has nothing to send does not count. What is sent moves in pieces of up to 512 KiB, of which one has to get through
     /// in this time: for links slower than 10 KB/s, raise it.
+    ///
+    /// On Linux and Android the system, too, gives up a connection whose peer has taken nothing of what was sent for this
+    /// long. That is set when the connection is made, for all calls that will use it: a call's own longer limit does not
+    /// lengthen it. A wait for an answer to what has been taken is not limited by it.
     pub idle: Duration,
     /// The whole call, retries and waiting included. Default none.
     pub total: Option<Duration>,
