@@ -70,6 +70,15 @@ impl Expiry {
         self
     }
 
+    /// Another try would mean another time.
+    pub(crate) fn counts_from_now(&self) -> bool {
+        match &self.when {
+            When::After(_) => true,
+            When::Text(text) => split_duration(text).is_some(),
+            When::Never | When::At(_) | When::Unholdable => false,
+        }
+    }
+
     /// The text to send as `expires_in`.
     pub(crate) fn to_wire(&self, of: ExpiryOf) -> Result<String> {
         self.to_wire_at(of, Utc::now())

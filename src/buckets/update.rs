@@ -69,7 +69,8 @@ impl UpdateBucket {
             return Err(Error::invalid_input("update", "set at least one of name, description and expires"));
         }
         // A relative expiry counts from when the server reads it: the second of two tries would move it a little.
-        let replay = if self.expires.is_some() { Replay::Never } else { Replay::Safe };
+        let moves = self.expires.as_ref().is_some_and(Expiry::counts_from_now);
+        let replay = if moves { Replay::Never } else { Replay::Safe };
         let expires_in = self.expires.map(|e| e.to_wire(ExpiryOf::Bucket)).transpose()?;
         let request = Request::new(Method::PATCH, self.bucket.route("")?)
             .json(&Body { name: self.name, description: self.description, expires_in })?

@@ -5,8 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use carbonfiles::models::NewUploadToken;
-use carbonfiles::{Bucket, Client, ErrorKind, File};
+use carbonfiles::{Bucket, Client, ErrorKind, Expiry, File};
 use carbonfiles_testserver::{Fault, TestServer};
+use chrono::Datelike;
 use futures::{TryFutureExt, TryStreamExt};
 
 use crate::support::{admin, bucket, builder, local, server, within};
@@ -138,6 +139,22 @@ fn kinds() -> Vec<Kind<Place>> {
             (true, true),
             |p| p.bucket.update().description("new").expires("30d").send(),
             u64::from(p.admin.bucket(p.bucket.id()).get().await.unwrap().description.as_deref() == Some("new"))
+        ),
+        kind!(
+            "update with an expiry at a time",
+            Safe,
+            "PATCH" "/api/buckets",
+            (true, true),
+            |p| p.bucket.update().description("new").expires("2100-01-01T00:00:00Z").send(),
+            u64::from(p.admin.bucket(p.bucket.id()).get().await.unwrap().expires_at.unwrap().year() == 2100)
+        ),
+        kind!(
+            "update without an expiry",
+            Safe,
+            "PATCH" "/api/buckets",
+            (true, true),
+            |p| p.bucket.update().expires(Expiry::never()).send(),
+            u64::from(p.admin.bucket(p.bucket.id()).get().await.unwrap().expires_at.is_none())
         ),
         kind!(
             "deletion of a bucket",
