@@ -78,7 +78,7 @@ pub(crate) fn redact(url: &Url) -> String {
 
 fn is_secret(name: &str) -> bool {
     let name = name.to_ascii_lowercase();
-    ["token", "sig", "credential", "key"].iter().any(|part| name.contains(part))
+    ["token", "sig", "credential", "key", "pass", "pwd", "secret", "auth"].iter().any(|part| name.contains(part))
 }
 
 #[cfg(test)]
@@ -93,6 +93,10 @@ mod tests {
         assert!(!text.contains("cfu_1") && !text.contains("=2") && !text.contains("=3") && !text.contains("u:p"));
         assert!(text.contains("filename=x+y") && text.contains("token=REDACTED"), "{text}");
         assert_eq!(redact(&Url::parse("http://h/a?filename=x%20y").unwrap()), "http://h/a?filename=x%20y");
+        for name in ["pass", "Password", "passphrase", "pwd", "client_secret", "auth", "Authorization"] {
+            let text = redact(&Url::parse(&format!("http://h/a?{name}=hidden&page=2")).unwrap());
+            assert!(!text.contains("hidden") && text.contains("page=2"), "{text}");
+        }
     }
 
     #[test]
