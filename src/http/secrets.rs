@@ -6,7 +6,8 @@ use url::{Url, form_urlencoded};
 use crate::auth::Token;
 
 const CUT: &str = "[redacted]";
-/// A shorter value is no secret, and cutting it out would garble what a server says.
+/// A shorter value is no secret, and cutting it out would garble what a server says, or tell by the gap in a known text
+/// what it is. A credential or password that short hides the whole text.
 const SHORTEST: usize = 8;
 
 /// The credentials of one request, in the forms in which a server or a proxy may repeat them.
@@ -20,7 +21,8 @@ pub(crate) struct Secrets {
 
 impl Secrets {
     pub(crate) fn of<'a>(tokens: &[Token], url: &Url, headers: impl IntoIterator<Item = &'a HeaderMap>) -> Self {
-        let mut secrets: Vec<String> = tokens.iter().map(|token| token.expose().to_owned()).collect();
+        let tokens = tokens.iter().map(Token::expose).filter(|token| !token.is_empty()).map(str::to_owned);
+        let (short, mut secrets): (Vec<_>, Vec<_>) = tokens.partition(|token| token.len() < SHORTEST);
         let mut add = |value: &str| {
             if value.len() >= SHORTEST {
                 secrets.push(value.to_owned());
@@ -33,7 +35,7 @@ impl Secrets {
         for value in headers.into_iter().flat_map(HeaderMap::values).filter(|value| value.is_sensitive()) {
             add(&String::from_utf8_lossy(value.as_bytes()));
         }
-        Self { each: secrets, short: Vec::new() }.sorted()
+        Self { each: secrets, short }.sorted()
     }
 
     /// And what the JSON of a request's body holds, such as a password.
@@ -110,8 +112,8 @@ mod tests {
             headers.insert(name, value);
         }
         let url = Url::parse("http://h/?api_key=from+a%2Fquery&page=12345678").unwrap();
-        let secrets = Secrets::of(&[Token::new("cfu_1")], &url, [&headers]);
-        let said = "cfu_1, from a header, from+a%2Fquery, from a/query, 42, application/json, 12345678";
+        let secrets = Secrets::of(&[Token::new("cfu_1234")], &url, [&headers]);
+        let said = "cfu_1234, from a header, from+a%2Fquery, from a/query, 42, application/json, 12345678";
         let cut = "[redacted], [redacted], [redacted], [redacted], 42, application/json, 12345678";
         assert_eq!(secrets.cut(said), cut);
         assert_eq!(Secrets::default().cut(said), said);
@@ -131,6 +133,16 @@ mod tests {
     #[test]
     fn the_longer_of_two_that_start_alike_goes_first() {
         let url = Url::parse("http://h/?token=cfu_12345678").unwrap();
-        assert_eq!(Secrets::of(&[Token::new("cfu_1")], &url, []).cut("a cfu_12345678"), "a [redacted]");
+        assert_eq!(Secrets::of(&[Token::new("cfu_1234")], &url, []).cut("a cfu_12345678"), "a [redacted]");
+    }
+
+    #[test]
+    fn a_short_credential_leaves_no_gap_that_tells_it() {
+        let url = Url::parse("http://h/").unwrap();
+        let cut = |token: &str, text: &str| Secrets::of(&[Token::new(token)], &url, []).cut(text);
+        assert_eq!(cut("admin", "Use the admin key or a dashboard token."), "[redacted]");
+        assert_eq!(cut("admin", "Bucket not found"), "Bucket not found");
+        assert_eq!(cut("", "Bucket not found"), "Bucket not found");
+        assert_eq!(cut("admin-key", "Bearer admin-key is not known"), "Bearer [redacted] is not known");
     }
 }
