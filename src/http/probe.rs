@@ -12,7 +12,7 @@ use super::body::Withheld;
 /// How long a server may take to refuse a head.
 const PATIENCE: Duration = Duration::from_millis(1500);
 
-/// The refusal, if there is one.
+/// The refusal, if there is one. The length is not 0: that would be a whole request, and carried out.
 pub(crate) async fn refusal_of_head(
     http: &reqwest::Client,
     mut request: reqwest::Request,
@@ -20,9 +20,6 @@ pub(crate) async fn refusal_of_head(
 ) -> Option<reqwest::Response> {
     request.headers_mut().insert(http::header::CONTENT_LENGTH, length.into());
     *request.body_mut() = Some(reqwest::Body::wrap(Withheld(length)));
-    if length == 0 {
-        return None;
-    }
     let answer = tokio::time::timeout(PATIENCE, http.execute(request)).await.ok()?.ok()?;
     (answer.status().is_client_error() || answer.status().is_server_error()).then_some(answer)
 }
