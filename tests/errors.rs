@@ -12,6 +12,7 @@ use carbonfiles_testserver::Fault;
 use http::Method;
 use serde_json::Value;
 use support::{Answer, RawServer, answer, nobody, within};
+#[cfg(feature = "rustls")]
 use tokio::io::AsyncWriteExt;
 
 /// One that tries once, so that each answer is seen as it is.
