@@ -138,8 +138,12 @@ impl UnpackZip<'_> {
         // Whatever came of it: with the error, nothing of the archive is left.
         let archive = archive.finish().await;
         if let Err(error) = received {
-            let _ = blocking(move || Ok(drop(archive))).await;
-            return Err(error);
+            // There too: it may be large.
+            let removed = blocking(move || {
+                drop(archive);
+                Ok(())
+            });
+            return removed.await.and(Err(error));
         }
         let archive = *archive?;
         // It takes up room among the client's downloads.

@@ -8,6 +8,9 @@ use crate::local::Names;
 /// A side of a sync: its files by their path below the folder, and their sizes.
 pub(super) type Side = BTreeMap<String, u64>;
 
+/// Says why a name does not fit, if it does not.
+type Unfit = Box<dyn Fn(&str) -> Option<String> + Send>;
+
 pub(super) struct Comparison {
     pub(super) direction: Direction,
     pub(super) prefix: String,
@@ -18,7 +21,7 @@ pub(super) struct Comparison {
     /// What can't be taken, and why; for a folder, with all below it.
     pub(super) odd: BTreeMap<String, String>,
     /// Why a name can't be on the side that is written to.
-    pub(super) unfit: Box<dyn Fn(&str) -> Option<String> + Send>,
+    pub(super) unfit: Unfit,
     pub(super) delete_extra: bool,
     pub(super) case_sensitive: bool,
 }
