@@ -12,9 +12,9 @@ use crate::error::{Error, ErrorKind, Fate, Result, TimeoutPhase};
 /// How often a call is tried, and how long is waited between the tries.
 ///
 /// Only what is safe to repeat is repeated: what never reached the server, and calls that do the same when done twice.
-/// The waiting time is drawn between zero and `base · 2ⁿ`, at most `max_delay` ("full jitter"). A server's
-/// `Retry-After` is a lower bound for it, up to `max_retry_after`. All calls of a client share a retry budget: when most
-/// calls fail, they stop retrying, so that an outage is not multiplied.
+/// The waiting time is drawn between zero and `base · 2ⁿ`, at most `max_delay` ("full jitter"). It comes on top of a
+/// server's `Retry-After` of up to `max_retry_after`, so that not all come back at once. All calls of a client share a retry
+/// budget: when most calls fail, they stop retrying, so that an outage is not multiplied.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct RetryPolicy {
@@ -86,7 +86,8 @@ impl RetryPolicy {
         let jittered = jittered(self.base_delay, self.max_delay, attempt);
         match retry_after {
             Some(floor) if floor > self.max_retry_after => None,
-            Some(floor) => Some(jittered.max(floor)),
+            // Not all of those that were told so at the same moment.
+            Some(floor) => Some(floor.saturating_add(jittered)),
             None => Some(jittered),
         }
     }
@@ -168,6 +169,8 @@ pub(crate) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashSet;
+
     use super::*;
     use http::HeaderValue;
     use proptest::prelude::*;
@@ -179,8 +182,15 @@ mod tests {
             let floor = after.map(Duration::from_secs);
             let delay = policy.delay(attempt, floor).unwrap();
             prop_assert!(delay >= floor.unwrap_or_default());
-            prop_assert!(delay <= policy.max_delay.max(floor.unwrap_or_default()));
+            prop_assert!(delay <= policy.max_delay + floor.unwrap_or_default());
         }
+    }
+
+    #[test]
+    fn a_servers_word_on_when_to_come_back_makes_no_herd() {
+        let floor = Some(Duration::from_secs(10));
+        let delays: HashSet<_> = (0..50).map(|_| RetryPolicy::default().delay(1, floor)).collect();
+        assert!(delays.len() > 40, "{delays:?}");
     }
 
     #[test]
