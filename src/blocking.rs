@@ -11,7 +11,7 @@ pub(crate) async fn blocking<T: Send + 'static>(job: impl FnOnce() -> Result<T> 
     spawn_blocking(job).await.unwrap_or_else(stopped)
 }
 
-/// Drops what may have a large file to sync or to remove, there too where there is a runtime.
+/// Drops what may have a large file to sync or to remove: on the blocking threads, where there is a runtime.
 pub(crate) fn drop_aside<T: Send + 'static>(value: T) {
     if let Ok(runtime) = Handle::try_current() {
         runtime.spawn_blocking(move || drop(value));

@@ -454,4 +454,9 @@ async fn a_client_without_a_credential_may_be_told_one_by_a_header() {
     guest.stats().header("Authorization", &named).await.unwrap();
     let seen: Vec<_> = server.requests().iter().map(|r| r.header("authorization").unwrap().to_owned()).collect();
     assert_eq!(seen, ["Basic dTpw", &named]);
+    // A token of the call's own goes alone.
+    let bucket = bucket(&admin(&server)).await;
+    let token = bucket.upload_tokens().create().await.unwrap().token;
+    guest.bucket(bucket.id()).file("x").upload("x".as_bytes()).upload_token(&token).await.unwrap();
+    assert_eq!(server.requests().last().unwrap().header("authorization"), None);
 }

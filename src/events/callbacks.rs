@@ -16,8 +16,8 @@ use crate::error::{Error, ErrorKind};
 use crate::files::File;
 use crate::models::{BucketInfo, FileInfo};
 
-/// Keeps a callback registered. Dropping it ends the subscription, and the callback with it: no call begins after that,
-/// whatever waits.
+/// Keeps a callback registered. Dropping it ends the subscription, and the callback with it: whatever waits, no call follows
+/// but one that is just beginning.
 #[must_use = "a callback is called until its guard is dropped; use detach() to keep it for good"]
 pub struct EventGuard {
     /// Aborting the task is not enough: it would call for all that waits before it is ended.

@@ -317,7 +317,13 @@ impl Session {
             match self.socket.poll_send(cx, &mut self.sending) {
                 Poll::Ready(written) => {
                     written.map_err(Ended::Lost)?;
-                    (self.unsent, self.stuck, wrote) = (false, None, true);
+                    // What the server could not read until now, it could not answer.
+                    if self.stuck.take().is_some()
+                        && let Some((_, since)) = &mut self.unanswered
+                    {
+                        *since = Instant::now();
+                    }
+                    (self.unsent, wrote) = (false, true);
                 }
                 Poll::Pending => {
                     let halts = self.stuck.is_none();

@@ -98,7 +98,7 @@ struct Change<'a> {
 #[derive(Clone, Copy)]
 enum Place {
     End,
-    /// Where it was perhaps tried before, by this call's owner, bytes that are there already may be those of that.
+    /// `tried`: its owner may have tried it before, so that bytes of it may be there.
     EndAt {
         offset: u64,
         tried: bool,

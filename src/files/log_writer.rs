@@ -34,11 +34,11 @@ impl File {
     /// bytes of a flush are gathered behind those that failed. A reason that does not pass (no permission, the file was
     /// deleted, another writer) ends the writer: what it was is the error of the next call.
     ///
-    /// A crash loses what was not flushed. When the writer is dropped, the rest is appended in the background: one call with its
-    /// retries, whose error nobody hears and which loses the rest. Use `shutdown`. There may be one writer for a file: a second
-    /// one of this client is a `Conflict`, and one that is opened after another was dropped waits until the rest of that is
-    /// appended. Of several on other machines all but one fail, and bytes can be lost. The server rewrites the whole file
-    /// with each append, so begin a new one now and then. An append has `flush_bytes` at most, or 64 KiB.
+    /// A crash loses what was not flushed. When the writer is dropped, the rest is appended in the background:
+    /// calls with their retries, whose error nobody hears and which loses what is left. Use `shutdown`. There may be one writer
+    /// for a file: a second one of this client is a `Conflict`, and one that is opened after another was dropped waits until
+    /// the rest of that is appended. Of several on other machines all but one fail, and bytes can be lost. The server rewrites
+    /// the whole file with each append, so begin a new one now and then. An append has `flush_bytes` at most, or 64 KiB.
     ///
     /// ```no_run
     /// use tokio::io::AsyncWriteExt;

@@ -62,6 +62,10 @@ impl Transport {
             _ => config.credentials.token().await?,
         };
         let Some(token) = token else { return Ok((built, None)) };
+        // A token of the call's own goes alone: beside a valid credential the server would not look at it.
+        if matches!(request.authorization, Authorization::UploadToken(_)) {
+            built.headers_mut().remove(header::AUTHORIZATION);
+        }
         if built.headers().contains_key(header::AUTHORIZATION) {
             // Whichever were sent, the call could be made as somebody it is not meant to be.
             return Err(Error::invalid_input("header", NAMED_TWICE).with_hint(NAME_ONCE));
@@ -85,7 +89,6 @@ impl Transport {
                     // Any other credential would only end up in logs of URLs.
                     return Err(Error::invalid_input("upload_token", "it is not an upload token (cfu_…)"));
                 }
-                // No other credential goes along: beside a valid one the server would not look at the token.
                 built.url_mut().query_pairs_mut().append_pair("token", token.expose());
             }
         }

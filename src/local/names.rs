@@ -35,8 +35,8 @@ pub(crate) fn local_path(root: &Path, name: &str) -> Result<PathBuf> {
     Ok(path)
 }
 
-/// The longest path, and the most segments of one: no system here takes more bytes in one call, and no folders of people's
-/// are nearly as deep. Longer names only take up memory.
+/// The longest path, and the most segments of one: more than most systems take in one call, and far deeper than folders of
+/// people's are. Longer names only take up memory.
 const LONGEST: usize = 4096;
 const DEEPEST: usize = 256;
 
@@ -155,13 +155,14 @@ impl<'n> Names<'n> {
         self.nodes.len()
     }
 
-    /// Adds a file. What no local file can be called is left out.
+    /// Adds a file, or with a slash at the end a folder. What no local file can be called is left out.
     pub(crate) fn add(&mut self, name: &'n str) {
         if too_long(name).is_some() {
             return;
         }
         let mut above = ROOT;
-        for (segment, path) in segments(name) {
+        let folder = name.strip_suffix('/');
+        for (segment, path) in segments(folder.unwrap_or(name)) {
             let key = (above, self.key(segment));
             above = *self.below.entry(key).or_insert(self.nodes.len());
             if above == self.nodes.len() {
@@ -171,6 +172,7 @@ impl<'n> Names<'n> {
             if last_segment(node.spelling) != segment {
                 node.other.get_or_insert(path);
             }
+            // Of a folder no path is the whole name.
             match path.len() == name.len() {
                 true => node.is_file = true,
                 false => node.is_folder = true,

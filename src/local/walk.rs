@@ -3,8 +3,8 @@
 use std::fs::Metadata;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::SystemTime;
 
 use walkdir::{DirEntry, WalkDir};
@@ -98,12 +98,13 @@ pub(crate) async fn walk(root: PathBuf, selection: Selection) -> Result<Walked> 
 /// Refuses a file that has become something else since the folder was looked through: a link, or behind one, or no file at
 /// all. It is asked just before the file is opened, which would wait for a writer where it is a pipe.
 pub(crate) fn still_inside(root: PathBuf, symlinks: Symlinks) -> PathCheck {
+    let real_root = OnceLock::new();
     Arc::new(move |path| {
         let refused = |why: &str| Err(Error::invalid_input("source", format!("{} {why}", path.display())));
         let found = match symlinks {
             Symlinks::Follow => {
-                let real = root.canonicalize().and_then(|root| Ok((root, path.canonicalize()?)));
-                if real.is_ok_and(|(root, real)| !real.starts_with(root)) {
+                let root = real_root.get_or_init(|| root.canonicalize().unwrap_or_else(|_| root.clone()));
+                if path.canonicalize().is_ok_and(|real| !real.starts_with(root)) {
                     return refused("leads out of the folder by a symbolic link");
                 }
                 path.metadata()

@@ -13,7 +13,7 @@ use tokio::time::timeout;
 use crate::blocking::blocking;
 use crate::error::{Error, ErrorKind, Result};
 use crate::local::{LocalFile, Stamp};
-use crate::transfer::{Hasher, Source};
+use crate::transfer::{Hasher, PathCheck, Source};
 
 /// Hashes of the files of one folder, kept in a file if the user names one. What is new when it is dropped is written by a
 /// job that nobody waits for.
@@ -62,7 +62,7 @@ impl Hashes {
     /// Reads what is remembered. What can't be read, or is of another folder, is forgotten.
     pub(super) async fn load(&mut self) {
         let Some(file) = self.file.clone() else { return };
-        // There too: of a hundred thousand files it takes a while.
+        // On a blocking thread, also to parse it: of a hundred thousand files it takes a while.
         let read = blocking(move || Ok(serde_json::from_slice::<Known>(&std::fs::read(file).unwrap_or_default()).ok()));
         let read = read.await.ok().flatten();
         if let Some(known) = read.filter(|known| known.version == VERSION && known.root == self.known.root) {
@@ -158,8 +158,8 @@ fn nanoseconds(time: SystemTime) -> i128 {
 }
 
 /// Reads a file through.
-pub(super) async fn sha256_of(path: &Path) -> Result<String> {
-    let (mut reading, _) = Source::from(path).open().await?;
+pub(super) async fn sha256_of(path: &Path, check: PathCheck) -> Result<String> {
+    let (mut reading, _) = Source::path_if(path.to_owned(), check).open().await?;
     let mut hasher = Hasher::new();
     while let Some(chunk) = reading.next().await? {
         hasher.update(&chunk).await;

@@ -14,9 +14,9 @@ use crate::blocking::blocking;
 use crate::error::Result;
 use crate::files::{Files, Settings};
 use crate::http::{CallOptions, within};
-use crate::local::{LocalFile, Selection, Stamp, Walked, Why, folder_prefix, is_part, local_path, walk};
+use crate::local::{LocalFile, Selection, Stamp, Walked, Why, folder_prefix, is_part, local_path, still_inside, walk};
 use crate::models::FileInfo;
-use crate::transfer::is_empty_folder;
+use crate::transfer::{PathCheck, is_empty_folder};
 
 /// The settings of a sync, whichever way it goes.
 pub(super) struct SyncSettings<'a> {
@@ -131,7 +131,8 @@ impl Scope {
             let why = format!("{name:?} is both a file and a folder that is not empty");
             odd.entry(name).or_insert(why);
         }
-        let equal = equal(&local.files, &remote, hashes, &mut odd, concurrency).await;
+        let check = still_inside(self.folder.clone(), selection.symlinks);
+        let equal = equal(&local.files, &remote, hashes, &mut odd, concurrency, check).await;
         let sizes = local.files.iter().map(|file| (file.name.clone(), file.stamp.size)).collect::<Side>();
         hashes.retain(|name| sizes.contains_key(name));
         hashes.save().await?;
@@ -144,11 +145,11 @@ impl Scope {
             equal,
             odd,
             unfit: Box::new(move |name| {
-                match direction {
+                let unfit = match direction {
                     Direction::Up => crate::FilePath::try_from(name).err(),
-                    Direction::Down => local_path(&folder, name).err(),
-                }
-                .map(|error| error.message().to_owned())
+                    Direction::Down => None,
+                };
+                unfit.or_else(|| local_path(&folder, name).err()).map(|error| error.message().to_owned())
             }),
             delete_extra: self.delete_extra,
             case_sensitive: self.case_sensitive,
@@ -238,6 +239,7 @@ async fn equal(
     hashes: &mut Hashes,
     odd: &mut BTreeMap<String, String>,
     concurrency: usize,
+    check: PathCheck,
 ) -> HashSet<String> {
     let alike = local.iter().filter_map(|file| {
         let twin = remote.get(&file.name).filter(|twin| twin.size == file.stamp.size)?;
@@ -252,8 +254,8 @@ async fn equal(
         }
     }
     let hash = |(file, theirs): (&LocalFile, &str)| {
-        let (file, theirs) = (file.clone(), theirs.to_owned());
-        async move { (sha256_of(&file.path).await, file, theirs) }
+        let (file, theirs, check) = (file.clone(), theirs.to_owned(), check.clone());
+        async move { (sha256_of(&file.path, check).await, file, theirs) }
     };
     let mut hashed = stream::iter(unknown).map(hash).buffer_unordered(concurrency);
     while let Some((ours, file, theirs)) = hashed.next().await {

@@ -67,7 +67,7 @@ impl Ranges {
     pub(super) const TO_FILE: u64 = 4 << 20;
 
     /// Asks for the first range, from where an earlier download of that ETag ended. `None` where the server has no ranges,
-    /// or does not say what would hold them together, or has another content by now: then it is asked for as a whole.
+    /// or does not say what would hold them together, or has another content by now.
     pub(super) async fn begin(
         asking: Asking,
         from: Option<(&str, u64)>,

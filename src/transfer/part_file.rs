@@ -17,6 +17,8 @@ use crate::error::{Error, ErrorKind, Result};
 /// What an earlier download of the same content left.
 pub(super) struct Found {
     pub(super) etag: String,
+    /// That is a SHA-256.
+    pub(super) hashed: bool,
     pub(super) length: u64,
     pub(super) at: u64,
     pub(super) file: Arc<File>,
@@ -90,7 +92,8 @@ impl PartFile {
         let record = part.record().filter(|record| record.source == source)?;
         // At least one byte is asked for, so that the server says whether it still has this content.
         let at = part.written.min(record.length.saturating_sub(1));
-        let found = Found { etag: record.etag.clone(), length: record.length, at, file: part.file.clone() };
+        let (etag, hashed, length) = (record.etag.clone(), record.hashed, record.length);
+        let found = Found { etag, hashed, length, at, file: part.file.clone() };
         (at > 0).then_some(found)
     }
 

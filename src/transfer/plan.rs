@@ -142,10 +142,20 @@ impl<'a> DownloadPlan<'a> {
         (self.verify && whole && info.sha256().is_some()).then(Hasher::new)
     }
 
-    /// What an earlier download has to be of, so that this one can go on with it: the URL, without its parameters.
-    pub(super) fn source(&self) -> Result<String> {
-        self.transport.url(&self.request.path).map(Into::into)
+    /// What an earlier download has to be of, so that this one can go on with it.
+    pub(super) fn origin(&self) -> Result<Origin> {
+        let url = self.transport.url(&self.request.path)?.into();
+        // A storage's is its own affair, whatever it looks like.
+        Ok(Origin { url, tags_are_hashes: self.request.elsewhere.is_none() })
     }
+}
+
+/// Where a content is from.
+pub(super) struct Origin {
+    /// Without its parameters.
+    pub(super) url: String,
+    /// An ETag that looks like a SHA-256 is one.
+    pub(super) tags_are_hashes: bool,
 }
 
 /// The beginning of a content, which is here already.

@@ -11,7 +11,7 @@ use super::info::{ContentInfo, hash_in};
 use super::parallel::{Asking, Ranges, save_ranges};
 use super::part::{Most, Record, Saving, WORTH_KEEPING};
 use super::part_file::{Found, PartFile};
-use super::plan::{DownloadPlan, Resumed};
+use super::plan::{DownloadPlan, Origin, Resumed};
 use super::progress::Phase;
 use crate::error::{Error, ErrorKind, Result};
 
@@ -46,17 +46,16 @@ pub(crate) async fn check_target(target: &Path, how: &Saving) -> Result<()> {
 pub(crate) async fn save(mut plan: Box<DownloadPlan<'_>>, target: &Path, how: &Saving) -> Result<Downloaded> {
     how.check()?;
     let mut part = PartFile::find(target, how).await?;
-    let source = plan.source()?;
+    let origin = plan.origin()?;
     // Of all that it takes, restarts included.
     plan.transport.start(&mut plan.request.options);
-    let mut from = part.resumable(&source);
+    let mut from = part.resumable(&origin.url);
     let mut restarts = 0;
-    // What is left of another run was perhaps never on the disk, so it is always compared. A storage's ETag is no hash.
-    let hashed = |found: &Found| plan.request.elsewhere.is_none() && hash_in(&found.etag).is_some();
-    plan.verify |= from.as_ref().is_some_and(hashed);
+    // What is left of another run was perhaps never on the disk, so it is always compared.
+    plan.verify |= from.as_ref().is_some_and(|found| found.hashed);
     loop {
         let resumed = from.is_some();
-        let error = match attempt(&mut plan, from.take(), &source, &mut part, target, how).await {
+        let error = match attempt(&mut plan, from.take(), &origin, &mut part, target, how).await {
             Ok(done) => return Ok(done),
             Err(error) => error,
         };
@@ -81,7 +80,7 @@ pub(crate) async fn save(mut plan: Box<DownloadPlan<'_>>, target: &Path, how: &S
 async fn attempt(
     plan: &mut DownloadPlan<'_>,
     from: Option<Found>,
-    source: &str,
+    origin: &Origin,
     part: &mut PartFile,
     target: &Path,
     how: &Saving,
@@ -102,7 +101,7 @@ async fn attempt(
     if let Some(ranges) = ranges {
         let info = ranges.info.clone();
         how.check_length(info.length)?;
-        part.begin(how.record(source, &info, true), ranges.at).await?;
+        part.begin(how.record(origin, &info, true), ranges.at).await?;
         let resumed = ranges.at;
         let verified_sha256 = save_ranges(plan, ranges, part, how.parallel).await?;
         let size = info.length.unwrap_or(0);
@@ -136,7 +135,7 @@ async fn attempt(
     let (info, resumed) = (body.info().clone(), body.received());
     let written = async {
         how.check_length(info.length)?;
-        part.begin(how.record(source, &info, false), resumed).await?;
+        part.begin(how.record(origin, &info, false), resumed).await?;
         while let Some(chunk) = body.next().await? {
             // Where nobody says how long it is, or says it wrongly.
             how.check_length(Some(body.received()))?;
@@ -164,9 +163,10 @@ impl Saving {
 
     /// What to note of a content, so that its part can be found and gone on with; `None` where it can't be. By ranges it is
     /// written with gaps.
-    fn record(&self, source: &str, info: &ContentInfo, by_ranges: bool) -> Option<Record> {
+    fn record(&self, origin: &Origin, info: &ContentInfo, by_ranges: bool) -> Option<Record> {
         let (etag, length) = (info.strong_etag()?, info.length?);
-        (self.resume && length >= WORTH_KEEPING).then(|| Record::new(source, etag, length, by_ranges))
+        let hashed = origin.tags_are_hashes && hash_in(etag).is_some();
+        (self.resume && length >= WORTH_KEEPING).then(|| Record::new(&origin.url, etag, length, hashed, by_ranges))
     }
 
     /// Refuses a content that has more bytes than may come.

@@ -233,7 +233,7 @@ async fn a_subscription_that_is_not_answered_is_asked_for_again() {
 #[tokio::test]
 async fn a_hub_that_never_answers_is_given_up() {
     let server = support::server().await;
-    let impatient = settings().handshake_timeout(Duration::from_millis(200)).max_attempts(2);
+    let impatient = settings().handshake_timeout(Duration::from_secs(1)).max_attempts(2);
     let client = support::builder(server.url()).events(impatient).build().unwrap();
     let lost = server.inject(Fault::lose_completion().on("SubscribeToBucket", "").forever());
     let mut connected = client.events().state();

@@ -2,7 +2,6 @@
 
 use std::time::{Duration, SystemTime};
 
-use super::support::pipes::{fifo, writer};
 use super::*;
 
 /// Younger ones are not remembered, and only time makes them older.
@@ -11,6 +10,16 @@ async fn grow_old(folder: &Path) {
     let old = youngest.max().unwrap() + Duration::from_millis(2100);
     while SystemTime::now() < old {
         tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+/// Waits until this process has a file open.
+async fn is_open(path: &Path) {
+    let open = || {
+        fs::read_dir("/proc/self/fd").unwrap().flatten().any(|fd| fs::read_link(fd.path()).is_ok_and(|to| to == path))
+    };
+    while !open() {
+        tokio::task::yield_now().await;
     }
 }
 
@@ -25,26 +34,32 @@ async fn what_was_hashed_before_a_sync_was_ended_is_remembered() {
     fill(&bucket, &files).await;
     let sha256 = bucket.file("a").get().await.unwrap().sha256.unwrap();
     let remembered = || fs::read_to_string(&cache).is_ok_and(|json| json.contains(&sha256));
+    // One that takes a quarter of an hour to read, here and as the server lists it.
+    let endless = 1u64 << 40;
+    server.clear_requests();
+    bucket.files().sync_up(folder.path()).plan().await.unwrap();
+    let listing = server.requests().into_iter().find(|request| request.path.contains("delimiter")).unwrap();
+    let (path, query) = listing.path.split_once('?').unwrap();
+    let mut again = admin(&server).request(carbonfiles::Method::GET, path);
+    for pair in query.split('&') {
+        let (name, value) = pair.split_once('=').unwrap();
+        again = again.query(name, value);
+    }
+    let mut listing: serde_json::Value = serde_json::from_slice(again.await.unwrap().body()).unwrap();
+    listing["files"].as_array_mut().unwrap().iter_mut().find(|file| file["path"] == "b").unwrap()["size"] =
+        endless.into();
+    let b = folder.path().join("b");
+    fs::File::options().write(true).open(&b).unwrap().set_len(endless).unwrap();
     grow_old(folder.path()).await;
     for dropped in [false, true] {
-        // A file when the folder is looked at, and when it is read a pipe that nobody ever writes to.
-        fs::remove_file(folder.path().join("b")).unwrap();
-        fs::write(folder.path().join("b"), "2").unwrap();
-        let listing = server.inject(Fault::stall_headers().on("GET", "delimiter"));
+        server.inject(Fault::replace_body(listing.to_string()).on("GET", "delimiter"));
         let (ended, signal) = tokio::sync::oneshot::channel::<()>();
         let sync = bucket.files().sync_up(folder.path()).hash_cache(&cache).concurrency(1).cancel_when(signal);
         let mut sync = Box::pin(sync.send());
-        let read = async {
-            listing.fired_at_least(1).await;
-            fs::remove_file(folder.path().join("b")).unwrap();
-            let path = fifo(folder.path(), "b");
-            listing.release();
-            writer(&path).await
-        };
-        let _writer = support::within(async {
+        support::within(async {
             tokio::select! {
                 done = &mut sync => panic!("{done:?}"),
-                writer = read => writer,
+                () = is_open(&b) => {}
             }
         })
         .await;

@@ -312,7 +312,7 @@ async fn why_a_file_can_not_be_opened_is_said_once() {
     let actions = plan.unwrap().actions;
     let [SyncAction::Report { reason, .. }] = &actions[..] else { panic!("{actions:?}") };
     let path = folder.path().join("gone");
-    assert_eq!(*reason, format!("invalid source: {} can't be opened: entity not found", path.display()));
+    assert_eq!(*reason, format!("invalid source: {} can't be read: entity not found", path.display()));
 }
 
 #[cfg(unix)]

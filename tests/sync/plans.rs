@@ -184,3 +184,17 @@ async fn an_empty_folder_makes_way_for_a_file_and_any_other_is_told() {
     fs::create_dir(at("alone")).unwrap();
     assert!(bucket.file("new").download_to(at("alone")).await.unwrap_err().is_invalid_input());
 }
+
+#[cfg(unix)]
+#[tokio::test]
+async fn a_file_that_is_too_deep_is_reported_by_the_plan() {
+    let server = server().await;
+    let bucket = bucket(&admin(&server)).await;
+    let folder = tempfile::tempdir().unwrap();
+    write(folder.path(), &tree(&[("a", "1"), (&("d/".repeat(300) + "x"), "2")]));
+    let plan = bucket.files().sync_up(folder.path()).plan().await.unwrap();
+    let [SyncAction::Copy { path, .. }, SyncAction::Report { reason, .. }] = &plan.actions[..] else {
+        panic!("{plan:?}")
+    };
+    assert!(path == "a" && reason.contains("256 folders deep"), "{reason}");
+}

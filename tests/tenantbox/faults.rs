@@ -316,6 +316,10 @@ async fn an_etag_that_looks_like_a_hash_is_none() {
     let once = RetryPolicy::default().max_attempts(1);
     let error = within(file.download_to(folder.path().join("x")).retry(once).send()).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Interrupted, "{error}");
+    let mut names = std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().path());
+    let record = names.find(|path| path.extension().is_some_and(|x| x == "json")).unwrap();
+    let record = std::fs::read_to_string(record).unwrap();
+    assert!(record.contains("\"hashed\":false"), "then what is noted of it is on the disk: {record}");
     let done = within(file.download_to(folder.path().join("x")).send()).await.unwrap();
     assert!(done.resumed > 0 && done.verified_sha256.is_none(), "{done:?}");
     assert_eq!(std::fs::read(folder.path().join("x")).unwrap(), content);

@@ -14,12 +14,11 @@ pub(in crate::file_storage) struct Alike(Arc<Mutex<All>>);
 #[derive(Debug, Default)]
 struct All {
     under_way: Vec<Weak<Entry>>,
-    /// The files of those that ended lately.
+    /// The files of those that ended not long before the oldest that is under way began.
     given: VecDeque<(Instant, String)>,
 }
 
-/// For so long a file is known to have an owner: longer than an upload that begins later could take it for its own, by clocks
-/// of whole seconds.
+/// For so long before it began an upload could take another's file for its own, by clocks of whole seconds; and more.
 const KEPT: Duration = Duration::from_secs(10);
 
 #[derive(Debug)]
@@ -27,6 +26,7 @@ struct Entry {
     name: String,
     media_type: String,
     public: bool,
+    begun: Instant,
     /// Files that others have been told are theirs, since this one began.
     taken: Mutex<Vec<String>>,
 }
@@ -40,11 +40,22 @@ pub(super) struct UnderWay {
 impl Alike {
     pub(super) fn begin(&self, name: &str, media_type: &str, public: bool) -> UnderWay {
         let (name, media_type) = (name.to_owned(), media_type.to_owned());
-        let entry = Arc::new(Entry { name, media_type, public, taken: Mutex::default() });
-        let entries = &mut locked(&self.0).under_way;
-        entries.retain(|entry| entry.strong_count() > 0);
-        entries.push(Arc::downgrade(&entry));
+        let entry = Arc::new(Entry { name, media_type, public, begun: Instant::now(), taken: Mutex::default() });
+        let all = &mut *locked(&self.0);
+        all.under_way.retain(|entry| entry.strong_count() > 0);
+        all.under_way.push(Arc::downgrade(&entry));
+        all.forget();
         UnderWay { entry, all: self.clone() }
+    }
+}
+
+impl All {
+    /// Forgets files that nobody who is under way could take for its own.
+    fn forget(&mut self) {
+        let oldest = self.under_way.iter().find_map(Weak::upgrade).map_or_else(Instant::now, |oldest| oldest.begun);
+        while self.given.front().is_some_and(|(at, _)| *at + KEPT < oldest) {
+            self.given.pop_front();
+        }
     }
 }
 
@@ -52,11 +63,7 @@ impl UnderWay {
     /// This file is that of this upload, and of no other.
     pub(super) fn takes(&self, id: &str) {
         self.others().for_each(|other| locked(&other.taken).push(id.to_owned()));
-        let given = &mut locked(&self.all.0).given;
-        while given.front().is_some_and(|(at, _)| at.elapsed() > KEPT) {
-            given.pop_front();
-        }
-        given.push_back((Instant::now(), id.to_owned()));
+        locked(&self.all.0).given.push_back((Instant::now(), id.to_owned()));
     }
 
     /// Whether an upload has this file already, be it one that ended before this one began.
@@ -104,10 +111,11 @@ mod tests {
         assert!(last.is_taken("1"), "that of one which ended before");
         tokio::time::advance(KEPT + Duration::from_secs(1)).await;
         last.takes("2");
-        assert!(two.is_taken("1") && two.is_taken("2") && !last.is_taken("1"));
-        drop(two);
+        assert!(two.is_taken("1") && two.is_taken("2") && last.is_taken("1"), "however long they take");
+        drop((two, last));
+        tokio::time::advance(KEPT + Duration::from_secs(1)).await;
         let _other = all.begin("x", "a/b", false);
         let all = locked(&all.0);
-        assert_eq!((all.under_way.len(), all.given.len()), (2, 1), "those that ended are forgotten");
+        assert_eq!((all.under_way.len(), all.given.len()), (1, 0), "those that ended are forgotten");
     }
 }

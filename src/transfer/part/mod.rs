@@ -16,7 +16,6 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
-use super::info::hash_in;
 use crate::error::{Error, ErrorKind, Result, reason};
 
 pub(crate) use names::is_part_name;
@@ -122,12 +121,11 @@ impl Part {
             if is_ours {
                 let _ = std::fs::remove_file(&path);
             }
-            let _ = std::fs::remove_file(&lock.path);
+            let _ = lock.remove();
             return None;
         };
         let there = metadata.len().min(record.length);
-        let hashed = hash_in(&record.etag).is_some();
-        let written = if record.sparse || !hashed { record.written.min(there) } else { there };
+        let written = if record.sparse || !record.hashed { record.written.min(there) } else { there };
         Some(Self {
             file: Arc::new(file),
             path,
@@ -158,7 +156,7 @@ impl Part {
                 Ok(file) => Some((file, part_path(target), Some((Arc::new(lock), record)))),
                 // The disk is full, or there is a part that the record did not speak of: somebody's own.
                 Err(_) => {
-                    let _ = std::fs::remove_file(&lock.path);
+                    let _ = lock.remove();
                     None
                 }
             });
@@ -208,8 +206,8 @@ impl Part {
         if let Some((lock, old)) = &mut self.kept {
             // It can't be gone on with by what is not known of it, nor by what it was of before.
             self.condemned = record.is_none();
-            let new = record.unwrap_or_else(|| Record::new(&old.source, "", 0, false));
-            let unhashed = [&*old, &new].iter().any(|record| hash_in(&record.etag).is_none());
+            let new = record.unwrap_or_else(|| Record::new(&old.source, "", 0, false, false));
+            let unhashed = !(old.hashed && new.hashed);
             *old = new;
             // What comes would be taken for the other content after a crash of the system, where no hash would tell.
             let noted = lock.note(old).and_then(|()| if unhashed { lock.sync() } else { Ok(()) });
@@ -221,7 +219,7 @@ impl Part {
     pub(super) fn append(&mut self, data: &[u8]) -> Result<()> {
         write_all_at(&self.file, data, self.written).map_err(|e| self.failed(e))?;
         self.written += data.len() as u64;
-        let unnoted = self.record().filter(|record| hash_in(&record.etag).is_none()).map(|record| record.written);
+        let unnoted = self.record().filter(|record| !record.hashed).map(|record| record.written);
         if unnoted.is_some_and(|noted| self.written - noted >= NOTE_EVERY) { self.note() } else { Ok(()) }
     }
 
@@ -236,7 +234,7 @@ impl Part {
     fn note(&mut self) -> Result<()> {
         let Some((lock, record)) = self.kept.as_mut().filter(|_| !self.condemned) else { return Ok(()) };
         record.written = self.written;
-        let synced = if hash_in(&record.etag).is_none() { self.file.sync_data() } else { Ok(()) };
+        let synced = if record.hashed { Ok(()) } else { self.file.sync_data() };
         // A system says once that bytes could not be written, and takes them for written from then on.
         self.condemned = synced.is_err();
         synced.and_then(|()| lock.note(record)).map_err(|e| self.failed(e))
@@ -262,7 +260,7 @@ impl Part {
         }
         self.committed = true;
         if let Some((lock, _)) = &self.kept {
-            let _ = std::fs::remove_file(&lock.path);
+            let _ = lock.remove();
         }
         // Makes the rename last through a power cut, where folders can be synced.
         if let Ok(folder) = File::open(folder_of(&self.target)) {
@@ -272,7 +270,7 @@ impl Part {
     }
 
     fn become_target(&self) -> Result<()> {
-        if !is_at(&self.file, &self.path).unwrap_or(false) {
+        if !is_at(&self.file, &self.path).map_err(|e| self.failed(e))? {
             return Err(self.failed(io::Error::other("another file has taken the name of its part")));
         }
         if self.replaces != Replaces::Nothing {
@@ -335,7 +333,7 @@ impl Drop for Part {
             let _ = std::fs::remove_file(&self.path);
         }
         if let Some((lock, _)) = &self.kept {
-            let _ = std::fs::remove_file(&lock.path);
+            let _ = lock.remove();
         }
     }
 }
@@ -343,7 +341,8 @@ impl Drop for Part {
 /// Removes what an unfinished download to `target` has left to be gone on with: its part and the record beside it. What
 /// a download is still writing stays. Tells whether there was something.
 ///
-/// The last write of a download that was just cancelled is waited for, up to 300 ms.
+/// A download that is under way, or was just cancelled and has its last write to do, is waited for, up to a second. That
+/// blocks the thread: on a runtime of one thread nothing can end meanwhile.
 ///
 /// # Errors
 /// Those of the file system.
@@ -362,14 +361,14 @@ pub fn discard_partial(target: impl AsRef<Path>) -> io::Result<bool> {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             _ => {}
         }
-        std::fs::remove_file(&lock.path)?;
+        lock.remove()?;
         return Ok(true);
     }
     Ok(false)
 }
 
-/// How long a lock is waited for: the last write of a download that was just cancelled may still hold it.
-pub(super) const TRIES: u32 = 30;
+/// How long a lock is waited for: the last write of a download that was just cancelled, or its sync, may still hold it.
+pub(super) const TRIES: u32 = 100;
 pub(super) const BETWEEN: Duration = Duration::from_millis(10);
 
 /// Refuses a target that can't be written, before anything is asked for.
@@ -436,7 +435,7 @@ mod tests {
     use super::*;
 
     fn record(etag: &str) -> Record {
-        Record::new("http://host/x", etag, 4 << 20, false)
+        Record::new("http://host/x", etag, 4 << 20, etag.len() == 66, false)
     }
 
     fn reopen(target: &Path) -> Option<Part> {

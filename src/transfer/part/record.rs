@@ -19,6 +19,9 @@ pub(crate) struct Record {
     pub(crate) source: String,
     pub(crate) etag: String,
     pub(crate) length: u64,
+    /// The ETag is a SHA-256, which the whole is compared with: it tells of bytes that a crash kept from the disk.
+    #[serde(default)]
+    pub(crate) hashed: bool,
     /// So many bytes are there, without gaps, and on the disk where no hash would tell.
     pub(crate) written: u64,
     /// Bytes behind `written` may be there too, with gaps, so the length of the file says nothing.
@@ -26,8 +29,8 @@ pub(crate) struct Record {
 }
 
 impl Record {
-    pub(crate) fn new(source: &str, etag: &str, length: u64, sparse: bool) -> Self {
-        Self { carbonfiles_part: 1, source: source.into(), etag: etag.into(), length, written: 0, sparse }
+    pub(crate) fn new(source: &str, etag: &str, length: u64, hashed: bool, sparse: bool) -> Self {
+        Self { carbonfiles_part: 1, source: source.into(), etag: etag.into(), length, hashed, written: 0, sparse }
     }
 }
 
@@ -35,7 +38,7 @@ impl Record {
 #[derive(Debug)]
 pub(crate) struct Lock {
     file: File,
-    pub(super) path: PathBuf,
+    path: PathBuf,
 }
 
 /// What [`Lock::take`] found.
@@ -111,6 +114,11 @@ impl Lock {
         line.resize(line.len().max(before.saturating_sub(1)), b' ');
         line.push(b'\n');
         write_all_at(&self.file, &line, 0)
+    }
+
+    /// Removes it, unless another file has its name by now.
+    pub(super) fn remove(&self) -> io::Result<()> {
+        if self.is_in_place() { std::fs::remove_file(&self.path) } else { Ok(()) }
     }
 
     /// Makes it last through a crash of the system.
