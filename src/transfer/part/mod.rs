@@ -7,6 +7,8 @@
 
 mod names;
 mod record;
+mod saving;
+mod target;
 
 use std::fs::{File, OpenOptions};
 use std::io;
@@ -16,65 +18,19 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
-use crate::error::{Error, ErrorKind, Result, reason};
+use crate::error::{Error, Result, reason};
 
 pub(crate) use names::is_part_name;
 use names::{part_path, random_path};
 pub(super) use record::{Lock, Record, Taken};
 use record::{is_at, open_own};
+pub(crate) use saving::{Most, Saving};
+pub(super) use target::check_target;
+pub(crate) use target::{Replaces, is_empty_folder};
+use target::{exists, folder_of, is_folder};
 
 /// Smaller parts are not kept: to start over is as quick.
 pub(super) const WORTH_KEEPING: u64 = 1 << 20;
-
-/// How a target is written.
-#[derive(Debug, Clone)]
-pub(crate) struct Saving {
-    pub(crate) replaces: Replaces,
-    /// A part is kept for a later download, and one that was kept is gone on with.
-    pub(crate) resume: bool,
-    /// The target gets the time of the remote's last change.
-    pub(crate) keep_modified: bool,
-    /// A content that is replaced meanwhile is fetched from its beginning.
-    pub(crate) restart_if_changed: bool,
-    /// How many ranges are fetched at once.
-    pub(crate) parallel: usize,
-    pub(crate) most: Most,
-    /// Looks at all that has come, so many bytes, before it becomes the target.
-    pub(crate) accept: Option<fn(&File, u64) -> Result<()>>,
-}
-
-/// What may stand where the target is to be.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Replaces {
-    Nothing,
-    File,
-    /// Also a folder, as long as nothing is in it.
-    FileOrEmptyFolder,
-}
-
-/// How many bytes may come.
-#[derive(Debug, Clone, Copy)]
-pub(crate) enum Most {
-    Any,
-    /// The caller said so.
-    Asked(u64),
-    /// A listing said so, some time ago.
-    Listed(u64),
-}
-
-impl Default for Saving {
-    fn default() -> Self {
-        Self {
-            replaces: Replaces::File,
-            resume: true,
-            keep_modified: false,
-            restart_if_changed: false,
-            parallel: 1,
-            most: Most::Any,
-            accept: None,
-        }
-    }
-}
 
 /// A part file that is being written. Dropping it before it is committed keeps or removes it.
 #[derive(Debug)]
@@ -371,45 +327,6 @@ pub fn discard_partial(target: impl AsRef<Path>) -> io::Result<bool> {
 pub(super) const TRIES: u32 = 100;
 pub(super) const BETWEEN: Duration = Duration::from_millis(10);
 
-/// Refuses a target that can't be written, before anything is asked for.
-pub(super) fn check_target(target: &Path, replaces: Replaces) -> Result<()> {
-    let unusable = |why: &str| Err(Error::invalid_input("target", format!("{} {why}", target.display())));
-    if target.file_name().is_none() {
-        return unusable("is not the name of a file");
-    }
-    if target.is_dir() {
-        match replaces {
-            Replaces::FileOrEmptyFolder if is_empty_folder(target) => return Ok(()),
-            Replaces::FileOrEmptyFolder => return unusable("is a folder that is not empty"),
-            Replaces::Nothing | Replaces::File => return unusable("is a directory"),
-        }
-    }
-    if !folder_of(target).is_dir() {
-        return unusable("is in a folder that does not exist");
-    }
-    // A link that leads nowhere is there too.
-    let free = replaces != Replaces::Nothing || target.symlink_metadata().is_err();
-    if free { Ok(()) } else { Err(exists(target)) }
-}
-
-/// And no link to one.
-fn is_folder(path: &Path) -> bool {
-    path.symlink_metadata().is_ok_and(|found| found.is_dir())
-}
-
-/// Can a file be put in its place without a loss?
-pub(crate) fn is_empty_folder(path: &Path) -> bool {
-    is_folder(path) && std::fs::read_dir(path).is_ok_and(|mut entries| entries.next().is_none())
-}
-
-fn exists(target: &Path) -> Error {
-    Error::new(ErrorKind::Conflict, format!("{} exists, and overwriting was not asked for", target.display()))
-}
-
-fn folder_of(target: &Path) -> &Path {
-    target.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
-}
-
 #[cfg(unix)]
 pub(super) fn write_all_at(file: &File, data: &[u8], position: u64) -> io::Result<()> {
     std::os::unix::fs::FileExt::write_all_at(file, data, position)
@@ -433,6 +350,7 @@ mod tests {
     use std::sync::atomic::{AtomicBool, Ordering};
 
     use super::*;
+    use crate::error::ErrorKind;
 
     fn record(etag: &str) -> Record {
         Record::new("http://host/x", etag, 4 << 20, etag.len() == 66, false)
