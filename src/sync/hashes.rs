@@ -13,7 +13,6 @@ use tokio::time::timeout;
 use crate::blocking::blocking;
 use crate::error::{Error, ErrorKind, Result};
 use crate::local::{LocalFile, Stamp};
-use crate::transfer::{Hasher, PathCheck, Source};
 
 /// Hashes of the files of one folder, kept in a file if the user names one. What is new when it is dropped is written by a
 /// job that nobody waits for.
@@ -155,16 +154,6 @@ fn nanoseconds(time: SystemTime) -> i128 {
         Ok(after) => after.as_nanos() as i128,
         Err(before) => -(before.duration().as_nanos() as i128),
     }
-}
-
-/// Reads a file through.
-pub(super) async fn sha256_of(path: &Path, check: PathCheck) -> Result<String> {
-    let (mut reading, _) = Source::path_if(path.to_owned(), check).open().await?;
-    let mut hasher = Hasher::new();
-    while let Some(chunk) = reading.next().await? {
-        hasher.update(&chunk).await;
-    }
-    hasher.finish().await
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use std::pin::pin;
 use futures::{StreamExt, TryStreamExt, stream};
 
 use super::compare::{Comparison, Side};
-use super::hashes::{Hashes, sha256_of};
+use super::hashes::Hashes;
 use super::plan::{Direction, SyncPlan};
 use crate::Symlinks;
 use crate::blocking::blocking;
@@ -16,7 +16,7 @@ use crate::files::{Files, Settings};
 use crate::http::{CallOptions, within};
 use crate::local::{LocalFile, Selection, Stamp, Walked, Why, folder_prefix, is_part, local_path, still_inside, walk};
 use crate::models::FileInfo;
-use crate::transfer::{PathCheck, is_empty_folder};
+use crate::transfer::{Hasher, PathCheck, Source, is_empty_folder};
 
 /// The settings of a sync, whichever way it goes.
 pub(super) struct SyncSettings<'a> {
@@ -255,7 +255,7 @@ async fn equal(
     }
     let hash = |(file, theirs): (&LocalFile, &str)| {
         let (file, theirs, check) = (file.clone(), theirs.to_owned(), check.clone());
-        async move { (sha256_of(&file.path, check).await, file, theirs) }
+        async move { (<Hasher>::of_source(Source::path_if(file.path.clone(), check)).await, file, theirs) }
     };
     let mut hashed = stream::iter(unknown).map(hash).buffer_unordered(concurrency);
     while let Some((ours, file, theirs)) = hashed.next().await {

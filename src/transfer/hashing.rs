@@ -10,6 +10,7 @@ use super::CHUNK;
 use super::beside::{Beside, Work};
 use super::buffers::zeroed;
 use super::reading::read_at;
+use super::source::Source;
 use crate::blocking::blocking;
 use crate::error::{Error, ErrorKind, Result};
 
@@ -51,6 +52,16 @@ impl<D: Digest + Send + 'static> Hasher<D> {
     /// One of another kind.
     pub(crate) fn of() -> Self {
         Self { state: State::Here(Box::new(Hashing(D::new()))), hashed: 0 }
+    }
+
+    /// The hash of a whole source, in lower-case hex.
+    pub(crate) async fn of_source(mut source: Source<'_>) -> Result<String> {
+        let (mut reading, _) = source.open().await?;
+        let mut hasher = Self::of();
+        while let Some(chunk) = reading.next().await? {
+            hasher.update(&chunk).await;
+        }
+        hasher.finish().await
     }
 
     /// Takes the next chunk; waits only while too much is still to be hashed.

@@ -52,9 +52,5 @@ pub(super) fn hashed(
 
 /// The MD5 of a source.
 pub(super) async fn of(source: Source<'static>) -> Result<String> {
-    use futures::TryStreamExt;
-    let tag = Tag::default();
-    let mut chunks = std::pin::pin!(chunks(source, tag.clone()));
-    while chunks.try_next().await?.is_some() {}
-    Ok(tag.take().unwrap_or_default())
+    Hasher::<Md5>::of_source(source).await
 }

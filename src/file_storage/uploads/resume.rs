@@ -276,13 +276,7 @@ async fn compare(session: &UploadSession, file: &StoredFile, content: &Sections,
         (None, true) => return Ok(Checked::Parts),
         (Some(expected), true) => expected,
     };
-    let mut hasher = Hasher::new();
-    let mut whole = content.section(0, content.size());
-    let (mut reading, _) = whole.open().await?;
-    while let Some(chunk) = reading.next().await? {
-        hasher.update(&chunk).await;
-    }
-    let found = hasher.finish().await?;
+    let found = <Hasher>::of_source(content.section(0, content.size())).await?;
     if found != *expected {
         let message = format!("the bytes sent have the SHA-256 {found}, those stored {expected}");
         return Err(Error::new(ErrorKind::IntegrityMismatch, message));
