@@ -138,7 +138,7 @@ impl UnpackZip<'_> {
         // Whatever came of it: with the error, nothing of the archive is left.
         let archive = archive.finish().await;
         if let Err(error) = received {
-            // There too: it may be large.
+            // On a blocking thread, since it may be large; and waited for.
             let removed = blocking(move || {
                 drop(archive);
                 Ok(())

@@ -12,7 +12,7 @@ use crate::auth::Token;
 use crate::error::{Error, ErrorKind, Result};
 use crate::http::{Authorization, CallOptions, Receive, Replay, Request, Response, awaitable, within};
 use crate::models::FileInfo;
-use crate::transfer::{ContentInfo, Part, Phase, Reporter, Source, UploadBody, header_value, reports_progress, starts};
+use crate::transfer::{ContentInfo, Part, Reporter, Source, UploadBody, header_value, reports_progress, starts};
 
 const X_APPEND: HeaderName = HeaderName::from_static("x-append");
 
@@ -127,7 +127,7 @@ impl<'a> Change<'a> {
                 request.set_header(header::CONTENT_RANGE, range).replay(Replay::Safe)
             }
         };
-        let queued = || self.reporter.report(0, Phase::Queued);
+        let queued = || self.reporter.queued();
         let turn = path_turn(&self.file.bucket, &path, &options, queued).await?;
         if let Place::EndAt { offset, tried } = self.place {
             ends_at(&self.file, offset, Some(&mut self.source).filter(|_| tried), &options).await?;

@@ -15,7 +15,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::file_path::{FilePath, encode_filename_star};
 use crate::http::{Boundary, CallOptions, Request, awaitable, within};
 use crate::models::UploadedFile;
-use crate::transfer::{Part, Phase, Reporter, Source, UploadBody, reports_progress, starts};
+use crate::transfer::{Part, Reporter, Source, UploadBody, reports_progress, starts};
 
 impl Files {
     /// Uploads several files in one request: add them with [`file`](UploadMultipart::file).
@@ -106,7 +106,7 @@ impl<'a> UploadMultipart<'a> {
         // In one order for all, so that no two wait for each other.
         let mut turns = Vec::with_capacity(self.files.len());
         for path in self.files.iter().map(|(path, _)| path).collect::<BTreeSet<_>>() {
-            turns.push(path_turn(&self.bucket, path, &self.options, || reporter.report(0, Phase::Queued)).await?);
+            turns.push(path_turn(&self.bucket, path, &self.options, || reporter.queued()).await?);
         }
         let paths: Vec<_> = self.files.iter().map(|(path, _)| path.clone()).collect();
         let mut parts = Vec::with_capacity(self.files.len());

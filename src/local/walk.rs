@@ -109,12 +109,7 @@ pub(crate) fn still_inside(root: PathBuf, symlinks: Symlinks) -> PathCheck {
                 }
                 path.metadata()
             }
-            Symlinks::Skip | Symlinks::Refuse => {
-                if let Err(cause) = check_parents(&root, path) {
-                    return refused(&format!("can't be read: {}", reason(&cause)));
-                }
-                path.symlink_metadata()
-            }
+            Symlinks::Skip | Symlinks::Refuse => check_parents(&root, path).and_then(|()| path.symlink_metadata()),
         };
         match found {
             Ok(found) if found.is_file() => Ok(()),

@@ -120,7 +120,7 @@ impl<'a> UploadBody<'a> {
 
     /// Reports that it waits for its turn.
     pub(crate) fn queued(&mut self) {
-        self.reporter.report(0, Phase::Queued);
+        self.reporter.queued();
     }
 
     /// Hears that so many attempts have failed, and that another call sends it after this time.
