@@ -1,5 +1,7 @@
 //! The files below a folder.
 
+use std::borrow::Cow;
+use std::ffi::OsStr;
 use std::fs::Metadata;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -92,7 +94,7 @@ pub(crate) async fn walk(root: PathBuf, selection: Selection) -> Result<Walked> 
     selection.check()?;
     let stop = Stop(Arc::default());
     let stopped = stop.0.clone();
-    blocking(move || Walk { root, selection, stopped, found: Walked::default() }.run()).await
+    blocking(move || Walk { root, selection, stopped, found: Walked::default(), inside: Vec::new() }.run()).await
 }
 
 /// Refuses a file that has become something else since the folder was looked through: a link, or behind one, or no file at
@@ -128,6 +130,30 @@ struct Walk {
     selection: Selection,
     stopped: Arc<AtomicBool>,
     found: Walked,
+    /// The names of the folders that the walk is in, the outermost first.
+    inside: Vec<Name>,
+}
+
+/// A path below the root.
+#[derive(Debug, Clone)]
+struct Name {
+    /// As well as it can be written, with `/` between segments.
+    text: String,
+    /// It could not be written exactly.
+    lossy: bool,
+}
+
+impl Name {
+    const ROOT: Self = Self { text: String::new(), lossy: false };
+
+    fn below(&self, segment: &OsStr) -> Self {
+        let (segment, above) = (segment.to_string_lossy(), &self.text);
+        let text = match above.is_empty() {
+            true => segment.to_string(),
+            false => [above, "/", &segment].concat(),
+        };
+        Self { text, lossy: self.lossy || matches!(segment, Cow::Owned(_)) }
+    }
 }
 
 impl Walk {
@@ -161,16 +187,21 @@ impl Walk {
     /// Takes an entry in; `false` for a folder that is not to be entered.
     fn take(&mut self, entry: &DirEntry, real_root: &Path) -> bool {
         let (kind, link) = (entry.file_type(), entry.path_is_symlink());
-        let path = entry.path();
-        let (name, exact) = self.name(path);
+        // Folders come before what is in them: the names of those around it are known, and need not be taken apart again.
+        self.inside.truncate(entry.depth().saturating_sub(1));
+        let name = self.inside.last().unwrap_or(&Name::ROOT).below(entry.file_name());
+        if kind.is_dir() {
+            self.inside.push(name.clone());
+        }
+        let Name { text: name, lossy } = name;
         // A link that is not followed may stand for a folder, so it counts if it would as one.
         let maybe_folder = kind.is_dir() || kind.is_symlink();
         let wanted = if maybe_folder { self.selection.enters(&name) } else { self.selection.takes(&name) };
         if !wanted {
             return false;
         }
-        let path = path.to_owned();
-        let why = if !exact {
+        let path = entry.path().to_owned();
+        let why = if lossy {
             Why::Failed(Error::invalid_input("name", format!("the name of {} is not UTF-8", path.display())))
         } else if link && self.selection.symlinks == Symlinks::Skip {
             Why::Symlink
@@ -199,24 +230,10 @@ impl Walk {
         false
     }
 
-    /// The path below the root; `false` where it can't be written exactly.
-    fn name(&self, path: &Path) -> (String, bool) {
-        let below = path.strip_prefix(&self.root).unwrap_or(path);
-        let (mut name, mut exact) = (String::new(), true);
-        for segment in below {
-            if !name.is_empty() {
-                name.push('/');
-            }
-            let segment = segment.to_string_lossy();
-            exact &= matches!(segment, std::borrow::Cow::Borrowed(_));
-            name.push_str(&segment);
-        }
-        (name, exact)
-    }
-
     fn failed(&mut self, error: walkdir::Error) {
         let path = error.path().unwrap_or(&self.root).to_owned();
-        let (name, _) = self.name(&path);
+        let below = path.strip_prefix(&self.root).unwrap_or(&path);
+        let name = below.iter().fold(Name::ROOT, |above, segment| above.below(segment)).text;
         // What it is can't be known, so it counts if it would as either.
         if self.selection.enters(&name) {
             self.found.odd.push(Odd { name, why: Why::Failed(unreadable(&path, error)), path });
