@@ -1,79 +1,20 @@
 //! The one error type of this crate: what kind it is, what the server said, and what was being done.
 
+mod io;
+mod kind;
+
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use http::{HeaderMap, Method, StatusCode};
 
+pub use kind::{ErrorKind, TimeoutPhase};
+
 /// The result of every fallible call of this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 pub(crate) type BoxError = Box<dyn std::error::Error + Send + Sync>;
-
-/// What went wrong, coarse enough to decide on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum ErrorKind {
-    /// An argument is not usable. Found before anything was sent, or the server's 400, 414, 415, 422 and 431.
-    InvalidInput,
-    /// No usable credential (401, and 403 where the server sees an anonymous caller).
-    Unauthenticated,
-    /// The credential does not allow this (403).
-    PermissionDenied,
-    /// There is no such thing (404, 410).
-    NotFound,
-    /// It collides with something that is there or under way (409).
-    Conflict,
-    /// The body is larger than the server takes (413).
-    PayloadTooLarge,
-    /// The storage granted is used up (507).
-    QuotaExceeded,
-    /// The range asked for lies outside the file (416).
-    RangeNotSatisfiable,
-    /// A condition such as `If-Match` did not hold (412).
-    PreconditionFailed,
-    /// Too many requests (429).
-    RateLimited,
-    /// A time limit passed; the phase tells which.
-    Timeout(TimeoutPhase),
-    /// No connection could be made: nothing was sent.
-    Connect,
-    /// The connection broke while a request or an answer was under way.
-    Interrupted,
-    /// The server failed (5xx).
-    Server,
-    /// The answer is not what the API promises: not JSON, a missing member, an unexpected status.
-    Decode,
-    /// The bytes that arrived are not the bytes that were sent: their SHA-256 or their number differs.
-    IntegrityMismatch,
-    /// The source or the remote file changed while it was being read.
-    ContentChanged,
-    /// The request would have to be sent again, but its body can be read only once.
-    BodyNotReplayable,
-    /// A local file, reader or stream failed.
-    Io,
-    /// The server does not do this.
-    Unsupported,
-    /// The caller stopped it: by [`Transfer::cancel`](crate::Transfer::cancel), or by the signal of a batch or a sync.
-    Cancelled,
-}
-
-/// Which limit a [`ErrorKind::Timeout`] hit.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum TimeoutPhase {
-    /// Making the connection.
-    Connect,
-    /// Sending the body: the connection took no more bytes, or the server gave up waiting for them (408).
-    Send,
-    /// Waiting for the answer after the whole request was sent.
-    Response,
-    /// Waiting for more of the answer's body.
-    Receive,
-    /// The total time allowed for the call.
-    Total,
-}
 
 /// An error of this crate. Clones share the cause.
 ///
@@ -276,7 +217,8 @@ impl Error {
         self.0.details.code.as_deref()
     }
 
-    /// The most bytes that the server would have taken, where it says so.
+    /// The most bytes that the server would have taken, where it says so. Of file_storage without a [`code`](Self::code) it is
+    /// the limit of a whole request, 1 MiB more than a file may have.
     #[must_use]
     pub fn max_bytes(&self) -> Option<u64> {
         self.0.details.max_bytes

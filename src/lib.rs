@@ -72,21 +72,21 @@
 //!
 //! # Memory
 //!
-//! A transfer holds a few chunks of 256 KiB, whatever its size: content is read, hashed, sent, received and written chunk
-//! by chunk. All of a content is in memory only where that is asked for, by [`Download::bytes`] with its limit, or where
-//! bytes are the source. What one transfer holds at most is [`UPLOAD_BUFFERS`] and [`DOWNLOAD_BUFFERS`]. Streams of pages hold
-//! the page that is consumed and up to four after it (one, where a cursor leads to it); `download_dir`, syncs, `watch` and
-//! `mirror` hold the whole listing. Of an answer about one thing at most 1 MiB are read, of a listing 16 KiB for each row that
-//! was asked for; what is longer is `Decode`.
+//! An upload holds at most 4 MiB, a download 2 MiB and as much again for each range of `parallel`, whatever their size: content
+//! is read, hashed, sent, received and written in chunks of 256 KiB. All of a content is in memory only where that is asked
+//! for, by [`Download::bytes`] with its limit, or where bytes are the source. The numbers are [`UPLOAD_BUFFERS`] and
+//! [`DOWNLOAD_BUFFERS`]. Streams of pages hold the page that is consumed and up to four after it (one, where a cursor leads to
+//! it); `download_dir`, syncs, `watch` and `mirror` hold the whole listing. Of an answer about one thing at most 1 MiB are
+//! read, of a listing 16 KiB for each row that was asked for; what is longer is `Decode`.
 //!
 //! # Traces
 //!
-//! With the feature `tracing`, each request to the server is a span `request`, and each attempt at it a span `attempt`
-//! within, both of level `INFO` and target `carbonfiles`. Their fields have [OpenTelemetry's names][otel]:
-//! `http.request.method`, `url.template`, `url.full` (without secrets), `server.address`, `server.port`,
-//! `http.response.status_code`, `http.request.resend_count`, `error.type`; and `otel.name`, `otel.kind`,
-//! `otel.status_code` for [`tracing-opentelemetry`](https://docs.rs/tracing-opentelemetry). A retry, and a download that
-//! goes on after a cut, is an event of level `WARN` with its cause and delay.
+//! With the feature `tracing`, each request to the server is a span `request`, and each attempt at it a span `attempt` within,
+//! both of level `INFO` and target `carbonfiles`. Their fields have [OpenTelemetry's names][otel]: `http.request.method`,
+//! `url.template`, `url.full` (without secrets), `server.address`, `server.port`, `http.response.status_code`,
+//! `http.request.resend_count`, `error.type` (the status, or [`ErrorKind::as_str`]); and `otel.name`, `otel.kind`,
+//! `otel.status_code` for [`tracing-opentelemetry`](https://docs.rs/tracing-opentelemetry). A retry, and a download that goes
+//! on after a cut, is an event of level `WARN` with its cause and delay.
 //!
 //! A call that makes several requests, such as [`Client::check`] or a listing, has as many spans, in whatever span it is
 //! awaited. The spans of a download last until its body has been read or dropped; what asks for the rest after a cut has

@@ -6,10 +6,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use carbonfiles::{ErrorKind, Phase, Progress, Source};
+use carbonfiles::{Error, ErrorKind, Phase, Progress, Source};
 use carbonfiles_testserver::Fault;
 use futures::{StreamExt, stream};
 use support::{admin, bucket, builder, server};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 async fn within<T: IntoFuture>(work: T) -> T::Output {
     support::within(work.into_future()).await
@@ -208,4 +209,34 @@ async fn small_uploads_take_no_more_room_than_they_need() {
     held.release();
     within(first).await.unwrap();
     within(large).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_reader_or_writer_that_fails_has_the_error_inside() {
+    let server = server().await;
+    let bucket = bucket(&admin(&server)).await;
+    let told = |error: &std::io::Error| {
+        let inside = error.get_ref().and_then(|inside| inside.downcast_ref::<Error>()).unwrap();
+        (error.kind(), inside.kind(), inside.status().map(|status| status.as_u16()))
+    };
+    let gone = (std::io::ErrorKind::NotFound, ErrorKind::NotFound, Some(404));
+    let mut writer = admin(&server).bucket("nosuch1234").file("x").upload_writer();
+    let failed = within(async {
+        loop {
+            if let Err(error) = writer.write_all(&[7; 100_000]).await {
+                break error;
+            }
+        }
+    });
+    assert_eq!(told(&failed.await), gone);
+    assert_eq!(told(&within(writer.flush()).await.unwrap_err()), gone);
+    assert_eq!(told(&within(writer.shutdown()).await.unwrap_err()), gone);
+    let error = within(writer.finish()).await.unwrap_err();
+    assert_eq!((error.kind(), error.status().map(|status| status.as_u16())), (gone.1, gone.2), "and finish() gives it");
+
+    bucket.file("x").upload(pattern(300_000)).await.unwrap();
+    server.inject(Fault::corrupt_response().on("GET", "/content"));
+    let mut reader = bucket.file("x").download().await.unwrap().reader();
+    let error = within(reader.read_to_end(&mut Vec::new())).await.unwrap_err();
+    assert_eq!(told(&error), (std::io::ErrorKind::InvalidData, ErrorKind::IntegrityMismatch, Some(200)));
 }

@@ -257,7 +257,7 @@ impl LogWriter {
         self.open = None;
         let failure = self.failure.lock().unwrap_or_else(PoisonError::into_inner).take();
         let again = || Error::new(ErrorKind::Io, "the log writer has ended with an error before");
-        io::Error::other(failure.unwrap_or_else(again))
+        failure.unwrap_or_else(again).into()
     }
 }
 
@@ -291,7 +291,7 @@ impl AsyncWrite for LogWriter {
         let outcome = ready!(flushing.poll_unpin(cx));
         self.flushing = None;
         Poll::Ready(match outcome {
-            Ok(done) => done.map_err(io::Error::other),
+            Ok(done) => done.map_err(io::Error::from),
             Err(_) => Err(self.ended()),
         })
     }

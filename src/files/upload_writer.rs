@@ -39,6 +39,10 @@ impl File {
 }
 
 /// An upload that is written to. Made by [`File::upload_writer`].
+///
+/// # Errors
+/// A write, flush or shutdown fails with an `io::Error` that holds the upload's [`Error`](crate::Error); after a failed one,
+/// [`finish`](Self::finish) gives it.
 #[must_use = "the file appears when finish() has succeeded"]
 pub struct UploadWriter {
     feeder: Feeder<UploadedFile>,

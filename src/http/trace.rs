@@ -146,11 +146,11 @@ mod on {
         span.record("error.type", error_type(error));
     }
 
-    /// The status where there was one, else the kind.
+    /// The status where there was one, else the word of the kind.
     fn error_type(error: &Error) -> String {
         match error.status() {
             Some(status) if !status.is_success() => status.as_str().to_owned(),
-            _ => format!("{:?}", error.kind()),
+            _ => error.kind().as_str().to_owned(),
         }
     }
 }

@@ -72,7 +72,7 @@ impl<'a> Download<'a> {
     pub fn reader(self) -> DownloadReader<'a> {
         let info = self.info().clone();
         let chunks: BoxStream<'a, io::Result<Bytes>> =
-            self.stream().map(|chunk| chunk.map_err(io::Error::other)).boxed();
+            self.stream().map(|chunk| chunk.map_err(io::Error::from)).boxed();
         DownloadReader { info, reader: StreamReader::new(chunks) }
     }
 

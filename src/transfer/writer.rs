@@ -57,11 +57,10 @@ impl<T> Feeder<T> {
     fn poll_room(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.drive(cx);
         if let Some(outcome) = &self.outcome {
-            let why = match outcome {
-                Ok(_) => "the upload is complete".to_owned(),
-                Err(error) => error.to_string(),
-            };
-            return Poll::Ready(Err(io::Error::new(io::ErrorKind::BrokenPipe, why)));
+            return Poll::Ready(Err(match outcome {
+                Ok(_) => io::Error::new(io::ErrorKind::BrokenPipe, "the upload is complete"),
+                Err(error) => error.clone().into(),
+            }));
         }
         match self.pieces.poll_reserve(cx) {
             Poll::Ready(Ok(())) => Poll::Ready(Ok(())),
@@ -104,7 +103,7 @@ impl<T> Feeder<T> {
         }
         self.drive(cx);
         match &self.outcome {
-            Some(Err(error)) => Poll::Ready(Err(io::Error::other(error.to_string()))),
+            Some(Err(error)) => Poll::Ready(Err(error.clone().into())),
             _ => Poll::Ready(Ok(())),
         }
     }
@@ -121,7 +120,7 @@ impl<T> Feeder<T> {
         match &self.outcome {
             None => Poll::Pending,
             Some(Ok(_)) => Poll::Ready(Ok(())),
-            Some(Err(error)) => Poll::Ready(Err(io::Error::other(error.to_string()))),
+            Some(Err(error)) => Poll::Ready(Err(error.clone().into())),
         }
     }
 
