@@ -128,8 +128,8 @@ async fn little_is_not_kept_and_nothing_where_that_is_asked_for() {
     scene.interrupted(3 * MIB as u64).await;
     assert_eq!(scene.file.download_to(&scene.target).resume(false).await.unwrap().resumed, 0);
     assert_eq!(beside(&scene.target).len(), 2);
-    assert!(discard_partial(&scene.target).unwrap());
-    assert!(!discard_partial(&scene.target).unwrap());
+    assert!(discard_partial(&scene.target).await.unwrap());
+    assert!(!discard_partial(&scene.target).await.unwrap());
     scene.assert_whole();
 }
 
@@ -188,7 +188,7 @@ async fn records_that_make_no_sense_and_files_of_others_are_left_alone() {
         (std::fs::read(part).unwrap(), std::fs::read(record).unwrap()),
         (b"mine".into(), b"not a record".into())
     );
-    assert!(!discard_partial(&scene.target).unwrap());
+    assert!(!discard_partial(&scene.target).await.unwrap());
 
     // One that a crash left empty is, and what is beside it goes too: it would be in the way of every download to come.
     std::fs::write(record, "").unwrap();
@@ -206,9 +206,7 @@ async fn what_a_cancelled_download_leaves_can_be_discarded_at_once() {
         within(held.fired_at_least(1)).await;
         within(async { while watch.next().await.unwrap().sent < 4 * MIB as u64 {} }).await;
         drop(transfer);
-        let target = scene.target.clone();
-        // On a thread of its own: it waits for what this runtime still has to do.
-        assert!(tokio::task::spawn_blocking(move || discard_partial(target)).await.unwrap().unwrap());
+        assert!(within(discard_partial(&scene.target)).await.unwrap());
         assert!(beside(&scene.target).is_empty());
     }
 }
@@ -249,7 +247,7 @@ async fn two_downloads_to_one_target_keep_out_of_each_others_way() {
     assert_eq!(second.resumed, 0);
     assert!(std::fs::read(&scene.target).unwrap() == scene.data);
     assert_eq!(beside(&scene.target).len(), 2, "those of the first");
-    assert!(!discard_partial(&scene.target).unwrap(), "the first is at it");
+    assert!(!discard_partial(&scene.target).await.unwrap(), "the first is at it");
     held.release();
     within(first).await.unwrap();
     scene.assert_whole();

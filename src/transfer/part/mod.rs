@@ -5,6 +5,7 @@
 //! owns both; anybody else writes into a part with random digits, which is removed at the end. A part without a record of
 //! its own is not ours, and left alone.
 
+mod discard;
 mod names;
 mod record;
 mod saving;
@@ -20,6 +21,7 @@ use chrono::{DateTime, Utc};
 
 use crate::error::{Error, Result, reason};
 
+pub use discard::discard_partial;
 pub(crate) use names::is_part_name;
 use names::{part_path, random_path};
 pub(super) use record::{Lock, Record, Taken};
@@ -292,35 +294,6 @@ impl Drop for Part {
             let _ = lock.remove();
         }
     }
-}
-
-/// Removes what an unfinished download to `target` has left to be gone on with: its part and the record beside it. What
-/// a download is still writing stays. Tells whether there was something.
-///
-/// A download that is under way, or was just cancelled and has its last write to do, is waited for, up to a second. That
-/// blocks the thread: on a runtime of one thread nothing can end meanwhile.
-///
-/// # Errors
-/// Those of the file system.
-pub fn discard_partial(target: impl AsRef<Path>) -> io::Result<bool> {
-    let target = target.as_ref();
-    for tries in 1.. {
-        let lock = match Lock::find(target) {
-            Some(Taken::Ours(lock)) => lock,
-            Some(Taken::Busy) if tries < TRIES => {
-                std::thread::sleep(BETWEEN);
-                continue;
-            }
-            _ => break,
-        };
-        match std::fs::remove_file(part_path(target)) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
-        lock.remove()?;
-        return Ok(true);
-    }
-    Ok(false)
 }
 
 /// How long a lock is waited for: the last write of a download that was just cancelled, or its sync, may still hold it.
