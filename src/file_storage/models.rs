@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::Client;
-use crate::models::{Extra, Secret, time};
+use crate::models::{Extra, Secret, time, words};
 
 /// A stored file (wire description, section 3).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -57,6 +57,9 @@ pub struct BulkDeleted {
     pub deleted: u64,
     /// Which ones, in no particular order.
     pub ids: Vec<String>,
+    /// Members that this version of the crate does not know; of several answers those of the last.
+    #[serde(flatten, skip_serializing_if = "Extra::is_empty")]
+    pub extra: Extra,
 }
 
 /// An upload in parts (wire description, section 7).
@@ -151,6 +154,9 @@ pub struct PartUrls {
     pub urls: std::collections::BTreeMap<u32, Secret>,
     /// They lead straight to the bucket, and take no credential; else they are paths on this server.
     pub direct: bool,
+    /// Members that this version of the crate does not know.
+    #[serde(flatten, skip_serializing_if = "Extra::is_empty")]
+    pub extra: Extra,
 }
 
 /// The tokens of a session, as [`Client::session_tokens`] gives them. Keep them to go on in another run of the program,
@@ -191,25 +197,15 @@ impl std::fmt::Debug for DownloadUrl {
     }
 }
 
-/// What files are sorted by (wire description, section 4). Equal ones follow by id.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum FileSort {
-    /// When it was stored: the service's default, newest first.
-    CreatedAt,
-    /// The name, in lower case.
-    Name,
-    /// Bytes.
-    Size,
-}
-
-impl FileSort {
-    pub(super) fn as_str(self) -> &'static str {
-        match self {
-            Self::CreatedAt => "created_at",
-            Self::Name => "name",
-            Self::Size => "size",
-        }
+words! {
+    /// What files are sorted by (wire description, section 4). Equal ones follow by id.
+    FileSort, "sort" {
+        /// When it was stored: the service's default, newest first.
+        CreatedAt = "created_at",
+        /// The name, in lower case.
+        Name = "name",
+        /// Bytes.
+        Size = "size",
     }
 }
 

@@ -14,7 +14,8 @@ use crate::paging::{Window, listing_setters};
 
 impl Files {
     /// What lies directly in one directory: files, and the bare names of its folders (public). `""` is the root.
-    /// 200 files by default, by name; folders always come whole. A directory that is not there is empty.
+    /// 200 files by default, by name, and [`has_more`](DirectoryListing::has_more) tells of others; folders always come whole. A
+    /// directory that is not there is empty.
     pub fn directory(&self, path: impl AsRef<str>) -> ListDirectory {
         ListDirectory {
             files: self.clone(),

@@ -67,3 +67,13 @@ pub struct DirectoryListing {
     #[serde(flatten, skip_serializing_if = "Extra::is_empty")]
     pub extra: Extra,
 }
+
+impl DirectoryListing {
+    /// Files come after this window: the next one begins at `offset + limit`. The last one may be empty, where the
+    /// server counts files of a directory that differs in case alone.
+    #[must_use]
+    pub fn has_more(&self) -> bool {
+        // By the window, not by its files: those of another case are left out.
+        self.limit > 0 && self.offset.saturating_add(self.limit) < self.total_files
+    }
+}

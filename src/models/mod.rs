@@ -30,6 +30,9 @@ pub use health::{Health, HealthStatus};
 pub use key::{KeyInfo, KeyUsage, NewKey};
 pub use listing::{DirectoryInfo, DirectoryListing, TreePage};
 pub use secret::Secret;
+pub(crate) use sort::natural_order;
+#[cfg(feature = "file-storage")]
+pub(crate) use sort::words;
 pub use sort::{BucketSort, FileSort, KeySort, Order};
 pub use stats::{OwnerStats, Stats};
 pub use upload_token::NewUploadToken;

@@ -10,6 +10,7 @@ use crate::file_storage::client::api;
 use crate::file_storage::id::canonical;
 use crate::file_storage::models::BulkDeleted;
 use crate::http::{CallOptions, Replay, awaitable};
+use crate::models::Extra;
 
 /// The most ids that the service takes at once.
 const AT_ONCE: usize = 200;
@@ -53,7 +54,7 @@ impl BulkDelete {
     async fn run(mut self) -> Result<BulkDeleted> {
         // Of all requests together.
         self.client.transport().start(&mut self.options);
-        let mut gone = BulkDeleted { deleted: 0, ids: Vec::new() };
+        let mut gone = BulkDeleted { deleted: 0, ids: Vec::new(), extra: Extra::default() };
         for ids in self.ids?.chunks(AT_ONCE) {
             let request = api(Method::POST, "/files/bulk-delete")
                 .rows(ids.len() as u64)
@@ -63,6 +64,7 @@ impl BulkDelete {
             let answer: BulkDeleted = self.client.transport().send(request).await?.json()?;
             gone.deleted = gone.deleted.saturating_add(answer.deleted);
             gone.ids.extend(answer.ids);
+            gone.extra = answer.extra;
         }
         Ok(gone)
     }
