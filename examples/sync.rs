@@ -97,12 +97,12 @@ fn advance(bar: &ProgressBar, progress: BatchProgress) {
 fn show(plan: &SyncPlan) {
     for action in &plan.actions {
         match action {
-            SyncAction::Copy { path, size, replaces } => {
+            SyncAction::Copy { path, size, replaces, .. } => {
                 println!("{} {path:?} ({})", if *replaces { "replace" } else { "copy   " }, HumanBytes(*size));
             }
-            SyncAction::Delete { path } => println!("delete  {path:?}"),
-            SyncAction::Keep { path } => println!("keep    {path:?}"),
-            SyncAction::Report { path, reason } => println!("leave   {path:?}: {reason}"),
+            SyncAction::Delete { path, .. } => println!("delete  {path:?}"),
+            SyncAction::Keep { path, .. } => println!("keep    {path:?}"),
+            SyncAction::Report { path, reason, .. } => println!("leave   {path:?}: {reason}"),
             _ => {}
         }
     }
@@ -119,8 +119,8 @@ fn tell<T>(outcome: SyncOutcome<T>, started: Instant) -> Result<(), Failure> {
         outcome.kept.len(),
         started.elapsed().as_secs_f64()
     );
-    for (path, reason) in &outcome.reported {
-        eprintln!("{path:?}: {reason}");
+    for file in &outcome.reported {
+        eprintln!("{:?}: {}", file.path, file.reason);
     }
     for (path, error) in outcome.copied.failed().chain(outcome.deleted.failed()) {
         eprintln!("{path:?}");

@@ -72,8 +72,8 @@ fn words(event: &Event) -> String {
             None => "the bucket was changed".to_owned(),
         },
         Event::BucketDeleted { .. } => "the bucket was deleted".to_owned(),
-        Event::Disconnected { reason } => format!("-- the connection is lost: {}", shown(reason)),
-        Event::Reconnected { missed_since } => {
+        Event::Disconnected { reason, .. } => format!("-- the connection is lost: {}", shown(reason)),
+        Event::Reconnected { missed_since, .. } => {
             format!("-- it is back; nothing was told since {}", missed_since.with_timezone(&Local).format("%H:%M:%S"))
         }
         Event::Lagged(events) => format!("-- too slow: {events} events were dropped"),

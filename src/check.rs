@@ -24,6 +24,7 @@ pub enum Access {
     /// A valid API key: its owner's buckets.
     ApiKey,
     /// A valid dashboard token: everything, until it expires.
+    #[non_exhaustive]
     Dashboard {
         /// When it expires.
         expires_at: DateTime<Utc>,

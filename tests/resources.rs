@@ -335,7 +335,7 @@ async fn what_a_credential_is_good_for() {
     assert_eq!(check(client(&server, &key.key)).await, Access::ApiKey);
     let token = admin.dashboard().create_token().await.unwrap();
     let access = check(client(&server, &token.token)).await;
-    let Access::Dashboard { expires_at } = access else { panic!("{access:?}") };
+    let Access::Dashboard { expires_at, .. } = access else { panic!("{access:?}") };
     assert!(access.is_admin() && expires_at.timestamp() == token.expires_at.timestamp());
     assert_eq!(check(client(&server, "cfu_0123456789")).await, Access::UploadToken);
     for bad in ["wrong", "cf4_00000000_00000000000000000000000000000000", "a.b.c"] {

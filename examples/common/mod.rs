@@ -144,7 +144,7 @@ pub(crate) fn show(bar: &ProgressBar, progress: Progress) {
         Phase::Spooling => bar.set_message("reads the source"),
         Phase::Hashing => bar.set_message("checks what is here"),
         Phase::Waiting => bar.set_message("the server is working"),
-        Phase::Retrying { after } => bar.set_message(format!("broken; again in {:.1} s", after.as_secs_f64())),
+        Phase::Retrying { after, .. } => bar.set_message(format!("broken; again in {:.1} s", after.as_secs_f64())),
         Phase::Done => bar.finish_with_message("done"),
         _ if progress.attempt > 1 && progress.phase == Phase::Sending => {
             bar.set_message(format!("attempt {}", progress.attempt));

@@ -19,6 +19,7 @@ use crate::models::{BucketInfo, FileInfo, time};
 #[non_exhaustive]
 pub enum Event {
     /// A path was stored for the first time.
+    #[non_exhaustive]
     FileCreated {
         /// The bucket it is in.
         bucket_id: String,
@@ -26,6 +27,7 @@ pub enum Event {
         file: FileInfo,
     },
     /// An existing path was uploaded again, possibly with the same bytes.
+    #[non_exhaustive]
     FileUpdated {
         /// The bucket it is in.
         bucket_id: String,
@@ -33,6 +35,7 @@ pub enum Event {
         file: FileInfo,
     },
     /// A file was deleted.
+    #[non_exhaustive]
     FileDeleted {
         /// The bucket it was in.
         bucket_id: String,
@@ -40,11 +43,13 @@ pub enum Event {
         path: String,
     },
     /// A bucket was created. Comes with [`Events::all`](super::Events::all) only.
+    #[non_exhaustive]
     BucketCreated {
         /// The bucket.
         bucket: BucketInfo,
     },
     /// A bucket was changed by `PATCH`.
+    #[non_exhaustive]
     BucketUpdated {
         /// The bucket.
         bucket_id: String,
@@ -52,16 +57,19 @@ pub enum Event {
         changes: BucketChanges,
     },
     /// A bucket and all files in it were deleted.
+    #[non_exhaustive]
     BucketDeleted {
         /// The bucket.
         bucket_id: String,
     },
     /// The connection was lost. What happens from now until [`Event::Reconnected`] will not be told.
+    #[non_exhaustive]
     Disconnected {
         /// Why, in words.
         reason: String,
     },
     /// The connection is back and everything is subscribed to again. The server keeps no history: list what matters.
+    #[non_exhaustive]
     Reconnected {
         /// When the server was last heard of, or a little before: events after this may be missing.
         #[serde(with = "time")]
@@ -71,6 +79,7 @@ pub enum Event {
     /// connection among them is not: it comes next.
     Lagged(u64),
     /// An event that this version of the crate does not know, or a known one of another shape.
+    #[non_exhaustive]
     Unknown {
         /// Its name on the wire.
         target: String,

@@ -6,6 +6,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use futures::Stream;
+use futures::stream::FusedStream;
 use serde::Serialize;
 use tokio::sync::watch;
 
@@ -17,6 +18,7 @@ pub enum ConnectionState {
     /// There is no subscription, and so no connection.
     Closed,
     /// A connection is being made.
+    #[non_exhaustive]
     Connecting {
         /// The failures in a row so far.
         failures: u32,
@@ -26,6 +28,7 @@ pub enum ConnectionState {
     /// All subscriptions are in force.
     Connected,
     /// The connection was lost or could not be made; it will be tried again.
+    #[non_exhaustive]
     Waiting {
         /// The failures in a row so far.
         failures: u32,
@@ -35,6 +38,7 @@ pub enum ConnectionState {
         reason: String,
     },
     /// The server refused for good: all subscriptions have ended with the error. A new one tries again.
+    #[non_exhaustive]
     Refused {
         /// In the server's words where it gave any.
         reason: String,
@@ -50,17 +54,18 @@ impl ConnectionState {
 }
 
 /// A view of a connection's state: the current one at any time, and a stream of its changes, beginning with the current
-/// one. States that follow each other faster than they are read are skipped; the last one never is.
+/// one. States that follow each other faster than they are read are skipped; the last one never is. It ends with the client.
 #[must_use = "a stream does nothing unless it is polled"]
 pub struct StateWatch {
     now: watch::Receiver<ConnectionState>,
+    ended: bool,
     changes: tokio_util::sync::ReusableBoxFuture<'static, Option<(watch::Receiver<ConnectionState>, ConnectionState)>>,
 }
 
 impl StateWatch {
     pub(super) fn new(mut now: watch::Receiver<ConnectionState>) -> Self {
         now.mark_changed();
-        Self { changes: tokio_util::sync::ReusableBoxFuture::new(next(now.clone())), now }
+        Self { ended: false, changes: tokio_util::sync::ReusableBoxFuture::new(next(now.clone())), now }
     }
 
     /// The state now.
@@ -97,16 +102,25 @@ impl Stream for StateWatch {
     type Item = ConnectionState;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<ConnectionState>> {
+        if self.ended {
+            return Poll::Ready(None);
+        }
         match std::task::ready!(self.changes.poll(cx)) {
             Some((states, state)) => {
                 self.changes.set(next(states));
                 Poll::Ready(Some(state))
             }
             None => {
-                self.changes.set(std::future::pending());
+                self.ended = true;
                 Poll::Ready(None)
             }
         }
+    }
+}
+
+impl FusedStream for StateWatch {
+    fn is_terminated(&self) -> bool {
+        self.ended
     }
 }
 

@@ -9,7 +9,7 @@ mod stream;
 mod sync_down;
 mod sync_up;
 
-pub use outcome::SyncOutcome;
+pub use outcome::{Reported, SyncOutcome, SyncTotals};
 pub use plan::{Direction, SyncAction, SyncPlan};
 pub use stream::{SyncFile, SyncStream};
 pub use sync_down::SyncDown;

@@ -18,8 +18,28 @@ pub struct SyncOutcome<T> {
     pub unchanged: u64,
     /// Files on the other side only that were left, by their path below both folders.
     pub kept: Vec<String>,
-    /// What could not be decided, by its path below both folders, and why.
-    pub reported: Vec<(String, String)>,
+    /// What could not be decided.
+    pub reported: Vec<Reported>,
+}
+
+/// A file that a sync left as it is, since what is to be done could not be told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Reported {
+    /// The path below both folders.
+    pub path: String,
+    /// Why: a name that the other side can't hold or tell from another, a link, something that can't be read.
+    pub reason: String,
+}
+
+/// How many files a sync has changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct SyncTotals {
+    /// Files that were copied.
+    pub copied: usize,
+    /// Files that were deleted on the other side.
+    pub deleted: usize,
 }
 
 impl<T> SyncOutcome<T> {
@@ -28,7 +48,7 @@ impl<T> SyncOutcome<T> {
         for action in plan.actions {
             match action {
                 SyncAction::Keep { path } => kept.push(path),
-                SyncAction::Report { path, reason } => reported.push((path, reason)),
+                SyncAction::Report { path, reason } => reported.push(Reported { path, reason }),
                 SyncAction::Copy { .. } | SyncAction::Delete { .. } => {}
             }
         }
@@ -40,12 +60,12 @@ impl<T> SyncOutcome<T> {
     /// # Errors
     /// That of the first file that failed, `Conflict` for the first that was reported, or `Cancelled` where the sync was
     /// ended by a signal or by `cancel()`.
-    pub fn into_result(self) -> Result<(usize, usize)> {
+    pub fn into_result(self) -> Result<SyncTotals> {
         let copied = self.copied.into_result()?.len();
         let deleted = self.deleted.into_result()?.len();
-        if let Some((path, reason)) = self.reported.into_iter().next() {
+        if let Some(Reported { path, reason }) = self.reported.into_iter().next() {
             return Err(Error::new(ErrorKind::Conflict, format!("{path:?} was left as it is: {reason}")));
         }
-        Ok((copied, deleted))
+        Ok(SyncTotals { copied, deleted })
     }
 }

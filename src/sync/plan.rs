@@ -35,6 +35,7 @@ pub struct SyncPlan {
 #[non_exhaustive]
 pub enum SyncAction {
     /// The file is copied to the other side.
+    #[non_exhaustive]
     Copy {
         /// The path below both folders.
         path: String,
@@ -44,16 +45,19 @@ pub enum SyncAction {
         replaces: bool,
     },
     /// The file is on the other side only, and is deleted there.
+    #[non_exhaustive]
     Delete {
         /// The path below both folders.
         path: String,
     },
     /// The file is on the other side only, and stays, since deleting was not asked for.
+    #[non_exhaustive]
     Keep {
         /// The path below both folders.
         path: String,
     },
     /// What is to be done can't be told, so nothing is.
+    #[non_exhaustive]
     Report {
         /// The path below both folders.
         path: String,

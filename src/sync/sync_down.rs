@@ -27,10 +27,10 @@ impl Files {
     /// ```no_run
     /// # async fn f(files: carbonfiles::Files) -> carbonfiles::Result<()> {
     /// let done = files.sync_down("site").prefix("v2").delete_extra(true).await?;
-    /// for (path, reason) in &done.reported {
-    ///     eprintln!("{path}: {reason}");
+    /// for file in &done.reported {
+    ///     eprintln!("{:?}: {}", file.path, file.reason);
     /// }
-    /// let (downloaded, deleted) = done.into_result()?;
+    /// println!("{} copied", done.into_result()?.copied); // or the first error
     /// # Ok(()) }
     /// ```
     pub fn sync_down<'a>(&self, folder: impl AsRef<Path>) -> SyncDown<'a> {

@@ -137,7 +137,7 @@ many_starts! {
     /// while let Some(now) = watch.next().await {
     ///     println!("{:.0} %", now.percent().unwrap_or(0.0)); // transfer.cancel() ends it
     /// }
-    /// let (uploaded, deleted) = transfer.await?.into_result()?;
+    /// let done = transfer.await?.into_result()?;
     /// # Ok(()) }
     /// ```
     SyncUp => SyncOutcome<UploadedFile>, settings.batch

@@ -69,6 +69,7 @@ pub enum Phase {
     /// All bytes of an upload are handed over; the server is working.
     Waiting,
     /// An attempt failed; the next one starts after this time.
+    #[non_exhaustive]
     Retrying {
         /// The waiting time.
         after: Duration,

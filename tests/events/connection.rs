@@ -66,9 +66,9 @@ async fn every_loss_is_told_and_mended() {
         let before = Utc::now() - chrono::TimeDelta::milliseconds(1);
         lose();
         for stream in [&mut events, &mut file] {
-            let Event::Disconnected { reason } = next(stream).await else { panic!() };
+            let Event::Disconnected { reason, .. } = next(stream).await else { panic!() };
             assert!(reason.contains(named), "{reason}");
-            let Event::Reconnected { missed_since } = next(stream).await else { panic!() };
+            let Event::Reconnected { missed_since, .. } = next(stream).await else { panic!() };
             assert!(missed_since <= Utc::now() && before - missed_since < chrono::TimeDelta::minutes(1));
         }
         // Re-subscribed before it was said.
@@ -97,11 +97,11 @@ async fn a_silent_server_is_given_up_and_an_idle_one_is_not() {
     upload(&bucket, "a").await;
     assert_eq!(some(&mut events, 1).await, ["+a"]);
     hub.mute(true);
-    let Event::Disconnected { reason } = next(&mut events).await else { panic!() };
+    let Event::Disconnected { reason, .. } = next(&mut events).await else { panic!() };
     assert!(reason.contains("silent for 2s"), "{reason}");
     let told = Utc::now();
     hub.mute(false);
-    let Event::Reconnected { missed_since } = next(&mut events).await else { panic!() };
+    let Event::Reconnected { missed_since, .. } = next(&mut events).await else { panic!() };
     assert!(
         told - missed_since > chrono::TimeDelta::seconds(1),
         "from when it was last heard, not when it was given up"

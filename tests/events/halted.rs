@@ -71,7 +71,7 @@ async fn a_gap_begins_before_what_was_read_late() {
     server.hub().end_connections();
     drop(release);
     assert_eq!(some(&mut events, 2).await, ["+a", "disconnected"]);
-    let Event::Reconnected { missed_since } = next(&mut events).await else { panic!() };
+    let Event::Reconnected { missed_since, .. } = next(&mut events).await else { panic!() };
     assert!(missed_since <= halted, "{:?} too late", missed_since - halted);
     runtime.shutdown_background();
 }
@@ -97,7 +97,7 @@ async fn a_server_that_was_not_listened_to_is_not_silent() {
     assert_eq!(some(&mut events, 1).await, ["+a"]);
     // Nothing at all is another matter.
     server.hub().mute(true);
-    let Event::Disconnected { reason } = next(&mut events).await else { panic!() };
+    let Event::Disconnected { reason, .. } = next(&mut events).await else { panic!() };
     assert!(reason.contains("silent for 1s"), "{reason}");
     runtime.shutdown_background();
 }

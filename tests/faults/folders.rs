@@ -125,7 +125,7 @@ fn told<T>(batch: Outcome<carbonfiles::files::Batch<T>>) -> Told {
 
 fn told_by_sync<T>(outcome: Outcome<carbonfiles::sync::SyncOutcome<T>>) -> Told {
     match outcome {
-        Ok(outcome) => (names(&outcome.copied), outcome.into_result().map(|(copied, _)| copied)),
+        Ok(outcome) => (names(&outcome.copied), outcome.into_result().map(|done| done.copied)),
         Err(error) => (Vec::new(), Err(error)),
     }
 }

@@ -120,7 +120,7 @@ async fn first_upload() -> Outcome {
         .upload(Source::reader(reader)) // or bytes, a path, an open file, a stream, a factory
         .progress(|p| match p.phase {
             Phase::Sending => println!("{} bytes of {:?}", p.sent, p.total),
-            Phase::Retrying { after } => println!("again in {after:?}"),
+            Phase::Retrying { after, .. } => println!("again in {after:?}"),
             _ => {}
         })
         .await?;
@@ -204,7 +204,7 @@ async fn first_events() -> Outcome {
                 println!("{:?} has {} bytes", file.path, file.size);
                 break;
             }
-            Event::Reconnected { missed_since } => println!("events after {missed_since} may be missing"),
+            Event::Reconnected { missed_since, .. } => println!("events after {missed_since} may be missing"),
             other => println!("{other:?}"),
         }
     }

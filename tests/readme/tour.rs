@@ -119,7 +119,7 @@ async fn sources() -> Outcome {
         .progress(|p| match p.phase {
             Phase::Sending => seen = p.sent, // bytes handed to the transport, by this attempt
             Phase::Waiting => println!("all is sent; the server is working"),
-            Phase::Retrying { after } => println!("again in {after:?}"),
+            Phase::Retrying { after, .. } => println!("again in {after:?}"),
             Phase::Done => println!("stored"),
             _ => {}
         })
@@ -402,8 +402,8 @@ async fn live_events() -> Outcome {
                 println!("{:?} has {} bytes", file.path, file.size);
                 break;
             }
-            Event::Disconnected { reason } => println!("the connection is lost: {reason}"),
-            Event::Reconnected { missed_since } => println!("it is back; events after {missed_since} may be missing"),
+            Event::Disconnected { reason, .. } => println!("the connection is lost: {reason}"),
+            Event::Reconnected { missed_since, .. } => println!("events after {missed_since} may be missing"),
             Event::Lagged(n) => println!("read too slowly: {n} events are missing"),
             other => println!("{other:?}"),
         }
@@ -451,7 +451,7 @@ async fn tenantbox() -> Outcome {
 
     file.download_to("copy-of-photo.jpg").await?; // resumed, with a fresh URL where the old one expired
     let link = file.download_url().expires_in(Duration::from_secs(300)).await?;
-    println!("{} bytes at {}", link.size_bytes, link.download_url.expose());
+    println!("{} bytes at {:?}", link.size_bytes, link.download_url); // hidden; .expose() gives it, to hand on
 
     tenant.set_limit(MB(500)).await?;
     println!("{:?} % used", tenant.usage().await?.usage_percentage());

@@ -15,9 +15,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use carbonfiles::sync::SyncOutcome;
 use carbonfiles::{Bucket, Client, ClientBuilder, RetryPolicy, Token};
 use carbonfiles_testserver::TestServer;
 use chrono::{DateTime, TimeDelta, Utc};
+use futures::StreamExt;
+use futures::stream::FusedStream;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
@@ -27,6 +30,20 @@ pub(crate) const GUARD: Duration = Duration::from_secs(60);
 
 pub(crate) async fn within<T>(work: impl Future<Output = T>) -> T {
     tokio::time::timeout(GUARD, work).await.expect("it ends long before the guard does")
+}
+
+/// How many files a sync has copied and deleted.
+pub(crate) fn totals<T>(outcome: SyncOutcome<T>) -> (usize, usize) {
+    let done = outcome.into_result().unwrap();
+    (done.copied, done.deleted)
+}
+
+/// Reads a stream to its end, and once more.
+pub(crate) async fn ends(stream: &mut (impl FusedStream + Unpin)) {
+    assert!(!stream.is_terminated());
+    while within(stream.next()).await.is_some() {}
+    assert!(stream.is_terminated());
+    assert!(within(stream.next()).await.is_none());
 }
 
 pub(crate) async fn server() -> TestServer {

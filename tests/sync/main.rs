@@ -63,8 +63,8 @@ fn lines(plan: &SyncPlan) -> Vec<String> {
     let line = |action: &SyncAction| match action {
         SyncAction::Copy { path, replaces: true, .. } => format!("={path}"),
         SyncAction::Copy { path, .. } => format!("+{path}"),
-        SyncAction::Delete { path } => format!("-{path}"),
-        SyncAction::Keep { path } => format!("~{path}"),
+        SyncAction::Delete { path, .. } => format!("-{path}"),
+        SyncAction::Keep { path, .. } => format!("~{path}"),
         SyncAction::Report { path, .. } => format!("?{path}"),
         other => panic!("{other:?}"),
     };
@@ -105,7 +105,7 @@ async fn up_sends_what_differs_and_nothing_twice() {
     fs::remove_file(folder.path().join("empty")).unwrap();
     let done = sync().delete_extra(true).await.unwrap();
     assert_eq!(done.deleted.done().map(|(path, ())| path).collect::<Vec<_>>(), ["v1/empty", "v1/extra"]);
-    assert_eq!(done.into_result().unwrap(), (2, 2));
+    assert_eq!(support::totals(done), (2, 2));
     let mut expected: Tree = files.iter().map(|(name, text)| (format!("v1/{name}"), text.clone())).collect();
     expected.extend(tree(&[("v10/other", "y"), ("top", "z")]));
     assert_eq!(stored(&bucket).await, expected);
@@ -122,7 +122,7 @@ async fn down_fetches_what_differs_and_nothing_twice() {
     let sync = || bucket.files().sync_down(&folder);
     assert_eq!(sync().plan().await.unwrap().actions.len(), 3);
     assert!(!folder.exists(), "a plan changes nothing");
-    assert_eq!(sync().await.unwrap().into_result().unwrap(), (3, 0));
+    assert_eq!(support::totals(sync().await.unwrap()), (3, 0));
     server.clear_requests();
     assert_eq!(sync().await.unwrap().unchanged, 3);
     assert!(!server.requests().iter().any(|request| request.path.ends_with("/content")));
@@ -130,14 +130,14 @@ async fn down_fetches_what_differs_and_nothing_twice() {
     write(&folder, &tree(&[("a", "2"), ("extra/deep/x", "x"), ("extra/kept.log", "k"), ("deep/y", "y")]));
     write(around.path(), &tree(&[("outside", "o")]));
     let done = sync().delete_extra(true).exclude("**/*.log").await.unwrap();
-    assert_eq!(done.into_result().unwrap(), (1, 2));
+    assert_eq!(support::totals(done), (1, 2));
     let mut expected = files.clone();
     expected.insert("extra/kept.log".into(), "k".into());
     assert_eq!(read(&folder), expected);
     assert!(!folder.join("extra/deep").exists() && around.path().join("outside").exists());
 
     let all = bucket.files().sync_down(&folder).prefix("none").delete_extra(true).await.unwrap();
-    assert_eq!(all.into_result().unwrap(), (0, 4));
+    assert_eq!(support::totals(all), (0, 4));
     assert_eq!(fs::read_dir(&folder).unwrap().count(), 0, "the folder itself stays");
     let bad = bucket.files().sync_down(around.path().join("missing")).include("***").await.unwrap_err();
     assert!(bad.is_invalid_input(), "{bad}");
@@ -156,7 +156,7 @@ async fn what_is_not_meant_is_not_deleted_either_way() {
     assert_eq!(lines(&up().include("*.md").plan().await.unwrap()), ["-a.md"]);
     assert_eq!(lines(&up().exclude("deep").exclude(".*").plan().await.unwrap()), ["-a.md", "-b.log"]);
     assert_eq!(lines(&up().filter(|path| path.ends_with("g")).plan().await.unwrap()), ["-b.log"]);
-    assert_eq!(up().hidden(false).await.unwrap().into_result().unwrap(), (0, 3));
+    assert_eq!(support::totals(up().hidden(false).await.unwrap()), (0, 3));
     assert_eq!(stored(&bucket).await.into_keys().collect::<Vec<_>>(), [".hidden", "deep/.git/d.md"]);
 
     write(folder.path(), &files);
@@ -207,7 +207,7 @@ async fn what_is_deleted_already_is_no_failure_and_what_is_not_is_one() {
     let up = || bucket.files().sync_up(folder.path()).delete_extra(true).concurrency(1);
     let plan = up().plan().await.unwrap();
     bucket.file("b").delete().await.unwrap();
-    assert_eq!(up().apply(plan).await.unwrap().into_result().unwrap(), (0, 3));
+    assert_eq!(support::totals(up().apply(plan).await.unwrap()), (0, 3));
 
     fill(&bucket, &both).await;
     server.inject(Fault::status(403).on("DELETE", "/files/b"));
@@ -227,7 +227,7 @@ async fn what_is_deleted_already_is_no_failure_and_what_is_not_is_one() {
     let down = || bucket.files().sync_down(folder.path()).prefix("none").delete_extra(true);
     let plan = down().plan().await.unwrap();
     fs::remove_file(folder.path().join("b")).unwrap();
-    assert_eq!(down().apply(plan).await.unwrap().into_result().unwrap(), (0, 3));
+    assert_eq!(support::totals(down().apply(plan).await.unwrap()), (0, 3));
 }
 
 #[tokio::test]
@@ -285,7 +285,7 @@ async fn what_can_not_be_read_is_told_with_the_reason() {
         ),
     ] {
         let actions = plan.unwrap().actions;
-        let [SyncAction::Report { path, reason }] = &actions[..] else { panic!("{direction}: {actions:?}") };
+        let [SyncAction::Report { path, reason, .. }] = &actions[..] else { panic!("{direction}: {actions:?}") };
         assert_eq!(path, "mem");
         // In the system's words where there are no others.
         assert_eq!(reason, "the source could not be read: Input/output error (os error 5)", "{direction}");
@@ -326,7 +326,7 @@ async fn links_are_told_and_what_they_hide_is_left_alone() {
     symlink(outside.path(), folder.path().join("link")).unwrap();
     fill(&bucket, &tree(&[("link/x", "changed"), ("link/new", "n"), ("good", "g")])).await;
     let down = bucket.files().sync_down(folder.path()).delete_extra(true).await.unwrap();
-    assert_eq!(down.reported.iter().map(|(path, _)| path.as_str()).collect::<Vec<_>>(), ["link", "link/new", "link/x"]);
+    assert_eq!(down.reported.iter().map(|file| file.path.as_str()).collect::<Vec<_>>(), ["link", "link/new", "link/x"]);
     assert_eq!(down.copied.done().count(), 1);
     assert_eq!(down.into_result().unwrap_err().kind(), ErrorKind::Conflict);
     let up = bucket.files().sync_up(folder.path()).delete_extra(true).await.unwrap();
@@ -443,10 +443,10 @@ async fn hashes_are_remembered_and_their_file_is_no_part_of_the_folder() {
     // Of another length than its twin: it need not be read.
     fill(&bucket, &tree(&[("a/b/lib.rs", "")])).await;
     assert!(lines(&sync().plan().await.unwrap()).contains(&"=lib.rs".to_owned()) && !cache.exists());
-    let (copied, _) = sync().await.unwrap().into_result().unwrap();
+    let copied = sync().await.unwrap().into_result().unwrap().copied;
     let written = fs::read_to_string(&cache).unwrap();
     assert!(copied > 50 && written.contains("\"lib.rs\""));
-    assert_eq!(sync().await.unwrap().into_result().unwrap(), (0, 0));
+    assert_eq!(support::totals(sync().await.unwrap()), (0, 0));
     // What is read for a plan is remembered too.
     fs::remove_file(&cache).unwrap();
     assert!(sync().plan().await.unwrap().is_empty());
@@ -472,14 +472,14 @@ async fn hashes_are_remembered_and_their_file_is_no_part_of_the_folder() {
     // Nor of the bucket, which else could say what the hashes are.
     fill(&bucket, &tree(&[("own/.hashes", "of the bucket"), ("own/a", "1")])).await;
     let up = bucket.files().sync_up(own.path()).prefix("own").hash_cache(&cache).delete_extra(true);
-    assert_eq!(up.await.unwrap().into_result().unwrap(), (0, 0));
+    assert_eq!(support::totals(up.await.unwrap()), (0, 0));
     let down = bucket.files().sync_down(own.path()).prefix("own").hash_cache(&cache).delete_extra(true);
-    assert_eq!(down.await.unwrap().into_result().unwrap(), (0, 0));
+    assert_eq!(support::totals(down.await.unwrap()), (0, 0));
     assert_eq!(read(own.path()), tree(&[("a", "1"), (".hashes", "not yet a cache")]));
     assert!(bucket.file("own/.hashes").get_opt().await.unwrap().is_some());
     // Not even where the folder is not there yet.
     let new = own.path().join("new");
     let dotted = own.path().join("..").join(name).join("new");
     let down = bucket.files().sync_down(&dotted).prefix("own").hash_cache(new.join(".hashes")).await.unwrap();
-    assert_eq!((down.into_result().unwrap(), read(&new)), ((1, 0), tree(&[("a", "1")])));
+    assert_eq!((support::totals(down), read(&new)), ((1, 0), tree(&[("a", "1")])));
 }

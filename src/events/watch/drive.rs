@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use futures::future::BoxFuture;
-use futures::stream::{self, BoxStream, FuturesUnordered};
+use futures::stream::{self, BoxStream, Fuse, FuturesUnordered};
 use futures::{FutureExt, StreamExt};
 use tokio::time::{Instant, sleep_until};
 
@@ -57,8 +57,11 @@ const INSTEAD: Duration = Duration::from_secs(2);
 /// So many events are taken before what they changed is passed on.
 const BATCH: usize = 256;
 
+/// The steps of a watch, and no more once they have ended.
+pub(super) type Steps<R> = Fuse<BoxStream<'static, Result<Step<R>>>>;
+
 /// The steps of a watch. Everything is done as they are polled: there is no task behind them.
-pub(super) fn steps<S: Source>(source: S, pace: Pace) -> BoxStream<'static, Result<Step<S::Row>>> {
+pub(super) fn steps<S: Source>(source: S, pace: Pace) -> Steps<S::Row> {
     let driver = Driver {
         events: None,
         view: View::new(),
@@ -84,6 +87,7 @@ pub(super) fn steps<S: Source>(source: S, pace: Pace) -> BoxStream<'static, Resu
         Some((step, driver))
     })
     .boxed()
+    .fuse()
 }
 
 /// A key, and what the server says of it.

@@ -9,12 +9,12 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use futures::stream::BoxStream;
+use futures::stream::FusedStream;
 use futures::{Stream, StreamExt};
 use serde::{Deserialize, Serialize};
 
 pub(super) use drive::Pace;
-use drive::Step;
+use drive::{Step, Steps};
 pub(super) use source::found_file;
 use source::{AllBuckets, FilesOf};
 
@@ -40,6 +40,7 @@ pub enum WatchEvent {
     Removed(String),
     /// A listing failed, for a reason that may pass, and is tried again. Events are still followed; what has none is
     /// seen by the listing that succeeds.
+    #[non_exhaustive]
     ListingFailed {
         /// Why, in words.
         reason: String,
@@ -62,6 +63,7 @@ pub enum BucketWatchEvent {
     /// There is no bucket of this id any more.
     Removed(String),
     /// As [`WatchEvent::ListingFailed`].
+    #[non_exhaustive]
     ListingFailed {
         /// Why, in words.
         reason: String,
@@ -119,7 +121,7 @@ pub struct WatchFiles {
     bucket: Bucket,
     prefix: Option<String>,
     pace: Pace,
-    steps: Option<BoxStream<'static, Result<Step<FileInfo>>>>,
+    steps: Option<Steps<FileInfo>>,
 }
 
 impl WatchFiles {
@@ -153,6 +155,12 @@ impl Stream for WatchFiles {
     }
 }
 
+impl FusedStream for WatchFiles {
+    fn is_terminated(&self) -> bool {
+        self.steps.as_ref().is_some_and(FusedStream::is_terminated)
+    }
+}
+
 impl fmt::Debug for WatchFiles {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("WatchFiles").field("bucket", &self.bucket).field("prefix", &self.prefix).finish_non_exhaustive()
@@ -164,7 +172,7 @@ impl fmt::Debug for WatchFiles {
 pub struct WatchBuckets {
     client: Client,
     pace: Pace,
-    steps: Option<BoxStream<'static, Result<Step<BucketInfo>>>>,
+    steps: Option<Steps<BucketInfo>>,
 }
 
 impl WatchBuckets {
@@ -189,6 +197,12 @@ impl Stream for WatchBuckets {
             Step::Removed(id) => BucketWatchEvent::Removed(id),
             Step::ListingFailed(reason) => BucketWatchEvent::ListingFailed { reason },
         })
+    }
+}
+
+impl FusedStream for WatchBuckets {
+    fn is_terminated(&self) -> bool {
+        self.steps.as_ref().is_some_and(FusedStream::is_terminated)
     }
 }
 

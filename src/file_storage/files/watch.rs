@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use async_stream::try_stream;
 use futures::Stream;
-use futures::stream::{self, BoxStream, StreamExt, TryStreamExt};
+use futures::stream::{self, BoxStream, Fuse, FusedStream, StreamExt, TryStreamExt};
 use serde::Serialize;
 use tokio::time::sleep;
 
@@ -59,6 +59,7 @@ pub enum FileEvent {
     /// It was there when the watch began; only where that was asked for.
     Existing(StoredFile),
     /// The watch has begun: what was there has been told of, and changes follow.
+    #[non_exhaustive]
     Ready {
         /// How many files there are.
         files: u64,
@@ -70,6 +71,7 @@ pub enum FileEvent {
     /// It is gone. This is what was last known of it.
     Deleted(StoredFile),
     /// The service could not be asked; the watch goes on, and nothing is lost.
+    #[non_exhaustive]
     Unreachable {
         /// Why, in one line.
         reason: String,
@@ -83,7 +85,7 @@ pub struct WatchFiles {
     files: Files,
     interval: Duration,
     existing: bool,
-    running: Option<BoxStream<'static, Result<FileEvent>>>,
+    running: Option<Fuse<BoxStream<'static, Result<FileEvent>>>>,
 }
 
 impl WatchFiles {
@@ -107,12 +109,18 @@ impl Stream for WatchFiles {
         if self.running.is_none() {
             let running = watch(self.files.clone(), self.interval, self.existing);
             // Fused: what waits for the next event after the end gets none.
-            self.running = Some(running.fuse().boxed());
+            self.running = Some(running.boxed().fuse());
         }
         match &mut self.running {
             Some(running) => running.poll_next_unpin(cx),
             None => Poll::Ready(None),
         }
+    }
+}
+
+impl FusedStream for WatchFiles {
+    fn is_terminated(&self) -> bool {
+        self.running.as_ref().is_some_and(FusedStream::is_terminated)
     }
 }
 

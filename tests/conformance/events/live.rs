@@ -37,7 +37,7 @@ pub(super) async fn created(bench: Bench) -> Outcome {
     let mut events = anyone.events().await?;
     upload(&bucket, "docs/ü %+#?.txt", "hello").await?;
     let event = next(&mut events).await?;
-    let Event::FileCreated { bucket_id, file } = &event else {
+    let Event::FileCreated { bucket_id, file, .. } = &event else {
         return Err(Trouble::Failed(format!("{event:?} is no FileCreated")));
     };
     same!(bucket_id, bucket.id(), "the bucket");
@@ -76,7 +76,7 @@ pub(super) async fn all(bench: Bench) -> Outcome {
     // Others may be at work on the server.
     loop {
         match next(&mut events).await? {
-            Event::BucketCreated { bucket } if bucket.id == made.id => {
+            Event::BucketCreated { bucket, .. } if bucket.id == made.id => {
                 same!(bucket, made, "the bucket of the event, beside the answer");
                 break;
             }

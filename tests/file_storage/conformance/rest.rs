@@ -76,7 +76,7 @@ operations! {
         loop {
             match news.try_next().await.unwrap().unwrap() {
                 FileEvent::Existing(file) => found |= file.id == stored.id,
-                FileEvent::Ready { files } => break assert!(files > 0),
+                FileEvent::Ready { files, .. } => break assert!(files > 0),
                 other => panic!("{other:?}"),
             }
         }
