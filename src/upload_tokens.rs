@@ -4,6 +4,7 @@ use http::Method;
 use serde::Serialize;
 
 use crate::buckets::Bucket;
+use crate::client::Client;
 use crate::error::{Error, Result};
 use crate::expiry::{Expiry, ExpiryOf};
 use crate::http::{CallOptions, Request, awaitable};
@@ -20,6 +21,12 @@ pub struct UploadTokens {
 impl UploadTokens {
     pub(crate) fn new(bucket: Bucket) -> Self {
         Self { bucket }
+    }
+
+    /// The client that this handle was made by.
+    #[must_use]
+    pub fn client(&self) -> &Client {
+        self.bucket.client()
     }
 
     /// The bucket that they are for.

@@ -178,6 +178,12 @@ async fn sorts_limits_and_offsets() {
     let page = bucket.files().list().sort(FileSort::Name).order(Order::Asc).limit(1).offset(1).await.unwrap();
     assert_eq!((page.items[0].name.as_str(), page.total, page.limit, page.offset), ("b.txt", 3, 1, 1));
     assert!(page.has_more());
+    for (offset, limit, more) in
+        [(0, 2, true), (1, 1, true), (1, 2, false), (2, 1, false), (3, 1, false), (0, 9, false)]
+    {
+        let folder = bucket.files().directory("").offset(offset).limit(limit).await.unwrap();
+        assert_eq!(folder.has_more(), more, "{limit} from {offset} on");
+    }
     for more in [1001, 50_000, u64::MAX] {
         assert_eq!(bucket.files().list().limit(more).await.unwrap().limit, 1000);
     }
@@ -305,4 +311,13 @@ async fn a_small_page_is_not_gathered_one_file_at_a_time() {
     assert_eq!(server.requests().len(), 1);
     assert_eq!(entries(&bucket, "a_b", "/", 1).await.len(), 30);
     assert_eq!(server.requests().len(), 2);
+}
+
+#[tokio::test]
+async fn a_tree_may_be_polled_after_its_end() {
+    let (_server, bucket) = setup().await;
+    bucket.file("a/b").upload("1".as_bytes()).await.unwrap();
+    for prefix in ["", "a/", "_"] {
+        support::ends(&mut bucket.files().tree().prefix(prefix).entries()).await;
+    }
 }

@@ -27,7 +27,8 @@ use carbonfiles::{
     Progress, ProgressWatch, RawRequest, ResolveShortUrl, RetryPolicy, ShortUrl, ShortUrlTarget, ShortUrls, Source,
     TimeoutPhase, Timeouts, Token, Transfer, UploadTokens,
 };
-use futures::{Stream, StreamExt, TryStreamExt};
+use futures::stream::FusedStream;
+use futures::{StreamExt, TryStreamExt};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::fmt::Debug;
@@ -39,7 +40,7 @@ const fn value<T: Clone + Debug + PartialEq + Send + Sync + Unpin + 'static>() {
 const fn builder<T: IntoFuture<IntoFuture: Send + 'static> + Debug + Send + Sync + Unpin + 'static>() {}
 /// One that may own a reader, a stream or a callback, which need not be `Sync`.
 const fn transfer<T: IntoFuture<IntoFuture: Send + 'static> + Debug + Send + Unpin + 'static>() {}
-const fn stream<T: Stream + Debug + Send + Unpin + 'static>() {}
+const fn stream<T: FusedStream + Debug + Send + Unpin + 'static>() {}
 const fn send<T: Debug + Send + Unpin + 'static>() {}
 
 const _: () = {
@@ -198,6 +199,44 @@ const _: () = {
         value::<Overflow>();
         send::<EventGuard>();
         send::<Call<'static, EventGuard>>();
+    }
+
+    // Whatever can be had from a handle, its client can.
+    const fn client<T, C>(_: fn(&T) -> &C) {}
+    client::<_, Client>(Buckets::client);
+    client::<_, Client>(Bucket::client);
+    client::<_, Client>(Files::client);
+    client::<_, Client>(File::client);
+    client::<_, Client>(Keys::client);
+    client::<_, Client>(Key::client);
+    client::<_, Client>(UploadTokens::client);
+    client::<_, Client>(Dashboard::client);
+    client::<_, Client>(ShortUrls::client);
+    client::<_, Client>(ShortUrl::client);
+    #[cfg(feature = "events")]
+    client::<_, Client>(carbonfiles::Events::client);
+    #[cfg(feature = "tenantbox")]
+    {
+        use carbonfiles::tenantbox::{Client, File, Files, Tenant, Tenants, UsageOf};
+        client::<_, Client>(Tenants::client);
+        client::<_, Client>(Tenant::client);
+        client::<_, Client>(Files::client);
+        client::<_, Client>(File::client);
+        stream::<UsageOf>();
+    }
+    #[cfg(feature = "file-storage")]
+    {
+        use carbonfiles::file_storage::files::{File, Files, PublicFile, WatchFiles};
+        use carbonfiles::file_storage::uploads::{ResumableUpload, Uploads};
+        use carbonfiles::file_storage::{Client, models};
+        client::<_, Client>(Files::client);
+        client::<_, Client>(File::client);
+        client::<_, Client>(PublicFile::client);
+        client::<_, Client>(Uploads::client);
+        client::<_, Client>(ResumableUpload::client);
+        stream::<WatchFiles>();
+        model::<models::BulkDeleted>();
+        model::<models::PartUrls>();
     }
 
     const fn error<T: std::error::Error + Send + Sync + Unpin + 'static>() {}

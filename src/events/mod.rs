@@ -9,8 +9,8 @@
 //! while let Some(event) = events.try_next().await? {
 //!     match event {
 //!         Event::FileCreated { file, .. } => println!("new: {} ({} bytes)", file.path, file.size),
-//!         Event::Disconnected { reason } => println!("the connection is lost: {reason}"),
-//!         Event::Reconnected { missed_since } => println!("it is back; list what changed since {missed_since}"),
+//!         Event::Disconnected { reason, .. } => println!("the connection is lost: {reason}"),
+//!         Event::Reconnected { missed_since, .. } => println!("it is back; list what changed since {missed_since}"),
 //!         other => println!("{other:?}"),
 //!     }
 //! }
@@ -96,6 +96,12 @@ pub struct Events {
 impl Events {
     pub(crate) fn new(client: Client) -> Self {
         Self { client }
+    }
+
+    /// The client that this handle was made by.
+    #[must_use]
+    pub fn client(&self) -> &Client {
+        &self.client
     }
 
     /// All events of all buckets (admin key or dashboard token).

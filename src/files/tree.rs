@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashSet};
 
 use async_stream::try_stream;
 use futures::StreamExt;
-use futures::stream::{BoxStream, TryStreamExt};
+use futures::stream::{BoxStream, Fuse, FusedStream, TryStreamExt};
 
 use super::Files;
 use super::list::MOST_ROWS;
@@ -243,7 +243,7 @@ impl TreeEntry {
 #[must_use = "a stream does nothing unless it is polled"]
 pub struct ListTreeEntries {
     tree: Option<ListTree>,
-    running: Option<BoxStream<'static, Result<TreeEntry>>>,
+    running: Option<Fuse<BoxStream<'static, Result<TreeEntry>>>>,
 }
 
 impl futures::Stream for ListTreeEntries {
@@ -254,16 +254,23 @@ impl futures::Stream for ListTreeEntries {
         cx: &mut std::task::Context<'_>,
     ) -> std::task::Poll<Option<Self::Item>> {
         if let Some(tree) = self.tree.take() {
-            self.running = Some(match tree.checked() {
+            let entries: BoxStream<'static, _> = match tree.checked() {
                 Err(error) => Box::pin(futures::stream::once(std::future::ready(Err(error)))),
                 Ok(()) if literal(&tree.prefix) != tree.prefix => tree.stable_entries(),
                 Ok(()) => tree.server_entries(),
-            });
+            };
+            self.running = Some(entries.fuse());
         }
         match &mut self.running {
             Some(entries) => entries.poll_next_unpin(cx),
             None => std::task::Poll::Ready(None),
         }
+    }
+}
+
+impl FusedStream for ListTreeEntries {
+    fn is_terminated(&self) -> bool {
+        self.running.as_ref().is_some_and(FusedStream::is_terminated)
     }
 }
 

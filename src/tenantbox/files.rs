@@ -1,5 +1,6 @@
 //! A tenant's files, as far as the service has them: places to upload to.
 
+use super::client::Client;
 use super::tenants::Tenant;
 
 /// A tenant's files: upload, and URLs to upload to.
@@ -11,6 +12,12 @@ pub struct Files {
 impl Files {
     pub(super) fn new(tenant: Tenant) -> Self {
         Self { tenant }
+    }
+
+    /// The client that this handle was made by.
+    #[must_use]
+    pub fn client(&self) -> &Client {
+        self.tenant.client()
     }
 
     /// Whose files they are.

@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use futures::Stream;
-use futures::stream::{BoxStream, StreamExt};
+use futures::stream::{BoxStream, Fuse, FusedStream, StreamExt};
 
 use super::client::Client;
 use super::models::TenantUsage;
@@ -32,7 +32,7 @@ pub struct UsageOf {
 
 enum State {
     Waiting(Box<dyn Iterator<Item = String> + Send>),
-    Asking(BoxStream<'static, TenantResult>),
+    Asking(Fuse<BoxStream<'static, TenantResult>>),
 }
 
 impl UsageOf {
@@ -65,12 +65,19 @@ impl Stream for UsageOf {
                     TenantResult { usage, tenant_id }
                 }
             };
-            *state = State::Asking(futures::stream::iter(ids.map(ask)).buffer_unordered((*at_once).max(1)).boxed());
+            *state =
+                State::Asking(futures::stream::iter(ids.map(ask)).buffer_unordered((*at_once).max(1)).boxed().fuse());
         }
         match state {
             State::Asking(usages) => usages.poll_next_unpin(cx),
             State::Waiting(_) => Poll::Ready(None),
         }
+    }
+}
+
+impl FusedStream for UsageOf {
+    fn is_terminated(&self) -> bool {
+        matches!(&self.state, State::Asking(usages) if usages.is_terminated())
     }
 }
 

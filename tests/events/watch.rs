@@ -415,3 +415,21 @@ async fn a_watch_that_was_not_read_for_long_is_right_again() {
         }
     }
 }
+
+/// Where a stream is one of several in a `select`, it is polled after its end.
+#[tokio::test]
+async fn what_has_ended_may_be_polled_again() {
+    let (server, client, bucket) = start().await;
+    let mirror = bucket.mirror().await.unwrap();
+    let (mut watch, mut changes) = (bucket.watch(), mirror.changes());
+    told(&mut watch, 2).await;
+    bucket.delete().await.unwrap();
+    support::ends(&mut watch).await;
+    support::ends(&mut changes).await;
+    support::ends(&mut Client::anonymous(server.url()).unwrap().watch()).await;
+    let other = Client::anonymous(server.url()).unwrap();
+    let mut states = other.events().state();
+    drop(other);
+    support::ends(&mut states).await;
+    drop(client);
+}

@@ -127,7 +127,7 @@ async fn sources_of_unknown_length_are_spooled() {
     assert!(error.hint().is_some() && server.requests().len() == before, "{error}");
     // With its size it is not kept.
     let known = Source::reader(&content[..]).size(content.len() as u64);
-    assert_eq!(files.upload(known).spool_limit(0u64).await.unwrap().size, 3 << 20);
+    assert_eq!(files.upload(known).spool_limit(0).await.unwrap().size, 3 << 20);
 }
 
 #[tokio::test]
@@ -181,6 +181,7 @@ async fn many_usages_come_a_few_at_a_time() {
     for (id, of) in all[1..21].iter().enumerate() {
         assert_eq!(of.usage.as_ref().unwrap().storage_used_bytes, id as u64);
     }
+    crate::support::ends(&mut client.usage_of(["1", "2"])).await;
     let connections: std::collections::HashSet<_> = server.requests().iter().map(|seen| seen.connection).collect();
     assert!(connections.len() <= 4, "{connections:?}");
 }

@@ -7,7 +7,7 @@ use std::future::IntoFuture;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 use std::time::Duration;
 
-use futures::stream::{self, BoxStream};
+use futures::stream::{self, BoxStream, Fuse, FusedStream};
 use futures::{Stream, StreamExt};
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -230,7 +230,7 @@ impl Mirror {
     pub fn follow(&self, revision: u64) -> MirrorChanges {
         let state =
             Following { mirror: self.clone(), at: revision, now: self.0.shared.revision.subscribe(), ended: false };
-        MirrorChanges(stream::unfold(state, Following::next).boxed())
+        MirrorChanges(stream::unfold(state, Following::next).boxed().fuse())
     }
 
     /// Why the mirror is not kept any more, if so: the bucket is gone, the server refused, or the runtime that it was
@@ -281,13 +281,19 @@ impl Following {
 
 /// The changes of a mirror, as a stream. An `Err` is the last item. Made by [`Mirror::changes`] and [`Mirror::follow`].
 #[must_use = "a stream does nothing unless it is polled"]
-pub struct MirrorChanges(BoxStream<'static, Result<Changes>>);
+pub struct MirrorChanges(Fuse<BoxStream<'static, Result<Changes>>>);
 
 impl Stream for MirrorChanges {
     type Item = Result<Changes>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         self.0.poll_next_unpin(cx)
+    }
+}
+
+impl FusedStream for MirrorChanges {
+    fn is_terminated(&self) -> bool {
+        self.0.is_terminated()
     }
 }
 

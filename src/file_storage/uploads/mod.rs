@@ -46,6 +46,12 @@ impl Uploads {
     pub(super) fn new(client: Client) -> Self {
         Self { client }
     }
+
+    /// The client that this handle was made by.
+    #[must_use]
+    pub fn client(&self) -> &Client {
+        &self.client
+    }
 }
 
 /// One upload session, by its id. Those of others are not found, for admins too.
@@ -58,6 +64,12 @@ pub struct ResumableUpload {
 impl ResumableUpload {
     pub(super) fn new(client: Client, id: &str) -> Self {
         Self { client, id: id.into() }
+    }
+
+    /// The client that this handle was made by.
+    #[must_use]
+    pub fn client(&self) -> &Client {
+        &self.client
     }
 
     /// The id.
