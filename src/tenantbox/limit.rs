@@ -18,8 +18,8 @@ impl Tenant {
     /// client.tenant("user_123").set_limit(GB(1.5)).await?;
     /// # Ok(()) }
     /// ```
-    pub fn set_limit(&self, bytes: impl Into<u64>) -> SetLimit {
-        SetLimit { tenant: self.clone(), bytes: Some(bytes.into()), options: CallOptions::default() }
+    pub fn set_limit(&self, bytes: u64) -> SetLimit {
+        SetLimit { tenant: self.clone(), bytes: Some(bytes), options: CallOptions::default() }
     }
 
     /// Lets the tenant use as much as it likes.

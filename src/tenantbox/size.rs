@@ -7,6 +7,9 @@ const KIB: f64 = 1024.0;
 
 /// So many kilobytes (1024 bytes) in bytes. Fractions of a byte are cut off; what is negative or no number is 0.
 ///
+/// It takes literals and every number that an `f64` holds exactly: `i32`, `u32` and smaller, `f32`, `f64`. A `u64` is to be
+/// multiplied by 1024 instead.
+///
 /// ```
 /// use carbonfiles::tenantbox::{GB, KB, MB, TB};
 ///

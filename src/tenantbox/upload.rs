@@ -102,8 +102,8 @@ impl<'a> Upload<'a> {
 
     /// The most bytes that a source of unknown length may have, since they are kept in a temporary file. Default 1 GiB;
     /// beyond, the upload is `PayloadTooLarge`, and nothing is sent. [`Source::size`] makes a length known.
-    pub fn spool_limit(mut self, bytes: impl Into<u64>) -> Self {
-        self.spool_limit = bytes.into();
+    pub fn spool_limit(mut self, bytes: u64) -> Self {
+        self.spool_limit = bytes;
         self
     }
 

@@ -33,7 +33,7 @@ async fn visitors_upload_straight_to_the_storage() {
         }
         "objects" => server.objects().to_string(),
         "use up the quota" => {
-            client.tenant("visitor").set_limit(0u64).await.unwrap();
+            client.tenant("visitor").set_limit(0).await.unwrap();
             "done".to_owned()
         }
         other => panic!("the script asks for {other:?}"),

@@ -20,7 +20,7 @@ async fn what_can_be_refused_is_not_sent() {
         nobody.files().upload("x".as_bytes()).await.unwrap_err(),
         nobody.files().upload_url("a").await.unwrap_err(),
         nobody.usage().await.unwrap_err(),
-        nobody.set_limit(1u64).await.unwrap_err(),
+        nobody.set_limit(1).await.unwrap_err(),
         nobody.remove_limit().await.unwrap_err(),
         files.upload("x".as_bytes()).filename("").await.unwrap_err(),
         files.upload("x".as_bytes()).content_type("a\nb").await.unwrap_err(),
@@ -55,7 +55,7 @@ async fn quotas_are_told_whatever_the_status() {
     let server = server().await;
     let tenant = client(&server).tenant("u");
     tenant.files().upload("0123456789".as_bytes()).await.unwrap();
-    tenant.set_limit(10u64).await.unwrap();
+    tenant.set_limit(10).await.unwrap();
     for status in [403, 413] {
         server.quota_status(status);
         let error = tenant.files().upload("x".as_bytes()).await.unwrap_err();

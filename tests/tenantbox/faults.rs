@@ -164,7 +164,7 @@ async fn other_calls_are_repeated() {
         server.inject(fault.clone());
         client.tenant("u").usage().await.unwrap();
         server.inject(fault.clone());
-        client.tenant("u").set_limit(100u64).await.unwrap();
+        client.tenant("u").set_limit(100).await.unwrap();
         server.inject(fault);
         file.download_url().await.unwrap();
     }

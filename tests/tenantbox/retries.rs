@@ -67,7 +67,7 @@ fn kinds() -> Vec<Kind<Place>> {
             Safe,
             "PATCH" "/api/storage/tenants",
             (true, true),
-            |p| p.tenant.set_limit(100u64).send(),
+            |p| p.tenant.set_limit(100).send(),
             u64::from(p.tenant.usage().await.unwrap().storage_limit_bytes == Some(100))
         ),
         kind!("address of an upload", Once, "POST" "/api/storage/upload/", (true, true), |p| p
