@@ -2,12 +2,13 @@
 
 use chrono::{DateTime, Utc};
 use http::{HeaderMap, StatusCode, header};
-use serde::Serialize;
+use serde::ser::{Serialize, SerializeStruct, Serializer};
 
 use super::asked::Wanted;
 
-/// What is known of a content before its bytes: from the headers of `GET` or `HEAD`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+/// What is known of a content before its bytes: from the headers of `GET` or `HEAD`. Serialised with its
+/// [`sha256`](Self::sha256), `null` where it is not known.
+#[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ContentInfo {
     /// The media type, with its parameters.
@@ -69,6 +70,22 @@ impl ContentInfo {
     /// The ETag, if it stands for exactly these bytes (RFC 9110 section 8.8.1).
     pub(crate) fn strong_etag(&self) -> Option<&str> {
         self.etag.as_deref().filter(|tag| is_strong(tag))
+    }
+}
+
+impl Serialize for ContentInfo {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let Self { content_type, length, total, start, etag, last_modified, content_disposition, known: _ } = self;
+        let mut info = serializer.serialize_struct("ContentInfo", 8)?;
+        info.serialize_field("content_type", content_type)?;
+        info.serialize_field("length", length)?;
+        info.serialize_field("total", total)?;
+        info.serialize_field("start", start)?;
+        info.serialize_field("etag", etag)?;
+        info.serialize_field("last_modified", last_modified)?;
+        info.serialize_field("content_disposition", content_disposition)?;
+        info.serialize_field("sha256", &self.sha256())?;
+        info.end()
     }
 }
 
@@ -192,6 +209,28 @@ mod tests {
             let text = format!("bytes {start}-{}/{total}", end - 1);
             prop_assert_eq!(ContentRange::parse(&text), Some(ContentRange { start, end, total: Some(total) }));
         }
+    }
+
+    #[test]
+    fn a_hash_is_told_wherever_it_is_known_from() {
+        let headers = HeaderMap::from_iter([
+            (header::ETAG, "\"v1\"".parse().unwrap()),
+            (header::CONTENT_LENGTH, 5.into()),
+            (header::LAST_MODIFIED, "Wed, 21 Oct 2015 07:28:00 GMT".parse().unwrap()),
+        ]);
+        let info = ContentInfo::of(StatusCode::OK, &headers);
+        let json = |sha256: Option<&String>| {
+            serde_json::json!({
+                "content_type": null, "length": 5, "total": 5, "start": 0, "etag": "\"v1\"",
+                "last_modified": "2015-10-21T07:28:00Z", "content_disposition": null, "sha256": sha256,
+            })
+        };
+        assert_eq!(serde_json::to_value(&info).unwrap(), json(None));
+        let hash = "a".repeat(64);
+        assert_eq!(serde_json::to_value(info.known_as(Some(&hash))).unwrap(), json(Some(&hash)));
+        let tagged = HeaderMap::from_iter([(header::ETAG, format!("\"{hash}\"").parse().unwrap())]);
+        let json = serde_json::to_value(ContentInfo::of(StatusCode::OK, &tagged)).unwrap();
+        assert_eq!(json["sha256"], *hash);
     }
 
     #[test]
