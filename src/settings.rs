@@ -171,7 +171,8 @@ macro_rules! client_settings {
             }
 
             /// Limits every call as a whole, as `timeout` of a call does: transfers, retries and the wait for a turn included.
-            /// There is no such limit by default.
+            /// There is no such limit by default. Of a batch or a sync it limits each request or transfer, not the whole: that is
+            /// what `timeout` of the batch does.
             pub fn total_timeout(mut self, limit: ::std::time::Duration) -> Self {
                 self.settings.timeouts.total = Some(limit);
                 self

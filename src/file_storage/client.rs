@@ -130,7 +130,7 @@ impl Client {
     ///
     /// ```no_run
     /// # async fn f(client: carbonfiles::file_storage::Client) -> carbonfiles::Result<()> {
-    /// let answer = client.request(http::Method::GET, "/api/users/me").await?;
+    /// let answer = client.request(carbonfiles::Method::GET, "/api/users/me").await?;
     /// println!("{}", String::from_utf8_lossy(answer.body()));
     /// # Ok(()) }
     /// ```

@@ -190,7 +190,7 @@ macro_rules! call_options {
         impl<$($generics)*> $builder {
             /// Adds a header to this call, or replaces one. What can't be a header comes out of `.await` as `InvalidInput`.
             /// So does `Authorization` beside a credential of the client's: a client per user, or one without a credential,
-            /// makes calls for many.
+            /// makes calls for many. Of a call that goes on to a presigned URL it is sent to the API only, never to the storage.
             pub fn header(mut self, name: &str, value: &str) -> Self {
                 self.$($field).+.set_header(name, value);
                 self

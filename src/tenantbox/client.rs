@@ -105,7 +105,7 @@ impl Client {
     ///
     /// ```no_run
     /// # async fn f(client: carbonfiles::tenantbox::Client) -> carbonfiles::Result<()> {
-    /// let answer = client.request(http::Method::GET, "/api/storage/tenants/user_123/usage/").await?;
+    /// let answer = client.request(carbonfiles::Method::GET, "/api/storage/tenants/user_123/usage/").await?;
     /// # Ok(()) }
     /// ```
     pub fn request(&self, method: Method, path: impl AsRef<str>) -> RawRequest {

@@ -19,7 +19,8 @@ impl Files {
     /// Uploads a file in one request (`file_storage.upload`). Its name is the last part of a path, and yours to say for other
     /// sources. Every upload makes a new file.
     ///
-    /// The service takes 100 MiB by default ([`Error::max_bytes`] tells); for more, see [`Client::uploads`].
+    /// The service takes 100 MiB by default ([`Error::max_bytes`] tells; without an [`Error::code`] it is the limit of the whole
+    /// request, 1 MiB more than a file may have); for more, see [`Client::uploads`].
     ///
     /// ```no_run
     /// # use std::path::Path;
