@@ -49,7 +49,9 @@ fn size(bytes: u64) -> String {
         size /= 1024.0;
         unit += 1;
     }
-    format!("{size:.1} {}", UNITS[unit])
+    // .NET's F1 rounds what lies exactly between away from zero, as `round` does; `{:.1}` would take the even digit. The
+    // product is exact: a whole number of bytes, divided by a power of two.
+    format!("{:.1} {}", (size * 10.0).round() / 10.0, UNITS[unit])
 }
 
 #[cfg(test)]
@@ -60,5 +62,12 @@ mod tests {
     fn sizes_are_written_as_recorded() {
         let written: Vec<String> = [0, 1023, 1536, 1_153_434].into_iter().map(size).collect();
         assert_eq!(written, ["0 B", "1023 B", "1.5 KB", "1.1 MB"]);
+    }
+
+    #[test]
+    fn ties_are_rounded_away_from_zero() {
+        // 1.25 and 1.75 exactly; the neighbours of the first are none.
+        let written: Vec<String> = [1280, 1279, 1792, 1_310_720, 1_342_177_280].into_iter().map(size).collect();
+        assert_eq!(written, ["1.3 KB", "1.2 KB", "1.8 KB", "1.3 MB", "1.3 GB"]);
     }
 }

@@ -13,9 +13,8 @@ use crate::mime;
 pub(crate) struct Arrival {
     pub(crate) bucket_id: String,
     pub(crate) path: String,
-    /// Everything with a greater row happened while this upload was under way.
-    row: u64,
-    /// Everything with a greater row happened after its last byte, which is when the server looks for equal contents.
+    /// Everything with a greater row happened after its last byte. Only then the server looks for equal contents, and for a
+    /// file of this path.
     read: u64,
 }
 
@@ -28,8 +27,7 @@ pub(crate) struct Stored {
 
 impl State {
     pub(crate) fn arrive(&mut self, bucket_id: &str, path: String) -> Arrival {
-        let row = self.next_row();
-        Arrival { bucket_id: bucket_id.to_owned(), path, row, read: row }
+        Arrival { bucket_id: bucket_id.to_owned(), path, read: self.next_row() }
     }
 
     /// Its last byte has come.
@@ -84,13 +82,13 @@ impl State {
     }
 
     /// The UNIQUE violations of the real server, made certain: who commits second to a new path, or second with
-    /// new bytes, loses if both were under way at once.
+    /// new bytes, loses if its bytes had all come before the first was stored.
     fn check_races(&mut self, arrival: &Arrival, old: Option<&File>, hash: &Hash, row: u64) -> Result<(), Refusal> {
         if self.contents.is_poisoned(hash) {
             return Err(Refusal::Unhandled);
         }
         let known_since = self.contents.known_since(hash);
-        if old.is_some_and(|old| old.row > arrival.row) {
+        if old.is_some_and(|old| old.row > arrival.read) {
             if known_since.is_none() {
                 self.contents.poison(row, *hash);
             }

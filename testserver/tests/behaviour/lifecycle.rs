@@ -4,6 +4,7 @@ use std::io::ErrorKind;
 use std::time::Duration;
 
 use carbonfiles_testserver::TestServer;
+use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::client::{ADMIN, Client, bucket, get, once, post, put, started, upload};
 
@@ -112,4 +113,16 @@ async fn requests_and_connections_are_seen() {
     assert_eq!((seen[1].connection, seen[2].connection, server.connections()), (1, 2, 2));
     server.clear_requests();
     assert!(server.requests().is_empty());
+}
+
+/// Exchanges 144, 146 and 821: the expiry is reckoned from a look at the clock that comes before that of `created_at`.
+#[tokio::test]
+async fn a_bucket_lives_a_little_less_than_it_was_given() {
+    let server = TestServer::start().await.unwrap();
+    for (asked, days) in [(r#"{"name":"b"}"#, 7), (r#"{"name":"b","expires_in":"2d"}"#, 2)] {
+        let made = post(&server, "/api/buckets", asked).await;
+        let at = |name: &str| made[name].as_str().unwrap().parse::<DateTime<Utc>>().unwrap();
+        let less = TimeDelta::days(days) - (at("expires_at") - at("created_at"));
+        assert!(less > TimeDelta::zero() && less < TimeDelta::microseconds(12), "{less}: {made}");
+    }
 }

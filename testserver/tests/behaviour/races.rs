@@ -25,31 +25,58 @@ async fn server() -> (TestServer, String) {
     (server, bucket)
 }
 
+/// A server on which both bodies of [`race`] are whole before either is stored.
+async fn slow_server(defects: Defects) -> (TestServer, String) {
+    let server = TestServer::builder().commit_time(Duration::from_secs(1)).defects(defects).start().await.unwrap();
+    let bucket = bucket(&server, "1d").await;
+    (server, bucket)
+}
+
+/// Two uploads whose last bytes come together: their statuses. Which of them is stored first is not certain.
+async fn race(server: &TestServer, bucket: &str, names: [&str; 2], bodies: [&str; 2]) -> [u16; 2] {
+    let mut open: Vec<Client> = Vec::new();
+    for (name, body) in names.iter().zip(bodies) {
+        open.push(started(server, "PUT", &upload(bucket, name), body.len(), &body.as_bytes()[..1]).await);
+    }
+    for (client, body) in open.iter_mut().zip(bodies) {
+        client.write(&body.as_bytes()[1..]).await.unwrap();
+    }
+    let mut statuses = [0; 2];
+    for (status, client) in statuses.iter_mut().zip(&mut open) {
+        *status = client.answer("PUT").await.unwrap().status;
+    }
+    statuses
+}
+
 /// Exchanges 882 to 884.
 #[tokio::test]
 async fn the_loser_of_a_new_path_has_its_bytes_poisoned() {
-    let (server, bucket) = server().await;
-    assert_eq!(overlap(&server, &bucket, ["same", "same"], ["first bytes", "other bytes"]).await, [201, 500]);
-    assert_eq!(put(&server, &bucket, "elsewhere", b"other bytes").await.status, 500);
+    let (server, bucket) = slow_server(Defects::all()).await;
+    let bodies = ["first bytes", "other bytes"];
+    let [stored, lost] = match race(&server, &bucket, ["same", "same"], bodies).await {
+        [201, 500] => bodies,
+        [500, 201] => [bodies[1], bodies[0]],
+        statuses => panic!("{statuses:?}"),
+    };
+    assert_eq!(put(&server, &bucket, "elsewhere", lost.as_bytes()).await.status, 500);
     assert_eq!(put(&server, &bucket, "elsewhere", b"yet other bytes").await.status, 201);
-    assert_eq!(get(&server, &format!("{bucket}/files/same/content")).await.body, b"first bytes");
+    assert_eq!(get(&server, &format!("{bucket}/files/same/content")).await.body, stored.as_bytes());
+}
+
+/// Paths are looked for when the body has been read: one that is stored while the other is still coming is there by then.
+#[tokio::test]
+async fn a_long_upload_that_was_overtaken_overwrites() {
+    let (server, bucket) = server().await;
+    assert_eq!(overlap(&server, &bucket, ["same", "same"], ["first bytes", "other bytes"]).await, [201, 201]);
+    assert_eq!(get(&server, &format!("{bucket}/files/same/content")).await.body, b"other bytes");
+    assert_eq!(put(&server, &bucket, "elsewhere", b"other bytes").await.status, 201);
 }
 
 /// Exchanges 885 and 886.
 #[tokio::test]
 async fn the_loser_of_new_bytes_may_come_again() {
-    // Long enough that both bodies are whole before either is stored.
-    let server = TestServer::builder().commit_time(Duration::from_secs(1)).start().await.unwrap();
-    let bucket = bucket(&server, "1d").await;
-    let mut open = [
-        started(&server, "PUT", &upload(&bucket, "x0"), 10, b"s").await,
-        started(&server, "PUT", &upload(&bucket, "x1"), 10, b"s").await,
-    ];
-    for client in &mut open {
-        client.write(b"ame bytes").await.unwrap();
-    }
-    let [first, second] = &mut open;
-    let mut statuses = [first.answer("PUT").await.unwrap().status, second.answer("PUT").await.unwrap().status];
+    let (server, bucket) = slow_server(Defects::all()).await;
+    let mut statuses = race(&server, &bucket, ["x0", "x1"], ["same bytes", "same bytes"]).await;
     statuses.sort_unstable();
     assert_eq!(statuses, [201, 500]);
     let again = put(&server, &bucket, "x2", b"same bytes").await;
@@ -122,9 +149,8 @@ async fn of_two_appends_one_is_lost() {
 
 #[tokio::test]
 async fn without_defects_nobody_loses() {
-    let server = TestServer::builder().defects(Defects::none()).start().await.unwrap();
-    let bucket = bucket(&server, "1d").await;
-    assert_eq!(overlap(&server, &bucket, ["same", "same"], ["first bytes", "other bytes"]).await, [201, 201]);
-    assert_eq!(overlap(&server, &bucket, ["x0", "x1"], ["same bytes", "same bytes"]).await, [201, 201]);
+    let (server, bucket) = slow_server(Defects::none()).await;
+    assert_eq!(race(&server, &bucket, ["same", "same"], ["first bytes", "other bytes"]).await, [201, 201]);
+    assert_eq!(race(&server, &bucket, ["x0", "x1"], ["same bytes", "same bytes"]).await, [201, 201]);
     assert_eq!(two_appends(&server, &bucket).await, 6);
 }
