@@ -56,6 +56,8 @@ impl Dialect for CarbonFiles {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -75,6 +77,33 @@ mod tests {
             ("", None),
         ] {
             assert_eq!(CarbonFiles.template(path).as_deref(), template, "{path}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_body_is_read_or_left(status in 300..600_u16, body in prop::collection::vec(any::<u8>(), 0..60)) {
+            let decoded = CarbonFiles.decode(StatusCode::from_u16(status).unwrap(), &HeaderMap::new(), &body);
+            let is_json = |body: &[u8]| serde_json::from_slice::<serde_json::Value>(body).is_ok();
+            let bare = body.strip_prefix("\u{feff}".as_bytes()).unwrap_or(&body);
+            prop_assert!(decoded.message.is_none() || is_json(bare));
+        }
+
+        #[test]
+        fn words_are_passed_on_as_they_are(
+            status in 300..600_u16,
+            mark in prop_oneof![Just(""), Just("\u{feff}")],
+            error in prop_oneof![Just("Authentication required".to_owned()), "\\PC{0,40}"],
+            hint in prop::option::of("\\PC{0,40}"),
+            odd_hint in any::<bool>(),
+        ) {
+            let given = if odd_hint { serde_json::json!([hint]) } else { serde_json::json!(hint) };
+            let body = format!("{mark}{}", serde_json::json!({ "error": error, "hint": given, "more": [1] }));
+            let decoded = CarbonFiles.decode(StatusCode::from_u16(status).unwrap(), &HeaderMap::new(), body.as_bytes());
+            prop_assert_eq!(decoded.message.as_ref(), Some(&error));
+            prop_assert_eq!(decoded.hint, hint.filter(|_| !odd_hint));
+            let anonymous = status == 403 && error == "Authentication required";
+            prop_assert_eq!(decoded.kind, anonymous.then_some(ErrorKind::Unauthenticated));
         }
     }
 }

@@ -184,6 +184,23 @@ mod tests {
             prop_assert!(delay >= floor.unwrap_or_default());
             prop_assert!(delay <= policy.max_delay + floor.unwrap_or_default());
         }
+
+        /// Nor the wait that comes of it, as long as a server may ask for.
+        #[test]
+        fn no_header_of_a_server_makes_a_panic(
+            value in prop_oneof![
+                prop::collection::vec(any::<u8>(), 0..40),
+                "[0-9]{0,30}".prop_map(String::into_bytes),
+                "(Mon|Sun), [0-9]{2} (Jan|Dec) [0-9]{4} [0-9]{2}:[0-9]{2}:[0-9]{2} GMT".prop_map(String::into_bytes),
+            ],
+        ) {
+            let Ok(value) = HeaderValue::from_bytes(&value) else { return Ok(()) };
+            let mut headers = HeaderMap::new();
+            headers.insert(header::RETRY_AFTER, value);
+            let asked = retry_after(&headers);
+            let delay = RetryPolicy::default().max_retry_after(Duration::MAX).delay(60, asked);
+            prop_assert!(delay.is_some_and(|delay| delay >= asked.unwrap_or_default()));
+        }
     }
 
     #[test]
@@ -196,6 +213,9 @@ mod tests {
     #[test]
     fn a_long_retry_after_ends_the_call() {
         assert_eq!(RetryPolicy::default().delay(1, Some(Duration::from_secs(3600))), None);
+        let (second, two) = (Duration::from_secs(1), Duration::from_secs(2));
+        assert_eq!(RetryPolicy::default().max_retry_after(second).delay(1, Some(two)), None);
+        assert!(RetryPolicy::default().max_retry_after(two).delay(1, Some(two)) >= Some(two));
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! What a request carries that must not be repeated, and how URLs and texts lose it.
 
+use std::ops::Range;
+
 use http::HeaderMap;
 use url::{Url, form_urlencoded};
 
@@ -13,7 +15,7 @@ const SHORTEST: usize = 8;
 /// The credentials of one request, in the forms in which a server or a proxy may repeat them.
 #[derive(Debug, Default)]
 pub(crate) struct Secrets {
-    /// The longest first: one may be the beginning of another.
+    /// In any order, though one may be part of another, or overlap it in a text.
     each: Vec<String>,
     /// Too short to be cut out: a text that holds one of these is not shown at all.
     short: Vec<String>,
@@ -35,31 +37,49 @@ impl Secrets {
         for value in headers.into_iter().flat_map(HeaderMap::values).filter(|value| value.is_sensitive()) {
             add(&String::from_utf8_lossy(value.as_bytes()));
         }
-        Self { each: secrets, short }.sorted()
+        Self { each: secrets, short }
     }
 
     /// And what the JSON of a request's body holds, such as a password.
     pub(crate) fn with_body(mut self, secrets: &[Token]) -> Self {
         for secret in secrets.iter().map(Token::expose).filter(|secret| !secret.is_empty()) {
             let escaped = serde_json::Value::from(secret).to_string();
+            // Without the quotes around it; the secret may have some of its own.
+            let escaped = escaped[1..escaped.len() - 1].to_owned();
             let forms = if secret.len() < SHORTEST { &mut self.short } else { &mut self.each };
-            forms.extend([secret.to_owned(), escaped.trim_matches('"').to_owned()]);
+            forms.extend([secret.to_owned(), escaped]);
         }
-        self.sorted()
-    }
-
-    fn sorted(mut self) -> Self {
-        self.each.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
         self
     }
 
-    /// A text without them.
+    /// A text without them. Where they overlap, nothing of either is left.
     pub(crate) fn cut(&self, text: &str) -> String {
         if self.short.iter().any(|secret| text.contains(secret)) {
             return CUT.to_owned();
         }
-        self.each.iter().fold(text.to_owned(), |text, secret| text.replace(secret, CUT))
+        let mut found: Vec<_> = self.each.iter().flat_map(|secret| occurrences(text, secret)).collect();
+        found.sort_unstable_by_key(|found| found.start);
+        let (mut clean, mut kept) = (String::with_capacity(text.len()), 0);
+        for Range { start, end } in found {
+            if start >= kept {
+                clean.push_str(&text[kept..start]);
+                clean.push_str(CUT);
+            }
+            kept = kept.max(end);
+        }
+        clean.push_str(&text[kept..]);
+        clean
     }
+}
+
+/// Where a secret stands, also where it overlaps itself.
+fn occurrences(text: &str, secret: &str) -> impl Iterator<Item = Range<usize>> {
+    let mut from = 0;
+    std::iter::from_fn(move || {
+        let start = from + text.get(from..)?.find(secret)?;
+        from = start + text[start..].chars().next().map_or(1, char::len_utf8);
+        Some(start..start + secret.len())
+    })
 }
 
 /// The URL for messages: without the values of parameters that are, or may be, secrets.
@@ -87,6 +107,7 @@ fn is_secret(name: &str) -> bool {
 mod tests {
     use super::*;
     use http::HeaderValue;
+    use proptest::prelude::*;
 
     #[test]
     fn urls_lose_their_secrets() {
@@ -131,9 +152,71 @@ mod tests {
     }
 
     #[test]
-    fn the_longer_of_two_that_start_alike_goes_first() {
+    fn of_two_that_overlap_nothing_is_left() {
         let url = Url::parse("http://h/?token=cfu_12345678").unwrap();
-        assert_eq!(Secrets::of(&[Token::new("cfu_1234")], &url, []).cut("a cfu_12345678"), "a [redacted]");
+        let secrets = Secrets::of(&[Token::new("cfu_1234"), Token::new("12345678-and-more")], &url, []);
+        assert_eq!(secrets.cut("a cfu_12345678"), "a [redacted]");
+        assert_eq!(secrets.cut("a cfu_12345678-and-more cfu_1234"), "a [redacted] [redacted]");
+        let quoted = Secrets::default().with_body(&[Token::new("a \"word\"")]);
+        assert_eq!(quoted.cut(r#"{"password":"a \"word\""}"#), r#"{"password":"[redacted]"}"#);
+    }
+
+    proptest! {
+        /// Of few letters, so that secrets overlap each other and themselves.
+        #[test]
+        fn nothing_of_a_secret_is_left(
+            tokens in prop::collection::vec("[abü]{8,12}", 1..4),
+            value in "[abü]{8,12}",
+            body in "[ab\"]{8,12}",
+            joined in prop::collection::vec((any::<prop::sample::Index>(), "[abü \"]{0,9}"), 0..6),
+        ) {
+            let mut headers = HeaderMap::new();
+            let mut header = HeaderValue::from_str(&value).unwrap();
+            header.set_sensitive(true);
+            headers.insert("x-key", header);
+            let url = Url::parse("http://h/").unwrap();
+            let mut secrets: Vec<_> = tokens.iter().chain([&value, &body]).cloned().collect();
+            let sent: Vec<_> = tokens.iter().map(|token| Token::new(token.as_str())).collect();
+            let cutter = Secrets::of(&sent, &url, [&headers]).with_body(&[Token::new(body.as_str())]);
+            secrets.push(body.replace('"', "\\\""));
+            let text: String = joined.iter().map(|(at, other)| format!("{}{other}", secrets[at.index(secrets.len())])).collect();
+
+            // Marks each byte that belongs to one, and puts one gap in place of each run that secrets cover together.
+            let mut gaps: Vec<Range<usize>> = Vec::new();
+            for start in text.char_indices().map(|(at, _)| at) {
+                let Some(end) = secrets.iter().filter(|s| text[start..].starts_with(*s)).map(|s| start + s.len()).max() else {
+                    continue;
+                };
+                match gaps.last_mut() {
+                    Some(last) if start < last.end => last.end = last.end.max(end),
+                    _ => gaps.push(start..end),
+                }
+            }
+            let mut expected = text.clone();
+            gaps.iter().rev().for_each(|gap| expected.replace_range(gap.clone(), CUT));
+            let clean = cutter.cut(&text);
+            prop_assert_eq!(&clean, &expected);
+            prop_assert!(secrets.iter().all(|secret| !clean.contains(secret)));
+        }
+
+        #[test]
+        fn no_value_of_a_secret_parameter_is_left(
+            pairs in prop::collection::vec(("token|Signature|api_key|PWD|page|a b", "\\PC{8,20}"), 0..5),
+            user in "[a-z:@]{0,12}",
+        ) {
+            let mut url = Url::parse("http://h/a").unwrap();
+            let _ = url.set_username(&user);
+            let _ = url.set_password(Some(&format!("pass{user}")));
+            url.query_pairs_mut().extend_pairs(&pairs);
+            let clean = Url::parse(&redact(&url)).unwrap();
+            prop_assert!(clean.username().is_empty() && clean.password().is_none());
+            let left: Vec<_> = clean.query_pairs().into_owned().collect();
+            let expected = pairs.iter().map(|(name, value)| match is_secret(name) {
+                true => (name.clone(), "REDACTED".to_owned()),
+                false => (name.clone(), value.clone()),
+            });
+            prop_assert_eq!(left, expected.collect::<Vec<_>>());
+        }
     }
 
     #[test]

@@ -42,3 +42,22 @@ pub(crate) fn later(from: Instant, by: Duration) -> Instant {
     const AGES: Duration = Duration::from_secs(86_400 * 365 * 30);
     from.checked_add(by).unwrap_or_else(|| from + AGES)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The limit of a body that stands still is longer: who slept through to its end would notice too late.
+    #[tokio::test(start_paused = true)]
+    async fn the_limit_for_the_answer_runs_from_the_end_of_a_body_that_stood_still() {
+        let (start, gauge) = (Instant::now(), Gauge::new());
+        let [response, idle] = [5, 60].map(Duration::from_secs);
+        let watchdog = Watchdog { start, gauge: Some(&gauge), response, idle };
+        let body = async {
+            sleep_until(start + Duration::from_secs(31)).await;
+            gauge.end_at_once();
+        };
+        let (phase, ()) = tokio::join!(watchdog.expired(), body);
+        assert_eq!((phase, start.elapsed().as_secs()), (TimeoutPhase::Response, 36));
+    }
+}

@@ -187,18 +187,18 @@ impl<'n> Names<'n> {
     /// Why a name can't stand beside the others.
     pub(crate) fn clash(&self, name: &str) -> Option<Clash<'n>> {
         let mut above = ROOT;
-        segments(name).find_map(|(segment, path)| {
+        for (segment, path) in segments(name) {
             above = *self.below.get(&(above, self.key(segment)))?;
             let node = &self.nodes[above];
-            match node.other {
-                Some(other) => {
-                    let twin = if last_segment(other) == segment { node.spelling } else { other };
-                    Some(Clash::Twin(path.to_owned(), twin))
-                }
-                None if node.is_file && node.is_folder => Some(Clash::FileAndFolder(path.to_owned())),
-                None => None,
+            if let Some(other) = node.other {
+                let twin = if last_segment(other) == segment { node.spelling } else { other };
+                return Some(Clash::Twin(path.to_owned(), twin));
             }
-        })
+            if node.is_file && node.is_folder {
+                return Some(Clash::FileAndFolder(path.to_owned()));
+            }
+        }
+        None
     }
 }
 
@@ -301,7 +301,46 @@ mod tests {
         assert!(names.below.keys().all(|(_, segment)| segment.len() < 3));
     }
 
+    #[test]
+    fn a_name_that_was_left_out_has_no_clash_of_another() {
+        let long = "x".repeat(LONGEST) + "/a";
+        assert_eq!(clashes(false, &["a", "A", &long]), [true, true, false]);
+    }
+
+    /// Each name against all others: at each depth, those that lead to the same place as this one does.
+    fn clashes_slowly(exact: bool, names: &[String], name: &str) -> bool {
+        let level = |text: &str| if exact { text.to_owned() } else { fold(text) };
+        let parts = |name: &str| -> Vec<String> { name.trim_end_matches('/').split('/').map(str::to_owned).collect() };
+        let own = parts(name);
+        (1..=own.len()).any(|depth| {
+            let here = |of: &[String]| of.len() >= depth && (0..depth).all(|at| level(&of[at]) == level(&own[at]));
+            let others: Vec<_> =
+                names.iter().map(|name| (parts(name), name.ends_with('/'))).filter(|(of, _)| here(of)).collect();
+            let spellings: std::collections::HashSet<_> = others.iter().map(|(of, _)| &of[depth - 1]).collect();
+            let is_folder = |(of, folder): &(Vec<String>, bool)| of.len() > depth || *folder;
+            spellings.len() > 1 || others.iter().any(is_folder) && others.iter().any(|other| !is_folder(other))
+        })
+    }
+
     proptest! {
+        #[test]
+        fn clashes_are_those_of_each_with_all(
+            names in prop::collection::vec("([aAbéÉ]|e\u{301}){1,2}(/[aAb]){0,2}/?", 1..8),
+            exact in any::<bool>(),
+        ) {
+            let mut all = Names::new(exact);
+            names.iter().for_each(|name| all.add(name));
+            for name in &names {
+                let clash = all.clash(name.trim_end_matches('/'));
+                prop_assert_eq!(clash.is_some(), clashes_slowly(exact, &names, name), "{} {:?}", name, clash);
+                // What is told is so: the other spelling is there, and differs.
+                if let Some(Clash::Twin(path, twin)) = clash {
+                    prop_assert!(path != twin && fold(&path) == fold(twin) && name.starts_with(&path));
+                    prop_assert!(names.iter().any(|name| name.starts_with(twin)));
+                }
+            }
+        }
+
         #[test]
         fn no_name_leads_out(name in "\\PC{0,20}") {
             if let Ok(path) = local_path(Path::new("root"), &name) {

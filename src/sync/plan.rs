@@ -102,3 +102,38 @@ impl SyncPlan {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn any_action() -> impl Strategy<Value = SyncAction> {
+        ("\\PC{0,20}", "\\PC{0,20}", any::<u64>(), any::<bool>(), 0..4).prop_map(
+            |(path, reason, size, replaces, which)| match which {
+                0 => SyncAction::Copy { path, size, replaces },
+                1 => SyncAction::Delete { path },
+                2 => SyncAction::Keep { path },
+                _ => SyncAction::Report { path, reason },
+            },
+        )
+    }
+
+    proptest! {
+        /// It is written down to be carried out later.
+        #[test]
+        fn a_plan_is_read_as_it_was_written(
+            direction in prop_oneof![Just(Direction::Up), Just(Direction::Down)],
+            prefix in "\\PC{0,20}",
+            actions in prop::collection::vec(any_action(), 0..6),
+            unchanged in any::<u64>(),
+        ) {
+            let plan = SyncPlan { direction, prefix, actions, unchanged };
+            let text = serde_json::to_string(&plan).unwrap();
+            prop_assert_eq!(&serde_json::from_str::<SyncPlan>(&text).unwrap(), &plan);
+            let value = serde_json::to_value(&plan).unwrap();
+            prop_assert_eq!(serde_json::from_value::<SyncPlan>(value).unwrap(), plan);
+        }
+    }
+}

@@ -52,6 +52,8 @@ impl Dialect for Tenantbox {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn decode(status: u16, body: &str) -> Decoded {
@@ -88,5 +90,26 @@ mod tests {
         assert_eq!(template("/api/storage/upload/").unwrap(), "/api/storage/upload/");
         assert_eq!(template("/api/storage/tenants/u/else/"), None);
         assert_eq!(template(""), None);
+    }
+
+    proptest! {
+        #[test]
+        fn any_body_is_read_or_left(status in 300..600_u16, body in prop::collection::vec(any::<u8>(), 0..60)) {
+            let decoded = Tenantbox.decode(StatusCode::from_u16(status).unwrap(), &HeaderMap::new(), &body);
+            prop_assert!(decoded.message.is_none() || serde_json::from_slice::<serde_json::Value>(&body).is_ok());
+            prop_assert_eq!(decoded.kind, matches!(status, 403 | 413).then_some(ErrorKind::QuotaExceeded));
+        }
+
+        #[test]
+        fn words_are_passed_on_as_they_are(
+            status in prop_oneof![Just(404), 300..600_u16],
+            detail in prop_oneof!["File [Nn]ot found in (Storage|storage)", "\\PC{0,40}"],
+        ) {
+            let decoded = decode(status, &serde_json::json!({ "detail": detail, "more": [1] }).to_string());
+            let missing = status == 404 && detail.to_lowercase().contains("not found in storage");
+            prop_assert_eq!(decoded.message, Some(detail));
+            prop_assert_eq!(decoded.details.code.as_deref(), missing.then_some(NOT_IN_STORAGE));
+            prop_assert_eq!(decoded.hint.is_some(), missing);
+        }
     }
 }

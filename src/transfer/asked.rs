@@ -135,6 +135,8 @@ pub(crate) use takes_ranges;
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -157,5 +159,46 @@ mod tests {
             (quoted("ab"), quoted("\"ab\""), quoted("W/\"ab\""), quoted("*")),
             ("\"ab\"".into(), "\"ab\"".into(), "W/\"ab\"".into(), "*".into())
         );
+    }
+
+    /// What a server gives for it (RFC 9110 section 14.1.2); `None` for a 416.
+    fn given(wanted: Option<Wanted>, content: &[u8]) -> Option<&[u8]> {
+        let length = content.len() as u64;
+        let (first, end) = match wanted {
+            None => return Some(content),
+            Some(Wanted::From(first)) => (first, length),
+            Some(Wanted::Within(first, last)) => (first, last.saturating_add(1).min(length)),
+            Some(Wanted::Last(count)) => (length.saturating_sub(count), length),
+        };
+        (first < length).then(|| &content[first as usize..end as usize])
+    }
+
+    fn any_bound() -> impl Strategy<Value = Bound<u64>> {
+        let number = || prop_oneof![4 => 0..14_u64, 1 => Just(u64::MAX)];
+        prop_oneof![number().prop_map(Bound::Included), number().prop_map(Bound::Excluded), Just(Bound::Unbounded)]
+    }
+
+    proptest! {
+        #[test]
+        fn a_range_is_what_a_slice_takes(length in 0..10_u8, start in any_bound(), end in any_bound()) {
+            let content: Vec<u8> = (0..length).collect();
+            let range = (start, end);
+            let slice: Vec<u8> = content.iter().copied().filter(|at| range.contains(&u64::from(*at))).collect();
+            let never = (0..=14).chain([u64::MAX]).all(|at| !range.contains(&at));
+            match wanted_range(&range) {
+                Err(error) => prop_assert!(never && error.is_invalid_input()),
+                Ok(wanted) => match given(wanted, &content) {
+                    Some(given) => prop_assert_eq!(given, &slice[..]),
+                    None => prop_assert!(slice.is_empty()),
+                },
+            }
+        }
+
+        #[test]
+        fn the_last_bytes_are_the_end_of_a_slice(length in 0..10_u8, count in 1..14_u64) {
+            let content: Vec<u8> = (0..length).collect();
+            let last = &content[content.len().saturating_sub(count as usize)..];
+            prop_assert_eq!(given(last_bytes(count).unwrap(), &content).unwrap_or_default(), last);
+        }
     }
 }

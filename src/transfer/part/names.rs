@@ -50,6 +50,8 @@ pub(crate) fn is_part_name(name: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -63,6 +65,23 @@ mod tests {
         assert!(is_part_name("PHOTO.JPG.0123456789ABCDEF.CarbonFiles.Part.JSON"));
         for other in ["x.carbonfiles.part", "photo.jpg", "0123456789abcdeg.carbonfiles.part", "x.json"] {
             assert!(!is_part_name(other), "{other}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn parts_of_any_name_are_known_and_fit_beside_it(
+            name in "[^/\u{0}]{1,255}".prop_filter("a name", |name| name.len() <= 255 && name != "." && name != ".."),
+        ) {
+            let target = Path::new("folder").join(&name);
+            let paths = [part_path(&target), record_path(&target), random_path(&target)];
+            for path in &paths {
+                let part = path.file_name().unwrap().to_str().unwrap();
+                prop_assert!(is_part_name(part) && part.len() <= 255, "{part}");
+                prop_assert_eq!(path.parent(), target.parent());
+            }
+            prop_assert_eq!(&part_path(&target), &paths[0]);
+            prop_assert!(paths[0] != paths[1] && paths[0] != paths[2]);
         }
     }
 }

@@ -159,3 +159,39 @@ pub(super) fn is_at(file: &File, path: &Path) -> io::Result<bool> {
     }
     Ok(opened.is_file() && named.is_file())
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn any_record() -> impl Strategy<Value = Record> {
+        let (text, etag) = ("\\PC{0,300}", "\\PC{0,80}");
+        let numbers = (any::<u64>(), any::<u64>(), any::<bool>(), any::<bool>());
+        (text, etag, numbers).prop_map(|(source, etag, (length, written, hashed, sparse))| Record {
+            written,
+            ..Record::new(&source, &etag, length, hashed, sparse)
+        })
+    }
+
+    proptest! {
+        // Each of them writes files.
+        #![proptest_config(ProptestConfig::with_cases(64))]
+
+        /// One that is shorter than the one before leaves nothing of it.
+        #[test]
+        fn the_last_record_is_what_is_read(records in prop::collection::vec(any_record(), 1..4)) {
+            let folder = tempfile::tempdir().unwrap();
+            let target = folder.path().join("film.mkv");
+            let lock = Lock::create(&target).unwrap();
+            for record in &records {
+                lock.note(record).unwrap();
+                prop_assert_eq!(lock.record(), Some(record.clone()));
+            }
+            drop(lock);
+            let Some(Taken::Ours(found)) = Lock::find(&target) else { panic!("it was left for the next one") };
+            prop_assert_eq!(found.record(), records.last().cloned());
+        }
+    }
+}

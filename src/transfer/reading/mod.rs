@@ -140,6 +140,7 @@ impl<'a> StreamReading<'a> {
 #[cfg(test)]
 mod tests {
     use futures::stream;
+    use proptest::prelude::*;
 
     use super::*;
 
@@ -178,5 +179,48 @@ mod tests {
         assert_eq!(reading.next().await.unwrap().unwrap(), "abc");
         drop(tx);
         assert!(reading.next().await.unwrap().is_none());
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+
+        #[test]
+        fn a_stream_comes_whole_and_in_bounded_chunks(
+            pieces in prop::collection::vec(
+                (prop_oneof![Just(0), 1..200_usize, SMALL - 2..SMALL + 2, CHUNK - 2..CHUNK + 2, 0..3 * CHUNK], any::<bool>()),
+                0..8,
+            ),
+            fails in any::<bool>(),
+        ) {
+            let mut next = 0_u32;
+            let mut piece = |length: usize| -> Bytes {
+                let numbers = (0..length).map(|_| {
+                    next = next.wrapping_mul(31).wrapping_add(7);
+                    (next >> 8) as u8
+                });
+                numbers.collect()
+            };
+            let pieces: Vec<_> = pieces.into_iter().map(|(length, waits)| (piece(length), waits)).collect();
+            let given: Vec<u8> = pieces.iter().flat_map(|(piece, _)| piece.to_vec()).collect();
+            let pieces = stream::iter(pieces).then(|(piece, waits)| async move {
+                if waits {
+                    tokio::task::yield_now().await;
+                }
+                Ok::<_, BoxError>(piece)
+            });
+            let end = stream::iter(fails.then(|| Err("broken".into())));
+            let mut reading = Reading::Stream(StreamReading::new(pieces.chain(end).boxed()));
+            let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+            let mut all = Vec::new();
+            let end = runtime.block_on(async {
+                while let Some(chunk) = reading.next().await? {
+                    assert!(!chunk.is_empty() && chunk.len() <= 512 << 10, "{}", chunk.len());
+                    all.extend_from_slice(&chunk);
+                }
+                Ok::<_, Error>(())
+            });
+            prop_assert!(all == given);
+            prop_assert_eq!(end.map_err(|error| error.kind()), if fails { Err(ErrorKind::Io) } else { Ok(()) });
+        }
     }
 }

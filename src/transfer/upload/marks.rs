@@ -28,6 +28,8 @@ impl Marks {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -41,5 +43,26 @@ mod tests {
         assert_eq!((marks.content(12), marks.content(22), marks.content(27)), (2, 10, 12));
         marks.content_ends_at(30);
         assert_eq!(marks.content(1000), 15);
+    }
+
+    proptest! {
+        #[test]
+        fn content_is_counted_as_byte_by_byte(
+            pieces in prop::collection::vec((0..20_u64, 0..20_u64), 0..5),
+            is_open in any::<bool>(),
+        ) {
+            let (marks, mut bytes) = (Marks::default(), Vec::new());
+            for (at, (framing, content)) in pieces.iter().enumerate() {
+                bytes.extend(std::iter::repeat_n(0, *framing as usize));
+                marks.content_starts_at(bytes.len() as u64);
+                bytes.extend(std::iter::repeat_n(1, *content as usize));
+                if !is_open || at + 1 < pieces.len() {
+                    marks.content_ends_at(bytes.len() as u64);
+                }
+            }
+            for taken in 0..=bytes.len() {
+                prop_assert_eq!(marks.content(taken as u64), bytes[..taken].iter().sum::<u64>());
+            }
+        }
     }
 }
