@@ -6,9 +6,10 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::io::{Cursor, Write};
 use std::path::Path;
+use std::time::Duration;
 
-use carbonfiles::ErrorKind;
 use carbonfiles::buckets::UnpackZip;
+use carbonfiles::{ErrorKind, Phase};
 use carbonfiles_testserver::Fault;
 use futures::TryFutureExt;
 use support::{Answer, RawServer, admin, answer, bucket, builder, read_folder, server, within};
@@ -106,6 +107,68 @@ async fn hostile_archives_are_refused_as_a_whole() {
         assert_eq!(error.kind(), ErrorKind::Decode, "{what}: {error:?}");
         assert_eq!(read_folder(around.path()), Files::new(), "{what}");
     }
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn names_that_differ_in_letter_case_are_unpacked_where_they_are_kept_apart() {
+    let folder = tempfile::tempdir().unwrap();
+    let entries = archive(&[("good", b"g"), ("GOOD", b"x"), ("\u{e9}", b"1"), ("e\u{301}", b"2")]);
+    assert_eq!(unpacked(entries.clone(), folder.path(), |unpack| unpack.case_sensitive(true)).await.unwrap(), 4);
+    let (upper, lower) = (b"x".to_vec(), b"g".to_vec());
+    let found = read_folder(folder.path());
+    assert_eq!((found.len(), &found["GOOD"], &found["good"]), (4, &upper, &lower));
+    let error = unpacked(entries, folder.path(), |unpack| unpack.case_sensitive(false)).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Decode);
+}
+
+#[tokio::test]
+async fn an_unpacking_has_the_options_of_a_call() {
+    let server = server().await;
+    let bucket = bucket(&admin(&server)).await;
+    bucket.file("x").upload(vec![7; 1000]).await.unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    // Those of the download it is made from, and its own.
+    let asked = bucket.zip().header("x-one", "1").unpack(folder.path()).header("x-two", "2");
+    assert_eq!(within(asked.send()).await.unwrap().bytes, 1000);
+    let sent = server.requests().pop().unwrap();
+    assert_eq!((sent.header("x-one"), sent.header("x-two")), (Some("1"), Some("2")));
+
+    let held = server.inject(Fault::stall_response_after(10).on("GET", "/zip"));
+    let error =
+        within(bucket.zip().unpack(folder.path()).timeout(Duration::from_millis(500)).send()).await.unwrap_err();
+    assert!(error.is_timeout(), "{error:?}");
+    held.release();
+    let never = server.inject(Fault::status(503).on("GET", "/zip").forever());
+    let once = bucket.zip().unpack(folder.path()).retry(carbonfiles::RetryPolicy::never());
+    assert_eq!(within(once.send()).await.unwrap_err().kind(), ErrorKind::Server);
+    assert_eq!(never.fired(), 1);
+}
+
+#[tokio::test]
+async fn an_unpacking_is_started_watched_and_cancelled() {
+    let server = server().await;
+    let bucket = bucket(&admin(&server)).await;
+    bucket.file("x").upload(vec![7; 1_000_000]).await.unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let transfer = bucket.zip().unpack(folder.path()).start();
+    let progress = transfer.progress();
+    assert_eq!(within(transfer).await.unwrap().bytes, 1_000_000);
+    let archive = bucket.zip().await.unwrap().bytes(2_000_000).await.unwrap().len() as u64;
+    assert_eq!((progress.current().phase, progress.current().sent), (Phase::Done, archive));
+
+    // An archive that is refused was not done, though all of it had come.
+    let mut phases = Vec::new();
+    let refused = bucket.zip().unpack(folder.path()).max_bytes(10).progress(|now| phases.push(now.phase));
+    assert_eq!(within(refused.send()).await.unwrap_err().kind(), ErrorKind::PayloadTooLarge);
+    assert!(phases.contains(&Phase::Sending) && !phases.contains(&Phase::Done), "{phases:?}");
+
+    let held = server.inject(Fault::stall_response_after(10).on("GET", "/zip"));
+    let transfer = bucket.zip().unpack(folder.path()).start();
+    within(held.fired_at_least(1)).await;
+    transfer.cancel();
+    assert_eq!(within(transfer).await.unwrap_err().kind(), ErrorKind::Cancelled);
+    held.release();
 }
 
 /// Two names of one length, one written over the other.

@@ -15,9 +15,9 @@ use super::DownloadZip;
 use super::zip_directory::Directory;
 use crate::blocking::blocking;
 use crate::error::{Error, ErrorKind, Result, reason};
-use crate::http::awaitable;
+use crate::http::{CallOptions, awaitable};
 use crate::local::{Names, check_parents, is_part, local_path};
-use crate::transfer::{Beside, Work};
+use crate::transfer::{Beside, Work, reports_progress, starts};
 
 impl<'a> DownloadZip<'a> {
     /// Unpacks the archive into a folder, which is made where it is missing. Files that are there are replaced, each as a
@@ -38,20 +38,28 @@ impl<'a> DownloadZip<'a> {
     /// # Ok(()) }
     /// ```
     pub fn unpack(self, folder: impl AsRef<Path>) -> UnpackZip<'a> {
-        UnpackZip { download: self, folder: folder.as_ref().to_owned(), limits: Limits::default(), exact: false }
+        let options = self.options.clone();
+        UnpackZip {
+            download: self,
+            folder: folder.as_ref().to_owned(),
+            limits: Limits::default(),
+            exact: false,
+            options,
+        }
     }
 }
 
 /// Unpacks a bucket's archive into a folder. Made by [`DownloadZip::unpack`].
 ///
-/// Dropping it, or an error half way, leaves each file as it was or complete, and no temporary file once the step under way
-/// has ended.
+/// Progress counts the bytes of the archive, and is done when all of it is unpacked. Dropping it, its time limit, or an error
+/// half way leaves each file as it was or complete, and no temporary file once the step under way has ended.
 #[must_use = "nothing is sent until it is awaited"]
 pub struct UnpackZip<'a> {
     download: DownloadZip<'a>,
     folder: PathBuf,
     limits: Limits,
     exact: bool,
+    options: CallOptions,
 }
 
 /// What was unpacked.
@@ -115,8 +123,9 @@ impl UnpackZip<'_> {
     }
 
     async fn run(self) -> Result<Unpacked> {
-        let Self { download, folder, limits, exact } = self;
-        let mut body = download.await?.into_body();
+        let Self { download, folder, limits, exact, options } = self;
+        let mut body = download.options(options).await?.into_body();
+        body.done_later();
         body.in_chunks();
         let archive = blocking({
             let folder = folder.clone();
@@ -146,11 +155,13 @@ impl UnpackZip<'_> {
             return removed.await.and(Err(error));
         }
         let archive = *archive?;
-        // It takes up room among the client's downloads.
-        drop(body);
+        // The rest of it takes up room among the client's downloads.
+        let mut reporter = body.into_reporter();
         let stop = StopOnDrop(Arc::default());
         let unpacking = Unpacking { root: folder, limits, exact, length, stopped: stop.0.clone() };
-        blocking(move || unpacking.run(archive)).await
+        let done = blocking(move || unpacking.run(archive)).await?;
+        reporter.done(length);
+        Ok(done)
     }
 }
 
@@ -367,7 +378,9 @@ fn too_much(message: String) -> Error {
     Error::new(ErrorKind::PayloadTooLarge, message).with_hint("Raise the limit, if the archive can be trusted")
 }
 
-awaitable!(@many UnpackZip<'a> => Unpacked);
+reports_progress!(['a] UnpackZip<'a>, download.reporter);
+awaitable!(UnpackZip<'a> => Unpacked);
+starts!(UnpackZip => Unpacked, download.reporter);
 
 impl fmt::Debug for UnpackZip<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

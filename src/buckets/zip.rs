@@ -34,8 +34,8 @@ impl Bucket {
 #[must_use = "nothing is sent until it is awaited"]
 pub struct DownloadZip<'a> {
     bucket: Bucket,
-    reporter: Reporter<'a>,
-    options: CallOptions,
+    pub(super) reporter: Reporter<'a>,
+    pub(super) options: CallOptions,
 }
 
 impl<'a> DownloadZip<'a> {

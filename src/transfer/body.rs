@@ -220,7 +220,7 @@ impl<'a> Body<'a> {
     }
 
     /// Gives back what it reports to, for another try.
-    pub(super) fn into_reporter(self) -> Reporter<'a> {
+    pub(crate) fn into_reporter(self) -> Reporter<'a> {
         self.plan.reporter
     }
 
@@ -276,7 +276,7 @@ impl<'a> Body<'a> {
     }
 
     /// The end of the bytes is not the end of what is done with them: who asked says when that is.
-    pub(super) fn done_later(&mut self) {
+    pub(crate) fn done_later(&mut self) {
         self.done_later = true;
     }
 
