@@ -265,6 +265,22 @@ async fn corrupted_bytes_are_an_integrity_mismatch() {
 }
 
 #[tokio::test]
+async fn what_is_not_to_be_checked_is_written_as_it_came() {
+    let (server, bucket) = setup().await;
+    let (file, data) = (bucket.file("x.bin"), pattern(2_000_000));
+    file.upload(data.clone()).await.unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    for ranges in [1, 2] {
+        let target = folder.path().join(ranges.to_string());
+        let struck = server.inject(Fault::corrupt_response().on("GET", CONTENT));
+        let done = file.download_to(&target).parallel(ranges).verify(false).await.unwrap();
+        assert_eq!((struck.fired(), done.size, done.verified_sha256), (1, 2_000_000, None));
+        let written = std::fs::read(&target).unwrap();
+        assert!(written.len() == data.len() && written != data);
+    }
+}
+
+#[tokio::test]
 async fn the_target_is_handled_with_care() {
     let (server, bucket) = setup().await;
     let file = bucket.file("x.bin");

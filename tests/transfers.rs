@@ -240,3 +240,26 @@ async fn a_reader_or_writer_that_fails_has_the_error_inside() {
     let error = within(reader.read_to_end(&mut Vec::new())).await.unwrap_err();
     assert_eq!(told(&error), (std::io::ErrorKind::InvalidData, ErrorKind::IntegrityMismatch, Some(200)));
 }
+
+#[tokio::test]
+async fn a_writer_has_the_settings_of_its_upload() {
+    let server = server().await;
+    let bucket = bucket(&admin(&server)).await;
+    let token = bucket.upload_tokens().create().await.unwrap().token;
+    let anybody = builder(server.url()).build().unwrap();
+    let (told, mut heard) = tokio::sync::mpsc::unbounded_channel();
+    let mut writer = anybody.bucket(bucket.id()).file("w.bin").upload_writer_with(|upload| {
+        let upload = upload.upload_token(&token).header("x-writer", "yes");
+        upload.progress(move |now: Progress| told.send(now).unwrap_or_default())
+    });
+    within(writer.write_all(b"of somebody with a token")).await.unwrap();
+    assert_eq!(within(writer.finish()).await.unwrap().size, 24);
+    let mut last = None;
+    while let Some(now) = within(heard.recv()).await {
+        last = Some((now.phase, now.sent));
+    }
+    assert_eq!(last, Some((Phase::Done, 24)));
+    let sent = server.requests().pop().unwrap();
+    assert!(sent.path.contains(&format!("token={}", token.expose())), "{}", sent.path);
+    assert_eq!(sent.header("x-writer"), Some("yes"));
+}

@@ -1,8 +1,9 @@
 //! What can't work is said, by a typed error that names it.
 
 use carbonfiles::ErrorKind;
-use carbonfiles::events::ConnectionState;
+use carbonfiles::events::{ConnectionState, Event};
 use carbonfiles_testserver::{Fault, Group, TestServer};
+use futures::StreamExt;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
 use crate::support::{self, Answer, Head, RawServer, answer, within};
@@ -215,6 +216,27 @@ async fn garbage_behind_an_upgrade() {
     let client = support::builder(&other.url).events(settings().max_attempts(1)).build().unwrap();
     let error = within(client.bucket("b").events().send()).await.unwrap_err();
     assert!(matches!(error.kind(), ErrorKind::Decode | ErrorKind::Interrupted), "{error}");
+}
+
+#[tokio::test]
+async fn a_record_is_as_long_as_it_is_let_be() {
+    let server = TestServer::start().await.unwrap();
+    let told = |limit: usize| {
+        let settings = settings().record_limit(limit).max_attempts(1);
+        support::builder(server.url()).token(server.admin_key()).events(settings).build().unwrap()
+    };
+    let bucket = support::bucket(&told(1 << 20)).await;
+    for (limit, fits) in [(2000, false), (3000, true)] {
+        let mut events = within(told(limit).bucket(bucket.id()).events().send()).await.unwrap();
+        let record = format!(r#"{{"type":1,"target":"New","arguments":["{}","{}"]}}"#, bucket.id(), "x".repeat(2500));
+        server.hub().send_text(record + "\x1e").await;
+        match within(events.next()).await.unwrap() {
+            Ok(event) => {
+                assert!(fits && matches!(&event, Event::Unknown { target, .. } if target == "New"), "{event:?}");
+            }
+            Err(error) => assert_eq!((fits, error.message()), (false, "a record of the hub is longer than 2000 bytes")),
+        }
+    }
 }
 
 /// The request for a WebSocket goes where all others go: through the proxy of the HTTP client, with its headers.

@@ -152,12 +152,14 @@ async fn a_slow_reader_loses_by_its_own_policy_and_stalls_nobody() {
     let mut oldest = bucket.events().buffer(5).await.unwrap();
     let mut newest = bucket.events().buffer(3).overflow(Overflow::CoalesceByPath).await.unwrap();
     let mut failing = bucket.events().buffer(5).overflow(Overflow::Fail).await.unwrap();
+    let mut narrow = bucket.events().buffer_bytes(1).await.unwrap();
     let mut all = bucket.events().await.unwrap();
     for n in 0..30 {
         upload(&bucket, &(n % 3).to_string()).await;
     }
     assert_eq!(some(&mut all, 30).await.len(), 30);
     assert_eq!(some(&mut oldest, 6).await, ["lagged 25", "~1", "~2", "~0", "~1", "~2"]);
+    assert_eq!(some(&mut narrow, 2).await, ["lagged 29", "~2"], "there is always room for one");
     assert_eq!(some(&mut newest, 3).await, ["+0", "+1", "+2"]);
     assert_eq!(some(&mut failing, 5).await, ["+0", "+1", "+2", "~0", "~1"]);
     let error = within(failing.next()).await.unwrap().unwrap_err();

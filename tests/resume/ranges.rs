@@ -224,3 +224,14 @@ async fn a_short_first_range_leaves_no_hole() {
     assert!(std::fs::read(&target).unwrap() == data);
     assert!(within(file.download().parallel(3)).await.unwrap().bytes(9 * MIB).await.unwrap() == data);
 }
+
+#[tokio::test]
+async fn ranges_keep_the_time_of_the_last_change_where_asked_for() {
+    let scene = Scene::new(9 * MIB).await;
+    let modified = scene.file.head().await.unwrap().last_modified.unwrap();
+    let asked = scene.file.download_to(&scene.target).parallel(3).keep_modified(true);
+    assert_eq!(within(asked).await.unwrap().size, 9 * MIB as u64);
+    assert_eq!(gets(&scene.server).len(), 3);
+    let found = std::fs::metadata(&scene.target).unwrap().modified().unwrap();
+    assert_eq!(chrono::DateTime::<chrono::Utc>::from(found), modified);
+}

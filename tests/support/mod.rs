@@ -10,6 +10,7 @@ pub(crate) mod snippets;
 
 use std::collections::BTreeMap;
 use std::future::Future;
+use std::io::Write as _;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -106,6 +107,15 @@ pub(crate) fn read_folder(root: &Path) -> BTreeMap<String, Vec<u8>> {
     let mut files = BTreeMap::new();
     add(root, root, &mut files);
     files
+}
+
+/// Whether a test can be made here; if not, it says why, aloud, and in CI (`CI` is set) that is a failure.
+pub(crate) fn is_possible(name: &str, possible: bool, why_not: &str) -> bool {
+    if !possible {
+        assert!(std::env::var_os("CI").is_none(), "{name}: {why_not}");
+        let _ = writeln!(std::io::stderr(), "skipped {name}: {why_not}");
+    }
+    possible
 }
 
 /// An address where nothing listens.

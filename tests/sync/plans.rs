@@ -200,3 +200,56 @@ async fn a_file_that_is_too_deep_is_reported_by_the_plan() {
     };
     assert!(path == "a" && reason.contains("256 folders deep"), "{reason}");
 }
+
+/// Between the look at the folder and the reading of a file, it may become something else.
+#[cfg(unix)]
+#[tokio::test]
+async fn what_became_a_link_before_it_was_hashed_is_not_followed() {
+    let server = server().await;
+    let bucket = bucket(&admin(&server)).await;
+    let (folder, outside) = (tempfile::tempdir().unwrap(), tempfile::NamedTempFile::new().unwrap());
+    let files = tree(&[("a", "content")]);
+    write(folder.path(), &files);
+    fs::write(outside.path(), "content").unwrap();
+    fill(&bucket, &files).await;
+    // The folder is looked at first, then the bucket.
+    let held = server.inject(Fault::stall_headers().on("GET", "delimiter"));
+    let plan = tokio::spawn(bucket.files().sync_up(folder.path()).plan());
+    support::within(held.fired_at_least(1)).await;
+    fs::remove_file(folder.path().join("a")).unwrap();
+    std::os::unix::fs::symlink(outside.path(), folder.path().join("a")).unwrap();
+    held.release();
+    let plan = support::within(plan).await.unwrap().unwrap();
+    assert_eq!(lines(&plan), ["?a"], "what is behind the link is not compared");
+}
+
+/// Of a hundred thousand files it takes a while, in which others have their turns.
+#[test]
+fn a_plan_is_not_made_where_others_wait() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().max_blocking_threads(1).build().unwrap();
+    runtime.block_on(async {
+        let server = server().await;
+        let bucket = bucket(&admin(&server)).await;
+        let folder = tempfile::tempdir().unwrap();
+        write(folder.path(), &tree(&[("a", "1")]));
+        let held = server.inject(Fault::stall_headers().on("GET", "delimiter"));
+        let mut plan = Box::pin(support::within(bucket.files().sync_up(folder.path()).plan()));
+        tokio::select! {
+            done = &mut plan => panic!("{done:?}"),
+            () = held.fired_at_least(1) => {}
+        }
+        // From here on the only thread for what blocks has something else to do.
+        let (free, taken) = std::sync::mpsc::channel::<()>();
+        let job = tokio::task::spawn_blocking(move || taken.recv());
+        held.release();
+        for _ in 0..20 {
+            tokio::select! {
+                done = &mut plan => panic!("made by the thread of the runtime: {done:?}"),
+                other = bucket.get() => drop(other.unwrap()),
+            }
+        }
+        free.send(()).unwrap();
+        assert_eq!(lines(&plan.await.unwrap()), ["+a"]);
+        job.await.unwrap().unwrap();
+    });
+}

@@ -6,7 +6,7 @@ use carbonfiles::ErrorKind;
 use carbonfiles::file_storage::Client;
 use futures::TryStreamExt;
 
-use super::{ID, builder, client, noting, page, stored};
+use super::{ID, builder, client, hash_of, noting, page, stored};
 use crate::support::{Answer, answer, quick, within};
 
 #[tokio::test]
@@ -180,5 +180,29 @@ async fn a_renewal_that_fails_is_not_sent_again() {
         let refreshes = || seen.lock().unwrap()[before..].iter().filter(|head| head.contains("/refresh")).count();
         let _ = within(client.file(ID).delete().send()).await.unwrap_err();
         assert!(refreshes() <= 1, "{status}: {}", refreshes());
+    }
+}
+
+#[tokio::test]
+async fn a_public_content_is_compared_unless_that_is_not_wanted() {
+    let head = format!("ETag: \"{}\"\r\n", hash_of(b"content"));
+    let (server, _) = noting(move |_, _| Answer::Bytes(answer(200, &head, b"CONTENT"))).await;
+    let (file, folder) = (client(&server).public_file(ID), tempfile::tempdir().unwrap());
+    for checked in [true, false] {
+        let target = folder.path().join(checked.to_string());
+        let saved = within(file.download_to(&target).verify(checked).send()).await;
+        let download = within(file.download().verify(checked).send()).await.unwrap();
+        let read = within(download.bytes(10)).await;
+        match checked {
+            true => {
+                assert_eq!(saved.unwrap_err().kind(), ErrorKind::IntegrityMismatch);
+                assert_eq!(read.unwrap_err().kind(), ErrorKind::IntegrityMismatch);
+                assert!(!target.exists());
+            }
+            false => {
+                assert_eq!((saved.unwrap().verified_sha256, &read.unwrap()[..]), (None, &b"CONTENT"[..]));
+                assert_eq!(std::fs::read(target).unwrap(), b"CONTENT");
+            }
+        }
     }
 }
