@@ -102,11 +102,11 @@ async fn upload(client: &Client, how: How, path: PathBuf, bar: &ProgressBar) -> 
         How::InParts => {
             let tell =
                 |id: &str| bar.suspend(|| println!("session    {id}: once interrupted, go on with --resume {id}"));
-            let upload = client.uploads().upload(path).on_session(|session| tell(&session.id));
+            let upload = client.uploads().upload(path).on_opened(|session| tell(&session.id));
             upload.progress(show).await?.file
         }
         How::Resume(id) => {
-            let done = client.upload(id).resume(path).progress(show).await?;
+            let done = client.upload_session(id).resume(path).progress(show).await?;
             bar.suspend(|| println!("{} were missing, compared by {:?}", HumanBytes(done.sent), done.checked));
             done.file
         }

@@ -104,9 +104,9 @@ impl Client {
         Uploads::new(self.clone())
     }
 
-    /// One upload session by its id.
+    /// One upload session by its id, to go on with or to give up: the same as `client.uploads().session(id)`.
     #[must_use]
-    pub fn upload(&self, id: impl AsRef<str>) -> ResumableUpload {
+    pub fn upload_session(&self, id: impl AsRef<str>) -> ResumableUpload {
         ResumableUpload::new(self.clone(), id.as_ref())
     }
 

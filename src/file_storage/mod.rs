@@ -34,7 +34,7 @@
 //! |---|---|
 //! | tokens, logins, settings | [`Client::new`], [`ClientBuilder::login`], [`Client::from_env`] |
 //! | uploads | [`Files::upload`] |
-//! | uploads in parts, going on after a restart | [`Client::uploads`], [`Client::upload`] |
+//! | uploads in parts, going on after a restart | [`Client::uploads`], [`Client::upload_session`] |
 //! | downloads, thumbnails, presigned links | [`File::download`], [`File::download_to`], [`File::thumbnail`], [`File::download_url`] |
 //! | listings | [`Files::list`], [`Files::list_all`] |
 //! | publishing, deleting | [`File::set_public`], [`File::delete`], [`Files::bulk_delete`] |

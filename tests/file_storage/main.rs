@@ -40,7 +40,7 @@ fn handles_and_calls_go_anywhere() {
     sent(files.file("x").download_to("x").send());
     sent(client.public_file("x").download().if_none_match("x").send());
     sent(client.uploads().upload("x".as_bytes()).send());
-    sent(client.upload("x").resume("x".as_bytes()).send());
+    sent(client.upload_session("x").resume("x".as_bytes()).send());
 }
 
 /// What is wrong with an argument comes out before anything is sent: nothing listens there.
@@ -79,16 +79,16 @@ async fn bad_input_is_refused_before_anything_is_sent() {
         client.file(id).download_to("/no/such/folder/x").await.err(),
         client.public_file(id).download().parallel(0).await.err(),
         client.uploads().upload("x".as_bytes()).filename("x").parallel(0).await.err(),
-        client.upload(id).resume("x".as_bytes()).parallel(0).await.err(),
+        client.upload_session(id).resume("x".as_bytes()).parallel(0).await.err(),
         client.uploads().create("x", 0).await.err(),
         client.uploads().create("", 1).await.err(),
         client.uploads().upload(Source::reader(tokio::io::empty())).filename("x").await.err(),
         client.uploads().upload("".as_bytes()).filename("x").await.err(),
         client.uploads().upload(Source::from("xy".as_bytes()).size(1)).filename("x").await.err(),
-        client.upload(id).resume(Source::from("xy".as_bytes()).size(1)).await.err(),
-        client.upload(id).upload_part(1, Source::from("xy".as_bytes()).size(3)).await.err(),
-        client.upload("x").get().await.err(),
-        client.upload("x").abort().await.err(),
+        client.upload_session(id).resume(Source::from("xy".as_bytes()).size(1)).await.err(),
+        client.upload_session(id).upload_part(1, Source::from("xy".as_bytes()).size(3)).await.err(),
+        client.upload_session("x").get().await.err(),
+        client.upload_session("x").abort().await.err(),
     ];
     let unpaused = futures::TryStreamExt::try_next(&mut files.watch().interval(std::time::Duration::ZERO)).await;
     assert!(unpaused.unwrap_err().is_invalid_input());

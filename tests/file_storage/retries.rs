@@ -121,7 +121,7 @@ impl table::Place for Place {
             .http(move |http| local(http).dns_resolver(Names::new(dead_at_first)))
             .build()
             .unwrap();
-        let (file, upload) = (client.file(ID), client.upload(ID));
+        let (file, upload) = (client.file(ID), client.upload_session(ID));
         Self { carried_out, proxy: Arc::new(proxy), _service: Arc::new(service), client, file, upload }
     }
 

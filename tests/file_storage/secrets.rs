@@ -97,7 +97,7 @@ async fn no_credential_and_no_presigned_url_is_shown() {
         ] {
             look(&builder);
             let client = builder.build().unwrap();
-            let (file, upload) = (client.file(ID), client.upload(ID));
+            let (file, upload) = (client.file(ID), client.upload_session(ID));
             look((&client, client.files(), &file, &upload, client.uploads(), client.public_file(ID)));
             let folder = tempfile::tempdir().unwrap();
             look_at(within(client.files().list().send()).await);

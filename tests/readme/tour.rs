@@ -485,7 +485,7 @@ async fn file_storage() -> Outcome {
 
     // In parts, side by side; keep the session's id, and another run of the program can go on with what is missing.
     let session = client.uploads().create("big.bin", 100_000).await?;
-    let done = client.upload(&session.id).resume(Path::new("photo.jpg")).parallel(4).await?;
+    let done = client.upload_session(&session.id).resume(Path::new("photo.jpg")).parallel(4).await?;
     println!("{} compared by {:?}", done.file.id, done.checked);
 
     files.bulk_delete([&photo.id, &note.id, &done.file.id]).await?;

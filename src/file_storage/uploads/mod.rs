@@ -7,12 +7,12 @@
 //! # use std::path::Path;
 //! # async fn f(client: carbonfiles::file_storage::Client) -> carbonfiles::Result<()> {
 //! // At once:
-//! let done = client.uploads().upload(Path::new("big.iso")).on_session(|session| println!("{}", session.id)).await?;
+//! let done = client.uploads().upload(Path::new("big.iso")).on_opened(|session| println!("{}", session.id)).await?;
 //!
 //! // Or so that another run of the program can go on:
 //! let session = client.uploads().create("big.iso", 5 << 30).await?;
 //! std::fs::write("upload-id", &session.id).ok();
-//! let done = client.upload(&session.id).resume(Path::new("big.iso")).parallel(4).await?;
+//! let done = client.upload_session(&session.id).resume(Path::new("big.iso")).parallel(4).await?;
 //! println!("{} checked by {:?}", done.file.id, done.checked);
 //! # Ok(()) }
 //! ```
@@ -51,6 +51,13 @@ impl Uploads {
     #[must_use]
     pub fn client(&self) -> &Client {
         &self.client
+    }
+
+    /// One upload session by its id, to go on with or to give up. Making the handle sends nothing; what can't be an id comes
+    /// out of the first call as `InvalidInput`.
+    #[must_use]
+    pub fn session(&self, id: impl AsRef<str>) -> ResumableUpload {
+        ResumableUpload::new(self.client.clone(), id.as_ref())
     }
 }
 

@@ -81,7 +81,7 @@ impl<'a> UploadInParts<'a> {
     }
 
     /// Hears of the session when it is open, to keep its id.
-    pub fn on_session(mut self, opened: impl FnOnce(&UploadSession) + Send + 'a) -> Self {
+    pub fn on_opened(mut self, opened: impl FnOnce(&UploadSession) + Send + 'a) -> Self {
         self.opened = Some(Box::new(opened));
         self
     }

@@ -23,7 +23,7 @@ operations! {
         assert_eq!((session.part_size, session.total_parts, session.status), (PART as u64, 3, SessionStatus::Active));
         assert_eq!((session.filename.as_str(), session.public, session.parts.len()), (name.as_str(), true, 0));
         assert!(session.extra.is_empty());
-        let upload = context.client.upload(&session.id);
+        let upload = context.client.upload_session(&session.id);
         assert_eq!(upload.get().await.unwrap(), session);
         upload.abort().await.unwrap();
     }
@@ -38,14 +38,14 @@ operations! {
         assert_eq!((error.kind(), error.code()), (ErrorKind::PayloadTooLarge, Some("file_storage.too_large")));
     }
     a_session_that_is_not_there => |context| {
-        let upload = context.client.upload("ed3fdba2-4810-4db0-803e-d4c6402dfb9b");
+        let upload = context.client.upload_session("ed3fdba2-4810-4db0-803e-d4c6402dfb9b");
         assert!(upload.get().await.unwrap_err().is_not_found());
-        assert!(context.client.upload("7").get().await.unwrap_err().is_invalid_input());
+        assert!(context.client.upload_session("7").get().await.unwrap_err().is_invalid_input());
     }
     part_by_part => |context| {
         let content = noise(PART + 10);
         let session = context.client.uploads().create(unique(".bin"), content.len() as u64).await.unwrap();
-        let upload = context.client.upload(&session.id);
+        let upload = context.client.upload_session(&session.id);
         let second = upload.upload_part(2, content.slice(PART..)).await.unwrap();
         let first = upload.upload_part(1, content.slice(..PART)).await.unwrap();
         assert_eq!((first.no, first.size, second.size), (1, PART as u64, 10));
@@ -59,17 +59,17 @@ operations! {
     }
     places_for_parts => |context| {
         let session = context.client.uploads().create(unique(".bin"), 3 * PART as u64).await.unwrap();
-        let urls = context.client.upload(&session.id).part_urls([1, 3]).await.unwrap();
+        let urls = context.client.upload_session(&session.id).part_urls([1, 3]).await.unwrap();
         assert_eq!((urls.direct, urls.urls.len()), (context.host.s3, 2));
         assert!(!format!("{urls:?}").contains("X-Amz"));
-        let error = context.client.upload(&session.id).part_urls([4]).await.unwrap_err();
+        let error = context.client.upload_session(&session.id).part_urls([4]).await.unwrap_err();
         assert_eq!((error.kind(), error.code()), (ErrorKind::InvalidInput, Some("file_storage.bad_part")));
-        context.client.upload(&session.id).abort().await.unwrap();
+        context.client.upload_session(&session.id).abort().await.unwrap();
     }
     completing_too_early => |context| {
         let content = noise(PART + 10);
         let session = context.client.uploads().create(unique(".bin"), content.len() as u64).await.unwrap();
-        let upload = context.client.upload(&session.id);
+        let upload = context.client.upload_session(&session.id);
         let second = upload.upload_part(2, content.slice(PART..)).await.unwrap();
         let error = upload.complete([&second]).await.unwrap_err();
         assert_eq!((error.kind(), error.code()), (ErrorKind::Conflict, Some("file_storage.parts_mismatch")));
@@ -84,7 +84,7 @@ operations! {
         let seen = Arc::new(Mutex::new(Vec::new()));
         let reports = seen.clone();
         let mut opened = None;
-        let upload = context.client.uploads().upload(&path).parallel(3).on_session(|session| opened = Some(session.id.clone()));
+        let upload = context.client.uploads().upload(&path).parallel(3).on_opened(|session| opened = Some(session.id.clone()));
         let done = upload.progress(move |p| reports.lock().unwrap().push(p)).await.unwrap();
         assert_eq!((done.file.size_bytes, done.sent, done.checked), (content.len() as u64, content.len() as u64, Checked::Parts));
         assert_eq!(done.file.filename, path.file_name().unwrap().to_str().unwrap());
@@ -109,19 +109,19 @@ operations! {
         let content = noise(3 * PART + 7);
         std::fs::write(&path, &content).unwrap();
         let session = context.client.uploads().create(unique(".bin"), content.len() as u64).await.unwrap();
-        let upload = context.client.upload(&session.id);
+        let upload = context.client.upload_session(&session.id);
         upload.upload_part(2, content.slice(PART..2 * PART)).await.unwrap();
         // Another client, as after a restart: it knows the id and the file.
-        let done = context.host.client().upload(&session.id).resume(&path).await.unwrap();
+        let done = context.host.client().upload_session(&session.id).resume(&path).await.unwrap();
         assert_eq!((done.sent, done.checked), (2 * PART as u64 + 7, Checked::Parts));
         assert!(content_of(&context, &done.file.id).await == content);
-        let again = context.host.client().upload(&session.id).resume(&path).await.unwrap();
+        let again = context.host.client().upload_session(&session.id).resume(&path).await.unwrap();
         assert_eq!((again.sent, again.file.id), (0, done.file.id));
     }
     going_on_with_a_part_that_differs => |context| {
         let content = noise(PART + 7);
         let session = context.client.uploads().create(unique(".bin"), content.len() as u64).await.unwrap();
-        let upload = context.client.upload(&session.id);
+        let upload = context.client.upload_session(&session.id);
         upload.upload_part(1, Bytes::from(vec![0; PART])).await.unwrap();
         let done = upload.resume(content.clone()).await.unwrap();
         assert_eq!(done.sent, content.len() as u64);
@@ -130,7 +130,7 @@ operations! {
     going_on_after_a_part_that_was_too_short => |context| {
         let content = noise(PART + 7);
         let session = context.client.uploads().create(unique(".bin"), content.len() as u64).await.unwrap();
-        let upload = context.client.upload(&session.id);
+        let upload = context.client.upload_session(&session.id);
         let short = upload.upload_part(1, Bytes::from_static(b"short")).await;
         if !context.host.s3 {
             assert_eq!(short.unwrap_err().code(), Some("file_storage.bad_part"));
@@ -141,7 +141,7 @@ operations! {
     }
     a_source_of_another_size => |context| {
         let session = context.client.uploads().create(unique(".bin"), 100).await.unwrap();
-        let upload = context.client.upload(&session.id);
+        let upload = context.client.upload_session(&session.id);
         assert!(upload.resume(noise(99)).await.unwrap_err().is_invalid_input());
         assert_eq!(upload.resume(noise(100)).await.unwrap().file.size_bytes, 100);
     }
@@ -149,7 +149,7 @@ operations! {
         context.host.set(serde_json::json!({ "upload_session_ttl_seconds": 1 })).await;
         let session = context.client.uploads().create(unique(".bin"), 100).await;
         context.host.set(serde_json::json!({ "upload_session_ttl_seconds": 86_400 })).await;
-        let upload = context.client.upload(session.unwrap().id);
+        let upload = context.client.upload_session(session.unwrap().id);
         while upload.part_urls([1]).await.is_ok() {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
@@ -158,7 +158,7 @@ operations! {
     }
     given_up => |context| {
         let session = context.client.uploads().create(unique(".bin"), 100).await.unwrap();
-        let upload = context.client.upload(&session.id);
+        let upload = context.client.upload_session(&session.id);
         upload.abort().await.unwrap();
         upload.abort().await.unwrap();
         assert_eq!(upload.get().await.unwrap().status, SessionStatus::Aborted);

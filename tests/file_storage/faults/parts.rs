@@ -41,7 +41,7 @@ async fn a_part_gets_a_fresh_url_when_one_has_expired() {
     })
     .await;
     let service = in_one_part(&bucket).await;
-    let done = within(client(&service).upload(ID).resume("content".as_bytes()).send()).await.unwrap();
+    let done = within(client(&service).upload_session(ID).resume("content".as_bytes()).send()).await.unwrap();
     assert_eq!(done.sent, 7);
     let seen = at_bucket.lock().unwrap();
     assert_eq!(seen.len(), 3);
@@ -63,7 +63,7 @@ async fn a_part_survives_what_a_bucket_says_in_passing() {
     let service = in_one_part(&bucket).await;
     let phases = Arc::new(Mutex::new(Vec::new()));
     let seen = phases.clone();
-    let resumed = client(&service).upload(ID).resume("content".as_bytes());
+    let resumed = client(&service).upload_session(ID).resume("content".as_bytes());
     let done = within(resumed.progress(move |p| seen.lock().unwrap().push((p.attempt, p.phase))).send()).await.unwrap();
     assert_eq!((done.sent, at_bucket.lock().unwrap().len(), at_region.lock().unwrap().len()), (7, 2, 1));
     assert!(at_region.lock().unwrap()[0].to_lowercase().contains("content-length: 7"));
@@ -80,7 +80,7 @@ async fn a_bucket_that_redirects_for_ever_is_an_error() {
     })
     .await;
     let service = in_one_part(&bucket).await;
-    let error = within(client(&service).upload(ID).resume("content".as_bytes()).send()).await.unwrap_err();
+    let error = within(client(&service).upload_session(ID).resume("content".as_bytes()).send()).await.unwrap_err();
     assert_eq!((error.code(), seen.lock().unwrap().len()), (Some("TemporaryRedirect"), 4), "{error}");
     assert!(!format!("{error} {error:?}").contains("0123456789abcdef"));
 }
@@ -97,7 +97,7 @@ async fn a_session_that_has_ended_says_so() {
     // Expired before: nothing is sent. Expired on the way: the service says it, and is not asked again.
     let (gone, active) = (session("aborted"), session("active"));
     let (server, seen) = noting(move |_, _| Answer::Bytes(answer(200, "", gone.as_bytes()))).await;
-    let error = within(client(&server).upload(ID).resume("content".as_bytes()).send()).await.unwrap_err();
+    let error = within(client(&server).upload_session(ID).resume("content".as_bytes()).send()).await.unwrap_err();
     assert_eq!((error.kind(), seen.lock().unwrap().len()), (ErrorKind::Conflict, 1), "{error}");
     assert!(error.hint().unwrap().contains("anew"));
 
@@ -107,14 +107,14 @@ async fn a_session_that_has_ended_says_so() {
         _ => Answer::Bytes(answer(409, "", closed)),
     })
     .await;
-    let error = within(client(&server).upload(ID).resume("content".as_bytes()).send()).await.unwrap_err();
+    let error = within(client(&server).upload_session(ID).resume("content".as_bytes()).send()).await.unwrap_err();
     assert_eq!((error.kind(), error.code()), (ErrorKind::Conflict, Some("file_storage.upload_session_closed")));
     assert!(error.hint().unwrap().contains("anew") && seen.lock().unwrap().len() == 3, "{error}");
 
     // Cleaned away.
     let missing = br#"{"detail":{"code":"file_storage.not_found","message":"Not found"}}"#;
     let (server, _) = noting(|_, _| Answer::Bytes(answer(404, "", missing))).await;
-    let error = within(client(&server).upload(ID).resume("content".as_bytes()).send()).await.unwrap_err();
+    let error = within(client(&server).upload_session(ID).resume("content".as_bytes()).send()).await.unwrap_err();
     assert!(error.is_not_found(), "{error}");
 }
 
@@ -129,7 +129,7 @@ async fn a_part_that_arrived_differently_is_an_error() {
         Answer::Bytes(answer(200, "", body.as_bytes()))
     })
     .await;
-    let part = || client(&service).upload(ID).upload_part(1, "content".as_bytes());
+    let part = || client(&service).upload_session(ID).upload_part(1, "content".as_bytes());
     let error = within(part().send()).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::IntegrityMismatch);
     // As the hint says: a bucket with keys of its own has other tags.
@@ -152,14 +152,14 @@ async fn sessions_that_are_not_what_they_seem() {
     for (part_size, parts) in [(0, 1), (7, 4_000_000_000), (7, 0), (u64::MAX, 3)] {
         let body = session("active", part_size, parts);
         let (service, seen) = noting(move |_, _| Answer::Bytes(answer(200, "", body.as_bytes()))).await;
-        let resumed = client(&service).upload(ID).resume("content".as_bytes());
+        let resumed = client(&service).upload_session(ID).resume("content".as_bytes());
         assert_eq!(within(resumed.send()).await.unwrap_err().kind(), ErrorKind::Decode);
         assert_eq!(seen.lock().unwrap().len(), 1);
     }
     // Complete before, and without a hash: nothing can be compared.
     let body = session("completed", 7, 1);
     let (service, _) = noting(move |_, _| Answer::Bytes(answer(200, "", body.as_bytes()))).await;
-    let done = within(client(&service).upload(ID).resume("content".as_bytes()).send()).await.unwrap();
+    let done = within(client(&service).upload_session(ID).resume("content".as_bytes()).send()).await.unwrap();
     assert_eq!((done.sent, done.checked), (0, carbonfiles::file_storage::uploads::Checked::Nothing));
 }
 
@@ -174,7 +174,7 @@ fn of_bytes(parts: u64, arrived: &str) -> String {
 #[tokio::test]
 async fn a_session_of_absurdly_many_parts_is_not_begun() {
     let (service, seen) = noting(|_, _| Answer::Bytes(answer(200, "", of_bytes(20_000, "").as_bytes()))).await;
-    let resumed = client(&service).upload(ID).resume(vec![0; 20_000]);
+    let resumed = client(&service).upload_session(ID).resume(vec![0; 20_000]);
     let error = within(resumed.send()).await.unwrap_err();
     assert!(error.kind() == ErrorKind::Decode && error.message().contains("20000 parts"), "{error}");
     assert_eq!(seen.lock().unwrap().len(), 1);
@@ -198,7 +198,7 @@ async fn a_part_that_is_listed_twice_counts_once() {
     })
     .await;
     let mut most = 0;
-    let resumed = client(&service).upload(ID).resume("a".as_bytes()).progress_interval(Duration::ZERO);
+    let resumed = client(&service).upload_session(ID).resume("a".as_bytes()).progress_interval(Duration::ZERO);
     let resumed = resumed.progress(|p| most = most.max(p.sent));
     assert_eq!(within(resumed.send()).await.unwrap().sent, 0);
     assert_eq!(most, 1);
@@ -221,7 +221,7 @@ async fn a_file_that_changes_on_the_way_is_called_so() {
     .await;
     for verify in [true, false] {
         std::fs::write(source.path(), b"content").unwrap();
-        let resumed = client(&service).upload(ID).resume(source.path()).verify(verify);
+        let resumed = client(&service).upload_session(ID).resume(source.path()).verify(verify);
         let error = within(resumed.send()).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::ContentChanged, "{verify} {error}");
     }
@@ -238,6 +238,6 @@ async fn one_limit_is_for_a_part_and_its_place() {
     })
     .await;
     let client = builder(&service.url).total_timeout(Duration::from_millis(1900)).build().unwrap();
-    let error = within(client.upload(ID).upload_part(1, "content".as_bytes()).send()).await.unwrap_err();
+    let error = within(client.upload_session(ID).upload_part(1, "content".as_bytes()).send()).await.unwrap_err();
     assert_eq!((error.status().map(|status| status.as_u16()), seen.lock().unwrap().len()), (Some(503), 3), "{error}");
 }
