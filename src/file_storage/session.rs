@@ -49,8 +49,6 @@ struct Inner {
 struct State {
     /// The last pair, also while it is being renewed.
     tokens: Option<SessionTokens>,
-    /// Its refresh token has been sent and may have been used: then it must not be sent again.
-    spent: bool,
     /// From when on the access token is renewed before it is used.
     stale: Option<Instant>,
     /// The password was refused: asking again would lock the account.
@@ -104,11 +102,10 @@ impl Session {
         let request = users(Method::DELETE, "/token", &json!({ "refresh_token": refresh_token }), &refresh_token)?;
         let ended = self.0.transport.send(request.replay(Replay::Safe).options(options)).await.map(drop);
         // Kept where the service was not reached, so that it can be ended by another call.
-        let refused = |error: &Error| error.status().is_some_and(|status| status.is_client_error());
-        if ended.as_ref().err().is_none_or(|error| refused(error) && !error.is_retryable()) {
+        if ended.as_ref().err().is_none_or(is_refusal) {
             let mut state = self.0.state();
             // That a password was refused is kept as well: it is no better after the end.
-            (state.tokens, state.stale, state.spent) = (None, None, false);
+            (state.tokens, state.stale) = (None, None);
         }
         ended
     }
@@ -169,23 +166,15 @@ impl Inner {
     }
 
     async fn exchange(&self) -> Result<Token> {
-        let old = {
-            let mut state = self.state();
-            // Noted first: whatever becomes of this call, it is sent again only where it certainly was not used.
-            let unspent = !std::mem::replace(&mut state.spent, true);
-            state.tokens.clone().filter(|_| unspent)
-        };
+        let old = self.state().tokens.clone();
         let lost = match old {
             None => None,
-            Some(old) => match self.refresh(&old).await {
-                Ok(answer) => match answer.json().and_then(|pair| self.keep(pair)) {
-                    Ok(token) => return Ok(token),
-                    Err(error) => Some(error),
-                },
-                Err(error) if was_not_used(&error) => {
-                    self.state().spent = false;
-                    return Err(error);
-                }
+            Some(old) => match self.refresh(&old).await.and_then(|answer| self.keep(answer.json()?)) {
+                Ok(token) => return Ok(token),
+                Err(error) if was_not_used(&error) => return Err(error),
+                // It may have been used, and then a second time ends the session: which nobody has a token of, so it is over
+                // anyway. The next call finds out.
+                Err(error) if self.login.password.is_none() && !is_refusal(&error) => return Err(error),
                 Err(error) => Some(error),
             },
         };
@@ -201,7 +190,7 @@ impl Inner {
         }
     }
 
-    /// Tried again only where nothing was sent: a refresh token that comes a second time ends the whole session.
+    /// Tried again within a call only where nothing was sent: a refresh token that comes a second time ends the whole session.
     async fn refresh(&self, tokens: &SessionTokens) -> Result<Response> {
         let body = json!({ "refresh_token": tokens.refresh_token });
         let request = users(Method::POST, "/token/refresh", &body, &tokens.refresh_token)?;
@@ -238,7 +227,6 @@ impl Inner {
             let mut state = self.state();
             state.stale = Some(Instant::now() + in_time(life));
             state.tokens = Some(tokens.clone());
-            state.spent = false;
         }
         // Last: should it panic, the pair is not lost.
         if let Some(keep) = &self.login.keep {
@@ -252,6 +240,11 @@ impl Inner {
 fn in_time(life: Duration) -> Duration {
     const EARLY: Duration = Duration::from_secs(30);
     life - EARLY.min(life / 10)
+}
+
+/// The service itself says no, and will say it again.
+fn is_refusal(error: &Error) -> bool {
+    error.status().is_some_and(|status| status.is_client_error()) && !error.is_retryable()
 }
 
 /// The refresh token certainly reached no one who would note its use: it was never sent, or turned away at the door.

@@ -115,14 +115,34 @@ async fn a_token_that_was_ended_early_is_renewed_once() {
 }
 
 #[tokio::test]
-async fn a_renewal_without_an_answer_is_not_repeated() {
-    let (server, tokens) = service(|_| Answer::ThenClose(Vec::new()), fine).await;
-    let client = builder(&server).session(expired()).build().unwrap();
-    for _ in 0..2 {
-        let error = within(client.files().list().send()).await.unwrap_err();
-        assert_eq!((error.kind(), error.hint()), (ErrorKind::Unauthenticated, Some("Log in again")), "{error:?}");
+async fn a_renewal_without_an_answer_is_tried_again_by_the_next_call() {
+    let unknown = [Vec::new(), answer(502, "", b""), answer(504, "", b""), answer(200, "", b"<html>")];
+    for unknown in unknown {
+        for was_used in [false, true] {
+            let (first, unknown) = (AtomicU32::new(0), unknown.clone());
+            let answers = move |tokens: &Tokens| match (first.fetch_add(1, Ordering::SeqCst), was_used) {
+                (0, _) => Answer::ThenClose(unknown.clone()),
+                (_, true) => Answer::Bytes(answer(401, "", br#"{"detail":"Invalid or expired refresh token"}"#)),
+                (_, false) => Answer::Bytes(tokens.pair()),
+            };
+            let (server, tokens) = service(answers, fine).await;
+            let client = builder(&server).session(expired()).build().unwrap();
+            let error = within(client.files().list().send()).await.unwrap_err();
+            assert_ne!(error.kind(), ErrorKind::Unauthenticated, "{error:?}");
+            assert_eq!(tokens.count("POST /api/users/auth/token/refresh"), 1, "once for a call");
+            assert!(client.session_tokens().is_some());
+            for _ in 0..2 {
+                match within(client.files().list().send()).await {
+                    Ok(_) => assert!(!was_used),
+                    Err(error) => {
+                        assert_eq!((error.kind(), was_used), (ErrorKind::Unauthenticated, true), "{error:?}");
+                        assert_eq!(error.hint(), Some("Log in again"));
+                    }
+                }
+            }
+            assert_eq!(tokens.count("POST /api/users/auth/token/refresh"), 2, "and no more once it is over");
+        }
     }
-    assert_eq!((tokens.count("POST /api/users/auth/token/refresh"), tokens.count("GET")), (1, 0));
 }
 
 #[tokio::test]
