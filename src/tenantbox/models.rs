@@ -51,6 +51,10 @@ pub struct Uploaded {
     pub tenant_id: String,
     /// The tenant came into being with this upload.
     pub is_new_tenant: bool,
+    /// Paths at which the content may lie a second time, beside `file_path`: of attempts that were sent whole and had no answer,
+    /// before a fresh URL brought a path of its own. Nearly always empty; what is there counts, so delete it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub maybe_also_at: Vec<String>,
 }
 
 /// Where a file can be downloaded from, by whoever has this: `GET`, with no credential. `Range` works.

@@ -56,7 +56,8 @@ impl Files {
 /// without a file. After that, it may be stored all the same.
 ///
 /// # Errors
-/// Where all was sent and no answer came, the file may be stored: the [hint](Error::hint) names the paths to look at.
+/// Where all was sent and no answer came, the file may be stored: the [hint](Error::hint) names the paths to look at. Of an upload
+/// that succeeds at another path afterwards, [`Uploaded::maybe_also_at`] does.
 ///
 /// `QuotaExceeded`, when it is announced; `PayloadTooLarge` beyond [`spool_limit`](Upload::spool_limit); `PermissionDenied` where
 /// the storage refuses, with its word in [`Error::code`]; `BodyNotReplayable` and `ContentChanged` where the source can't be
@@ -123,10 +124,10 @@ impl<'a> Upload<'a> {
         if let Err(error) = self.tenant.client.transport.send_body(&request, &mut doubted).await {
             return Err(doubted.explain(error).await);
         }
-        let mut body = doubted.body;
+        let Doubted { mut body, paths, .. } = doubted;
         let size = body.sent().iter().map(|part| part.size).sum();
         body.done();
-        place.uploaded(size).await
+        place.uploaded(size, paths).await
     }
 }
 
@@ -166,15 +167,18 @@ impl Place {
         Self { url: Arc::new(url), new_tenant }
     }
 
-    /// What became of it.
-    async fn uploaded(&self, size: u64) -> Result<Uploaded> {
+    /// What became of it, where earlier attempts may have been stored at these paths.
+    async fn uploaded(&self, size: u64, mut doubted: Vec<String>) -> Result<Uploaded> {
         let url = self.url.last().await.ok_or_else(|| Error::invalid_input("upload", "it was never announced"))?;
+        // What was sent to the same place again has replaced itself.
+        doubted.retain(|path| *path != url.file_path);
         Ok(Uploaded {
             file_path: url.file_path,
             size,
             content_type: url.content_type,
             tenant_id: url.tenant_id,
             is_new_tenant: self.new_tenant.load(Ordering::Relaxed),
+            maybe_also_at: doubted,
         })
     }
 }

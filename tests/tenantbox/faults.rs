@@ -285,6 +285,28 @@ async fn where_an_upload_may_be_stored_is_told() {
 }
 
 #[tokio::test]
+async fn a_second_place_tells_of_the_first() {
+    let server = server().await;
+    let upload = || client(&server).tenant("u").files().upload(pattern(1 << 20)).filename("a.bin").send();
+    // Stored, without an answer; its URL expires before the next attempt.
+    server.inject_storage(Fault::lose_reply().on("PUT", "").times(1));
+    server.inject_storage(Fault::status(403).body(EXPIRED).on("PUT", "").times(1));
+    let done = within(upload()).await.unwrap();
+    let [first] = &done.maybe_also_at[..] else { panic!("{done:?}") };
+    assert_ne!(*first, done.file_path);
+    assert!(server.stored(first).await.is_some() && server.stored(&done.file_path).await.is_some());
+    assert_eq!(server.objects(), 2);
+    // At the same place again, there is one.
+    server.inject_storage(Fault::lose_reply().on("PUT", "").times(1));
+    let done = within(upload()).await.unwrap();
+    assert!(done.maybe_also_at.is_empty() && server.objects() == 3, "{done:?}");
+    // What was refused is nowhere.
+    server.inject_storage(Fault::status(403).body(EXPIRED).on("PUT", "").times(1));
+    let done = within(upload()).await.unwrap();
+    assert!(done.maybe_also_at.is_empty() && server.objects() == 4, "{done:?}");
+}
+
+#[tokio::test]
 async fn an_etag_that_looks_like_a_hash_is_none() {
     let content = pattern(3 << 20);
     let (bytes, cut) = (content.clone(), AtomicBool::new(false));
