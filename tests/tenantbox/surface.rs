@@ -187,6 +187,18 @@ async fn many_usages_come_a_few_at_a_time() {
 }
 
 #[tokio::test]
+async fn usages_none_at_a_time_are_refused() {
+    let server = server().await;
+    let all: Vec<_> = within(client(&server).usage_of(["a", "b", "c"]).concurrency(0).collect()).await;
+    assert_eq!(all.iter().map(|of| of.tenant_id.as_str()).collect::<Vec<_>>(), ["a", "b", "c"]);
+    for of in &all {
+        let error = of.usage.as_ref().unwrap_err();
+        assert!(error.is_invalid_input() && error.attempts() == 0, "{error}");
+    }
+    assert!(server.requests().is_empty());
+}
+
+#[tokio::test]
 async fn a_raw_request_has_the_key() {
     let server = server().await;
     let answer = client(&server).request(http::Method::GET, "/api/storage/nothing/").await.unwrap_err();
