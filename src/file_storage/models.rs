@@ -154,7 +154,7 @@ pub struct PartUrls {
     pub urls: std::collections::BTreeMap<u32, Secret>,
     /// They lead straight to the bucket, and take no credential; else they are paths on this server.
     pub direct: bool,
-    /// Members that this version of the crate does not know.
+    /// Members that this version of the crate does not know; of several answers those of the last.
     #[serde(flatten, skip_serializing_if = "Extra::is_empty")]
     pub extra: Extra,
 }
@@ -198,14 +198,16 @@ impl std::fmt::Debug for DownloadUrl {
 }
 
 words! {
-    /// What files are sorted by (wire description, section 4). Equal ones follow by id.
+    /// What files are sorted by (wire description, section 4). Unless told otherwise names go from `A`, the newest and the
+    /// largest come first, as in the listings of CarbonFiles; the service's own order is ascending for all. Equal ones follow by
+    /// id.
     FileSort, "sort" {
-        /// When it was stored: the service's default, newest first.
-        CreatedAt = "created_at",
+        /// When it was stored; the service's default.
+        CreatedAt = "created_at" => Desc,
         /// The name, in lower case.
-        Name = "name",
+        Name = "name" => Asc,
         /// Bytes.
-        Size = "size",
+        Size = "size" => Desc,
     }
 }
 

@@ -8,6 +8,7 @@ mod host;
 #[path = "../conformance/proxy/mod.rs"]
 mod proxy;
 mod recordings;
+mod requests;
 mod retries;
 mod secrets;
 mod sessions;

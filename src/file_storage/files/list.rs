@@ -29,7 +29,7 @@ impl Files {
     /// All files, page after page.
     ///
     /// While others write, a listing by pages can miss files; pages overlap here, so that small shifts are noticed and
-    /// read again. With `.sort(FileSort::CreatedAt)` new files come last and shift nothing.
+    /// read again. With `.order(Order::Asc)` new files come last and shift nothing.
     pub fn list_all(&self) -> ListAllFiles {
         ListAllFiles {
             client: self.client.clone(),
@@ -59,8 +59,9 @@ impl Query {
         let sort = match (self.sort, self.order) {
             (None, None) => None,
             (sort, order) => {
-                let down = if order == Some(Order::Desc) { "-" } else { "" };
-                Some(format!("{down}{}", sort.unwrap_or(FileSort::CreatedAt).as_str()))
+                let by = sort.unwrap_or(FileSort::CreatedAt);
+                let down = if order.unwrap_or(by.natural_order()) == Order::Desc { "-" } else { "" };
+                Some(format!("{down}{}", by.as_str()))
             }
         };
         api(Method::GET, "/files")
@@ -77,12 +78,6 @@ impl Query {
 macro_rules! query_setters {
     ($builder:ident) => {
         impl $builder {
-            /// The most rows of a page: 1 to 200.
-            pub fn per_page(mut self, rows: u64) -> Self {
-                self.per_page = Some(rows);
-                self
-            }
-
             /// Only files whose name holds this, in any letter case (on some databases for ASCII letters only).
             pub fn search(mut self, part_of_name: impl Into<String>) -> Self {
                 self.query.search = Some(part_of_name.into());
@@ -95,13 +90,13 @@ macro_rules! query_setters {
                 self
             }
 
-            /// Sorts by this, ascending unless [`order`](Self::order) says otherwise.
+            /// Sorts by this: names from `A`, the newest and the largest first, unless [`order`](Self::order) says otherwise.
             pub fn sort(mut self, by: FileSort) -> Self {
                 self.query.sort = Some(by);
                 self
             }
 
-            /// The direction of the sort; without [`sort`](Self::sort), of that by time.
+            /// The direction of the sort; without [`sort`](Self::sort), of that by time: `Asc` for the oldest first.
             pub fn order(mut self, order: Order) -> Self {
                 self.query.order = Some(order);
                 self
@@ -128,6 +123,13 @@ impl ListFiles {
         Self { client, query, page: 1, per_page: None, options }
     }
 
+    /// The most rows of a page: 1 to 200. Others are refused, as the service does, for pages are counted by it: of another
+    /// size, the second page would begin elsewhere.
+    pub fn per_page(mut self, rows: u64) -> Self {
+        self.per_page = Some(rows);
+        self
+    }
+
     /// The number of the page, from 1 to 1,000,000. One past the end is empty.
     pub fn page(mut self, page: u64) -> Self {
         self.page = page;
@@ -135,7 +137,9 @@ impl ListFiles {
     }
 
     async fn run(self) -> Result<Page<StoredFile>> {
-        check_rows(self.per_page)?;
+        if self.per_page.is_some_and(|rows| !(1..=MOST_ROWS).contains(&rows)) {
+            return Err(Error::invalid_input("per_page", format!("it is from 1 to {MOST_ROWS}")));
+        }
         if !(1..=LAST_PAGE).contains(&self.page) {
             return Err(Error::invalid_input("page", format!("it is from 1 to {LAST_PAGE}")));
         }
@@ -164,11 +168,18 @@ query_setters!(ListAllFiles);
 call_options!([] ListAllFiles);
 
 impl ListAllFiles {
+    /// The most rows of a page; the service has no more than 200 on one. 0 is refused.
+    pub fn per_page(mut self, rows: u64) -> Self {
+        self.per_page = Some(rows);
+        self
+    }
+
     fn start(&self) -> BoxStream<'static, Result<Page<StoredFile>>> {
-        if let Err(error) = check_rows(self.per_page) {
+        let limit = self.per_page.unwrap_or(MOST_ROWS).min(MOST_ROWS);
+        if limit == 0 {
+            let error = Error::invalid_input("per_page", "a page has at least one row");
             return Box::pin(futures::stream::once(async { Err(error) }));
         }
-        let limit = self.per_page.unwrap_or(MOST_ROWS);
         let window = Window { limit: Some(limit), ..Window::default() };
         let (client, query, options) = (self.client.clone(), self.query.clone(), self.options.clone());
         paging::by_windows(
@@ -184,15 +195,6 @@ impl ListAllFiles {
 }
 
 pages!(ListAllFiles => StoredFile);
-
-fn check_rows(per_page: Option<u64>) -> Result<()> {
-    match per_page {
-        Some(rows) if !(1..=MOST_ROWS).contains(&rows) => {
-            Err(Error::invalid_input("per_page", format!("it is from 1 to {MOST_ROWS}")))
-        }
-        _ => Ok(()),
-    }
-}
 
 async fn fetch(
     client: &Client,

@@ -184,7 +184,8 @@ impl Known {
             self.left -= 1;
             return Ok(newest.items.into_iter().filter_map(|file| self.changed(file)).collect());
         }
-        let all: Vec<_> = files.list_all().sort(FileSort::CreatedAt).items().try_collect().await?;
+        // The oldest first, so that what comes meanwhile shifts nothing.
+        let all: Vec<_> = files.list_all().sort(FileSort::CreatedAt).order(Order::Asc).items().try_collect().await?;
         let events = self.differences(files, all).await?;
         self.newest = newest.items.into_iter().next().map(|file| file.id);
         self.left = RELIST;
@@ -227,5 +228,5 @@ impl Known {
 }
 
 async fn newest(files: &Files) -> Result<Page<StoredFile>> {
-    files.list().sort(FileSort::CreatedAt).order(Order::Desc).per_page(super::list::MOST_ROWS).await
+    files.list().sort(FileSort::CreatedAt).per_page(super::list::MOST_ROWS).await
 }

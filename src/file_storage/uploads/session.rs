@@ -1,5 +1,7 @@
 //! What can be asked of a session: its state, places for parts, its end.
 
+use std::collections::BTreeMap;
+
 use http::Method;
 use serde_json::json;
 
@@ -8,6 +10,10 @@ use crate::error::Result;
 use crate::file_storage::client::api;
 use crate::file_storage::models::{PartUrls, UploadSession, UploadedPart};
 use crate::http::{CallOptions, Replay, awaitable};
+use crate::models::Extra;
+
+/// The most places that the service gives at once.
+const AT_ONCE: usize = 100;
 
 /// The most parts of an upload: S3 takes no more of one object, and the service makes its parts larger instead.
 pub(super) const MOST_PARTS: u64 = 10_000;
@@ -18,7 +24,8 @@ impl ResumableUpload {
         GetSession { upload: self.clone(), options: CallOptions::default() }
     }
 
-    /// Where to send these parts, 1 to 100 of them: for a web front end that sends them itself.
+    /// Where to send these parts, from 1 on: for a web front end that sends them itself. The service is asked for 100 at a
+    /// time; for none, nothing is sent.
     pub fn part_urls(&self, parts: impl IntoIterator<Item = u32>) -> GetPartUrls {
         GetPartUrls { upload: self.clone(), parts: parts.into_iter().collect(), options: CallOptions::default() }
     }
@@ -63,13 +70,23 @@ pub struct GetPartUrls {
 }
 
 impl GetPartUrls {
-    async fn run(self) -> Result<PartUrls> {
-        let request = api(Method::POST, self.upload.route("/part-urls")?)
-            .rows(100)
-            .json(&json!({ "parts": self.parts }))?
-            .replay(Replay::Safe)
-            .options(self.options);
-        self.upload.client.transport().send(request).await?.json()
+    async fn run(mut self) -> Result<PartUrls> {
+        let (route, transport) = (self.upload.route("/part-urls")?, self.upload.client.transport());
+        // Of all requests together.
+        transport.start(&mut self.options);
+        let mut places = PartUrls { urls: BTreeMap::new(), direct: false, extra: Extra::default() };
+        for parts in self.parts.chunks(AT_ONCE) {
+            let request = api(Method::POST, &route)
+                .rows(parts.len() as u64)
+                .json(&json!({ "parts": parts }))?
+                .replay(Replay::Safe)
+                .options(self.options.clone());
+            let answer: PartUrls = transport.send(request).await?.json()?;
+            places.direct |= answer.direct;
+            places.urls.extend(answer.urls);
+            places.extra = answer.extra;
+        }
+        Ok(places)
     }
 }
 
