@@ -20,7 +20,7 @@ use crate::file_path::FilePath;
 use crate::http::{Authorization, CallOptions, Replay, Request, RequestBody, awaitable, call_options, later, within};
 use crate::models::{UploadResponse, UploadedFile};
 use crate::transfer::{
-    Digest, LINGERING, Part, Reporter, Source, Turn, UploadBody, check_expected, reports_progress, spool, starts,
+    Digest, LINGERING, Part, Reporter, Source, Turn, UploadBody, check_expected, reports_progress, spooled, starts,
 };
 
 impl Files {
@@ -177,14 +177,6 @@ impl fmt::Debug for Upload<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Upload").field("path", &self.path).field("source", &self.source).finish_non_exhaustive()
     }
-}
-
-/// What a source gives, in a temporary file. What was said of its size still has to hold.
-async fn spooled<'a>(mut source: Source<'a>, limit: u64, reporter: &mut Reporter<'_>) -> Result<Source<'a>> {
-    let (reading, said) = source.open().await?;
-    reporter.total = said;
-    let spooled = spool(reading, limit, reporter).await?;
-    Ok(said.into_iter().fold(spooled, Source::size))
 }
 
 /// The request for a name, and the framing around the content.

@@ -41,7 +41,7 @@ pub(crate) use source::PathCheck;
 #[cfg(feature = "file-storage")]
 pub(crate) use source::Sections;
 pub use source::Source;
-pub(crate) use spool::spool;
+pub(crate) use spool::spooled;
 pub use started::{Canceller, ProgressWatch, Transfer};
 pub use to_file::Downloaded;
 #[cfg(feature = "file-storage")]

@@ -139,15 +139,15 @@ impl<'a> Source<'a> {
             Kind::File(FileSource::Tokio(file)) => FileReading::from_file(file.into_std().await).await?,
             Kind::File(FileSource::Open(file)) => file,
             _ => {
-                return Err(Error::invalid_input(
-                    "source",
-                    "parts are read in any order: it takes bytes, a path or a file",
-                ));
+                let error =
+                    Error::invalid_input("source", "parts are read in any order: it takes bytes, a path or a file");
+                return Err(error.with_hint(KEEP_IT));
             }
         };
         match file.is_regular() {
             true => Ok(Sections::File(file)),
-            false => Err(Error::invalid_input("source", "it is not a regular file, so it can't be read in parts")),
+            false => Err(Error::invalid_input("source", "it is not a regular file, so it can't be read in parts")
+                .with_hint(KEEP_IT)),
         }
     }
 
@@ -247,6 +247,10 @@ fn check_size(said: u64, found: u64) -> Result<()> {
     }
     Err(Error::invalid_input("size", format!("the source has {found} bytes, not {said}")))
 }
+
+/// What to do with a source that can only be read from its beginning to its end.
+#[cfg(feature = "file-storage")]
+const KEEP_IT: &str = "The whole of an upload can be read into a temporary file first: .spool(limit)";
 
 /// A source that any section of can be read, again and again.
 #[cfg(feature = "file-storage")]

@@ -10,9 +10,21 @@ use super::source::Source;
 use crate::blocking::blocking;
 use crate::error::{Error, ErrorKind, Result};
 
+/// What a source gives, in a temporary file. What was said of its size still has to hold.
+pub(crate) async fn spooled(
+    mut source: Source<'_>,
+    limit: u64,
+    reporter: &mut Reporter<'_>,
+) -> Result<Source<'static>> {
+    let (reading, said) = source.open().await?;
+    reporter.total = said;
+    let spooled = spool(reading, limit, reporter).await?;
+    Ok(said.into_iter().fold(spooled, Source::size))
+}
+
 /// Reads a source to its end, at most so many bytes, into a file that has no name and goes with its last handle. It can be
 /// sent again, whatever the source was.
-pub(crate) async fn spool(mut from: Reading<'_>, limit: u64, reporter: &mut Reporter<'_>) -> Result<Source<'static>> {
+pub(super) async fn spool(mut from: Reading<'_>, limit: u64, reporter: &mut Reporter<'_>) -> Result<Source<'static>> {
     let (mut count, file) = (0, blocking(|| temporary().map_err(unwritten)).await?);
     let spool = Beside::new(Box::new(Spool(file)));
     loop {

@@ -1,6 +1,7 @@
 //! `POST /upload`
 
 use std::fmt;
+use std::pin::pin;
 
 use http::{Method, StatusCode};
 use tokio::time::sleep;
@@ -12,15 +13,16 @@ use crate::file_storage::Client;
 use crate::file_storage::client::api;
 use crate::file_storage::filename::{Filename, check_media_type};
 use crate::file_storage::models::StoredFile;
-use crate::http::{Boundary, CallOptions, READ_ONCE, Replay, Request, RequestBody, awaitable};
-use crate::transfer::{Digest, Part, Reporter, Source, UploadBody, check_expected, reports_progress, starts};
+use crate::http::{Boundary, CallOptions, READ_ONCE, Replay, Request, RequestBody, awaitable, within};
+use crate::transfer::{Digest, Part, Reporter, Source, UploadBody, check_expected, reports_progress, spooled, starts};
 
 impl Files {
     /// Uploads a file in one request (`file_storage.upload`). Its name is the last part of a path, and yours to say for other
     /// sources. Every upload makes a new file.
     ///
     /// The service takes 100 MiB by default ([`Error::max_bytes`] tells; without an [`Error::code`] it is the limit of the whole
-    /// request, 1 MiB more than a file may have); for more, see [`Client::uploads`].
+    /// request, 1 MiB more than a file may have); for more, see [`Client::uploads`]. A reader or a stream is sent as it comes,
+    /// and once; with [`spool`](Upload::spool) it can be sent again.
     ///
     /// ```no_run
     /// # use std::path::Path;
@@ -41,6 +43,7 @@ impl Files {
             reporter: Reporter::default(),
             verify: true,
             expected: None,
+            spool: None,
             options: CallOptions::default(),
         }
     }
@@ -59,7 +62,7 @@ impl Files {
 /// there, a 503 is repeated; else the error says that it may still appear. The call's time limit holds for all of this.
 ///
 /// # Errors
-/// `PayloadTooLarge`, with [`Error::max_bytes`]; `QuotaExceeded`; `PermissionDenied`; `InvalidInput` for a media type that the
+/// `PayloadTooLarge`, with [`Error::max_bytes`] where the service says it; `QuotaExceeded`; `PermissionDenied`; `InvalidInput` for a media type that the
 /// service does not take; `IntegrityMismatch`; `ContentChanged` for a file that changes while it is read; and those of any call.
 #[must_use = "nothing is sent until it is awaited"]
 pub struct Upload<'a> {
@@ -71,6 +74,7 @@ pub struct Upload<'a> {
     reporter: Reporter<'a>,
     verify: bool,
     expected: Option<String>,
+    spool: Option<u64>,
     options: CallOptions,
 }
 
@@ -106,11 +110,23 @@ impl<'a> Upload<'a> {
         self
     }
 
-    async fn run(self) -> Result<StoredFile> {
+    /// Reads the source to its end, into a temporary file of at most so many bytes, before anything is sent: the upload
+    /// then has a known length, and can be sent again whatever the source is. A longer source is `PayloadTooLarge`, and
+    /// nothing is sent. The file has no name and goes with the call; it is in the system's folder for temporary files.
+    pub fn spool(mut self, limit: u64) -> Self {
+        self.spool = Some(limit);
+        self
+    }
+
+    async fn run(mut self) -> Result<StoredFile> {
         let name = self.filename?;
         let media_type = self.content_type.unwrap_or_else(|| name.media_type());
         check_media_type(&media_type)?;
         check_expected(self.expected.as_deref())?;
+        if let Some(limit) = self.spool {
+            let deadline = self.client.transport().start(&mut self.options);
+            self.source = within(deadline, pin!(spooled(self.source, limit, &mut self.reporter))).await?;
+        }
         let boundary = Boundary::new();
         let request = api(Method::POST, "/upload")
             .content_type(boundary.content_type()?)

@@ -51,10 +51,16 @@ impl CreateSession {
         self
     }
 
-    pub(super) async fn run(self) -> Result<UploadSession> {
-        let name = self.filename?;
-        let media_type = self.content_type.unwrap_or_else(|| name.media_type());
+    /// The name and the media type, where they can be carried.
+    pub(super) fn named(&self) -> Result<(&Filename, String)> {
+        let name = self.filename.as_ref().map_err(Clone::clone)?;
+        let media_type = self.content_type.clone().unwrap_or_else(|| name.media_type());
         check_media_type(&media_type)?;
+        Ok((name, media_type))
+    }
+
+    pub(super) async fn run(self) -> Result<UploadSession> {
+        let (name, media_type) = self.named()?;
         if self.total_size == 0 {
             return Err(Error::invalid_input("total_size", "an upload in parts has at least one byte"));
         }

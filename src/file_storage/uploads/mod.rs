@@ -14,10 +14,15 @@
 //! std::fs::write("upload-id", &session.id).ok();
 //! let done = client.upload_session(&session.id).resume(Path::new("big.iso")).parallel(4).await?;
 //! println!("{} checked by {:?}", done.file.id, done.checked);
+//!
+//! // What can be read only once waits in a temporary file, of up to 20 GiB here.
+//! let backup = carbonfiles::Source::reader(tokio::io::stdin());
+//! let done = client.uploads().upload(backup).filename("backup.tar").spool(20 << 30).await?;
 //! # Ok(()) }
 //! ```
 
 mod create;
+mod how;
 mod md5;
 mod part;
 mod resume;

@@ -15,7 +15,7 @@ use crate::file_storage::client::api;
 use crate::file_storage::models::UploadedPart;
 use crate::http::{CallOptions, Replay, Request, Transport, awaitable};
 use crate::object_store::{self, Issued, Presigned};
-use crate::transfer::{Part, Reporter, Sections, Source, UploadBody, reports_progress};
+use crate::transfer::{Part, Reporter, Sections, Source, UploadBody, reports_progress, starts};
 
 impl ResumableUpload {
     /// Sends one part, from 1: bytes, a path or an open file, of exactly the session's part size unless it is the last.
@@ -71,6 +71,7 @@ impl UploadPart<'_> {
 
 reports_progress!(['a] UploadPart<'a>, reporter);
 awaitable!(UploadPart<'a> => UploadedPart);
+starts!(UploadPart => UploadedPart, reporter);
 
 impl fmt::Debug for UploadPart<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -2,25 +2,24 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::pin::pin;
 
 use futures::stream::{FuturesUnordered, StreamExt};
 use tokio::sync::mpsc;
 
 use super::ResumableUpload;
+use super::how::{How, how_setters};
 use super::part::{Sending, is_direct};
 use super::session::MOST_PARTS;
 use crate::error::{Error, ErrorKind, Result};
 use crate::file_storage::models::{SessionStatus, StoredFile, UploadSession, UploadedPart};
 use crate::file_storage::refusal::SESSION_CLOSED;
-use crate::http::{CallOptions, awaitable};
+use crate::http::{CallOptions, awaitable, within};
 use crate::transfer::{Hasher, Phase, Reporter, Sections, Source, reports_progress, starts};
-
-/// Parts under way at once, where the caller did not say.
-const PARALLEL: usize = 4;
 
 impl ResumableUpload {
     /// Sends what has not arrived yet, and completes the upload (`file_storage.upload`). The source is the whole content
-    /// again: bytes, a path, or an open file.
+    /// again: bytes, a path, or an open file; others with [`spool`](ResumeUpload::spool).
     ///
     /// Parts that have arrived are compared with the source by their MD5, and sent again where they differ. Where the session
     /// has been completed before, its file is the result.
@@ -28,31 +27,9 @@ impl ResumableUpload {
         ResumeUpload {
             upload: self.clone(),
             source: source.into(),
-            sending: How::default(),
+            how: How::default(),
             reporter: Reporter::default(),
             options: CallOptions::default(),
-        }
-    }
-}
-
-/// How parts are sent.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct How {
-    pub(super) parallel: usize,
-    pub(super) verify: bool,
-}
-
-impl Default for How {
-    fn default() -> Self {
-        Self { parallel: PARALLEL, verify: true }
-    }
-}
-
-impl How {
-    pub(super) fn check(&self) -> Result<()> {
-        match self.parallel {
-            0 => Err(Error::invalid_input("parallel", "at least one part has to be under way")),
-            _ => Ok(()),
         }
     }
 }
@@ -69,33 +46,23 @@ impl How {
 pub struct ResumeUpload<'a> {
     upload: ResumableUpload,
     source: Source<'a>,
-    sending: How,
+    how: How,
     reporter: Reporter<'a>,
     options: CallOptions,
 }
 
 impl ResumeUpload<'_> {
-    /// How many parts are under way at once. Default 4; 0 is refused.
-    pub fn parallel(mut self, parts: usize) -> Self {
-        self.sending.parallel = parts;
-        self
-    }
-
-    /// Whether parts are compared with what arrived. They are, by default.
-    pub fn verify(mut self, verify: bool) -> Self {
-        self.sending.verify = verify;
-        self
-    }
-
     async fn run(mut self) -> Result<CompletedUpload> {
-        self.sending.check()?;
-        let content = self.source.into_sections().await?;
-        self.upload.client.transport().start(&mut self.options);
+        self.how.check()?;
+        self.upload.route("")?;
+        let deadline = self.upload.client.transport().start(&mut self.options);
+        let content = within(deadline, pin!(self.how.content(self.source, &mut self.reporter))).await?;
         let session = self.upload.get().options(self.options.clone()).await?;
-        send(&self.upload, session, &content, self.sending, self.reporter, self.options).await
+        send(&self.upload, session, &content, &self.how, self.reporter, self.options).await
     }
 }
 
+how_setters!(ResumeUpload);
 reports_progress!(['a] ResumeUpload<'a>, reporter);
 awaitable!(ResumeUpload<'a> => CompletedUpload);
 starts!(ResumeUpload => CompletedUpload, reporter);
@@ -135,7 +102,7 @@ pub(super) async fn send(
     upload: &ResumableUpload,
     session: UploadSession,
     content: &Sections,
-    how: How,
+    how: &How,
     mut reporter: Reporter<'_>,
     options: CallOptions,
 ) -> Result<CompletedUpload> {
@@ -185,7 +152,7 @@ pub(super) async fn send(
 async fn arrived(
     session: &UploadSession,
     content: &Sections,
-    how: How,
+    how: &How,
     reporter: &mut Reporter<'_>,
 ) -> Result<BTreeMap<u32, UploadedPart>> {
     let mut good = BTreeMap::new();
@@ -264,7 +231,7 @@ async fn side_by_side<'s>(
 }
 
 /// Compares the whole where the service has its hash; else the parts have been.
-async fn compare(session: &UploadSession, file: &StoredFile, content: &Sections, how: How) -> Result<Checked> {
+async fn compare(session: &UploadSession, file: &StoredFile, content: &Sections, how: &How) -> Result<Checked> {
     if file.size_bytes != session.total_size {
         let message = format!("{} bytes were sent, the service stored {}", session.total_size, file.size_bytes);
         return Err(Error::new(ErrorKind::IntegrityMismatch, message));
@@ -276,7 +243,11 @@ async fn compare(session: &UploadSession, file: &StoredFile, content: &Sections,
         (None, true) => return Ok(Checked::Parts),
         (Some(expected), true) => expected,
     };
-    let found = <Hasher>::of_source(content.section(0, content.size())).await?;
+    let found = match &how.expected {
+        // It has been hashed, and was found to have this one.
+        Some(found) => found.to_lowercase(),
+        None => <Hasher>::of_source(content.section(0, content.size())).await?,
+    };
     if found != *expected {
         let message = format!("the bytes sent have the SHA-256 {found}, those stored {expected}");
         return Err(Error::new(ErrorKind::IntegrityMismatch, message));

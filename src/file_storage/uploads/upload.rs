@@ -1,19 +1,22 @@
 //! An upload in parts, from beginning to end.
 
 use std::fmt;
+use std::pin::pin;
 
 use super::create::CreateSession;
-use super::resume::{CompletedUpload, How, send};
+use super::how::{How, how_setters};
+use super::resume::{CompletedUpload, send};
 use super::{ResumableUpload, Uploads};
 use crate::error::Result;
 use crate::file_storage::filename::Filename;
 use crate::file_storage::models::UploadSession;
-use crate::http::{CallOptions, awaitable};
+use crate::http::{CallOptions, awaitable, within};
 use crate::transfer::{Reporter, Source, reports_progress, starts};
 
 impl Uploads {
     /// Uploads a large file in parts (`file_storage.upload`): opens a session, sends its parts side by side, and completes
-    /// it. The source is bytes, a path, or an open file, for parts are read in any order; others are refused.
+    /// it. The source is bytes, a path, or an open file, for parts are read in any order; others are refused unless they are
+    /// read into a temporary file first, with [`spool`](UploadInParts::spool).
     pub fn upload<'a>(&self, source: impl Into<Source<'a>>) -> UploadInParts<'a> {
         let source = source.into();
         let create = CreateSession { filename: Filename::of(&source), ..self.create("-", 0) };
@@ -36,8 +39,9 @@ type Opened<'a> = Box<dyn FnOnce(&UploadSession) + Send + 'a>;
 /// [`ResumableUpload::resume`], or throw it away with [`ResumableUpload::abort`].
 ///
 /// # Errors
-/// `InvalidInput` for an empty source, or one that can't be read in parts; `PayloadTooLarge` and `QuotaExceeded`;
-/// `IntegrityMismatch` where a part arrived differently; `Conflict` where the session is closed meanwhile; `Decode` for a
+/// `InvalidInput` for an empty source, or one that can't be read in parts; `PayloadTooLarge`, also beyond
+/// [`spool`](UploadInParts::spool), and `QuotaExceeded`; `IntegrityMismatch` where a part arrived differently, or the source is
+/// not what was expected; `Conflict` where the session is closed meanwhile; `Decode` for a
 /// session whose parts do not make up its size, or are more than 10,000; and those of any call.
 #[must_use = "nothing is sent until it is awaited"]
 pub struct UploadInParts<'a> {
@@ -68,18 +72,6 @@ impl<'a> UploadInParts<'a> {
         self
     }
 
-    /// How many parts are under way at once. Default 4; 0 is refused.
-    pub fn parallel(mut self, parts: usize) -> Self {
-        self.how.parallel = parts;
-        self
-    }
-
-    /// Whether parts are compared with what arrived. They are, by default.
-    pub fn verify(mut self, verify: bool) -> Self {
-        self.how.verify = verify;
-        self
-    }
-
     /// Hears of the session when it is open, to keep its id.
     pub fn on_opened(mut self, opened: impl FnOnce(&UploadSession) + Send + 'a) -> Self {
         self.opened = Some(Box::new(opened));
@@ -88,16 +80,17 @@ impl<'a> UploadInParts<'a> {
 
     async fn run(mut self) -> Result<CompletedUpload> {
         self.how.check()?;
-        let content = self.source.into_sections().await?;
+        self.create.named()?;
         let client = self.create.client.clone();
-        client.transport().start(&mut self.options);
+        let deadline = client.transport().start(&mut self.options);
+        let content = within(deadline, pin!(self.how.content(self.source, &mut self.reporter))).await?;
         let create = CreateSession { total_size: content.size(), options: self.options.clone(), ..self.create };
         let session = create.run().await?;
         if let Some(opened) = self.opened {
             opened(&session);
         }
         let upload = ResumableUpload::new(client, &session.id);
-        let sent = send(&upload, session, &content, self.how, self.reporter, self.options).await;
+        let sent = send(&upload, session, &content, &self.how, self.reporter, self.options).await;
         sent.map_err(|error| match error.hint() {
             Some(_) => error,
             None => error.with_hint(format!("What has arrived is kept: go on with the upload session {}", upload.id())),
@@ -105,6 +98,7 @@ impl<'a> UploadInParts<'a> {
     }
 }
 
+how_setters!(UploadInParts);
 reports_progress!(['a] UploadInParts<'a>, reporter);
 awaitable!(UploadInParts<'a> => CompletedUpload);
 starts!(UploadInParts => CompletedUpload, reporter);

@@ -3,6 +3,7 @@
 mod bucket;
 mod parts;
 mod service;
+mod spooled;
 mod uploads;
 
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -14,17 +15,17 @@ use sha2::{Digest, Sha256};
 
 use crate::support::{Answer, Head, RawServer, answer, quick, secrets};
 
-const ID: &str = "3b53bad0-8223-48db-81fb-d6600ae05a40";
+pub(crate) const ID: &str = "3b53bad0-8223-48db-81fb-d6600ae05a40";
 
 const EXPIRED: &[u8] = b"<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Error><Code>AccessDenied</Code><Message>Request has expired</Message></Error>";
 
-fn builder(url: &str) -> ClientBuilder {
+pub(crate) fn builder(url: &str) -> ClientBuilder {
     secrets::watch();
     secrets::keep("smpat_secret");
     Client::builder(url).token("smpat_secret").retry(quick()).http(reqwest::ClientBuilder::no_proxy)
 }
 
-fn client(server: &RawServer) -> Client {
+pub(crate) fn client(server: &RawServer) -> Client {
     builder(&server.url).build().unwrap()
 }
 
@@ -32,7 +33,7 @@ fn hash_of(content: &[u8]) -> String {
     Sha256::digest(content).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-fn stored(name: &str, content: &[u8]) -> Vec<u8> {
+pub(crate) fn stored(name: &str, content: &[u8]) -> Vec<u8> {
     let hash = hash_of(content);
     format!(
         r#"{{"id":"{ID}","key":"k","filename":"{name}","content_type":"text/plain","size_bytes":{},"backend":"s3",
@@ -43,14 +44,14 @@ fn stored(name: &str, content: &[u8]) -> Vec<u8> {
     .into_bytes()
 }
 
-fn page(items: &[u8]) -> Vec<u8> {
+pub(crate) fn page(items: &[u8]) -> Vec<u8> {
     let date = httpdate::fmt_http_date(std::time::SystemTime::now());
     let body = [&br#"{"items":["#[..], items, br#"],"total":1,"page":1,"per_page":20}"#].concat();
     answer(200, &format!("Date: {date}\r\n"), &body)
 }
 
 /// A server that notes what it is asked.
-async fn noting(
+pub(crate) async fn noting(
     respond: impl Fn(&Head, u32) -> Answer + Send + Sync + 'static,
 ) -> (RawServer, Arc<Mutex<Vec<String>>>) {
     let (seen, count) = (Arc::new(Mutex::new(Vec::new())), AtomicU32::new(0));

@@ -1,15 +1,23 @@
 //! Uploads in parts: sessions and buckets that misbehave.
 
-use std::sync::{Arc, Mutex};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
 
-use carbonfiles::ErrorKind;
+use carbonfiles::file_storage::uploads::Checked;
+use carbonfiles::{ErrorKind, Phase};
 
 use super::{EXPIRED, ID, builder, client, noting, stored};
-use crate::support::{Answer, RawServer, answer, within};
+use crate::support::{Answer, GUARD, RawServer, answer, within};
 
-/// A service whose bucket takes the only part of a session of 7 bytes.
-async fn in_one_part(bucket: &RawServer) -> RawServer {
+/// A service whose bucket takes the only part of a session of 7 bytes, `content`.
+pub(super) async fn in_one_part(bucket: &RawServer) -> RawServer {
+    in_one_part_as(bucket, stored("x", b"content")).await
+}
+
+/// The same, which says that it has made this file of it.
+async fn in_one_part_as(bucket: &RawServer, file: Vec<u8>) -> RawServer {
+    let file = String::from_utf8(file).unwrap();
     let url = bucket.url.clone();
     let session = |status: &str, file: &str| {
         format!(
@@ -22,7 +30,7 @@ async fn in_one_part(bucket: &RawServer) -> RawServer {
             "part-urls" => format!(
                 r#"{{"urls":{{"1":"{url}/k?partNumber=1&X-Amz-Expires=300&X-Amz-Signature=0123456789abcdef{n}"}},"direct":true}}"#
             ),
-            "complete" => session("completed", std::str::from_utf8(&stored("x", b"content")).unwrap()),
+            "complete" => session("completed", &file),
             _ => session("active", "null"),
         };
         Answer::Bytes(answer(200, "", body.as_bytes()))
@@ -31,13 +39,30 @@ async fn in_one_part(bucket: &RawServer) -> RawServer {
     service
 }
 
+/// The MD5 of "content".
+pub(super) const TAG: &str = "ETag: \"9a0364b9e99bb480dd25e1f0284c8555\"\r\n";
+
+#[tokio::test]
+async fn what_was_stored_is_compared_with_what_was_sent() {
+    let right = stored("x", b"content");
+    let longer = String::from_utf8(right.clone()).unwrap().replace(r#""size_bytes":7"#, r#""size_bytes":8"#);
+    for (file, good) in [(right, true), (stored("x", b"CONTENT"), false), (longer.into_bytes(), false)] {
+        let (bucket, _) = noting(|_, _| Answer::Bytes(answer(200, TAG, b""))).await;
+        let service = in_one_part_as(&bucket, file).await;
+        let resumed = within(client(&service).upload_session(ID).resume("content".as_bytes()).send()).await;
+        match resumed {
+            Ok(done) => assert_eq!((done.checked, good), (Checked::Sha256, true)),
+            Err(error) => assert_eq!((error.kind(), good), (ErrorKind::IntegrityMismatch, false), "{error}"),
+        }
+    }
+}
+
 #[tokio::test]
 async fn a_part_gets_a_fresh_url_when_one_has_expired() {
     let (bucket, at_bucket) = noting(|_, n| match n {
         0 => Answer::Bytes(answer(403, "", EXPIRED)),
         1 => Answer::ThenClose(Vec::new()),
-        // The MD5 of "content".
-        _ => Answer::Bytes(answer(200, "ETag: \"9a0364b9e99bb480dd25e1f0284c8555\"\r\n", b"")),
+        _ => Answer::Bytes(answer(200, TAG, b"")),
     })
     .await;
     let service = in_one_part(&bucket).await;
@@ -50,8 +75,6 @@ async fn a_part_gets_a_fresh_url_when_one_has_expired() {
 
 #[tokio::test]
 async fn a_part_survives_what_a_bucket_says_in_passing() {
-    use carbonfiles::Phase;
-    const TAG: &str = "ETag: \"9a0364b9e99bb480dd25e1f0284c8555\"\r\n";
     let (region, at_region) = noting(|_, _| Answer::Bytes(answer(200, TAG, b""))).await;
     let elsewhere = format!("Location: {}/k?X-Amz-Signature=0123456789abcdef\r\n", region.url);
     let slow = b"<Error><Code>RequestTimeout</Code><Message>Your socket connection was idle</Message></Error>";
@@ -135,6 +158,27 @@ async fn a_part_that_arrived_differently_is_an_error() {
     // As the hint says: a bucket with keys of its own has other tags.
     assert!(error.hint().unwrap().contains(".verify(false)"));
     assert_eq!(within(part().verify(false).send()).await.unwrap().size, 7);
+    let transfer = part().verify(false).start();
+    let progress = transfer.progress();
+    assert_eq!(within(transfer).await.unwrap().size, 7);
+    assert_eq!((progress.current().phase, progress.current().sent), (Phase::Done, 7));
+}
+
+#[tokio::test]
+async fn a_part_that_arrived_shorter_is_an_error() {
+    let (service, _) = noting(|head, _| {
+        let body = match head.target.ends_with("/part-urls") {
+            true => r#"{"urls":{"1":"/x"},"direct":false}"#,
+            // The tag is that of all seven.
+            false => r#"{"no":1,"etag":"9a0364b9e99bb480dd25e1f0284c8555","size":6}"#,
+        };
+        Answer::Bytes(answer(200, "", body.as_bytes()))
+    })
+    .await;
+    let part = client(&service).upload_session(ID).upload_part(1, "content".as_bytes());
+    let error = within(part.send()).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::IntegrityMismatch);
+    assert!(error.message().contains("6 arrived"), "{error}");
 }
 
 #[tokio::test]
@@ -160,7 +204,7 @@ async fn sessions_that_are_not_what_they_seem() {
     let body = session("completed", 7, 1);
     let (service, _) = noting(move |_, _| Answer::Bytes(answer(200, "", body.as_bytes()))).await;
     let done = within(client(&service).upload_session(ID).resume("content".as_bytes()).send()).await.unwrap();
-    assert_eq!((done.sent, done.checked), (0, carbonfiles::file_storage::uploads::Checked::Nothing));
+    assert_eq!((done.sent, done.checked), (0, Checked::Nothing));
 }
 
 /// A session of so many parts of one byte; `arrived` is what the service lists of them.
@@ -230,14 +274,84 @@ async fn a_file_that_changes_on_the_way_is_called_so() {
 
 #[tokio::test]
 async fn one_limit_is_for_a_part_and_its_place() {
-    // Each request takes a second, by a retry.
+    // The first takes a second, by a retry; what the second asks for would fit into the limit alone.
     let (service, seen) = noting(|_, n| match n {
+        0 => Answer::Bytes(answer(503, "Retry-After: 1\r\n", b"")),
         1 => Answer::Bytes(answer(200, "", br#"{"urls":{"1":"/x"},"direct":false}"#)),
-        3 => Answer::Bytes(answer(200, "", br#"{"no":1,"etag":"9a0364b9e99bb480dd25e1f0284c8555","size":7}"#)),
-        _ => Answer::Bytes(answer(503, "Retry-After: 1\r\n", b"")),
+        _ => Answer::Bytes(answer(503, "Retry-After: 50\r\n", b"")),
     })
     .await;
-    let client = builder(&service.url).total_timeout(Duration::from_millis(1900)).build().unwrap();
+    let client = builder(&service.url).total_timeout(Duration::from_millis(50_500)).build().unwrap();
     let error = within(client.upload_session(ID).upload_part(1, "content".as_bytes()).send()).await.unwrap_err();
     assert_eq!((error.status().map(|status| status.as_u16()), seen.lock().unwrap().len()), (Some(503), 3), "{error}");
+}
+
+/// A session of 8 parts whose answers wait until they are let go: tells of each part that came, and of how many waited at once.
+struct Held {
+    service: RawServer,
+    came: mpsc::Receiver<()>,
+    let_go: mpsc::Sender<()>,
+    most: Arc<AtomicUsize>,
+}
+
+impl Held {
+    async fn start() -> Self {
+        let (coming, came) = mpsc::channel();
+        let (let_go, held) = mpsc::channel::<()>();
+        let (coming, held, most) = (Mutex::new(coming), Mutex::new(held), Arc::new(AtomicUsize::new(0)));
+        let (waiting, seen) = (AtomicUsize::new(0), most.clone());
+        let (service, _) = noting(move |head, _| {
+            let body = match (head.method.as_str(), head.target.rsplit('/').next().unwrap()) {
+                ("PUT", no) => {
+                    seen.fetch_max(waiting.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+                    coming.lock().unwrap().send(()).unwrap();
+                    tokio::task::block_in_place(|| held.lock().unwrap().recv().unwrap());
+                    waiting.fetch_sub(1, Ordering::SeqCst);
+                    // The MD5 of "a".
+                    format!(r#"{{"no":{no},"etag":"0cc175b9c0f1b6a831c399e269772661","size":1}}"#)
+                }
+                (_, "part-urls") => r#"{"urls":{"1":"/x"},"direct":false}"#.to_owned(),
+                (_, "complete") => {
+                    let file = String::from_utf8(stored("x", b"aaaaaaaa")).unwrap();
+                    of_bytes(8, "").replace("active", "completed").replace("null", &file)
+                }
+                _ => of_bytes(8, ""),
+            };
+            Answer::Bytes(answer(200, "", body.as_bytes()))
+        })
+        .await;
+        Self { service, came, let_go, most }
+    }
+
+    fn came(&self) {
+        tokio::task::block_in_place(|| self.came.recv_timeout(GUARD).unwrap());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 3)]
+async fn so_many_parts_are_under_way_as_was_asked_for() {
+    for parallel in [2, 8] {
+        for whole in [true, false] {
+            let held = Held::start().await;
+            let client = client(&held.service);
+            let call = match whole {
+                true => client.uploads().upload("aaaaaaaa".as_bytes()).filename("x").parallel(parallel).send(),
+                false => client.upload_session(ID).resume("aaaaaaaa".as_bytes()).parallel(parallel).send(),
+            };
+            let call = tokio::spawn(call);
+            (0..parallel).for_each(|_| held.came());
+            // Others of the same moment would have come before the answers to these.
+            for _ in 0..20 {
+                within(client.upload_session(ID).get().send()).await.unwrap();
+            }
+            assert_eq!(held.most.load(Ordering::SeqCst), parallel);
+            for _ in parallel..8 {
+                held.let_go.send(()).unwrap();
+                held.came();
+            }
+            (0..parallel).for_each(|_| held.let_go.send(()).unwrap());
+            assert_eq!(within(call).await.unwrap().unwrap().sent, 8);
+            assert_eq!(held.most.load(Ordering::SeqCst), parallel);
+        }
+    }
 }
