@@ -1,10 +1,11 @@
-//! What a client should be able to do, on the real service with either back end. Each operation makes what it needs, and
-//! deletes it.
+//! What a client should be able to do, on the real service with either back end. Each operation makes what it needs; what
+//! it leaves goes at the end, and settings are as they were after each of them.
 
 mod downloads;
 mod listings;
 mod parts;
 mod rest;
+mod traces;
 mod uploads;
 
 use std::future::Future;
@@ -14,13 +15,17 @@ use bytes::Bytes;
 use carbonfiles::file_storage::Client;
 use carbonfiles::file_storage::models::StoredFile;
 
+pub(crate) use self::traces::unique;
+use self::traces::{Changed, delete_files};
 use crate::host::{Host, host};
+use crate::support::within;
 
 /// What an operation works with.
 #[derive(Clone)]
 pub(crate) struct Context {
     pub(crate) host: Host,
     pub(crate) client: Client,
+    changed: Changed,
 }
 
 impl Context {
@@ -29,11 +34,11 @@ impl Context {
         let content: Bytes = content.into();
         self.client.files().upload(content).filename(unique(suffix)).await.expect("a small file is uploaded")
     }
-}
 
-/// A name that no other run has.
-pub(crate) fn unique(suffix: &str) -> String {
-    format!("{:016x}{suffix}", fastrand::u64(..))
+    /// Changes settings of the service, until this operation is over.
+    pub(crate) async fn set(&self, settings: serde_json::Value) {
+        self.changed.set(&self.host, settings).await;
+    }
 }
 
 /// Bytes that don't repeat in short.
@@ -57,7 +62,7 @@ pub(crate) use operations;
 
 async fn run(s3: bool) {
     let Some(host) = host(s3) else { return };
-    let context = Context { client: host.client(), host };
+    let context = Context { client: host.client(), host, changed: Changed::default() };
     let all = [
         uploads::operations(),
         downloads::operations(),
@@ -69,12 +74,14 @@ async fn run(s3: bool) {
     assert!(all.len() >= 60, "{} operations", all.len());
     let mut failed = Vec::new();
     for (name, operation) in &all {
-        let outcome = tokio::spawn(crate::support::within(operation(context.clone()))).await;
+        let outcome = tokio::spawn(within(operation(context.clone()))).await;
+        within(context.changed.restore(&context.host)).await;
         println!("{} {name}", if outcome.is_ok() { "ok    " } else { "FAILED" });
         if outcome.is_err() {
             failed.push(*name);
         }
     }
+    delete_files(&context.client).await;
     println!("{} of {} operations", all.len() - failed.len(), all.len());
     assert!(failed.is_empty(), "failed: {failed:?}");
 }

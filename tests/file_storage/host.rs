@@ -63,11 +63,4 @@ impl Host {
     pub(crate) fn login(&self, (email, password): (&str, &str)) -> Client {
         self.builder().login(email, password).build().unwrap()
     }
-
-    /// Changes settings of the running service.
-    pub(crate) async fn set(&self, settings: serde_json::Value) {
-        let admin = self.login(ADMIN);
-        let request = admin.request(http::Method::PUT, "/api/settings/modules/file_storage").json(&settings);
-        request.await.expect("the administrator may change settings");
-    }
 }

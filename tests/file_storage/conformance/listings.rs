@@ -100,18 +100,21 @@ operations! {
     }
     sort_by_size => |context| {
         let (word, stored) = many(&context, 3).await;
-        let page = context.client.files().list().search(&word).sort(FileSort::Size).await.unwrap();
-        assert_eq!(page.items[0].id, stored[2].id);
+        let list = || context.client.files().list().search(&word).sort(FileSort::Size);
+        assert_eq!(list().await.unwrap().items[0].id, stored[0].id, "the largest first");
+        assert_eq!(list().order(Order::Asc).await.unwrap().items[0].id, stored[2].id);
     }
     sort_by_time => |context| {
         let (word, stored) = many(&context, 3).await;
         let list = || context.client.files().list().search(&word);
         assert_eq!(names(&list().order(Order::Asc).await.unwrap().items), names(&stored));
-        assert_eq!(names(&list().sort(FileSort::CreatedAt).await.unwrap().items), names(&stored));
+        assert_eq!(names(&list().sort(FileSort::CreatedAt).order(Order::Asc).await.unwrap().items), names(&stored));
+        let newest: Vec<_> = stored.iter().rev().cloned().collect();
+        assert_eq!(names(&list().sort(FileSort::CreatedAt).await.unwrap().items), names(&newest));
     }
     list_all_pages => |context| {
         let (word, stored) = many(&context, 23).await;
-        for rows in [1, 2, 5, 22, 23, 200] {
+        for rows in [1, 2, 5, 22, 23, 200, 1000] {
             let all = context.client.files().list_all().search(&word).sort(FileSort::Name).per_page(rows);
             let all: Vec<_> = all.items().try_collect().await.unwrap();
             assert_eq!(names(&all), names(&stored), "{rows} rows a page");

@@ -9,6 +9,7 @@ use carbonfiles::file_storage::uploads::Checked;
 use carbonfiles::{ErrorKind, Phase, Source};
 
 use super::{Context, noise, operations, unique};
+use crate::support::within;
 
 const PART: usize = 5 << 20;
 
@@ -96,6 +97,22 @@ operations! {
         }
         assert!(content_of(&context, &done.file.id).await == content);
     }
+    a_stream_in_parts => |context| {
+        let content = noise(2 * PART + 3);
+        let pieces: Vec<_> = content.chunks(1 << 20).map(|piece| Ok::<_, std::io::Error>(piece.to_vec())).collect();
+        let source = Source::stream(futures::stream::iter(pieces));
+        let upload = context.client.uploads().upload(source).filename(unique(".bin")).spool(content.len() as u64);
+        let done = upload.await.unwrap();
+        assert_eq!((done.file.size_bytes, done.sent), (content.len() as u64, content.len() as u64));
+        assert!(content_of(&context, &done.file.id).await == content);
+    }
+    more_places_than_the_service_gives_at_once => |context| {
+        let session = context.client.uploads().create(unique(".bin"), 101 * PART as u64).await.unwrap();
+        let upload = context.client.upload_session(&session.id);
+        let urls = upload.part_urls(1..=101).await.unwrap();
+        assert_eq!((urls.direct, urls.urls.len()), (context.host.s3, 101));
+        upload.abort().await.unwrap();
+    }
     bytes_in_parts => |context| {
         let content = noise(2 * PART);
         let upload = context.client.uploads().upload(content.clone()).filename(unique(".bin")).content_type("x/y").public(true);
@@ -146,13 +163,16 @@ operations! {
         assert_eq!(upload.resume(noise(100)).await.unwrap().file.size_bytes, 100);
     }
     expired => |context| {
-        context.host.set(serde_json::json!({ "upload_session_ttl_seconds": 1 })).await;
-        let session = context.client.uploads().create(unique(".bin"), 100).await;
-        context.host.set(serde_json::json!({ "upload_session_ttl_seconds": 86_400 })).await;
-        let upload = context.client.upload_session(session.unwrap().id);
-        while upload.part_urls([1]).await.is_ok() {
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
+        context.set(serde_json::json!({ "upload_session_ttl_seconds": 1 })).await;
+        let session = context.client.uploads().create(unique(".bin"), 100).await.unwrap();
+        let upload = context.client.upload_session(session.id);
+        // The service tells nobody: it is asked until it says so.
+        within(async {
+            while upload.part_urls([1]).await.is_ok() {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        })
+        .await;
         let error = upload.resume(noise(100)).await.unwrap_err();
         assert!(error.kind() == ErrorKind::Conflict && error.hint().unwrap().contains("begin anew"), "{error:?}");
     }

@@ -141,11 +141,10 @@ operations! {
         assert_ne!(one.unwrap().id, two.unwrap().id);
     }
     too_large => |context| {
-        context.host.set(serde_json::json!({ "max_file_size_bytes": 1000 })).await;
+        context.set(serde_json::json!({ "max_file_size_bytes": 1000 })).await;
         let own = context.client.files().upload(noise(2000)).filename(unique("")).send().await;
         let guard = context.client.files().upload(noise(8 << 20)).filename(unique("")).send().await;
         let exact = context.client.files().upload(noise(1000)).filename(unique("")).send().await;
-        context.host.set(serde_json::json!({ "max_file_size_bytes": 2_147_483_648_u64 })).await;
         let (own, guard) = (own.unwrap_err(), guard.unwrap_err());
         assert_eq!((own.kind(), own.max_bytes()), (ErrorKind::PayloadTooLarge, Some(1000)));
         assert_eq!(own.code(), Some("file_storage.too_large"));
@@ -154,17 +153,15 @@ operations! {
         exact.unwrap();
     }
     over_the_quota => |context| {
-        context.host.set(serde_json::json!({ "quota_bytes": 1 })).await;
+        context.set(serde_json::json!({ "quota_bytes": 1 })).await;
         let refused = context.client.files().upload(noise(2000)).filename(unique("")).send().await;
-        context.host.set(serde_json::json!({ "quota_bytes": null })).await;
         let error = refused.unwrap_err();
         assert_eq!((error.kind(), error.code()), (ErrorKind::QuotaExceeded, Some("file_storage.quota_exceeded")));
     }
     a_type_that_is_not_allowed => |context| {
-        context.host.set(serde_json::json!({ "allowed_content_types": ["text/plain"] })).await;
+        context.set(serde_json::json!({ "allowed_content_types": ["text/plain"] })).await;
         let refused = context.client.files().upload("{}".as_bytes()).filename(unique(".json")).send().await;
         let taken = context.client.files().upload("x".as_bytes()).filename(unique(".txt")).send().await;
-        context.host.set(serde_json::json!({ "allowed_content_types": null })).await;
         let error = refused.unwrap_err();
         assert_eq!((error.kind(), error.code()), (ErrorKind::InvalidInput, Some("file_storage.bad_type")));
         taken.unwrap();
