@@ -351,7 +351,7 @@ async fn the_real_service_renews_and_remembers_a_wrong_password() {
     let second = host.builder().session(stale.clone()).build().unwrap();
     second.files().list().await.unwrap();
     assert_ne!(second.session_tokens().unwrap(), stale);
-    // The family is dead once an old token comes again: which is what this client must never cause.
+    // The family is dead once an old token comes again.
     let third = host.builder().session(stale).build().unwrap();
     assert_eq!(third.files().list().await.unwrap_err().kind(), ErrorKind::Unauthenticated);
 
