@@ -150,9 +150,13 @@ impl Credentials {
         }))
     }
 
-    /// Whether a token that was refused may be followed by a better one.
-    pub(crate) fn renews(&self, refused: &Token) -> bool {
-        matches!(self, Self::Renewed(session) if session.refused(refused))
+    /// The token to send instead of one that was refused, if another can be had.
+    pub(crate) async fn instead_of(&self, refused: &Token) -> Result<Option<Token>> {
+        match self {
+            Self::Renewed(session) if session.refused(refused) => self.token().await,
+            Self::Provider(_) => Ok(self.token().await?.filter(|token| token != refused)),
+            _ => Ok(None),
+        }
     }
 
     pub(crate) async fn token(&self) -> Result<Option<Token>> {
@@ -162,10 +166,29 @@ impl Credentials {
             Self::Fixed(token) => Ok(Some(token.clone())),
             Self::Provider(provide) => match provide().await {
                 Ok(token) => Ok(Some(token)),
-                Err(cause) => Err(Error::new(ErrorKind::Unauthenticated, "the token provider failed").caused_by(cause)),
+                Err(cause) => {
+                    let kind = kind_within(&*cause).unwrap_or(ErrorKind::Unauthenticated);
+                    Err(Error::new(kind, "the token provider failed").caused_by(cause))
+                }
             },
         }
     }
+}
+
+/// The kind of the error of this crate that an error is, or comes from.
+fn kind_within(cause: &(dyn std::error::Error + 'static)) -> Option<ErrorKind> {
+    let mut next = Some(cause);
+    while let Some(cause) = next {
+        if let Some(error) = cause.downcast_ref::<Error>() {
+            return Some(error.kind());
+        }
+        next = match cause.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref) {
+            // It names the source of what is in it, and not that itself.
+            Some(inside) => Some(inside),
+            None => cause.source(),
+        };
+    }
+    None
 }
 
 impl fmt::Debug for Credentials {

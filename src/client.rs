@@ -8,13 +8,13 @@ use crate::auth::{Credentials, Token};
 use crate::buckets::{Bucket, Buckets};
 use crate::check::Check;
 use crate::dashboard::Dashboard;
-use crate::error::{BoxError, Error, Result};
+use crate::error::{BoxError, Result};
 use crate::health::GetHealth;
 use crate::http::Transport;
 use crate::keys::{Key, Keys};
 use crate::raw::RawRequest;
 use crate::refusal::{CarbonFiles, POOL_IDLE};
-use crate::settings::{Settings, client_settings, env_var};
+use crate::settings::{Settings, client_settings, env_var, needed_env_var};
 use crate::short_urls::{ShortUrl, ShortUrls};
 use crate::stats::GetStats;
 use crate::transfer::Turns;
@@ -54,16 +54,13 @@ impl Client {
         Self::builder(url).build()
     }
 
-    /// Takes the server from `CARBONFILES_URL` and the credential from `CARBONFILES_TOKEN`; where that is not set, or
-    /// empty, the client is anonymous.
+    /// Takes the server from `CARBONFILES_URL` and the credential from `CARBONFILES_TOKEN`; without that the client is
+    /// anonymous. What is empty counts as not set. For other settings besides, see [`ClientBuilder::from_env`].
     ///
     /// # Errors
     /// `InvalidInput` where the URL is missing or either of them is not usable.
     pub fn from_env() -> Result<Self> {
-        let url = env_var("CARBONFILES_URL")?
-            .ok_or_else(|| Error::invalid_input("CARBONFILES_URL", "the environment variable is not set"))?;
-        let token = env_var("CARBONFILES_TOKEN")?.filter(|token| !token.is_empty());
-        Self::builder(url).maybe_token(token).build()
+        ClientBuilder::from_env()?.build()
     }
 
     /// A client with settings of its own.
@@ -143,6 +140,28 @@ impl Client {
         crate::events::Events::new(self.clone())
     }
 
+    /// The same client with another credential: on the same connections, with the same settings, default headers, limits,
+    /// retry budget and turns of uploads, so that a service can make the calls of many users. It is cheap. Only the
+    /// event connection of [`Events::all`](crate::events::Events::all), which carries the credential, is its own. A token
+    /// that can't be sent makes each call `InvalidInput`, and so does one beside a default header `Authorization`.
+    ///
+    /// ```no_run
+    /// # async fn f(client: carbonfiles::Client, token: &str) -> carbonfiles::Result<()> {
+    /// let user = client.with_token(token);
+    /// println!("{}", user.buckets().list().await?.total);
+    /// # Ok(()) }
+    /// ```
+    #[must_use]
+    pub fn with_token(&self, token: impl Into<Token>) -> Self {
+        let transport = self.transport.with_credentials(Credentials::Fixed(token.into()));
+        Self {
+            #[cfg(feature = "events")]
+            lines: self.lines.with_transport(&transport),
+            transport,
+            turns: self.turns.clone(),
+        }
+    }
+
     /// A request of your own below the base URL, with this client's credential, limits and retries: for what a later
     /// server offers and this crate does not know yet.
     ///
@@ -154,7 +173,8 @@ impl Client {
     /// ```
     ///
     /// # Errors
-    /// Any status but 2xx is an `Err`, a redirection too: it is not followed. `Decode` for an answer of more than
+    /// Any status but 2xx is an `Err`, a redirection too, which is not followed, unless
+    /// [`any_status`](RawRequest::any_status) was asked for. `Decode` for an answer of more than
     /// [`max_bytes`](RawRequest::max_bytes).
     pub fn request(&self, method: Method, path: impl AsRef<str>) -> RawRequest {
         RawRequest::new(self.transport.clone(), method, path.as_ref())
@@ -187,6 +207,21 @@ pub struct ClientBuilder {
 }
 
 impl ClientBuilder {
+    /// Begins with what the environment says, as [`Client::from_env`] does.
+    ///
+    /// ```no_run
+    /// # use std::time::Duration;
+    /// # fn f() -> carbonfiles::Result<()> {
+    /// let client = carbonfiles::ClientBuilder::from_env()?.total_timeout(Duration::from_secs(600)).build()?;
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// `InvalidInput` where the URL is missing, or one of them is not UTF-8.
+    pub fn from_env() -> Result<Self> {
+        Ok(Client::builder(needed_env_var("CARBONFILES_URL")?).maybe_token(env_var("CARBONFILES_TOKEN")?))
+    }
+
     /// Sets the credential.
     pub fn token(mut self, token: impl Into<Token>) -> Self {
         self.credentials = Credentials::Fixed(token.into());
@@ -201,7 +236,12 @@ impl ClientBuilder {
         }
     }
 
-    /// Asks for the credential before each attempt: for tokens that expire.
+    /// Asks for the credential before each attempt: for tokens that expire. Where the server refuses one (`Unauthenticated`, or
+    /// "Admin access required", which it says to an expired token as well), the provider is asked once more, and the call is
+    /// made again if it gives another.
+    ///
+    /// A provider that fails ends the call before it is sent: with the kind of the [`Error`](crate::Error) of this crate that
+    /// its error is or comes from, and `Unauthenticated` for any other.
     ///
     /// ```no_run
     /// # async fn newest_token() -> Result<String, std::io::Error> { Ok(String::new()) }

@@ -35,6 +35,8 @@ struct Inner {
     details: Details,
     request: Option<RequestContext>,
     fate: Fate,
+    /// An attempt before the last of the call may have been carried out.
+    may_be_done: bool,
     /// Shared, since one cause may end several streams of events, or calls.
     source: Option<Arc<dyn std::error::Error + Send + Sync>>,
 }
@@ -47,6 +49,8 @@ pub(crate) struct Details {
     pub(crate) permission: Option<String>,
     /// The URL was good once: a fresh one would do.
     pub(crate) expired: bool,
+    /// The service says the same to a credential that it does not know.
+    pub(crate) perhaps_unknown: bool,
     pub(crate) fields: Vec<FieldError>,
 }
 
@@ -96,6 +100,7 @@ impl Error {
             details: Details::default(),
             request: None,
             fate: Fate::NeverSent,
+            may_be_done: false,
             source: None,
         }))
     }
@@ -116,6 +121,17 @@ impl Error {
 
     pub(crate) fn with_fate(mut self, fate: Fate) -> Self {
         self.0.fate = fate;
+        self
+    }
+
+    /// It ended a call before the request was sent, whatever other requests it is about.
+    pub(crate) fn never_sent(self) -> Self {
+        self.with_fate(Fate::NeverSent)
+    }
+
+    /// An attempt before may have been carried out, if so.
+    pub(crate) fn unless_done(mut self, may_be_done: bool) -> Self {
+        self.0.may_be_done |= may_be_done;
         self
     }
 
@@ -151,12 +167,13 @@ impl Error {
         self
     }
 
-    /// Counts the attempts of a call before.
-    pub(crate) fn after_attempts(mut self, earlier: u32) -> Self {
+    /// Counts what the same call did before it came to that error.
+    pub(crate) fn after(mut self, earlier: Option<&Self>) -> Self {
+        let Some(earlier) = earlier else { return self };
         if let Some(request) = &mut self.0.request {
-            request.attempts += earlier;
+            request.attempts += earlier.attempts();
         }
-        self
+        self.unless_done(earlier.may_have_been_done())
     }
 
     pub(crate) fn with_kind(mut self, kind: ErrorKind) -> Self {
@@ -167,6 +184,12 @@ impl Error {
     /// It was refused because its presigned URL has expired.
     pub(crate) fn tells_of_expired_url(&self) -> bool {
         self.0.details.expired
+    }
+
+    /// The server did not know the credential, or may not have: 401, or what a service says in its place.
+    pub(crate) fn tells_of_unknown_credential(&self) -> bool {
+        let unknown = self.kind() == ErrorKind::Unauthenticated || self.status() == Some(StatusCode::UNAUTHORIZED);
+        self.fate() == Fate::Answered && (unknown || self.0.details.perhaps_unknown)
     }
 
     pub(crate) fn fate(&self) -> Fate {
@@ -254,7 +277,8 @@ impl Error {
         self.0.request.as_ref().map_or(0, |r| r.attempts)
     }
 
-    /// The time from the start of the call to the error, retries included.
+    /// The time from the start of the call, its first poll, to the error: waiting for a turn or a token, look-ups and retries
+    /// included. `None` for an error that belongs to no request.
     #[must_use]
     pub fn elapsed(&self) -> Option<Duration> {
         self.0.request.as_ref().map(|r| r.elapsed)
@@ -305,6 +329,35 @@ impl Error {
             ErrorKind::Server => self.status().is_none_or(|s| s != StatusCode::NOT_IMPLEMENTED),
             _ => false,
         }
+    }
+
+    /// Whether the server may have done what was asked for, although the call failed: by the last attempt or by one before.
+    /// Then look before you ask again for what is not the same when it is done twice, such as making a bucket.
+    ///
+    /// `false` is certain: nothing was sent, or each attempt was refused (4xx, 501, 507) before it changed anything. `true`
+    /// is not: the answer was lost or late, the server failed (another 5xx), or it answered what can't be understood. A batch
+    /// or a sync has an error for each file.
+    ///
+    /// ```no_run
+    /// # async fn f(client: carbonfiles::Client) -> carbonfiles::Result<()> {
+    /// match client.buckets().create("photos").await {
+    ///     Err(error) if error.may_have_been_done() => println!("look among the buckets first: {error}"),
+    ///     Err(error) if error.is_retryable() => println!("try again later: {error}"),
+    ///     other => println!("{}", other?.id),
+    /// }
+    /// # Ok(()) }
+    /// ```
+    #[must_use]
+    pub fn may_have_been_done(&self) -> bool {
+        let last = match (self.0.fate, self.0.status.map(|status| status.as_u16())) {
+            (Fate::NeverSent, _) => false,
+            (Fate::Unknown, _) | (Fate::Answered, None) => true,
+            // Done, and the answer is of no use.
+            (Fate::Answered, Some(200..=299 | 303)) => true,
+            (Fate::Answered, Some(501 | 505 | 507)) => false,
+            (Fate::Answered, Some(status)) => status >= 500,
+        };
+        last || self.0.may_be_done
     }
 
     fn line(&self) -> String {

@@ -71,6 +71,24 @@ impl RawRequest {
         self
     }
 
+    /// Takes every answer, whatever its status: errors and redirections, which are not followed, are `Ok` too, with up to
+    /// [`max_bytes`](Self::max_bytes) of body.
+    ///
+    /// What may be retried still is, as the client's policy or [`retry`](Self::retry) says, and the last answer is given; with
+    /// [`RetryPolicy::never`](crate::RetryPolicy::never) the first. An `Err` means that there was no answer, or that it could
+    /// not be read.
+    ///
+    /// ```no_run
+    /// # async fn f(client: carbonfiles::Client) -> carbonfiles::Result<()> {
+    /// let answer = client.request(carbonfiles::Method::GET, "/api/new").any_status().await?;
+    /// println!("{}: {}", answer.status(), String::from_utf8_lossy(answer.body()));
+    /// # Ok(()) }
+    /// ```
+    pub fn any_status(mut self) -> Self {
+        self.request.any_status = true;
+        self
+    }
+
     async fn run(self) -> Result<http::Response<Bytes>> {
         if let Some(problem) = self.problem {
             return Err(problem);

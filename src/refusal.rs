@@ -5,7 +5,7 @@ use std::time::Duration;
 use http::{HeaderMap, StatusCode};
 use serde::Deserialize;
 
-use crate::error::ErrorKind;
+use crate::error::{Details, ErrorKind};
 use crate::http::{Decoded, Dialect};
 
 pub(crate) struct CarbonFiles;
@@ -28,7 +28,10 @@ impl Dialect for CarbonFiles {
         // The server never answers 401 to a bad credential: it takes the caller for anonymous, and says this.
         let kind = (status == StatusCode::FORBIDDEN && error == "Authentication required")
             .then_some(ErrorKind::Unauthenticated);
-        Decoded { kind, message: Some(error), hint, ..Decoded::default() }
+        // A dashboard token that has expired gets no other answer where only the admin may.
+        let perhaps_unknown = status == StatusCode::FORBIDDEN && error == "Admin access required";
+        let details = Details { perhaps_unknown, ..Details::default() };
+        Decoded { kind, message: Some(error), hint, details }
     }
 
     fn template(&self, path: &str) -> Option<String> {

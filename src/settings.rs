@@ -112,13 +112,18 @@ impl fmt::Debug for Settings {
 /// A peer that has gone without a word is noticed although nothing is being sent.
 const TCP_KEEPALIVE: Duration = Duration::from_secs(30);
 
-/// An environment variable; `None` where it is not set.
+/// An environment variable; `None` where it is not set, or empty.
 pub(crate) fn env_var(name: &'static str) -> Result<Option<String>> {
     match std::env::var(name) {
-        Ok(value) => Ok(Some(value)),
+        Ok(value) => Ok(Some(value).filter(|value| !value.is_empty())),
         Err(std::env::VarError::NotPresent) => Ok(None),
         Err(std::env::VarError::NotUnicode(_)) => Err(Error::invalid_input(name, "it is not UTF-8")),
     }
+}
+
+/// One without which there is no client.
+pub(crate) fn needed_env_var(name: &'static str) -> Result<String> {
+    env_var(name)?.ok_or_else(|| Error::invalid_input(name, "the environment variable is not set, or empty"))
 }
 
 fn parse_base(url: &str) -> Result<Url> {
@@ -156,10 +161,17 @@ macro_rules! client_settings {
                 self
             }
 
-            /// Limits the wait for an answer, from the end of the request, slow calls included.
-            /// Default 60 s, and 10 min for calls that make the server work through whole files.
+            /// Limits the wait for an answer, from the end of the request. Default 60 s. Calls that make the server work
+            /// through whole files have [`slow_response_timeout`](Self::slow_response_timeout).
             pub fn response_timeout(mut self, limit: ::std::time::Duration) -> Self {
                 self.settings.timeouts.response = limit;
+                self
+            }
+
+            /// Limits the wait for the answer of a call that makes the server read or write whole files before it answers:
+            /// [`Timeouts::slow_response`](crate::Timeouts::slow_response). Default 10 min; they have no less than other
+            /// calls, whatever is set here.
+            pub fn slow_response_timeout(mut self, limit: ::std::time::Duration) -> Self {
                 self.settings.timeouts.slow_response = limit;
                 self
             }

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
+use carbonfiles::files::LogWriter;
 use carbonfiles::{Client, ErrorKind, File, Phase, RetryPolicy, Source, TimeoutPhase};
 use carbonfiles_testserver::{Fault, TestServer};
 use futures::{FutureExt, StreamExt, stream};
@@ -234,12 +235,26 @@ async fn a_log_goes_together_and_tries_again_by_itself() {
     assert_eq!(away.fired(), 1);
 }
 
+/// How often it ran out of time until it was done.
+async fn flushed(log: &mut LogWriter) -> u32 {
+    let mut failures = 0;
+    while let Err(error) = log.flush().await {
+        let error = error.get_ref().unwrap().downcast_ref::<carbonfiles::Error>().unwrap();
+        assert!(matches!(error.kind(), ErrorKind::Timeout(_)), "{error:?}");
+        failures += 1;
+    }
+    failures
+}
+
 /// An append that was given up keeps its turn for a while, longer than these limits.
 #[tokio::test]
 async fn a_log_outlives_a_server_that_stood_still_whatever_its_limits() {
     let (server, _, file) = start().await;
     let limit = Duration::from_millis(500);
-    let client = |response: Duration| builder(server.url()).token(server.admin_key()).response_timeout(response);
+    let client = |response: Duration| {
+        let builder = builder(server.url()).token(server.admin_key());
+        builder.response_timeout(response).slow_response_timeout(response)
+    };
     for (of_call, name) in [(false, "one"), (true, "two")] {
         let client = client(if of_call { support::GUARD } else { limit }).build().unwrap();
         let file = client.bucket(file.bucket().id()).file(name);
@@ -247,17 +262,11 @@ async fn a_log_outlives_a_server_that_stood_still_whatever_its_limits() {
         let mut log = if of_call { open.timeout(limit).await.unwrap() } else { open.await.unwrap() };
         log.write_all(b"one").await.unwrap();
         let held = server.inject(Fault::stall_headers().on("PATCH", CONTENT));
-        let mut failures = 0;
-        within(async {
-            while let Err(error) = log.flush().await {
-                let error = error.get_ref().unwrap().downcast_ref::<carbonfiles::Error>().unwrap();
-                assert!(matches!(error.kind(), ErrorKind::Timeout(_)), "{name}: {error:?}");
-                failures += 1;
-            }
-        })
-        .await;
+        let failures = within(flushed(&mut log)).await;
         assert!(held.fired() == 1 && failures > 0, "{name}");
         log.write_all(b"two").await.unwrap();
+        // On a busy machine the limits may be too short for this as well.
+        within(flushed(&mut log)).await;
         within(log.shutdown()).await.unwrap();
         assert_eq!(content(&file).await, "onetwo", "{name}");
     }

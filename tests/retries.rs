@@ -388,3 +388,75 @@ async fn the_second_sending_of_an_upload_is_part_of_the_same_call() {
     within(upload("d").send()).await.unwrap_err();
     assert_eq!(puts(&server), 1);
 }
+
+/// Whoever asks again for what must not happen twice has to know.
+#[tokio::test]
+async fn an_error_tells_whether_it_may_have_been_done() {
+    let server = server().await;
+    let client = admin(&server);
+    let create = async |fault: Option<Fault>| {
+        fault.map(|fault| server.inject(fault));
+        within(client.buckets().create("b").send()).await.unwrap_err().may_have_been_done()
+    };
+    assert!(create(Some(Fault::lose_reply())).await);
+    assert_eq!(client.buckets().list().await.unwrap().total, 1, "and it was");
+    for status in [500, 502, 503, 504] {
+        assert!(create(Some(Fault::status(status))).await, "{status}");
+    }
+    for status in [302, 400, 401, 403, 404, 408, 409, 413, 429, 501, 507] {
+        assert!(!create(Some(Fault::status(status))).await, "{status}");
+    }
+    assert!(create(Some(Fault::replace_body("not JSON"))).await, "done, and not understood");
+    assert!(!within(client.buckets().create("").send()).await.unwrap_err().may_have_been_done());
+    let away = builder(&format!("http://{}", nobody().await)).token("t").build().unwrap();
+    let error = within(away.buckets().create("b").send()).await.unwrap_err();
+    assert!(error.is_connect() && error.attempts() == 4 && !error.may_have_been_done(), "{error:?}");
+    // A limit that passes before anything is sent, and one that passes after it.
+    let short = Duration::from_millis(200);
+    let waits = builder(server.url()).token_provider(std::future::pending::<std::io::Result<String>>);
+    let error = within(waits.build().unwrap().buckets().create("b").timeout(short).send()).await.unwrap_err();
+    assert!(error.is_timeout() && !error.may_have_been_done(), "{error:?}");
+    let pending = Source::stream(futures::stream::pending::<std::io::Result<Vec<u8>>>());
+    let spooled = client.bucket("b").file("a").upload(pending).spool(1).timeout(short);
+    let error = within(spooled.send()).await.unwrap_err();
+    assert!(error.is_timeout() && !error.may_have_been_done(), "{error:?}");
+    let stalled = server.inject(Fault::stall_headers());
+    let mut limit = short;
+    let error = loop {
+        let error = within(client.buckets().create("b").timeout(limit).send()).await.unwrap_err();
+        if stalled.fired() == 1 {
+            break error;
+        }
+        limit *= 2;
+    };
+    assert!(error.is_timeout() && error.may_have_been_done(), "{error:?}");
+}
+
+/// An answer to the last attempt says nothing of one before it.
+#[tokio::test]
+async fn what_an_earlier_attempt_may_have_done_is_not_forgotten() {
+    let server = server().await;
+    let client = admin(&server);
+    let bucket = support::bucket(&client).await;
+    for (first, may_be_done) in [
+        (Fault::lose_reply(), true),
+        (Fault::status(502), true),
+        (Fault::status(429), false),
+        (Fault::status(408), false),
+    ] {
+        server.clear_faults();
+        let struck = server.inject(first.clone().on("PATCH", ""));
+        let refused = server.inject(Fault::status(403).on("PATCH", ""));
+        let raw = client.request(http::Method::PATCH, format!("/api/buckets/{}", bucket.id())).idempotent();
+        let error = within(raw.json(&serde_json::json!({"name": "new"})).send()).await.unwrap_err();
+        assert_eq!((struck.fired(), refused.fired(), error.attempts()), (1, 1, 2), "{first:?}");
+        assert_eq!((error.kind(), error.may_have_been_done()), (ErrorKind::PermissionDenied, may_be_done), "{first:?}");
+    }
+    // Nor does the second sending of an upload.
+    server.clear_faults();
+    server.inject(Fault::status(500).on("PUT", "/upload"));
+    server.inject(Fault::status(403).on("PUT", "/upload"));
+    let error = within(bucket.file("a").upload("a".as_bytes()).send()).await.unwrap_err();
+    assert_eq!((error.kind(), error.attempts()), (ErrorKind::PermissionDenied, 2), "{error:?}");
+    assert!(error.may_have_been_done());
+}

@@ -82,6 +82,11 @@ impl Lines {
         }
     }
 
+    /// Those of a client with another credential: only the connection of its own carries it.
+    pub(crate) fn with_transport(&self, transport: &Transport) -> Self {
+        Self { shared: self.shared.clone(), all: Line::new(transport.clone(), self.settings().clone(), true) }
+    }
+
     fn settings(&self) -> &EventSettings {
         self.shared.settings()
     }

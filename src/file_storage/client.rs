@@ -16,7 +16,7 @@ use crate::error::{BoxError, Error, Result};
 use crate::http::{CallOptions, Request, Transport, awaitable};
 use crate::models::Secret;
 use crate::raw::RawRequest;
-use crate::settings::{Settings, client_settings, env_var};
+use crate::settings::{Settings, client_settings, env_var, needed_env_var};
 
 /// A client of one file_storage service. Cloning it is cheap; clones share the connection pool, the retry budget and the
 /// session.
@@ -52,21 +52,13 @@ impl Client {
     }
 
     /// Takes the server from `FILE_STORAGE_URL`, and the credential from `FILE_STORAGE_TOKEN` or, for a session, from
-    /// `FILE_STORAGE_EMAIL` and `FILE_STORAGE_PASSWORD`. Without any the client is anonymous.
+    /// `FILE_STORAGE_EMAIL` and `FILE_STORAGE_PASSWORD`. Without any the client is anonymous. What is empty counts as not set.
+    /// For other settings besides, see [`ClientBuilder::from_env`].
     ///
     /// # Errors
     /// `InvalidInput` where the URL is missing, one of them is not usable, or half of a login is missing.
     pub fn from_env() -> Result<Self> {
-        let set = |name| Ok::<_, Error>(env_var(name)?.filter(|value| !value.is_empty()));
-        let url = set("FILE_STORAGE_URL")?
-            .ok_or_else(|| Error::invalid_input("FILE_STORAGE_URL", "the environment variable is not set"))?;
-        let builder = Self::builder(url);
-        match (set("FILE_STORAGE_TOKEN")?, set("FILE_STORAGE_EMAIL")?, set("FILE_STORAGE_PASSWORD")?) {
-            (Some(token), _, _) => builder.token(token).build(),
-            (None, Some(email), Some(password)) => builder.login(email, password).build(),
-            (None, None, None) => builder.build(),
-            (None, _, _) => Err(Error::invalid_input("FILE_STORAGE_EMAIL", "a login needs FILE_STORAGE_PASSWORD too")),
-        }
+        ClientBuilder::from_env()?.build()
     }
 
     /// A client with settings of its own.
@@ -123,6 +115,15 @@ impl Client {
     /// it does nothing. Where it fails because the service was not reached, or is dropped, the session is as it was.
     pub fn log_out(&self) -> LogOut {
         LogOut { client: self.clone(), options: CallOptions::default() }
+    }
+
+    /// The same client with another token, in place of whatever credential or session it has: on the same connections, with
+    /// the same settings, default headers, limits and retry budget. It is cheap. A token that can't be sent makes each call
+    /// `InvalidInput`, and so does one beside a default header `Authorization`.
+    #[must_use]
+    pub fn with_token(&self, token: impl Into<Token>) -> Self {
+        let transport = self.transport.with_credentials(Credentials::Fixed(token.into()));
+        Self { transport, session: None, uploads: self.uploads.clone() }
     }
 
     /// A request of your own below the base URL, with this client's credential, limits and retries: for what the host has
@@ -198,6 +199,20 @@ pub struct ClientBuilder {
 }
 
 impl ClientBuilder {
+    /// Begins with what the environment says, as [`Client::from_env`] does.
+    ///
+    /// # Errors
+    /// `InvalidInput` where the URL or half of a login is missing, or one of them is not UTF-8.
+    pub fn from_env() -> Result<Self> {
+        let builder = Client::builder(needed_env_var("FILE_STORAGE_URL")?);
+        match (env_var("FILE_STORAGE_TOKEN")?, env_var("FILE_STORAGE_EMAIL")?, env_var("FILE_STORAGE_PASSWORD")?) {
+            (Some(token), _, _) => Ok(builder.token(token)),
+            (None, Some(email), Some(password)) => Ok(builder.login(email, password)),
+            (None, None, None) => Ok(builder),
+            (None, _, _) => Err(Error::invalid_input("FILE_STORAGE_EMAIL", "a login needs FILE_STORAGE_PASSWORD too")),
+        }
+    }
+
     /// Sets the token: personal access token, service key, or access token.
     pub fn token(mut self, token: impl Into<Token>) -> Self {
         self.credentials = Credentials::Fixed(token.into());
@@ -212,7 +227,11 @@ impl ClientBuilder {
         }
     }
 
-    /// Asks for the token before each attempt.
+    /// Asks for the token before each attempt. Where the service refuses one (`Unauthenticated`), the provider is asked once
+    /// more, and the call is made again if it gives another.
+    ///
+    /// A provider that fails ends the call before it is sent: with the kind of the [`Error`](crate::Error) of this crate that
+    /// its error is or comes from, and `Unauthenticated` for any other.
     pub fn token_provider<F, Fut, T, E>(mut self, provide: F) -> Self
     where
         F: Fn() -> Fut + Send + Sync + 'static,

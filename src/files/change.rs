@@ -9,7 +9,7 @@ use http::{HeaderName, HeaderValue, Method, header};
 use super::File;
 use super::upload::{explain_pause, path_turn};
 use crate::auth::Token;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Fate, Result};
 use crate::http::{Authorization, CallOptions, Receive, Replay, Request, Response, awaitable, within};
 use crate::models::FileInfo;
 use crate::transfer::{ContentInfo, Part, Reporter, Source, UploadBody, header_value, reports_progress, starts};
@@ -144,7 +144,7 @@ impl<'a> Change<'a> {
         {
             let message =
                 format!("{sent} bytes were written at {offset}, and the file has {}: others write to it", info.size);
-            return Err(Error::new(ErrorKind::Conflict, message));
+            return Err(Error::new(ErrorKind::Conflict, message).with_fate(Fate::Unknown));
         }
         body.done();
         Ok(info)

@@ -98,7 +98,7 @@ impl OpenLog {
             Err(error) => return Err(error),
         };
         // The limit is for each append; that for opening it ends here.
-        self.options = self.options.until(None);
+        self.options = self.options.anew();
         let (sender, messages) = mpsc::channel(16);
         let (flush, flushes) = mpsc::unbounded_channel();
         let failure = Failure::default();

@@ -11,7 +11,7 @@ use super::Files;
 use super::upload::{authorize, check, explain_pause, path_turn, send};
 use crate::auth::Token;
 use crate::buckets::Bucket;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Fate, Result};
 use crate::file_path::{FilePath, encode_filename_star};
 use crate::http::{Boundary, CallOptions, Request, awaitable, within};
 use crate::models::UploadedFile;
@@ -119,7 +119,7 @@ impl<'a> UploadMultipart<'a> {
         let uploaded = send(&self.bucket, &paths, &request, &mut body).await.map_err(|e| explain_pause(e, &body))?;
         if uploaded.len() != body.sent().len() {
             let message = format!("{} files were sent, the server stored {}", body.sent().len(), uploaded.len());
-            return Err(Error::new(ErrorKind::Decode, message));
+            return Err(Error::new(ErrorKind::Decode, message).with_fate(Fate::Unknown));
         }
         for (stored, sent) in uploaded.iter().zip(body.sent()) {
             check(stored, sent)?;

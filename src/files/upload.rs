@@ -149,14 +149,17 @@ impl<'a> Upload<'a> {
         check_expected(self.expected.as_deref())?;
         let (request, prefix, suffix) = route(&self.bucket, &path)?;
         if let Some(limit) = self.spool {
-            self.source = Box::pin(spooled(self.source, limit, &mut self.reporter)).await?;
+            let spooled = Box::pin(spooled(self.source, limit, &mut self.reporter));
+            self.source = within(self.options.deadline(None), spooled).await.map_err(Error::never_sent)?;
         }
         let part = Part { prefix, source: self.source, expected: self.expected };
         let mut body =
             UploadBody::new(vec![part], suffix, self.verify, self.reporter, Some(self.bucket.client().turns.clone()));
         let turn = path_turn(&self.bucket, &path, &self.options, || body.queued()).await?;
         body.hold(turn);
-        let request = authorize(request, &self.bucket, self.token).await?.options(self.options);
+        let authorized = pin!(authorize(request, &self.bucket, self.token));
+        let request = within(self.options.deadline(None), authorized).await.map_err(Error::never_sent)?;
+        let request = request.options(self.options);
         let answer = send(&self.bucket, std::slice::from_ref(&path), &request, &mut body).await;
         let answer = first(answer.map_err(|e| explain_pause(e, &body))?)?;
         let digest = body.sent().first();
@@ -254,12 +257,12 @@ pub(super) async fn send(
     let config = transport.config();
     let policy = request.options.retry().unwrap_or(&config.retry);
     let deadline = transport.deadline(&request.options);
-    let (mut earlier, mut again) = (0, None);
+    let (mut earlier, mut again): (Option<Error>, _) = (None, None);
     loop {
         let request = again.as_ref().unwrap_or(request);
         let error = match transport.send_body(request, body).await {
             Ok(answer) => return Ok(answer.json::<UploadResponse>()?.uploaded),
-            Err(error) => error.after_attempts(earlier),
+            Err(error) => error.after(earlier.as_ref()),
         };
         let failed_inside = error.status() == Some(StatusCode::INTERNAL_SERVER_ERROR);
         let unknown = error.fate() == Fate::Unknown && request.replay == Replay::Never;
@@ -267,27 +270,27 @@ pub(super) async fn send(
             return Err(error);
         }
         if body.was_sent_whole() {
-            match stored(bucket, paths, body.sent(), deadline).await {
+            match stored(bucket, paths, body.sent(), &request.options.rest(deadline)).await {
                 Stored::Yes(files) => return Ok(files),
                 // It may have cost its uses, and would then be refused.
                 Stored::Unknown if request.replay == Replay::Never => return Err(error),
                 Stored::Unknown | Stored::No => {}
             }
         }
-        if earlier > 0 || !body.is_replayable() || error.attempts() >= policy.max_attempts {
+        if earlier.is_some() || !body.is_replayable() || error.attempts() >= policy.max_attempts {
             return Err(error);
         }
-        earlier = error.attempts();
-        let Some(delay) = policy.delay(earlier, error.retry_after()) else { return Err(error) };
+        let attempts = error.attempts();
+        let Some(delay) = policy.delay(attempts, error.retry_after()) else { return Err(error) };
         let over = deadline.is_some_and(|deadline| later(Instant::now(), delay) >= deadline);
         if over || !transport.take_from_budget() {
             return Err(error);
         }
-        body.again_after(earlier, delay);
+        body.again_after(attempts, delay);
         sleep(delay).await;
         let mut next = request.clone();
-        next.options.set_retry(policy.clone().max_attempts(policy.max_attempts - earlier));
-        again = Some(next);
+        next.options.set_retry(policy.clone().max_attempts(policy.max_attempts - attempts));
+        (again, earlier) = (Some(next), Some(error));
     }
 }
 
@@ -316,10 +319,10 @@ enum Stored {
     Unknown,
 }
 
-async fn stored(bucket: &Bucket, paths: &[FilePath], sent: &[Digest], deadline: Option<Instant>) -> Stored {
+async fn stored(bucket: &Bucket, paths: &[FilePath], sent: &[Digest], options: &CallOptions) -> Stored {
     let mut files = Vec::with_capacity(paths.len());
     for (path, sent) in paths.iter().zip(sent) {
-        match bucket.file(path.as_str()).get().options(CallOptions::default().until(deadline)).await {
+        match bucket.file(path.as_str()).get().options(options.clone()).await {
             Ok(file) if file.size == sent.size && (file.sha256.is_none() || sent.sha256.is_none()) => {
                 return Stored::Unknown;
             }
@@ -335,20 +338,24 @@ async fn stored(bucket: &Bucket, paths: &[FilePath], sent: &[Digest], deadline: 
 }
 
 fn first(uploaded: Vec<UploadedFile>) -> Result<UploadedFile> {
-    uploaded.into_iter().next().ok_or_else(|| Error::new(ErrorKind::Decode, "the server says that it stored no file"))
+    uploaded
+        .into_iter()
+        .next()
+        .ok_or_else(|| Error::new(ErrorKind::Decode, "the server says that it stored no file").with_fate(Fate::Unknown))
 }
 
 /// Is what the server stored what was sent?
 pub(super) fn check(stored: &UploadedFile, sent: &Digest) -> Result<()> {
     if stored.size != sent.size {
         let message = format!("{} bytes were sent, the server stored {}", sent.size, stored.size);
-        return Err(Error::new(ErrorKind::IntegrityMismatch, message));
+        return Err(Error::new(ErrorKind::IntegrityMismatch, message).with_fate(Fate::Unknown));
     }
     match (&stored.sha256, &sent.sha256) {
         (Some(theirs), Some(ours)) if theirs != ours => Err(Error::new(
             ErrorKind::IntegrityMismatch,
             format!("the bytes sent have the SHA-256 {ours}, those stored {theirs}"),
-        )),
+        )
+        .with_fate(Fate::Unknown)),
         _ => Ok(()),
     }
 }

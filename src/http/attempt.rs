@@ -15,15 +15,16 @@ pub(crate) const NAME_ONCE: &str =
     "Give the credential as the client's token or token_provider, or set the header on a client without one";
 
 impl Transport {
-    /// Sends one attempt on its way; gives the answer to wait for, and the credential that went along.
+    /// Sends one attempt on its way, with the token `given` or else the client's; gives the answer to wait for, and the credential that went along.
     pub(super) async fn begin(
         &self,
         request: &Request,
         to: &Destination,
         body: reqwest::Body,
         length: Option<u64>,
+        given: Option<Token>,
     ) -> Result<(impl Future<Output = reqwest::Result<reqwest::Response>> + use<>, Option<Token>)> {
-        let (mut built, token) = self.build(request, to).await?;
+        let (mut built, token) = self.build(request, to, given).await?;
         // Of any other body the transport announces the length itself.
         match length {
             Some(0) if request.method.is_safe() => {}
@@ -39,8 +40,14 @@ impl Transport {
         [Some(&self.config().headers), request.options.headers(), Some(&request.headers)].into_iter().flatten()
     }
 
-    /// The head of one attempt, authorized; and its credential.
-    pub(super) async fn build(&self, request: &Request, to: &Destination) -> Result<(reqwest::Request, Option<Token>)> {
+    /// The head of one attempt, authorized; and its credential. Where the client's is to be sent and one is given, it is
+    /// that.
+    pub(super) async fn build(
+        &self,
+        request: &Request,
+        to: &Destination,
+        given: Option<Token>,
+    ) -> Result<(reqwest::Request, Option<Token>)> {
         let config = self.config();
         let mut built = reqwest::Request::new(request.method.clone(), Url::clone(&to.url));
         let headers = built.headers_mut();
@@ -59,6 +66,7 @@ impl Transport {
         let token = match &request.authorization {
             Authorization::Never => None,
             Authorization::UploadToken(token) => Some(token.clone()),
+            _ if given.is_some() => given,
             _ => config.credentials.token().await?,
         };
         let Some(token) = token else { return Ok((built, None)) };

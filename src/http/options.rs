@@ -16,6 +16,8 @@ pub(crate) struct CallOptions {
     told: Option<Box<Told>>,
     /// When all of the call has to be over, what it does by other calls included. Set when it starts.
     deadline: Option<Instant>,
+    /// When it started, or the call that it is a part of.
+    started: Option<Instant>,
 }
 
 #[derive(Debug, Clone, Default)]
@@ -85,19 +87,33 @@ impl CallOptions {
         own.into_iter().chain(self.deadline).min()
     }
 
-    /// The call starts: its limit, or else the client's, runs for whatever it does from here on.
+    /// The call starts: its limit, or else the client's, runs for whatever it does from here on, and so does its clock.
     pub(crate) fn start(&mut self, client: Option<Duration>) -> Option<Instant> {
+        self.started.get_or_insert_with(Instant::now);
         self.deadline = self.deadline(client);
         self.deadline
     }
 
-    /// For the rest of another call.
-    pub(crate) fn until(mut self, deadline: Option<Instant>) -> Self {
-        self.end_by(deadline);
-        self
+    /// When the call started, if it has.
+    pub(crate) fn started(&self) -> Option<Instant> {
+        self.started
     }
 
-    /// The same for a call that is there.
+    /// For what else this call does: within its time, and none of what else it was told.
+    pub(crate) fn rest(&self, deadline: Option<Instant>) -> Self {
+        Self { told: None, deadline, started: self.started }
+    }
+
+    /// For calls that are made one after another, within its time: each has a clock of its own.
+    pub(crate) fn for_each(&self) -> Self {
+        Self { started: None, ..self.clone() }
+    }
+
+    /// For calls that outlast this one.
+    pub(crate) fn anew(self) -> Self {
+        Self { deadline: None, started: None, ..self }
+    }
+
     pub(crate) fn end_by(&mut self, deadline: Option<Instant>) {
         self.deadline = deadline;
     }
@@ -189,8 +205,8 @@ macro_rules! call_options {
     ([$($generics:tt)*] $builder:ty, $($field:ident).+) => {
         impl<$($generics)*> $builder {
             /// Adds a header to this call, or replaces one. What can't be a header comes out of `.await` as `InvalidInput`.
-            /// So does `Authorization` beside a credential of the client's: a client per user, or one without a credential,
-            /// makes calls for many. Of a call that goes on to a presigned URL it is sent to the API only, never to the storage.
+            /// So does `Authorization` beside a credential of the client's: `with_token` of the client makes calls for many. Of
+            /// a call that goes on to a presigned URL it is sent to the API only, never to the storage.
             pub fn header(mut self, name: &str, value: &str) -> Self {
                 self.$($field).+.set_header(name, value);
                 self
@@ -204,8 +220,9 @@ macro_rules! call_options {
                 self
             }
 
-            /// Limits the wait for the answer after the request was sent, for this call. Where the request has no body, the
-            /// making of its connection is part of that wait.
+            /// Limits the wait for the answer after the request was sent, for this call: in place of the client's `response`
+            /// and `slow_response` alike, whether the server has to work through files or not. Where the request has no
+            /// body, the making of its connection is part of that wait.
             pub fn response_timeout(mut self, limit: ::std::time::Duration) -> Self {
                 self.$($field).+.set_response_timeout(limit);
                 self

@@ -92,6 +92,8 @@ pub(crate) struct Parts {
     pub(crate) also_expected: &'static [StatusCode],
     /// Tells an answer by its body where its status is that of an error.
     pub(crate) is_answer: Option<fn(StatusCode, &[u8]) -> bool>,
+    /// Every answer is one, whatever its status.
+    pub(crate) any_status: bool,
     /// Goes there instead of to a path of the API.
     pub(crate) elsewhere: Option<Elsewhere>,
     /// Redirections are followed, to a place that words its refusals like this.
@@ -133,6 +135,7 @@ impl Request {
             refused_early: false,
             also_expected: &[],
             is_answer: None,
+            any_status: false,
             elsewhere: None,
             redirects: None,
             options: CallOptions::default(),

@@ -136,13 +136,15 @@ pub(crate) const READ_ONCE: &str =
 #[derive(Debug)]
 pub(crate) struct Budget(AtomicU32);
 
+impl Default for Budget {
+    fn default() -> Self {
+        Self(AtomicU32::new(Self::FULL))
+    }
+}
+
 impl Budget {
     const FULL: u32 = 500;
     const RETRY_COST: u32 = 10;
-
-    pub(crate) fn new() -> Self {
-        Self(AtomicU32::new(Self::FULL))
-    }
 
     pub(crate) fn take(&self) -> bool {
         self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(Self::RETRY_COST)).is_ok()
@@ -220,7 +222,7 @@ mod tests {
 
     #[test]
     fn the_budget_runs_dry_and_recovers() {
-        let budget = Budget::new();
+        let budget = Budget::default();
         assert_eq!((0..100).filter(|_| budget.take()).count(), 50);
         (0..10).for_each(|_| budget.give_back());
         assert!(budget.take() && !budget.take());

@@ -13,7 +13,8 @@ pub struct Timeouts {
     /// of its connection is part of it.
     pub response: Duration,
     /// The same for calls that make the server read or write whole files before it answers (uploads, `verify`,
-    /// `append`, `patch`, ZIP); also covers what is still in the socket's buffers of a slow link. Default 10 min.
+    /// `append`, `patch`, ZIP); also covers what is still in the socket's buffers of a slow link. Default 10 min. Where
+    /// `response` is longer, that counts for these calls too.
     pub slow_response: Duration,
     /// How long a body may stand still, either way, for reasons that lie in the connection. Default 60 s. A source that
     /// has nothing to send does not count. What is sent moves in pieces of up to 512 KiB, of which one has to get through

@@ -20,7 +20,7 @@ use super::limits::{Limits, Room, Way};
 use super::options::{CallOptions, within};
 use super::probe::refusal_of_head;
 use super::refusal::{BODY_LIMIT, BODY_PATIENCE, Dialect, refusal};
-use super::request::{Receive, Replay, Request};
+use super::request::{Authorization, Receive, Replay, Request};
 use super::response::{Answer, Exchange, ReadLimits, Response, ResponseBody, read_excerpt, read_whole};
 use super::retry::{Budget, READ_ONCE, RetryPolicy, may_retry};
 use super::secrets::Secrets;
@@ -50,7 +50,7 @@ pub(crate) struct Transport(Arc<Inner>);
 
 struct Inner {
     config: Config,
-    budget: Budget,
+    budget: Arc<Budget>,
 }
 
 /// What has happened to a call so far, for its errors.
@@ -67,8 +67,14 @@ struct Call {
     span: AttemptSpan,
     /// The credential of the last attempt.
     token: Option<Token>,
-    /// The last attempt had its credential: until then it has sent nothing of its own.
-    built: bool,
+    /// That of the next one, where it is known already.
+    given: Option<Token>,
+    /// The answer to the last attempt, where any would do.
+    answer: Option<Response>,
+    /// The attempt under way, or the last one, may have been sent: it had its credential.
+    sent: bool,
+    /// An attempt before it may have been carried out.
+    may_be_done: bool,
 }
 
 /// What an answer is the answer to.
@@ -81,17 +87,17 @@ struct Asked<'a> {
 
 impl Transport {
     pub(crate) fn new(config: Config) -> Self {
-        Self(Arc::new(Inner { config, budget: Budget::new() }))
+        Self(Arc::new(Inner { config, budget: Arc::default() }))
     }
 
     pub(crate) fn config(&self) -> &Config {
         &self.0.config
     }
 
-    /// The same with another credential: one that sends requests of its own to get its token.
-    #[cfg(feature = "file-storage")]
+    /// The same with another credential: connections, limits and the budget of retries are shared.
     pub(crate) fn with_credentials(&self, credentials: Credentials) -> Self {
-        Self::new(Config { credentials, ..self.0.config.clone() })
+        let config = Config { credentials, ..self.0.config.clone() };
+        Self(Arc::new(Inner { config, budget: self.0.budget.clone() }))
     }
 
     /// The absolute URL of an encoded path (`/api/…`), below the base URL's own path.
@@ -151,12 +157,24 @@ impl Transport {
             url.set_query(Some(&request.query));
         }
         let url = Arc::new(url);
-        let start = Instant::now();
+        let start = request.options.started().unwrap_or_else(Instant::now);
         let operation = OperationSpan::start(request, &url, self.0.config.dialect);
         let deadline = self.deadline(&request.options);
         let (shown, span) = (url.clone(), AttemptSpan::none());
-        let mut call =
-            Call { start, deadline, attempts: 0, bytes_sent: 0, url, shown, span, token: None, built: false };
+        let mut call = Call {
+            start,
+            deadline,
+            attempts: 0,
+            bytes_sent: 0,
+            url,
+            shown,
+            span,
+            token: None,
+            given: None,
+            answer: None,
+            sent: false,
+            may_be_done: false,
+        };
         // In a place of its own: all the futures around it stay small, which are copied wherever they are passed on.
         let sent = Box::pin(operation.cover(async {
             let _room = match body.is_transfer() {
@@ -165,7 +183,12 @@ impl Transport {
             };
             self.attempts(request, body, &mut call).await
         }));
-        within(deadline, sent).await.map_err(|error| {
+        let outcome = match (within(deadline, sent).await, call.answer.take()) {
+            (Err(error), Some(answer)) if error.fate() == Fate::Answered => Ok(answer),
+            (outcome, _) => outcome,
+        };
+        outcome.map_err(|error| {
+            let error = if call.sent { error } else { error.never_sent() }.unless_done(call.may_be_done);
             operation.failed(&error);
             match (error.fate(), error.kind()) {
                 // It belongs to an argument or a source: nothing was sent anywhere.
@@ -191,12 +214,13 @@ impl Transport {
 
     async fn attempts(&self, request: &Request, body: &mut dyn RequestBody, call: &mut Call) -> Result<Response> {
         let policy = request.options.retry().unwrap_or(&self.0.config.retry);
-        let (mut may_be_done, mut reauthorized) = (false, false);
+        let (mut may_be_deleted, mut reauthorized) = (false, false);
         let mut expired: Option<Arc<Url>> = None;
         // Attempts that followed no failure, but had a fresh URL or credential: they are no retries.
         let mut afresh = 0;
         loop {
             call.attempts += 1;
+            call.sent = false;
             let outgoing = body.open(call.attempts).await?;
             let renewed = expired.is_some();
             let to = self.destination(request, call, expired.take().as_deref()).await?;
@@ -223,8 +247,8 @@ impl Transport {
                     return Ok(response);
                 }
                 // A login that failed has had its own retries, and says nothing about this request.
-                Err(error) if !call.built => return Err(error),
-                Err(error) if may_be_done && request.replay == Replay::Deletion && error.is_not_found() => {
+                Err(error) if !call.sent => return Err(error),
+                Err(error) if may_be_deleted && request.replay == Replay::Deletion && error.is_not_found() => {
                     return Ok(self.already_deleted(request, call, error));
                 }
                 Err(error) => error,
@@ -237,6 +261,8 @@ impl Transport {
             if !unknown {
                 body.answered();
             }
+            may_be_deleted |= unknown;
+            call.may_be_done |= error.may_have_been_done();
             // A fresh URL is no retry: it neither waits nor counts. One that expires at once is not asked for again.
             if error.tells_of_expired_url() && !renewed && body.is_replayable() {
                 body.retrying(Duration::ZERO);
@@ -244,18 +270,23 @@ impl Transport {
                 afresh += 1;
                 continue;
             }
-            // Nothing was done: a session's token may have ended before its time.
-            if error.status() == Some(StatusCode::UNAUTHORIZED)
+            // Nothing was done: the token may have ended before its time.
+            if error.tells_of_unknown_credential()
                 && to.foreign.is_none()
+                && !matches!(request.authorization, Authorization::UploadToken(_))
                 && !std::mem::replace(&mut reauthorized, true)
                 && body.is_replayable()
-                && call.token.as_ref().is_some_and(|token| self.0.config.credentials.renews(token))
+                && let Some(refused) = &call.token
             {
-                body.retrying(Duration::ZERO);
-                afresh += 1;
-                continue;
+                call.sent = false;
+                call.given = self.0.config.credentials.instead_of(refused).await?;
+                call.sent = true;
+                if call.given.is_some() {
+                    body.retrying(Duration::ZERO);
+                    afresh += 1;
+                    continue;
+                }
             }
-            may_be_done |= unknown;
             let tries = call.attempts - afresh;
             if tries >= policy.max_attempts || !may_retry(request, body, &error) {
                 return Err(error);
@@ -270,7 +301,7 @@ impl Transport {
             body.retrying(delay);
             retrying(call.attempts, delay, &error);
             // The waiting is no part of the attempt.
-            call.span = AttemptSpan::none();
+            (call.span, call.sent) = (AttemptSpan::none(), false);
             Box::pin(sleep(delay)).await;
         }
     }
@@ -325,9 +356,9 @@ impl Transport {
     ) -> Result<Response> {
         let timeouts = &self.0.config.timeouts;
         let Outgoing { body, length, feed } = outgoing;
-        call.built = false;
-        let (exchange, token) = self.begin(request, to, body, length).await?;
-        call.built = true;
+        (call.sent, call.answer) = (false, None);
+        let (exchange, token) = self.begin(request, to, body, length, call.given.take()).await?;
+        call.sent = true;
         call.token = token.clone();
         let asked = Asked { request, to, token };
         let (gauge, mut run) = feed.map_or((None, None), |feed| (Some(feed.gauge), feed.run));
@@ -381,8 +412,8 @@ impl Transport {
     }
 
     /// What a server that broke the connection in the middle of a body had to say: a refusal, or nothing.
-    async fn overlooked(&self, asked: &Asked<'_>, announced: u64, limits: ReadLimits, call: &Call) -> Result<()> {
-        let Ok((head, _)) = self.build(asked.request, asked.to).await else { return Ok(()) };
+    async fn overlooked(&self, asked: &Asked<'_>, announced: u64, limits: ReadLimits, call: &mut Call) -> Result<()> {
+        let Ok((head, _)) = self.build(asked.request, asked.to, asked.token.clone()).await else { return Ok(()) };
         match refusal_of_head(&self.0.config.http, head, announced).await {
             Some(answer) => self.receive(asked, answer.into(), None, limits, call).await.map(drop),
             None => Ok(()),
@@ -395,19 +426,25 @@ impl Transport {
         mut answer: Box<reqwest::Response>,
         gauge: Option<&Gauge>,
         limits: ReadLimits,
-        call: &Call,
+        call: &mut Call,
     ) -> Result<Response> {
         let (status, headers) = (answer.status(), std::mem::take(answer.headers_mut()));
         let Asked { request, to, token } = asked;
-        let response = |headers, body| {
-            let exchange = call.exchange(request);
-            Answer { status, headers, body, exchange, limits, api_etag: None, presumed: None }.into()
-        };
+        let exchange = call.exchange(request);
+        let response =
+            |headers, body| Answer { status, headers, body, exchange, limits, api_etag: None, presumed: None }.into();
         if to.redirects(request, self.0.config.dialect, status, &headers) {
             return Ok(response(headers, ResponseBody::Whole(Bytes::new())));
         }
         if !request.expects(status) {
-            let excerpt = Box::pin(read_excerpt(&mut answer, BODY_LIMIT, BODY_PATIENCE)).await;
+            let (excerpt, body) = match request.receive {
+                Receive::Whole(limit) if request.any_status => {
+                    let body = Box::pin(read_whole(&mut answer, limit, limits)).await;
+                    let body = body.map_err(|e| e.with_status(status).with_fate(Fate::Unknown))?;
+                    (body.slice(..body.len().min(BODY_LIMIT)), Some(body))
+                }
+                _ => (Box::pin(read_excerpt(&mut answer, BODY_LIMIT, BODY_PATIENCE)).await, None),
+            };
             if request.is_answer.is_some_and(|is_answer| is_answer(status, &excerpt)) {
                 return Ok(response(headers, ResponseBody::Whole(excerpt)));
             }
@@ -415,7 +452,9 @@ impl Transport {
             let secrets: Vec<_> = token.iter().cloned().chain(named).collect();
             let secrets = Secrets::of(&secrets, &call.url, self.headers_of(request)).with_body(&request.secrets);
             let dialect = to.foreign.unwrap_or(self.0.config.dialect);
-            return Err(refusal(dialect, status, &headers, &excerpt, &secrets).with_headers(headers));
+            let error = refusal(dialect, status, &headers, &excerpt, &secrets).with_headers(headers.clone());
+            call.answer = body.map(|body| response(headers, ResponseBody::Whole(body)));
+            return Err(error);
         }
         // A body of the request's own is a caller's affair, and no file that could have been cut.
         if request.body.is_empty() && gauge.is_some_and(|gauge| !gauge.has_ended()) {

@@ -9,10 +9,10 @@ use super::refusal::{POOL_IDLE, Tenantbox};
 use super::tenants::{Tenant, Tenants};
 use super::usage_of::UsageOf;
 use crate::auth::{Credentials, Token};
-use crate::error::{Error, Result};
+use crate::error::{BoxError, Error, Result};
 use crate::http::Transport;
 use crate::raw::RawRequest;
-use crate::settings::{Settings, client_settings, env_var};
+use crate::settings::{Settings, client_settings, env_var, needed_env_var};
 
 /// Where the hosted service is.
 const HOSTED: &str = "https://api.tenantbox.dev";
@@ -39,23 +39,19 @@ impl Client {
         Self::builder(api_key).build()
     }
 
-    /// Takes the API key from `TENANTBOX_API_KEY`, and the base URL from `TENANTBOX_BASE_URL` where that is set.
+    /// Takes the API key from `TENANTBOX_API_KEY`, and the base URL from `TENANTBOX_BASE_URL` where that is set and
+    /// not empty. For other settings besides, see [`ClientBuilder::from_env`].
     ///
     /// # Errors
     /// `InvalidInput` where the key is missing or empty, or either of them is not usable.
     pub fn from_env() -> Result<Self> {
-        let missing = || Error::invalid_input("TENANTBOX_API_KEY", "the environment variable is not set, or empty");
-        let key = env_var("TENANTBOX_API_KEY")?.filter(|key| !key.is_empty()).ok_or_else(missing)?;
-        let builder = Self::builder(key);
-        match env_var("TENANTBOX_BASE_URL")? {
-            Some(url) => builder.base_url(url).build(),
-            None => builder.build(),
-        }
+        ClientBuilder::from_env()?.build()
     }
 
     /// A client with settings of its own.
     pub fn builder(api_key: impl Into<Token>) -> ClientBuilder {
-        ClientBuilder { url: HOSTED.to_owned(), api_key: api_key.into(), settings: Settings::default() }
+        let credentials = Credentials::Fixed(api_key.into());
+        ClientBuilder { url: HOSTED.to_owned(), credentials, settings: Settings::default() }
     }
 
     /// The project's tenants: `client.tenants()["user_123"]`. The service has no listing of them.
@@ -101,6 +97,13 @@ impl Client {
         UsageOf::new(self.clone(), ids.into_iter())
     }
 
+    /// The same client with another project's key: on the same connections, with the same settings, default headers, limits and
+    /// retry budget. It is cheap. A key that can't be sent makes each call `InvalidInput`.
+    #[must_use]
+    pub fn with_token(&self, api_key: impl Into<Token>) -> Self {
+        Self { transport: self.transport.with_credentials(Credentials::Fixed(api_key.into())) }
+    }
+
     /// A request of your own below the base URL, with this client's key, limits and retries.
     ///
     /// ```no_run
@@ -129,11 +132,44 @@ impl fmt::Debug for Client {
 #[must_use = "a builder does nothing until build() is called"]
 pub struct ClientBuilder {
     url: String,
-    api_key: Token,
+    credentials: Credentials,
     settings: Settings,
 }
 
 impl ClientBuilder {
+    /// Begins with what the environment says, as [`Client::from_env`] does.
+    ///
+    /// # Errors
+    /// `InvalidInput` where the key is missing or empty, or one of them is not UTF-8.
+    pub fn from_env() -> Result<Self> {
+        let builder = Client::builder(needed_env_var("TENANTBOX_API_KEY")?);
+        Ok(env_var("TENANTBOX_BASE_URL")?.into_iter().fold(builder, Self::base_url))
+    }
+
+    /// Asks for the API key before each attempt, in place of the one that the builder began with: for keys that are replaced
+    /// while the program runs. Where the service refuses one (`Unauthenticated`), the provider is asked once more, and the
+    /// call is made again if it gives another.
+    ///
+    /// A provider that fails ends the call before it is sent: with the kind of the [`Error`](crate::Error) of this crate that
+    /// its error is or comes from, and `Unauthenticated` for any other.
+    ///
+    /// ```no_run
+    /// # async fn newest_key() -> Result<String, std::io::Error> { Ok(String::new()) }
+    /// # fn f() -> carbonfiles::Result<()> {
+    /// let client = carbonfiles::tenantbox::Client::builder("").token_provider(newest_key).build()?;
+    /// # Ok(()) }
+    /// ```
+    pub fn token_provider<F, Fut, T, E>(mut self, provide: F) -> Self
+    where
+        F: Fn() -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<T, E>> + Send + 'static,
+        T: Into<Token>,
+        E: Into<BoxError>,
+    {
+        self.credentials = Credentials::provider(provide);
+        self
+    }
+
     /// Another server than the hosted one; a slash at the end is dropped.
     pub fn base_url(mut self, url: impl AsRef<str>) -> Self {
         url.as_ref().clone_into(&mut self.url);
@@ -148,8 +184,7 @@ impl ClientBuilder {
         if self.url.trim().is_empty() {
             return Err(Error::invalid_input("base_url", "it is empty"));
         }
-        let credentials = Credentials::Fixed(self.api_key);
-        Ok(Client { transport: self.settings.transport(&self.url, credentials, &Tenantbox, POOL_IDLE)? })
+        Ok(Client { transport: self.settings.transport(&self.url, self.credentials, &Tenantbox, POOL_IDLE)? })
     }
 }
 

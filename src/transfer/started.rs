@@ -13,7 +13,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::progress::Progress;
 use crate::call::Call;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Fate, Result};
 use crate::http::here;
 
 /// A transfer under way in a task of its own: a future of its result. Made by the `start` method of uploads, of downloads
@@ -98,7 +98,9 @@ impl<T, P> Future for Transfer<T, P> {
             Ok(outcome) => outcome,
             Err(ended) => match ended.try_into_panic() {
                 Ok(panic) => std::panic::resume_unwind(panic),
-                Err(ended) => Err(Error::new(ErrorKind::Cancelled, "the transfer was cancelled").caused_by(ended)),
+                Err(ended) => Err(Error::new(ErrorKind::Cancelled, "the transfer was cancelled")
+                    .with_fate(Fate::Unknown)
+                    .caused_by(ended)),
             },
         })
     }

@@ -61,7 +61,7 @@ impl<'s> Stage<'s> {
         let goes_on = trouble == Trouble::Replaced && rng.bool();
         let mut hurried = builder(server.url()).token(server.admin_key());
         if trouble.is_stall() && !goes_on {
-            hurried = hurried.idle_timeout(patience).response_timeout(patience);
+            hurried = hurried.idle_timeout(patience).response_timeout(patience).slow_response_timeout(patience);
         }
         let hurried = hurried.build().map_err(|e| e.to_string())?;
         Ok(Self {

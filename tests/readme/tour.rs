@@ -1,7 +1,5 @@
 //! The blocks of docs/tour.md.
 
-use carbonfiles::Client;
-
 use crate::{Outcome, Place};
 
 #[tokio::test]
@@ -330,12 +328,10 @@ async fn guests() -> Outcome {
     let place = Place::new().await?;
     let (client, bucket) = (place.client.clone(), place.bucket.clone());
     // snippet: guests
-    use carbonfiles::Client;
-
     let token = bucket.upload_tokens().create().max_uploads(2).expires("1h").await?;
 
     // A client that can do nothing but upload here, and read what is public.
-    let guest = Client::new(client.base_url(), token.token)?;
+    let guest = client.with_token(token.token);
     guest.bucket(bucket.id()).file("from-guest.txt").upload("hi".as_bytes()).await?;
     assert!(guest.buckets().list().await.is_err());
     // end
@@ -357,7 +353,7 @@ async fn admin() -> Outcome {
     key.revoke().await?;
 
     let token = client.dashboard().create_token().expires("8h").await?;
-    let dashboard = Client::new(client.base_url(), &token.token)?;
+    let dashboard = client.with_token(&token.token);
     println!("{} until {}", dashboard.dashboard().me().await?.scope, token.expires_at);
 
     let stats = client.stats().await?;

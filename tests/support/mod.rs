@@ -17,7 +17,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use carbonfiles::sync::SyncOutcome;
-use carbonfiles::{Bucket, Client, ClientBuilder, RetryPolicy, Token};
+use carbonfiles::{Bucket, Client, ClientBuilder, Phase, Progress, RetryPolicy, Token};
 use carbonfiles_testserver::TestServer;
 use chrono::{DateTime, TimeDelta, Utc};
 use futures::StreamExt;
@@ -116,6 +116,20 @@ pub(crate) fn is_possible(name: &str, possible: bool, why_not: &str) -> bool {
         let _ = writeln!(std::io::stderr(), "skipped {name}: {why_not}");
     }
     possible
+}
+
+/// What hears of a transfer, and what is ready when that waits for its turn.
+pub(crate) fn queued() -> (impl FnMut(Progress) + Send + 'static, impl Future<Output = ()>) {
+    let (tell, told) = tokio::sync::oneshot::channel();
+    let mut tell = Some(tell);
+    let hear = move |now: Progress| {
+        if now.phase == Phase::Queued
+            && let Some(tell) = tell.take()
+        {
+            let _ = tell.send(());
+        }
+    };
+    (hear, async { told.await.expect("it waits") })
 }
 
 /// An address where nothing listens.

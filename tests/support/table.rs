@@ -207,6 +207,8 @@ async fn meet<P: Place>(kind: &Kind<P>, trouble: Trouble) {
             _ => ErrorKind::Interrupted,
         };
         assert_eq!((error.kind(), error.attempts()), (wanted, 1), "{name}: {error:?}");
+        // A gateway that says 503 may have passed it on.
+        assert_eq!(error.may_have_been_done(), trouble != Trouble::Status(429), "{name}: {error:?}");
     } else if trouble == Trouble::Busy {
         assert!(took >= Duration::from_secs(1), "{name}: sent again after {took:?}");
     }

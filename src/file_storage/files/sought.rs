@@ -34,11 +34,18 @@ pub(super) enum Stored {
 
 impl<'u> Sought<'u> {
     /// Of a call that begins now.
-    pub(super) fn new(client: Client, name: &'u str, media_type: &'u str, public: bool, options: CallOptions) -> Self {
+    pub(super) fn new(
+        client: Client,
+        name: &'u str,
+        media_type: &'u str,
+        public: bool,
+        mut options: CallOptions,
+    ) -> Self {
         let start = Instant::now();
         let deadline = client.transport().deadline(&options);
+        options.end_by(deadline);
         let under_way = client.uploads_under_way().begin(name, media_type, public);
-        Self { client, name, media_type, public, under_way, start, deadline, options: options.until(deadline) }
+        Self { client, name, media_type, public, under_way, start, deadline, options }
     }
 
     /// This is the file, as the service says itself.

@@ -178,7 +178,7 @@ async fn send(request: Request, body: &mut UploadBody<'_>, sought: &Sought<'_>) 
     let transport = sought.client().transport();
     let options = sought.options();
     let policy = options.retry().unwrap_or(&transport.config().retry).clone();
-    let mut earlier = 0;
+    let mut earlier: Option<Error> = None;
     loop {
         let request = request.clone().options(sought.options());
         let error = match transport.send_body(&request, body).await {
@@ -187,7 +187,7 @@ async fn send(request: Request, body: &mut UploadBody<'_>, sought: &Sought<'_>) 
                 sought.is(&stored);
                 return Ok(stored);
             }
-            Err(error) => error.after_attempts(earlier),
+            Err(error) => error.after(earlier.as_ref()),
         };
         if !body.was_sent_whole() || !may_be_stored(&error) {
             return Err(error);
@@ -203,15 +203,16 @@ async fn send(request: Request, body: &mut UploadBody<'_>, sought: &Sought<'_>) 
             Stored::No if !body.is_replayable() => return Err(error.with_hint(READ_ONCE)),
             Stored::No => {}
         }
-        earlier = error.attempts();
-        let Some(delay) = policy.delay(earlier, error.retry_after()).filter(|delay| sought.leaves(*delay)) else {
+        let attempts = error.attempts();
+        let Some(delay) = policy.delay(attempts, error.retry_after()).filter(|delay| sought.leaves(*delay)) else {
             return Err(error);
         };
-        if earlier >= policy.max_attempts || !transport.take_from_budget() {
+        if attempts >= policy.max_attempts || !transport.take_from_budget() {
             return Err(error);
         }
-        body.again_after(earlier, delay);
+        body.again_after(attempts, delay);
         sleep(delay).await;
+        earlier = Some(error);
     }
 }
 
@@ -224,13 +225,14 @@ fn may_be_stored(error: &Error) -> bool {
 fn check(stored: &StoredFile, sent: &Digest) -> Result<()> {
     if stored.size_bytes != sent.size {
         let message = format!("{} bytes were sent, the service stored {}", sent.size, stored.size_bytes);
-        return Err(Error::new(ErrorKind::IntegrityMismatch, message));
+        return Err(Error::new(ErrorKind::IntegrityMismatch, message).with_fate(Fate::Unknown));
     }
     match (&stored.checksum_sha256, &sent.sha256) {
         (Some(theirs), Some(ours)) if theirs != ours => Err(Error::new(
             ErrorKind::IntegrityMismatch,
             format!("the bytes sent have the SHA-256 {ours}, those stored {theirs}"),
-        )),
+        )
+        .with_fate(Fate::Unknown)),
         _ => Ok(()),
     }
 }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Fate, Result};
 
 /// What became of many files: those done, those that failed, and those skipped, each with its name.
 ///
@@ -112,7 +112,8 @@ impl<T> Batch<T> {
             }
         }
         if self.stopped {
-            return Err(Error::new(ErrorKind::Cancelled, format!("cancelled when {} files were done", done.len())));
+            let message = format!("cancelled when {} files were done", done.len());
+            return Err(Error::new(ErrorKind::Cancelled, message).with_fate(Fate::Unknown));
         }
         Ok(done)
     }

@@ -108,7 +108,7 @@ impl<'a> Settings<'a> {
         }
         self.options.check()?;
         self.options.start(None);
-        Ok(self.options.clone())
+        Ok(self.options.for_each())
     }
 }
 
