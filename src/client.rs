@@ -272,6 +272,8 @@ impl ClientBuilder {
     /// # Errors
     /// `InvalidInput` that names the setting which can't be used.
     pub fn build(self) -> Result<Client> {
+        #[cfg(feature = "events")]
+        self.events.check()?;
         let transport = self.settings.transport(&self.url, self.credentials, &CarbonFiles, POOL_IDLE)?;
         Ok(Client {
             #[cfg(feature = "events")]

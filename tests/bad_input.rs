@@ -441,6 +441,11 @@ async fn of_nothing_nothing_comes() {
     assert!(named(support::builder(server.url()).max_transfers(0)).contains("max_transfers"));
     assert!(named(support::builder(server.url()).max_buffered_bytes(0)).contains("max_buffered_bytes"));
     assert!(named(support::builder(server.url()).default_header("a b", "c")).contains("default_header"));
+    #[cfg(feature = "events")]
+    {
+        let never = carbonfiles::events::EventSettings::default().max_attempts(0);
+        assert!(named(support::builder(server.url()).events(never)).contains("max_attempts"));
+    }
     assert!(server.requests().is_empty());
 }
 

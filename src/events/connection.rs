@@ -10,8 +10,8 @@
 //!   └── Refused ◀────────────────┘  (jittered, endless)
 //! ```
 //!
-//! Refused is only what will not pass by itself: the hub's own refusals, its word not to come back, and, before the
-//! first connection, an answer that is not that of a hub. Once a connection has been made, such an answer is taken for a
+//! Refused is only what will not pass by itself: the hub's own refusals, and, before the first connection, an answer that
+//! is not that of a hub. Once a connection has been made, such an answer is taken for a
 //! fault on the way.
 
 use std::sync::Arc;

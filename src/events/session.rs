@@ -369,15 +369,11 @@ impl Session {
             Message::Event(event) => self.event(event, record.as_bytes()),
             Message::Completion { id: Some(id), error } => return self.completion(id, error),
             Message::Completion { id: None, .. } | Message::Ping | Message::Ignored => {}
-            Message::Close { error, allow_reconnect } => {
+            // With `allowReconnect` or without: like every other end (events description, section 12).
+            Message::Close { error } => {
                 let words = error.map_or_else(String::new, |e| format!(": {}", self.socket.words(&e)));
                 let message = format!("the hub ended the connection{words}");
-                return Err(if allow_reconnect {
-                    Ended::Lost(Error::new(ErrorKind::Interrupted, message).with_fate(Fate::Unknown))
-                } else {
-                    let hint = "The hub does not want the client to come back by itself; subscribe again to try";
-                    Ended::Refused(Error::new(ErrorKind::Interrupted, message).with_hint(hint))
-                });
+                return Err(Ended::Lost(Error::new(ErrorKind::Interrupted, message).with_fate(Fate::Unknown)));
             }
         }
         Ok(())

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::error::{Error, Result};
 use crate::http::jittered;
 
 /// How a client's event connections behave; see [`ClientBuilder::events`](crate::ClientBuilder::events).
@@ -92,10 +93,10 @@ impl EventSettings {
         self
     }
 
-    /// Gives up after so many failures in a row; 0 counts as 1.
+    /// Gives up after so many failures in a row. With 0 nothing could be tried: `build` of the client refuses it.
     #[must_use]
     pub fn max_attempts(mut self, attempts: u32) -> Self {
-        self.max_attempts = Some(attempts.max(1));
+        self.max_attempts = Some(attempts);
         self
     }
 
@@ -111,6 +112,13 @@ impl EventSettings {
     pub fn negotiate(mut self, negotiate: bool) -> Self {
         self.negotiate = negotiate;
         self
+    }
+
+    pub(crate) fn check(&self) -> Result<()> {
+        match self.max_attempts {
+            Some(0) => Err(Error::invalid_input("max_attempts", "at least one attempt has to be made")),
+            _ => Ok(()),
+        }
     }
 
     /// What the connection goes by.

@@ -55,10 +55,13 @@ async fn every_loss_is_told_and_mended() {
         let hub = hub.clone();
         drop(tokio::spawn(async move { hub.send_text(message).await }));
     };
-    let losses: [(&str, &dyn Fn()); 5] = [
+    let losses: [(&str, &dyn Fn()); 7] = [
         ("reset", &|| hub.restart()),
         ("", &|| hub.end_connections()),
         ("Bye", &|| hub.say_goodbye(Some("Bye"), true)),
+        // Every end is alike, whatever the hub says of coming back.
+        ("the hub ended the connection", &|| hub.say_goodbye(None, false)),
+        ("Go away", &|| hub.say_goodbye(Some("Go away."), false)),
         ("SignalR", &|| say(b"garbage\x1e".to_vec())),
         ("longer", &|| say(vec![b'x'; 2 << 20])),
     ];
@@ -83,22 +86,24 @@ async fn every_loss_is_told_and_mended() {
 #[tokio::test]
 async fn a_silent_server_is_given_up_and_an_idle_one_is_not() {
     let ping = Duration::from_millis(100);
-    let times = HubTimes { ping, client_timeout: 4 * ping, ..HubTimes::default() };
+    // One stall of the machine is no silence.
+    let patience = 50 * ping;
+    let times = HubTimes { ping, client_timeout: patience, ..HubTimes::default() };
     let server = TestServer::builder().hub_times(times).start().await.unwrap();
-    let idle = settings().keep_alive(ping).server_timeout(20 * ping);
+    let idle = settings().keep_alive(ping).server_timeout(patience);
     let client = support::builder(server.url()).token(server.admin_key()).events(idle).build().unwrap();
     let bucket = support::bucket(&client).await;
     let mut events = bucket.events().await.unwrap();
     let hub = server.hub();
-    // Idle through three server time-outs on both sides: only pings keep it.
+    // Idle through two time-outs on both sides: only pings keep it.
     let pings = |hub: &carbonfiles_testserver::Hub| hub.seen().iter().filter(|seen| seen.record.contains(":6")).count();
-    within(hub.until(|hub| pings(hub) >= 61)).await;
+    within(hub.until(|hub| pings(hub) >= 102)).await;
     assert_eq!(hub.connections()[0].number, 1, "the same connection");
     upload(&bucket, "a").await;
     assert_eq!(some(&mut events, 1).await, ["+a"]);
     hub.mute(true);
     let Event::Disconnected { reason, .. } = next(&mut events).await else { panic!() };
-    assert!(reason.contains("silent for 2s"), "{reason}");
+    assert!(reason.contains("silent for 5s"), "{reason}");
     let told = Utc::now();
     hub.mute(false);
     let Event::Reconnected { missed_since, .. } = next(&mut events).await else { panic!() };
@@ -266,21 +271,6 @@ async fn a_state_is_told_while_nothing_is_locked() {
     within(state.wait_for(|state| !state.is_connected())).await;
     drop(within(bucket.events().send()).await.unwrap());
     assert_eq!(woken.load(Ordering::SeqCst), 1);
-}
-
-#[tokio::test]
-async fn a_hub_that_wants_nobody_back_is_left_alone() {
-    let (server, client, bucket) = start().await;
-    let mut events = bucket.events().await.unwrap();
-    server.hub().say_goodbye(Some("Go away."), false);
-    let error = within(events.next()).await.unwrap().unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Interrupted);
-    assert!(error.message().contains("Go away."), "{error}");
-    assert!(matches!(client.events().state().get(), ConnectionState::Refused { .. }));
-    // By itself it does not come back; asked to, it does.
-    let mut events = bucket.events().await.unwrap();
-    upload(&bucket, "a").await;
-    assert_eq!(some(&mut events, 1).await, ["+a"]);
 }
 
 /// Once it has been there, a proxy's error page does not end it, nor does a fault of the hub.

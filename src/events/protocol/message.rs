@@ -19,8 +19,8 @@ pub(in crate::events) enum Message {
     Completion { id: Option<u64>, error: Option<String> },
     /// Type 6.
     Ping,
-    /// Type 7: the hub ends the connection. Where it does not say that a client may come back, it may not.
-    Close { error: Option<String>, allow_reconnect: bool },
+    /// Type 7: the hub ends the connection. What it says of coming back is not looked at: a client comes back.
+    Close { error: Option<String> },
     /// Another type: for clients that do more than this one, or of a later protocol.
     Ignored,
 }
@@ -78,7 +78,6 @@ struct Record<'a> {
     arguments: Option<Arguments>,
     invocation_id: Option<Cow<'a, str>>,
     error: Option<String>,
-    allow_reconnect: bool,
 }
 
 enum Arguments {
@@ -122,7 +121,7 @@ impl Record<'_> {
                 Message::Completion { id: id.parse().ok(), error: self.error }
             }
             Some(6) => Message::Ping,
-            Some(7) => Message::Close { error: self.error, allow_reconnect: self.allow_reconnect },
+            Some(7) => Message::Close { error: self.error },
             Some(_) => Message::Ignored,
             None => return Err(malformed("no type", None)),
         })
@@ -244,7 +243,6 @@ enum Member {
     Arguments,
     InvocationId,
     Error,
-    AllowReconnect,
     #[serde(other)]
     Other,
 }
@@ -281,9 +279,6 @@ impl<'de> Visitor<'de> for Members {
                 }
                 Member::InvocationId => record.invocation_id = map.next_value::<Option<Text<'_>>>()?.map(|t| t.0),
                 Member::Error => record.error = map.next_value()?,
-                Member::AllowReconnect => {
-                    record.allow_reconnect = map.next_value::<Option<bool>>()?.unwrap_or_default();
-                }
                 Member::Other => drop(map.next_value::<IgnoredAny>()?),
             }
         }
@@ -410,8 +405,8 @@ mod tests {
         let refused = parse(r#"{"type":3,"invocationId":"é","error":"no"}"#).unwrap();
         assert_eq!(refused, Message::Completion { id: None, error: Some("no".into()) });
         let close = parse(r#"{"type":7,"error":"Connection closed with an error.","allowReconnect":true}"#).unwrap();
-        assert!(matches!(close, Message::Close { error: Some(_), allow_reconnect: true }));
-        assert_eq!(parse(r#"{"type":7}"#).unwrap(), Message::Close { error: None, allow_reconnect: false });
+        assert!(matches!(close, Message::Close { error: Some(_) }));
+        assert_eq!(parse(r#"{"type":7}"#).unwrap(), Message::Close { error: None });
     }
 
     #[test]
