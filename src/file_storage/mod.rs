@@ -47,9 +47,9 @@
 //! A token is a personal access token, a service key, or the access token of a session; the service answers 401 to one
 //! that is expired, revoked or mistyped, without saying which. A login ([`ClientBuilder::login`]) is renewed by itself. A
 //! refresh token that comes a second time ends the session, since the service takes that for theft; one that was turned away
-//! with 429 or 503 was not used, and is sent again. So where the answer to a renewal is lost, or a 500, 502 or 504, a login begins
-//! anew with its password. A session without one fails that call, and the next one tries the token again: if it was used, the
-//! pair that came of it is lost, and the session is over either way.
+//! with 429 or 503 was not used, and is sent again. So where the answer to a renewal is lost, or a 500, 502 or 504, a login
+//! begins anew with its password. A session without one fails that call, and the next one tries the token again: if it was
+//! used, the pair that came of it is lost, and the session is over either way.
 //!
 //! Where the credential lacks a permission, [`Error::missing_permission`](crate::Error::missing_permission) names it:
 //! `file_storage.upload`, `.download`, `.delete` or `.manage`. Without `manage` one sees one's own files only, and those of

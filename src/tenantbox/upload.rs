@@ -56,8 +56,8 @@ impl Files {
 /// without a file. After that, it may be stored all the same.
 ///
 /// # Errors
-/// Where all was sent and no answer came, the file may be stored: the [hint](Error::hint) names the paths to look at. Of an upload
-/// that succeeds at another path afterwards, [`Uploaded::maybe_also_at`] does.
+/// Where all was sent and no answer came, the file may be stored: the [hint](Error::hint) names the paths to look at. Of an
+/// upload that succeeds at another path afterwards, [`Uploaded::maybe_also_at`] does.
 ///
 /// `QuotaExceeded`, when it is announced; `PayloadTooLarge` beyond [`spool_limit`](Upload::spool_limit); `PermissionDenied` where
 /// the storage refuses, with its word in [`Error::code`]; `BodyNotReplayable` and `ContentChanged` where the source can't be

@@ -62,7 +62,8 @@ impl Files {
 /// there, a 503 is repeated; else the error says that it may still appear. The call's time limit holds for all of this.
 ///
 /// # Errors
-/// `PayloadTooLarge`, with [`Error::max_bytes`] where the service says it; `QuotaExceeded`; `PermissionDenied`; `InvalidInput` for a media type that the
+/// `PayloadTooLarge`, with [`Error::max_bytes`] where the service says it;
+/// `QuotaExceeded`; `PermissionDenied`; `InvalidInput` for a media type that the
 /// service does not take; `IntegrityMismatch`; `ContentChanged` for a file that changes while it is read; and those of any call.
 #[must_use = "nothing is sent until it is awaited"]
 pub struct Upload<'a> {
