@@ -219,3 +219,21 @@ pub(super) struct FilePage {
     pub(super) page: u64,
     pub(super) per_page: u64,
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn keeps<T: Serialize + serde::de::DeserializeOwned>(answer: &Value) {
+        let model: T = serde_json::from_value(answer.clone()).unwrap();
+        assert_eq!(serde_json::to_value(model).unwrap(), *answer);
+    }
+
+    #[test]
+    fn members_of_a_later_service_are_kept() {
+        keeps::<BulkDeleted>(&json!({"deleted": 1, "ids": ["a"], "freed_bytes": 5}));
+        keeps::<PartUrls>(&json!({"urls": {"1": "/x", "12": "/y"}, "direct": false, "expires_in": 3600}));
+    }
+}
