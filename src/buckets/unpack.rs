@@ -17,11 +17,11 @@ use crate::blocking::blocking;
 use crate::error::{Error, ErrorKind, Result, reason};
 use crate::http::{CallOptions, awaitable};
 use crate::local::{Names, check_parents, is_part, local_path};
-use crate::transfer::{Beside, Work, reports_progress, starts};
+use crate::transfer::{Beside, Work, give_mode, is_special, reports_progress, starts, unusable};
 
 impl<'a> DownloadZip<'a> {
     /// Unpacks the archive into a folder, which is made where it is missing. Files that are there are replaced, each as a
-    /// whole.
+    /// whole, and keep their permissions (Unix).
     ///
     /// The archive goes through a temporary file in that folder, and is looked through before anything is unpacked. One
     /// with a name that leads outside, is absolute, comes twice, differs from another only in letter case or Unicode form,
@@ -192,9 +192,9 @@ impl Temporary {
     fn new(folder: &Path) -> Result<Self> {
         let path = folder.join(format!("{:016x}-once.carbonfiles.part", fastrand::u64(..)));
         let create = || File::options().read(true).write(true).create_new(true).open(&path);
-        let file = std::fs::create_dir_all(folder).and_then(|()| create()).map_err(|cause| {
-            Error::invalid_input("folder", format!("{} can't be written to", folder.display())).caused_by(cause)
-        })?;
+        let file = std::fs::create_dir_all(folder)
+            .and_then(|()| create())
+            .map_err(|cause| unusable("folder", format!("{} can't be written to", folder.display()), cause))?;
         Ok(Self { file, path, keep: false })
     }
 
@@ -203,7 +203,7 @@ impl Temporary {
     }
 
     fn rename(mut self, target: &Path) -> Result<()> {
-        std::fs::rename(&self.path, target).map_err(|e| self.failed(e))?;
+        give_mode(&self.file, target).and_then(|()| std::fs::rename(&self.path, target)).map_err(|e| self.failed(e))?;
         self.keep = true;
         Ok(())
     }
@@ -360,6 +360,9 @@ impl Unpacking {
         }
         if target.is_dir() {
             return Err(failed(io::Error::other("it is a folder")));
+        }
+        if is_special(target) {
+            return Err(failed(io::Error::other("it is no file")));
         }
         file.rename(target)?;
         Ok(bytes)

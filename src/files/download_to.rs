@@ -12,13 +12,14 @@ use crate::transfer::{Downloaded, Most, Replaces, Saving, reports_progress, save
 impl File {
     /// Downloads the content into a file: written beside the target, checked against the server's SHA-256, synced, and
     /// renamed. Until then an existing target stays as it is: it is what it was, or the whole content, never in between. A
-    /// target that can't be written is refused before anything is sent.
+    /// target that can't be written is refused before anything is sent, as are devices, pipes and sockets. A file that is
+    /// replaced hands its permissions on (Unix).
     ///
     /// After a cut it goes on where it was. So does a later call to the same target, also of another process, after this one
     /// failed, was cancelled or was killed: the bytes so far are in `<target>.<digits>.carbonfiles.part`, and a record beside
     /// it (`….json`) says which content they belong to; they are hashed again ([`Phase::Hashing`](crate::Phase::Hashing)) and
-    /// the rest is asked for, if the server still has that content, else it starts over. Parts below 1 MiB are not kept. What
-    /// is not wanted any more is removed by [`discard_partial`](crate::files::discard_partial); with
+    /// the rest is asked for, if the server still has that content, else it starts over. Parts below 1 MiB are not kept, and
+    /// those of another user are not touched. What is not wanted any more is removed by [`discard_partial`](crate::files::discard_partial); with
     /// [`resume(false)`](DownloadFileTo::resume) nothing is left.
     ///
     /// Of two downloads to one target at once, the second writes into a part of its own, and the last to be whole stays. Such

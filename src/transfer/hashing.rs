@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 use super::CHUNK;
 use super::beside::{Beside, Work};
 use super::buffers::zeroed;
-use super::reading::read_at;
+use super::positioned::read_at;
 use super::source::Source;
 use crate::blocking::blocking;
 use crate::error::{Error, ErrorKind, Result};

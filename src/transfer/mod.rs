@@ -14,6 +14,7 @@ mod part_file;
 #[cfg(target_os = "linux")]
 mod pipe;
 mod plan;
+mod positioned;
 mod progress;
 mod reading;
 mod source;
@@ -21,6 +22,7 @@ mod spool;
 mod started;
 mod to_file;
 mod turns;
+mod unusable;
 mod upload;
 mod writer;
 
@@ -34,6 +36,8 @@ pub use info::ContentInfo;
 pub use part::discard_partial;
 pub(crate) use part::is_part_name;
 pub(crate) use part::{Most, Replaces, Saving, is_empty_folder};
+#[cfg(feature = "zip")]
+pub(crate) use part::{give_mode, is_special};
 pub(crate) use plan::{DownloadPlan, header_value};
 pub use progress::{Phase, Progress};
 pub(crate) use progress::{Reporter, Speed, reports_progress, starts};
@@ -48,6 +52,8 @@ pub use to_file::Downloaded;
 pub(crate) use to_file::check_target;
 pub(crate) use to_file::{save, saves};
 pub(crate) use turns::{LINGERING, Turn, Turns};
+#[cfg(feature = "zip")]
+pub(crate) use unusable::unusable;
 pub(crate) use upload::{Digest, Part, UploadBody, check_expected};
 pub(crate) use writer::Feeder;
 

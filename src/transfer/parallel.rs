@@ -19,11 +19,12 @@ use super::body::{Body, ENDED_EARLY};
 use super::gathering::Gathering;
 use super::hashing::Hasher;
 use super::info::ContentInfo;
-use super::part::{Lock, Part, write_all_at};
+use super::part::{Lock, Part};
 use super::part_file::PartFile;
 use super::plan::{DownloadPlan, header_value};
+use super::positioned::write_all_at;
 use super::progress::{Phase, Reporter};
-use super::to_file::no_range;
+use super::to_file::{gone_bad, no_range};
 use super::{CHUNK, DOWNLOAD_BUFFERS};
 use crate::error::{Error, ErrorKind, Result, reason};
 use crate::http::{Request, Response, Room, Transport, Way};
@@ -325,13 +326,16 @@ impl Work for Writing {
     }
 }
 
-/// Hashes a file up to where it has been written without gaps, until it is whole.
-async fn follow(file: &Arc<File>, mut reached: watch::Receiver<u64>, end: u64) -> Result<String> {
-    let (mut hasher, mut at) = (Hasher::new(), 0);
+/// Hashes a file up to where it has been written without gaps, until it is whole. Up to where it begins an earlier download
+/// has written it.
+pub(super) async fn follow(file: &Arc<File>, mut reached: watch::Receiver<u64>, end: u64) -> Result<String> {
+    let (mut hasher, mut at, from) = (Hasher::new(), 0, *reached.borrow());
     while at < end {
         let until = *reached.borrow_and_update();
         if at < until {
-            (hasher, at) = hasher.file(file, at, until).await?;
+            let found = at < from;
+            let next = hasher.file(file, at, until).await;
+            (hasher, at) = next.map_err(|error| if found { gone_bad(error) } else { error })?;
         } else if reached.changed().await.is_err() {
             // The writing has failed, and says why.
             std::future::pending::<()>().await;

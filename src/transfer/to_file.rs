@@ -12,7 +12,7 @@ use super::parallel::{Asking, Ranges, save_ranges};
 use super::part::{Most, Record, Saving, WORTH_KEEPING};
 use super::part_file::{Found, PartFile};
 use super::plan::{DownloadPlan, Origin, Resumed};
-use super::progress::Phase;
+use super::progress::{Phase, Reporter};
 use crate::error::{Error, ErrorKind, Result};
 
 /// A file that was downloaded.
@@ -114,17 +114,7 @@ async fn attempt(
         Some(found) => {
             let hasher = match plan.verify {
                 false => None,
-                true => {
-                    let mut hasher = Hasher::new();
-                    plan.reporter.total = Some(found.length);
-                    let mut hashed = 0;
-                    while hashed < found.at {
-                        plan.reporter.report(hashed, Phase::Hashing);
-                        (hasher, hashed) = hasher.file(&found.file, hashed, found.at).await?;
-                    }
-                    plan.reporter.report(hashed, Phase::Hashing);
-                    Some(hasher)
-                }
+                true => Some(hashed(&found, &mut plan.reporter).await?),
             };
             Some(Resumed { etag: found.etag, length: found.length, at: found.at, hasher })
         }
@@ -151,6 +141,25 @@ async fn attempt(
     written
 }
 
+/// Has seen what an earlier download left.
+async fn hashed(found: &Found, reporter: &mut Reporter<'_>) -> Result<Hasher> {
+    let mut hasher = Hasher::new();
+    reporter.total = Some(found.length);
+    let mut hashed = 0;
+    while hashed < found.at {
+        reporter.report(hashed, Phase::Hashing);
+        (hasher, hashed) = hasher.file(&found.file, hashed, found.at).await.map_err(gone_bad)?;
+    }
+    reporter.report(hashed, Phase::Hashing);
+    Ok(hasher)
+}
+
+/// What an earlier download left can't be read any more, which is as if the bytes were other ones: [`save`] starts over,
+/// where each later download would fail as this one did.
+pub(super) fn gone_bad(error: Error) -> Error {
+    error.with_kind(ErrorKind::IntegrityMismatch)
+}
+
 /// `parallel(0)`.
 pub(super) fn no_range() -> Error {
     Error::invalid_input("parallel", "at least one range has to be under way")
@@ -166,7 +175,9 @@ impl Saving {
     fn record(&self, origin: &Origin, info: &ContentInfo, by_ranges: bool) -> Option<Record> {
         let (etag, length) = (info.strong_etag()?, info.length?);
         let hashed = origin.tags_are_hashes && hash_in(etag).is_some();
-        (self.resume && length >= WORTH_KEEPING).then(|| Record::new(&origin.url, etag, length, hashed, by_ranges))
+        let worth = self.resume && length >= WORTH_KEEPING;
+        let record = worth.then(|| Record::new(&origin.url, etag, length, hashed, by_ranges));
+        record.filter(Record::can_be_noted)
     }
 
     /// Refuses a content that has more bytes than may come.
@@ -206,7 +217,8 @@ pub(super) fn too_long(most: u64) -> Error {
 macro_rules! saves {
     (@once [$($generics:tt)*] $builder:ty, $field:ident) => {
         impl<$($generics)*> $builder {
-            /// Whether an existing target is replaced. It is, by default; else it is a `Conflict`.
+            /// Whether an existing target is replaced, by a file of the same permissions (Unix). It is, by default; else it is
+            /// a `Conflict`.
             pub fn overwrite(mut self, overwrite: bool) -> Self {
                 use $crate::transfer::Replaces::{File, Nothing};
                 self.$field.replaces = if overwrite { File } else { Nothing };
@@ -258,3 +270,31 @@ macro_rules! saves {
 }
 
 pub(crate) use saves;
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_part_that_can_not_be_read_is_a_wrong_one() {
+        let part = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(part.path(), [7; 1000]).unwrap();
+        // A disk that has gone bad fails to read, too.
+        let file = Arc::new(std::fs::OpenOptions::new().write(true).open(part.path()).unwrap());
+        let found = Found { etag: "\"x\"".into(), hashed: true, length: 2000, at: 1000, file: file.clone() };
+        let error = hashed(&found, &mut Reporter::default()).await.err().unwrap();
+        assert_eq!(error.kind(), ErrorKind::IntegrityMismatch, "{error:?}");
+        let (reached, behind) = tokio::sync::watch::channel(1000);
+        let error = super::super::parallel::follow(&file, behind, 2000).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::IntegrityMismatch, "{error:?}");
+        drop(reached);
+        // What this download has written and can't read is another matter: to start over would not help.
+        let (_reached, mut behind) = tokio::sync::watch::channel(0);
+        _reached.send_replace(1000);
+        behind.mark_changed();
+        let error = super::super::parallel::follow(&file, behind, 2000).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Io, "{error:?}");
+    }
+}

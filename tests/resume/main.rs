@@ -4,6 +4,8 @@
 mod support;
 
 mod ranges;
+#[cfg(unix)]
+mod targets;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

@@ -14,7 +14,7 @@ use crate::call::Call;
 use crate::error::{Error, Result, reason};
 
 /// Removes what an unfinished download to `target` has left to be gone on with: its part and the record beside it. What
-/// a download is still writing stays. Awaited, it tells whether there was something.
+/// a download is still writing stays, and what belongs to another user. Awaited, it tells whether there was something.
 ///
 /// A download that is under way, or was just cancelled and has its last write to do, is waited for, up to a second. Dropping
 /// the call ends the waiting; what is being removed is removed all the same.
@@ -45,7 +45,8 @@ fn discard(target: &Path) -> Result<Option<bool>> {
         Some(Taken::Busy) => return Ok(None),
         Some(Taken::Unusable) | None => return Ok(Some(false)),
     };
-    match std::fs::remove_file(part_path(target)) {
+    let part = part_path(target);
+    match if lock.owns(&part) { std::fs::remove_file(part) } else { Ok(()) } {
         Err(cause) if cause.kind() != io::ErrorKind::NotFound => return Err(failed(cause)),
         _ => {}
     }

@@ -3,7 +3,7 @@
 //! `photo.jpg` gets `photo.jpg.<16 hex digits>.carbonfiles.part`, the digits being made from the name, and beside it
 //! `….carbonfiles.part.json`, which says what the bytes are the beginning of. Whoever holds the lock of that second file
 //! owns both; anybody else writes into a part with random digits, which is removed at the end. A part without a record of
-//! its own is not ours, and left alone.
+//! its own is not ours, and left alone, as is whatever another user has put there.
 
 mod discard;
 mod names;
@@ -20,6 +20,8 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 
 use crate::error::{Error, Result, reason};
+use crate::transfer::positioned::write_all_at;
+use crate::transfer::unusable::unusable;
 
 pub use discard::discard_partial;
 pub(crate) use names::is_part_name;
@@ -28,6 +30,9 @@ pub(super) use record::{Lock, Record, Taken};
 use record::{is_at, open_own};
 pub(crate) use saving::{Most, Saving};
 pub(super) use target::check_target;
+pub(crate) use target::give_mode;
+#[cfg(feature = "zip")]
+pub(crate) use target::is_special;
 pub(crate) use target::{Replaces, is_empty_folder};
 use target::{exists, folder_of, is_folder};
 
@@ -70,11 +75,13 @@ impl Dropped {
 impl Part {
     /// What an earlier download left. A record without a part is removed, and what it calls its part but is no file of
     /// that name alone: a link, or a target whose second name a crash has left. So is a part whose record a crash left empty.
+    /// What another user has put there stays.
     pub(super) fn reopen(lock: Lock, target: &Path, replaces: Replaces, dropped: Arc<Dropped>) -> Option<Self> {
         let path = part_path(target);
-        let file = open_own(&path).and_then(|file| file.metadata().map(|metadata| (file, metadata))).ok();
+        let file = open_own(&path).ok().filter(|file| lock.owns_open(file));
+        let file = file.and_then(|file| file.metadata().map(|metadata| (file, metadata)).ok());
         let record = lock.record();
-        let is_ours = record.is_some() || file.is_some();
+        let is_ours = (record.is_some() || file.is_some()) && lock.owns(&path);
         let Some((record, (file, metadata))) = record.zip(file) else {
             if is_ours {
                 let _ = std::fs::remove_file(&path);
@@ -84,17 +91,8 @@ impl Part {
         };
         let there = metadata.len().min(record.length);
         let written = if record.sparse || !record.hashed { record.written.min(there) } else { there };
-        Some(Self {
-            file: Arc::new(file),
-            path,
-            target: target.into(),
-            replaces,
-            kept: Some((Arc::new(lock), record)),
-            written,
-            dropped,
-            condemned: false,
-            committed: false,
-        })
+        let kept = Some((Arc::new(lock), record));
+        Some(Self::of(file, path, target, replaces, kept, written, dropped))
     }
 
     /// A new one: to be found again where there is a record for it, else with a name of its own.
@@ -105,9 +103,7 @@ impl Part {
         dropped: Arc<Dropped>,
     ) -> Result<Self> {
         let open = |path: &Path| OpenOptions::new().read(true).write(true).create_new(true).open(path);
-        let unwritable = |cause| {
-            Error::invalid_input("target", format!("{} can't be written beside", target.display())).caused_by(cause)
-        };
+        let unwritable = |cause| unusable("target", format!("{} can't be written beside", target.display()), cause);
         let kept = record.and_then(|record| Some((record, Lock::create(target)?)));
         let found_again =
             kept.and_then(|(record, lock)| match lock.note(&record).and_then(|()| open(&part_path(target))) {
@@ -125,17 +121,20 @@ impl Part {
                 (open(&path).map_err(unwritable)?, path, None)
             }
         };
-        Ok(Self {
-            file: Arc::new(file),
-            path,
-            target: target.into(),
-            replaces,
-            kept,
-            written: 0,
-            dropped,
-            condemned: false,
-            committed: false,
-        })
+        Ok(Self::of(file, path, target, replaces, kept, 0, dropped))
+    }
+
+    fn of(
+        file: File,
+        path: PathBuf,
+        target: &Path,
+        replaces: Replaces,
+        kept: Option<(Arc<Lock>, Record)>,
+        written: u64,
+        dropped: Arc<Dropped>,
+    ) -> Self {
+        let (file, target) = (Arc::new(file), target.into());
+        Self { file, path, target, replaces, kept, written, dropped, condemned: false, committed: false }
     }
 
     pub(super) fn record(&self) -> Option<&Record> {
@@ -207,6 +206,9 @@ impl Part {
         accept.map_or(Ok(()), |accept| accept(&self.file, self.written))?;
         if let Some(modified) = modified {
             self.file.set_modified(modified.into()).map_err(|e| self.failed(e))?;
+        }
+        if self.replaces != Replaces::Nothing {
+            give_mode(&self.file, &self.target).map_err(|e| self.failed(e))?;
         }
         if let Err(cause) = self.file.sync_all() {
             self.condemned = true;
@@ -299,24 +301,6 @@ impl Drop for Part {
 /// How long a lock is waited for: the last write of a download that was just cancelled, or its sync, may still hold it.
 pub(super) const TRIES: u32 = 100;
 pub(super) const BETWEEN: Duration = Duration::from_millis(10);
-
-#[cfg(unix)]
-pub(super) fn write_all_at(file: &File, data: &[u8], position: u64) -> io::Result<()> {
-    std::os::unix::fs::FileExt::write_all_at(file, data, position)
-}
-
-#[cfg(windows)]
-pub(super) fn write_all_at(file: &File, mut data: &[u8], mut position: u64) -> io::Result<()> {
-    while !data.is_empty() {
-        match std::os::windows::fs::FileExt::seek_write(file, data, position) {
-            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
-            Ok(written) => (data, position) = (&data[written..], position + written as u64),
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(())
-}
 
 #[cfg(test)]
 mod tests {

@@ -1,14 +1,14 @@
-//! The record beside a part, and its lock: whoever holds it owns both.
+//! The record beside a part, and its lock: whoever holds it owns both. Another user's is never taken: its name can be told
+//! beforehand, and what becomes the target must be ours.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{File, Metadata, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::names::record_path;
-use super::write_all_at;
-use crate::transfer::reading::read_at;
+use super::names::{random_path, record_path};
+use crate::transfer::positioned::{read_at, write_all_at};
 
 /// What the bytes of a part are the beginning of.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -32,7 +32,16 @@ impl Record {
     pub(crate) fn new(source: &str, etag: &str, length: u64, hashed: bool, sparse: bool) -> Self {
         Self { carbonfiles_part: 1, source: source.into(), etag: etag.into(), length, hashed, written: 0, sparse }
     }
+
+    /// A later download would read as much, however far the number of its bytes grows.
+    pub(crate) fn can_be_noted(&self) -> bool {
+        const DIGITS: usize = 20;
+        serde_json::to_vec(self).is_ok_and(|line| line.len() + DIGITS < LONGEST)
+    }
 }
+
+/// So much of a record is read.
+const LONGEST: usize = 64 << 10;
 
 /// The record's file, locked: it is ours as long as this exists.
 #[derive(Debug)]
@@ -46,7 +55,7 @@ pub(crate) enum Taken {
     Ours(Lock),
     /// Another download has it.
     Busy,
-    /// It is something else, or can't be locked here.
+    /// It is something else or another user's, or can't be locked here.
     Unusable,
 }
 
@@ -54,7 +63,8 @@ impl Lock {
     /// Takes what an earlier download left; `None` where it left nothing.
     pub(crate) fn find(target: &Path) -> Option<Taken> {
         let path = record_path(target);
-        Some(Self::take(open_own(&path).ok()?, path))
+        let file = open_own(&path).ok()?;
+        Some(if made_by_us(&file, target) { Self::take(file, path) } else { Taken::Unusable })
     }
 
     /// Makes the record of a first download.
@@ -91,7 +101,6 @@ impl Lock {
     }
 
     fn content(&self) -> Option<Vec<u8>> {
-        const LONGEST: usize = 64 << 10;
         let mut content = vec![0; LONGEST];
         let read = read_at(&self.file, &mut content, 0).ok()?;
         content.truncate(read);
@@ -116,6 +125,20 @@ impl Lock {
         write_all_at(&self.file, &line, 0)
     }
 
+    /// Does what has this name belong to the user whose the record is? What isn't there could be anybody's.
+    pub(super) fn owns(&self, path: &Path) -> bool {
+        path.symlink_metadata().is_ok_and(|found| self.is_of_one_user(&found))
+    }
+
+    /// The same for what is open.
+    pub(super) fn owns_open(&self, file: &File) -> bool {
+        file.metadata().is_ok_and(|found| self.is_of_one_user(&found))
+    }
+
+    fn is_of_one_user(&self, found: &Metadata) -> bool {
+        self.file.metadata().is_ok_and(|ours| is_of_one_user(&ours, found))
+    }
+
     /// Removes it, unless another file has its name by now.
     pub(super) fn remove(&self) -> io::Result<()> {
         if self.is_in_place() { std::fs::remove_file(&self.path) } else { Ok(()) }
@@ -136,6 +159,29 @@ pub(super) fn open_own(path: &Path) -> io::Result<File> {
     }
     let file = OpenOptions::new().read(true).write(true).open(path)?;
     if is_own(&file, path)? { Ok(file) } else { Err(refused()) }
+}
+
+/// Does it belong to whoever new files here do? The system says who we are only by that, and here it is what counts.
+fn made_by_us(file: &File, target: &Path) -> bool {
+    if cfg!(not(unix)) {
+        return true;
+    }
+    let path = random_path(target);
+    let Ok(new) = OpenOptions::new().write(true).create_new(true).open(&path) else { return false };
+    let is_ours = new.metadata().and_then(|new| Ok(is_of_one_user(&new, &file.metadata()?)));
+    let _ = std::fs::remove_file(path);
+    is_ours.unwrap_or(false)
+}
+
+#[cfg(unix)]
+fn is_of_one_user(one: &Metadata, other: &Metadata) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    one.uid() == other.uid()
+}
+
+#[cfg(not(unix))]
+fn is_of_one_user(_: &Metadata, _: &Metadata) -> bool {
+    true
 }
 
 /// Is it the file of this name, and has it no other?

@@ -1,5 +1,7 @@
 //! What stands where a target is to be, and whether it may be replaced.
 
+use std::fs::File;
+use std::io;
 use std::path::Path;
 
 use crate::error::{Error, ErrorKind, Result};
@@ -26,12 +28,39 @@ pub(in crate::transfer) fn check_target(target: &Path, replaces: Replaces) -> Re
             Replaces::Nothing | Replaces::File => return unusable("is a directory"),
         }
     }
+    if is_special(target) {
+        return unusable("is no file");
+    }
     if !folder_of(target).is_dir() {
         return unusable("is in a folder that does not exist");
     }
     // A link that leads nowhere is there too.
     let free = replaces != Replaces::Nothing || target.symlink_metadata().is_err();
     if free { Ok(()) } else { Err(exists(target)) }
+}
+
+/// A device, a pipe or a socket, or a link to one: to replace it is never meant.
+pub(crate) fn is_special(target: &Path) -> bool {
+    target.metadata().is_ok_and(|found| !found.is_file() && !found.is_dir())
+}
+
+/// Gives a file the permissions of the one that it is about to replace, if there is one: they are the owner's choice, not
+/// the content's.
+#[cfg(unix)]
+pub(crate) fn give_mode(file: &File, target: &Path) -> io::Result<()> {
+    use std::os::unix::fs::PermissionsExt;
+    let mode = |metadata: &std::fs::Metadata| metadata.permissions().mode() & 0o777;
+    let Ok(old) = target.symlink_metadata() else { return Ok(()) };
+    // Where all files have the same permissions, they can't be set.
+    if !old.is_file() || mode(&old) == mode(&file.metadata()?) {
+        return Ok(());
+    }
+    file.set_permissions(PermissionsExt::from_mode(mode(&old)))
+}
+
+#[cfg(not(unix))]
+pub(crate) fn give_mode(_: &File, _: &Path) -> io::Result<()> {
+    Ok(())
 }
 
 /// And no link to one.

@@ -10,7 +10,9 @@ use super::Reading;
 use super::ahead::ReadAhead;
 use crate::blocking::blocking;
 use crate::error::{Error, ErrorKind, Result, reason};
+use crate::transfer::positioned::read_at;
 use crate::transfer::source::{PathCheck, source_error};
+use crate::transfer::unusable::unusable;
 
 /// An open file, to be read from one place to its end.
 #[derive(Debug, Clone)]
@@ -70,9 +72,10 @@ impl FileReading {
     fn open_now(path: &Path, check: Option<PathCheck>) -> Result<Self> {
         check.map_or(Ok(()), |check| check(path))?;
         let shown = path.display();
+        let unopened = |cause| unusable("source", format!("{shown} can't be opened"), cause);
         #[cfg(target_os = "linux")]
         {
-            let file = crate::transfer::pipe::open(path).map_err(|cause| unopened(&shown, cause))?;
+            let file = crate::transfer::pipe::open(path).map_err(unopened)?;
             let opened = Self::from_open(file, 0, &shown)?;
             let pipe = opened.seen.is_none() && crate::transfer::pipe::is_pipe(&opened.file);
             if opened.seen.is_some() || pipe {
@@ -80,7 +83,7 @@ impl FileReading {
             }
             // A device, which would say that there is nothing yet instead of waiting.
         }
-        let file = File::open(path).map_err(|cause| unopened(&shown, cause))?;
+        let file = File::open(path).map_err(unopened)?;
         Self::from_open(file, 0, &shown)
     }
 
@@ -193,28 +196,6 @@ impl FileReading {
     }
 }
 
-/// The argument's fault where there is no such file, or not for this user; else the system's, such as a lack of descriptors.
-fn unopened(shown: &dyn std::fmt::Display, cause: io::Error) -> Error {
-    use io::ErrorKind::{InvalidFilename, InvalidInput, NotADirectory, NotFound, PermissionDenied};
-    let message = format!("{shown} can't be opened: {}", reason(&cause));
-    match cause.kind() {
-        NotFound | PermissionDenied | NotADirectory | InvalidFilename | InvalidInput => {
-            Error::invalid_input("source", message).caused_by(cause)
-        }
-        _ => Error::io(message, cause),
-    }
-}
-
-#[cfg(unix)]
-pub(in crate::transfer) fn read_at(file: &File, buffer: &mut [u8], position: u64) -> io::Result<usize> {
-    std::os::unix::fs::FileExt::read_at(file, buffer, position)
-}
-
-#[cfg(windows)]
-pub(in crate::transfer) fn read_at(file: &File, buffer: &mut [u8], position: u64) -> io::Result<usize> {
-    std::os::windows::fs::FileExt::seek_read(file, buffer, position)
-}
-
 #[cfg(all(test, unix))]
 mod tests {
     use super::*;
@@ -224,9 +205,5 @@ mod tests {
         let error = FileReading::open("/nowhere/at all".into(), None).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::InvalidInput);
         assert!(error.to_string().contains("/nowhere/at all can't be opened: entity not found"), "{error}");
-        // EMFILE: the path is right. It has no name but the system's.
-        let error = unopened(&"x", io::Error::from_raw_os_error(24));
-        assert_eq!(error.kind(), ErrorKind::Io);
-        assert!(error.to_string().contains("x can't be opened: Too many open files (os error 24)"), "{error}");
     }
 }

@@ -20,7 +20,6 @@ use crate::error::{BoxError, Error, ErrorKind, Result};
 
 pub(crate) use ahead::ReadAhead;
 pub(crate) use file::FileReading;
-pub(super) use file::read_at;
 
 /// A source while it is read.
 pub(crate) enum Reading<'a> {
