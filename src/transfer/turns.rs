@@ -7,7 +7,8 @@
 //! the one before has been stored. Once the bytes are there, the others need not wait for each other.
 //!
 //! An upload that is dropped, or whose connection breaks, when all is sent and nothing answered may still be stored: its
-//! turns [linger](Turn::linger) for a while.
+//! turns [linger](Turn::linger) for a while. So does the turn at its path where it was sent again and that was answered: the
+//! first sending may yet be stored over what comes next there.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -89,9 +90,9 @@ impl Held {
         (self.gauge, self.answered) = (Some(gauge), false);
     }
 
-    /// All is stored, whatever became of earlier attempts: what they would race for is there.
+    /// All is stored, whatever became of earlier attempts: who has the same content has nothing to race for. At the path
+    /// an earlier attempt may still replace what comes next.
     pub(crate) fn done(&mut self) {
-        self.unknown = false;
         self.of_content.take().into_iter().for_each(Turn::done);
     }
 
@@ -257,7 +258,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn an_answer_to_a_later_attempt_says_nothing_of_an_earlier_one() {
         let turns = Turns::default();
-        for (stored, waits) in [(false, true), (true, false)] {
+        for stored in [false, true] {
             let mut held = Held::new();
             held.at_paths.push(turns.wait("path".into()).await);
             let lost = Arc::new(Gauge::new());
@@ -271,7 +272,7 @@ mod tests {
                 held.done();
             }
             drop(held);
-            for key in ["path", "content"] {
+            for (key, waits) in [("path", true), ("content", !stored)] {
                 assert_eq!(turns.wait(key.into()).now_or_never().is_none(), waits, "{key}");
             }
             drop(turns.wait("path".into()).await);
