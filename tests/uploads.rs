@@ -4,6 +4,7 @@ mod support;
 
 use std::path::Path;
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -474,4 +475,22 @@ async fn only_an_upload_token_goes_into_a_url() {
     assert!(!shown.contains("5ec2e7"), "{shown}");
     let above = admin(&server).request(carbonfiles::Method::GET, "/%2e%2E/x").await.unwrap_err();
     assert!(above.is_invalid_input());
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_empty_upload_that_was_never_sent_keeps_nobody_waiting() {
+    let asked = AtomicU32::new(0);
+    let provide = move || {
+        // First it is asked what kind of credential it is, then for the request.
+        let fails = asked.fetch_add(1, Ordering::Relaxed) % 2 == 1;
+        async move { if fails { Err(std::io::Error::other("signed out")) } else { Ok("cf4_x") } }
+    };
+    let client = support::builder("http://127.0.0.1:9").token_provider(provide).build().unwrap();
+    let file = client.bucket("b").file("empty");
+    let started = tokio::time::Instant::now();
+    for _ in 0..3 {
+        let error = file.upload(Bytes::new()).await.unwrap_err();
+        assert_eq!((error.kind(), error.attempts()), (ErrorKind::Unauthenticated, 1), "{error:?}");
+    }
+    assert_eq!(started.elapsed(), Duration::ZERO, "no turn lingers");
 }

@@ -246,8 +246,11 @@ impl Transport {
                     response.api_etag = api_etag;
                     return Ok(response);
                 }
-                // A login that failed has had its own retries, and says nothing about this request.
-                Err(error) if !call.sent => return Err(error),
+                // A login that failed has had its own retries, and says nothing about this request: nothing of it was sent.
+                Err(error) if !call.sent => {
+                    body.answered();
+                    return Err(error);
+                }
                 Err(error) if may_be_deleted && request.replay == Replay::Deletion && error.is_not_found() => {
                     return Ok(self.already_deleted(request, call, error));
                 }
