@@ -104,13 +104,12 @@ pub(crate) fn still_inside(root: PathBuf, symlinks: Symlinks) -> PathCheck {
     Arc::new(move |path| {
         let refused = |why: &str| Err(Error::invalid_input("source", format!("{} {why}", path.display())));
         let found = match symlinks {
-            Symlinks::Follow => {
-                let root = real_root.get_or_init(|| root.canonicalize().unwrap_or_else(|_| root.clone()));
-                if path.canonicalize().is_ok_and(|real| !real.starts_with(root)) {
-                    return refused("leads out of the folder by a symbolic link");
-                }
-                path.metadata()
-            }
+            Symlinks::Follow => match is_below(path, &root, &real_root) {
+                Ok(true) => path.metadata(),
+                Ok(false) => return refused("leads out of the folder by a symbolic link"),
+                // Where it leads to can't be told, so it could be anywhere.
+                Err(cause) => Err(cause),
+            },
             Symlinks::Skip | Symlinks::Refuse => check_parents(&root, path).and_then(|()| path.symlink_metadata()),
         };
         match found {
@@ -123,6 +122,18 @@ pub(crate) fn still_inside(root: PathBuf, symlinks: Symlinks) -> PathCheck {
             }
         }
     })
+}
+
+/// Is it below the folder, when all links are followed? Where that one really is is asked until it is told.
+fn is_below(path: &Path, root: &Path, real_root: &OnceLock<PathBuf>) -> io::Result<bool> {
+    let root = match real_root.get() {
+        Some(root) => root,
+        None => {
+            let real = root.canonicalize()?;
+            real_root.get_or_init(|| real)
+        }
+    };
+    Ok(path.canonicalize()?.starts_with(root))
 }
 
 struct Walk {
@@ -313,6 +324,36 @@ mod tests {
         ["dangling", "**/loop", "out-*"].iter().for_each(|glob| selection.exclude(glob));
         let walked = super::walk(root.path().into(), selection).await.unwrap();
         assert!(walked.odd.is_empty(), "{:?}", walked.odd);
+    }
+
+    #[test]
+    fn what_leads_nobody_knows_where_is_refused() {
+        let (root, outside) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        // Each leg is short enough for the system, but not the real path of both.
+        let leg = |letter: &str| vec![letter.repeat(200); 11].join("/");
+        fs::create_dir_all(outside.path().join(leg("a"))).unwrap();
+        symlink(outside.path().join(leg("a")), root.path().join("out")).unwrap();
+        let far = root.path().join("out").join(leg("b"));
+        fs::create_dir_all(&far).unwrap();
+        fs::write(far.join("secret"), "x").unwrap();
+        let path = far.join("secret");
+        assert!(path.metadata().unwrap().is_file() && path.canonicalize().is_err());
+        let error = still_inside(root.path().into(), Symlinks::Follow)(&path).unwrap_err();
+        assert!(error.is_invalid_input(), "{error:?}");
+    }
+
+    #[test]
+    fn a_folder_that_appears_later_is_where_it_is_then() {
+        let around = tempfile::tempdir().unwrap();
+        let root = around.path().join("root");
+        let check = still_inside(root.clone(), Symlinks::Follow);
+        let error = check(&root.join("x")).unwrap_err();
+        let cause = std::error::Error::source(&error).and_then(|cause| cause.downcast_ref::<io::Error>()).unwrap();
+        assert_eq!(cause.kind(), io::ErrorKind::NotFound);
+        fs::create_dir(around.path().join("real")).unwrap();
+        fs::write(around.path().join("real/x"), "x").unwrap();
+        symlink("real", &root).unwrap();
+        check(&root.join("x")).unwrap();
     }
 
     #[tokio::test]
