@@ -152,6 +152,30 @@ async fn a_log_holds_only_so_much_while_the_server_is_away() {
     assert_eq!(content(&file).await.len(), 4 + 500 * written, "and none of them is lost");
 }
 
+#[tokio::test]
+async fn a_log_that_is_shut_down_tells_whether_all_is_there() {
+    let (_server, _, file) = start().await;
+    let ages = Duration::from_secs(3600);
+    let mut log = file.log_writer().flush_every(ages).await.unwrap();
+    log.write_all(b"lost").await.unwrap();
+    file.delete().await.unwrap();
+    assert!(within(log.flush()).await.is_err());
+    assert!(within(log.write_all(b"more")).await.is_err());
+    for _ in 0..2 {
+        assert!(within(log.shutdown()).await.is_err(), "what was written is not there");
+    }
+    let mut log = file.bucket().file("other.log").log_writer().flush_every(ages).await.unwrap();
+    log.write_all(b"kept").await.unwrap();
+    within(log.shutdown()).await.unwrap();
+    // The task that appends has ended by then.
+    for _ in 0..10 {
+        tokio::task::yield_now().await;
+        within(log.flush()).await.unwrap();
+        within(log.shutdown()).await.unwrap();
+    }
+    assert_eq!(within(log.write_all(b"more")).await.unwrap_err().kind(), std::io::ErrorKind::BrokenPipe);
+}
+
 /// Four times the bytes of a flush, and what the way to the task that appends takes.
 #[tokio::test]
 async fn a_log_whose_server_is_away_takes_just_so_much_more() {

@@ -115,7 +115,14 @@ impl OpenLog {
             _turn: appending,
         };
         tokio::spawn(appender.run());
-        Ok(LogWriter { written: PollSender::new(sender), flush, flushing: None, failure, open: Some(open) })
+        Ok(LogWriter {
+            written: PollSender::new(sender),
+            flush,
+            flushing: None,
+            failure,
+            shut: false,
+            open: Some(open),
+        })
     }
 }
 
@@ -247,6 +254,8 @@ pub struct LogWriter {
     flush: mpsc::UnboundedSender<Answer>,
     flushing: Option<oneshot::Receiver<Result<()>>>,
     failure: Failure,
+    /// Everything is there, and nothing comes after it.
+    shut: bool,
     /// As long as it is there, there is no other for this file.
     open: Option<Turn>,
 }
@@ -266,6 +275,9 @@ impl AsyncWrite for LogWriter {
         if data.is_empty() {
             return Poll::Ready(Ok(0));
         }
+        if self.shut {
+            return Poll::Ready(Err(io::Error::new(io::ErrorKind::BrokenPipe, "the log writer was shut down before")));
+        }
         if ready!(self.written.poll_reserve(cx)).is_err() {
             return Poll::Ready(Err(self.ended()));
         }
@@ -280,6 +292,9 @@ impl AsyncWrite for LogWriter {
 
     /// Waits until the server has everything that was written. After an error that may pass, nothing is lost: flush again.
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.shut {
+            return Poll::Ready(Ok(()));
+        }
         if self.flushing.is_none() {
             let (answer, flushing) = oneshot::channel();
             if self.flush.send(answer).is_err() {
@@ -296,10 +311,11 @@ impl AsyncWrite for LogWriter {
         })
     }
 
-    /// As `flush`; afterwards nothing can be written.
+    /// As `flush`, with its errors: `Ok` means that the server has everything. Afterwards nothing can be written.
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if !self.written.is_closed() {
+        if !self.shut {
             ready!(self.as_mut().poll_flush(cx))?;
+            self.shut = true;
             self.written.close();
             self.open = None;
         }
