@@ -460,3 +460,26 @@ async fn what_an_earlier_attempt_may_have_done_is_not_forgotten() {
     assert_eq!((error.kind(), error.attempts()), (ErrorKind::PermissionDenied, 2), "{error:?}");
     assert!(error.may_have_been_done());
 }
+
+#[tokio::test]
+async fn looking_for_an_upload_is_a_part_of_its_call() {
+    let server = server().await;
+    let bucket = support::bucket(&admin(&server)).await;
+    let upload = || bucket.file("a").upload(&b"content"[..]).header("x-mark", "of the call");
+    let looks = || server.requests().into_iter().filter(|request| request.method == "GET").collect::<Vec<_>>();
+    server.inject(Fault::status(500).on("PUT", "/upload"));
+    server.clear_requests();
+    within(upload().send()).await.unwrap();
+    let seen = looks();
+    assert_eq!(seen.iter().map(|look| look.header("x-mark")).collect::<Vec<_>>(), [Some("of the call")]);
+
+    for policy in [RetryPolicy::never(), quick().max_attempts(2)] {
+        server.clear_requests();
+        server.clear_faults();
+        server.inject(Fault::status(500).on("PUT", "/upload").forever());
+        server.inject(Fault::status(503).on("GET", "/files/").forever());
+        let error = within(upload().retry(policy).send()).await.unwrap_err();
+        assert_eq!(error.status(), Some(StatusCode::INTERNAL_SERVER_ERROR));
+        assert_eq!(looks().len(), error.attempts() as usize, "once for each sending");
+    }
+}

@@ -17,7 +17,9 @@ use crate::auth::Token;
 use crate::buckets::Bucket;
 use crate::error::{Error, ErrorKind, Fate, Result, TimeoutPhase};
 use crate::file_path::FilePath;
-use crate::http::{Authorization, CallOptions, Replay, Request, RequestBody, awaitable, call_options, later, within};
+use crate::http::{
+    Authorization, CallOptions, Replay, Request, RequestBody, RetryPolicy, awaitable, call_options, later, within,
+};
 use crate::models::{UploadResponse, UploadedFile};
 use crate::transfer::{
     Digest, LINGERING, Part, Reporter, Source, Turn, UploadBody, check_expected, reports_progress, spooled, starts,
@@ -270,7 +272,9 @@ pub(super) async fn send(
             return Err(error);
         }
         if body.was_sent_whole() {
-            match stored(bucket, paths, body.sent(), &request.options.rest(deadline)).await {
+            let mut look = request.options.clone();
+            look.end_by(deadline);
+            match stored(bucket, paths, body.sent(), &look).await {
                 Stored::Yes(files) => return Ok(files),
                 // It may have cost its uses, and would then be refused.
                 Stored::Unknown if request.replay == Replay::Never => return Err(error),
@@ -319,10 +323,11 @@ enum Stored {
     Unknown,
 }
 
+/// Asks once, as a part of a call with these options: that has its own attempts.
 async fn stored(bucket: &Bucket, paths: &[FilePath], sent: &[Digest], options: &CallOptions) -> Stored {
     let mut files = Vec::with_capacity(paths.len());
     for (path, sent) in paths.iter().zip(sent) {
-        match bucket.file(path.as_str()).get().options(options.clone()).await {
+        match bucket.file(path.as_str()).get().options(options.clone()).retry(RetryPolicy::never()).await {
             Ok(file) if file.size == sent.size && (file.sha256.is_none() || sent.sha256.is_none()) => {
                 return Stored::Unknown;
             }

@@ -99,11 +99,6 @@ impl CallOptions {
         self.started
     }
 
-    /// For what else this call does: within its time, and none of what else it was told.
-    pub(crate) fn rest(&self, deadline: Option<Instant>) -> Self {
-        Self { told: None, deadline, started: self.started }
-    }
-
     /// For calls that are made one after another, within its time: each has a clock of its own.
     pub(crate) fn for_each(&self) -> Self {
         Self { started: None, ..self.clone() }
