@@ -494,3 +494,27 @@ async fn an_empty_upload_that_was_never_sent_keeps_nobody_waiting() {
     }
     assert_eq!(started.elapsed(), Duration::ZERO, "no turn lingers");
 }
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn files_of_one_request_are_opened_one_after_another() {
+    let server = server().await;
+    let bucket = bucket(&admin(&server)).await;
+    let folder = tempfile::tempdir().unwrap();
+    let in_folder = |fd: std::fs::DirEntry| std::fs::read_link(fd.path()).is_ok_and(|to| to.starts_with(folder.path()));
+    let mut most = 0;
+    let mut upload = bucket.files().upload_multipart().progress(|_| {
+        let open =
+            std::fs::read_dir("/proc/self/fd").unwrap().flatten().filter_map(|fd| in_folder(fd).then_some(())).count();
+        most = most.max(open);
+    });
+    for n in 0..50 {
+        let path = folder.path().join(format!("{n:02}"));
+        std::fs::write(&path, vec![n; 10_000]).unwrap();
+        upload = upload.file(format!("{n:02}"), path);
+    }
+    let stored = upload.await.unwrap();
+    assert_eq!(stored.len(), 50);
+    assert!(most < 5, "{most} were open at once");
+    assert_eq!(content(&bucket, "49").await, vec![49; 10_000]);
+}

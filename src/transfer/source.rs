@@ -12,7 +12,7 @@ use futures::future::BoxFuture;
 use futures::stream::{BoxStream, StreamExt};
 use tokio::io::AsyncRead;
 
-use super::reading::{FileReading, Reading, StreamReading};
+use super::reading::{FileReading, LaterFile, Reading, Seen, StreamReading};
 use crate::error::{BoxError, Error, ErrorKind, Result, reason};
 
 /// What can be uploaded: bytes, a path, an open file, a reader, a stream, or a factory of these.
@@ -49,7 +49,7 @@ enum Kind<'a> {
 struct PathSource {
     path: PathBuf,
     /// What the file was at the first attempt.
-    first: Option<FileReading>,
+    first: Option<Seen>,
     /// Asked before each opening, by the job that opens it.
     check: Option<PathCheck>,
 }
@@ -193,25 +193,23 @@ impl<'a> Source<'a> {
         match &mut self.kind {
             Kind::Bytes(bytes) => Ok((Reading::Bytes(bytes.clone()), Some(bytes.len() as u64))),
             Kind::Path(PathSource { path, first, check }) => {
-                let (opened, check) = (path.clone(), check.clone());
+                let (opened, guard) = (path.clone(), check.clone());
                 let (file, begun) = match at_once {
-                    true => FileReading::open_begun(opened, check).await?,
-                    false => (FileReading::open(opened, check).await?, None),
+                    true => FileReading::open_begun(opened, guard).await?,
+                    false => (FileReading::open(opened, guard).await?, None),
                 };
-                if first.as_ref().is_some_and(|first| !first.is_same(&file)) {
+                if first.is_some_and(|first| file.seen() != Some(first)) {
                     let message = format!("{} changed between two attempts to send it", path.display());
                     return Err(Error::new(ErrorKind::ContentChanged, message));
                 }
                 let size = file.size();
-                match file.is_regular() {
-                    true => *first = Some(file.clone()),
-                    false => self.kind = Kind::Used,
-                }
-                let reading = match begun {
-                    Some(begun) => Reading::File(begun),
-                    None => file.start().await?,
+                let Some(seen) = file.seen() else {
+                    self.kind = Kind::Used;
+                    return Ok((file.start().await?, size));
                 };
-                Ok((reading, size))
+                *first = Some(seen);
+                let later = || Reading::Later(LaterFile { path: path.clone(), check: check.clone(), seen });
+                Ok((begun.map_or_else(later, Reading::File), size))
             }
             Kind::File(_) => {
                 let Kind::File(source) = std::mem::replace(&mut self.kind, Kind::Used) else { unreachable!() };

@@ -14,6 +14,25 @@ use crate::transfer::positioned::read_at;
 use crate::transfer::source::{PathCheck, source_error};
 use crate::transfer::unusable::unusable;
 
+/// A regular file that was looked at, to be opened when its turn comes: till then it takes up no descriptor.
+pub(crate) struct LaterFile {
+    pub(crate) path: PathBuf,
+    pub(crate) check: Option<PathCheck>,
+    pub(crate) seen: Seen,
+}
+
+impl LaterFile {
+    /// Opens it, if it is still what it was.
+    pub(super) async fn open(&self) -> Result<ReadAhead> {
+        let (file, begun) = FileReading::open_begun(self.path.clone(), self.check.clone()).await?;
+        if file.seen != Some(self.seen) {
+            let message = format!("{} changed before its turn came", self.path.display());
+            return Err(Error::new(ErrorKind::ContentChanged, message));
+        }
+        Ok(begun.unwrap_or_else(|| ReadAhead::new(file)))
+    }
+}
+
 /// An open file, to be read from one place to its end.
 #[derive(Debug, Clone)]
 pub(crate) struct FileReading {
@@ -28,8 +47,9 @@ pub(crate) struct FileReading {
     pipe: bool,
 }
 
+/// By what a regular file that has changed is told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Seen {
+pub(crate) struct Seen {
     length: u64,
     modified: Option<SystemTime>,
     /// Device and inode, where there are any: a file that was replaced is another one, whatever its time.
@@ -119,9 +139,9 @@ impl FileReading {
         })
     }
 
-    /// The same state of the same file, as far as its metadata tell.
-    pub(crate) fn is_same(&self, other: &Self) -> bool {
-        self.seen == other.seen
+    /// Which state of which regular file it is, as far as its metadata tell.
+    pub(crate) fn seen(&self) -> Option<Seen> {
+        self.seen
     }
 
     pub(crate) fn is_regular(&self) -> bool {

@@ -19,12 +19,14 @@ use super::source::source_error;
 use crate::error::{BoxError, Error, ErrorKind, Result};
 
 pub(crate) use ahead::ReadAhead;
-pub(crate) use file::FileReading;
+pub(crate) use file::{FileReading, LaterFile, Seen};
 
 /// A source while it is read.
 pub(crate) enum Reading<'a> {
     Bytes(Bytes),
     File(ReadAhead),
+    /// Opened when its first chunk is asked for.
+    Later(LaterFile),
     Reader(Box<dyn AsyncRead + Send + Unpin + 'a>),
     Stream(StreamReading<'a>),
     #[cfg(target_os = "linux")]
@@ -41,6 +43,12 @@ impl Reading<'_> {
     /// The next chunk, never an empty one; `None` at the end.
     pub(crate) async fn next(&mut self) -> Result<Option<Bytes>> {
         match self {
+            Self::Later(later) => {
+                let mut file = later.open().await?;
+                let chunk = file.next().await;
+                *self = Self::File(file);
+                chunk
+            }
             Self::Bytes(left) if left.is_empty() => Ok(None),
             Self::Bytes(left) => Ok(Some(left.split_to(left.len().min(CHUNK)))),
             Self::File(file) => file.next().await,

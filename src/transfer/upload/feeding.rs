@@ -39,16 +39,17 @@ pub(super) struct Feeding<'s> {
 }
 
 impl Feeding<'_> {
-    pub(super) async fn run(&mut self, mut opened: Vec<Opened<'_>>, sink: &mut Sink<'_>) -> Result<()> {
+    pub(super) async fn run(&mut self, opened: Vec<Opened<'_>>, sink: &mut Sink<'_>) -> Result<()> {
         let mut offset = 0;
-        for (at, part) in opened.iter_mut().enumerate() {
+        // Each is closed when it has been read.
+        for (at, mut part) in opened.into_iter().enumerate() {
             let prefix = std::mem::take(&mut part.prefix);
             offset += prefix.len() as u64;
             if !prefix.is_empty() {
                 sink.data(prefix).await;
             }
             self.marks.iter().for_each(|marks| marks.content_starts_at(offset));
-            offset += self.part(part, at + 1 == self.parts, sink).await?;
+            offset += self.part(&mut part, at + 1 == self.parts, sink).await?;
             self.marks.iter().for_each(|marks| marks.content_ends_at(offset));
         }
         if !self.suffix.is_empty() {

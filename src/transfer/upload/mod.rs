@@ -137,7 +137,7 @@ impl<'a> UploadBody<'a> {
     }
 
     /// All parts, and how long they are together. The first is read at once; the others are only found, since each of them
-    /// would have to wait in memory for those before it.
+    /// would have to wait in memory for those before it, and files with a descriptor.
     async fn open_parts(&mut self) -> Result<(Vec<Opened<'a>>, Option<u64>)> {
         let mut opened = Vec::with_capacity(self.parts.len());
         let mut content = Some(0u64);
@@ -280,6 +280,7 @@ impl RequestBody for UploadBody<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::error::ErrorKind;
 
     #[tokio::test]
     async fn parts_that_come_later_are_not_in_memory_yet() {
@@ -292,5 +293,20 @@ mod tests {
         assert_eq!(content, Some(15 << 20));
         let ready: Vec<_> = opened.iter().map(|part| part.reading.ready()).collect();
         assert!(ready[0] > 0 && ready[1..].iter().all(|bytes| *bytes == 0), "{ready:?}");
+    }
+
+    #[tokio::test]
+    async fn a_file_that_changes_before_its_turn_is_not_sent() {
+        let folder = tempfile::tempdir().unwrap();
+        let part = |name: &str| {
+            let path = folder.path().join(name);
+            std::fs::write(&path, vec![7; 100]).unwrap();
+            Part { prefix: Bytes::new(), source: path.into(), expected: None }
+        };
+        let mut body = UploadBody::new(vec![part("a"), part("b")], Bytes::new(), true, Reporter::default(), None);
+        let (mut opened, _) = body.open_parts().await.unwrap();
+        std::fs::write(folder.path().join("b"), vec![8; 101]).unwrap();
+        assert_eq!(opened[0].reading.next().await.unwrap().unwrap().len(), 100);
+        assert_eq!(opened[1].reading.next().await.unwrap_err().kind(), ErrorKind::ContentChanged);
     }
 }
