@@ -459,3 +459,67 @@ async fn an_error_tells_the_time_of_all_of_its_call() {
     let elapsed: Vec<_> = done.failed().map(|failed| failed.1.elapsed().unwrap()).collect();
     assert!(elapsed.len() == 2 && elapsed.iter().sum::<Duration>() <= start.elapsed(), "{elapsed:?}");
 }
+
+/// Answers the first request of each connection as late as this, as paused time goes; `None` never.
+async fn late(answer: impl Fn(&str) -> Option<(Duration, Vec<u8>)> + Send + Sync + 'static) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let answer = std::sync::Arc::new(answer);
+    tokio::spawn(async move {
+        while let Ok((mut socket, _)) = listener.accept().await {
+            let answer = answer.clone();
+            tokio::spawn(async move {
+                let mut head = vec![0; 4096];
+                let length = tokio::io::AsyncReadExt::read(&mut socket, &mut head).await.unwrap_or(0);
+                match answer(&String::from_utf8_lossy(&head[..length])) {
+                    Some((after, answer)) => {
+                        tokio::time::sleep(after).await;
+                        let _ = tokio::io::AsyncWriteExt::write_all(&mut socket, &answer).await;
+                    }
+                    None => std::future::pending().await,
+                }
+            });
+        }
+    });
+    url
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_total_of_a_client_is_one_for_all_that_a_call_does() {
+    const TOTAL: Duration = Duration::from_secs(10);
+    let total = ErrorKind::Timeout(TimeoutPhase::Total);
+    let patient = |url: &str| builder(url).total_timeout(TOTAL).retry(RetryPolicy::never());
+    let silent = late(|_| None).await;
+    for parallel in [1, 2] {
+        let client = patient(&silent).max_transfers(2).build().unwrap();
+        let file = client.bucket("b").file("x");
+        // They take up the client's room for most of the limit of the last.
+        let others = || file.download().timeout(TOTAL * 9 / 10);
+        let started = tokio::time::Instant::now();
+        let last = async {
+            tokio::task::yield_now().await;
+            file.download().parallel(parallel).await
+        };
+        let (one, two, last) = tokio::join!(others().send(), others().send(), last);
+        assert_eq!([one, two, last].map(|ended| ended.err().unwrap().kind()), [total; 3]);
+        assert_eq!(started.elapsed().as_secs(), TOTAL.as_secs(), "{parallel}");
+    }
+    // There are no ranges, which is told late.
+    let url = late(|head| {
+        let refused = b"HTTP/1.1 416 Range Not Satisfiable\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+        head.to_ascii_lowercase().contains("range:").then(|| (TOTAL * 9 / 10, refused.to_vec()))
+    });
+    let file = patient(&url.await).build().unwrap().bucket("b").file("x");
+    let started = tokio::time::Instant::now();
+    assert_eq!(file.download().parallel(2).await.unwrap_err().kind(), total);
+    assert_eq!(started.elapsed().as_secs(), TOTAL.as_secs());
+    // There is no log yet, which is told late.
+    let url = late(|head| {
+        let none = b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+        head.starts_with("HEAD").then(|| (TOTAL * 9 / 10, none.to_vec()))
+    });
+    let file = patient(&url.await).build().unwrap().bucket("b").file("x");
+    let started = tokio::time::Instant::now();
+    assert_eq!(file.log_writer().await.unwrap_err().kind(), total);
+    assert_eq!(started.elapsed().as_secs(), TOTAL.as_secs());
+}

@@ -82,6 +82,7 @@ impl OpenLog {
             return Err(Error::invalid_input("flush_bytes", "nothing would ever be enough"));
         }
         let path = self.file.checked_path()?;
+        self.file.client().transport.start(&mut self.options);
         let turns = &self.file.client().turns;
         let key = |what| format!("{what} {}/{path}", self.file.bucket.id());
         let Some(open) = turns.take(key("open log")) else {

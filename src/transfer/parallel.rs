@@ -237,7 +237,7 @@ async fn write_ranges(
     };
     let hashed = async {
         match compare {
-            true => follow(&places.file, behind, end).await.map(Some),
+            true => follow(&places.file, behind, at, end).await.map(Some),
             false => Ok(None),
         }
     };
@@ -326,10 +326,10 @@ impl Work for Writing {
     }
 }
 
-/// Hashes a file up to where it has been written without gaps, until it is whole. Up to where it begins an earlier download
-/// has written it.
-pub(super) async fn follow(file: &Arc<File>, mut reached: watch::Receiver<u64>, end: u64) -> Result<String> {
-    let (mut hasher, mut at, from) = (Hasher::new(), 0, *reached.borrow());
+/// Hashes a file up to where it has been written without gaps, until it is whole. What is before `from` an earlier download
+/// has written.
+pub(super) async fn follow(file: &Arc<File>, mut reached: watch::Receiver<u64>, from: u64, end: u64) -> Result<String> {
+    let (mut hasher, mut at) = (Hasher::new(), 0);
     while at < end {
         let until = *reached.borrow_and_update();
         if at < until {
@@ -369,6 +369,7 @@ impl<'a> DownloadPlan<'a> {
     async fn start_ranges(mut self: Box<Self>, at_once: usize) -> Result<Option<super::Download<'a>>> {
         // One that is read from, and those behind it.
         let window = |at_once: usize| (at_once as u64).saturating_add(1).saturating_mul(Ranges::IN_MEMORY);
+        self.begin_limit();
         let mut room = self.room(at_once, window(at_once)).await?;
         let (transport, request) = (self.transport.clone(), self.request.clone());
         let asking = Asking { transport, request, size: Ranges::IN_MEMORY, has_room: true };

@@ -36,6 +36,7 @@ pub(crate) struct DownloadPlan<'a> {
 impl<'a> DownloadPlan<'a> {
     /// Asks for the content. `None` for a 304.
     pub(crate) async fn start(mut self: Box<Self>) -> Result<Option<Download<'a>>> {
+        self.begin_limit();
         let room = self.room(1, DOWNLOAD_BUFFERS).await?;
         Ok(self.start_within(room).await?.map(Download::of))
     }
@@ -169,6 +170,11 @@ pub(super) struct Resumed {
 }
 
 impl DownloadPlan<'_> {
+    /// The limit of the call, or of the client, runs from here on: for the room, each request, and what comes.
+    pub(super) fn begin_limit(&mut self) {
+        self.transport.start(&mut self.request.options);
+    }
+
     /// Waits until the client's limits leave room for it, within the call's own limit.
     pub(super) async fn room(&mut self, transfers: usize, bytes: u64) -> Result<Room> {
         let transport = self.transport.clone();

@@ -45,10 +45,9 @@ pub(crate) async fn check_target(target: &Path, how: &Saving) -> Result<()> {
 /// Downloads to `target`, which is what it was, or complete: never in between.
 pub(crate) async fn save(mut plan: Box<DownloadPlan<'_>>, target: &Path, how: &Saving) -> Result<Downloaded> {
     how.check()?;
+    plan.begin_limit();
     let mut part = PartFile::find(target, how).await?;
     let origin = plan.origin()?;
-    // Of all that it takes, restarts included.
-    plan.transport.start(&mut plan.request.options);
     let mut from = part.resumable(&origin.url);
     let mut restarts = 0;
     // What is left of another run was perhaps never on the disk, so it is always compared.
@@ -275,6 +274,7 @@ pub(crate) use saves;
 mod tests {
     use std::sync::Arc;
 
+    use super::super::parallel::follow;
     use super::*;
 
     #[tokio::test]
@@ -286,15 +286,11 @@ mod tests {
         let found = Found { etag: "\"x\"".into(), hashed: true, length: 2000, at: 1000, file: file.clone() };
         let error = hashed(&found, &mut Reporter::default()).await.err().unwrap();
         assert_eq!(error.kind(), ErrorKind::IntegrityMismatch, "{error:?}");
-        let (reached, behind) = tokio::sync::watch::channel(1000);
-        let error = super::super::parallel::follow(&file, behind, 2000).await.unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::IntegrityMismatch, "{error:?}");
-        drop(reached);
-        // What this download has written and can't read is another matter: to start over would not help.
-        let (_reached, mut behind) = tokio::sync::watch::channel(0);
-        _reached.send_replace(1000);
-        behind.mark_changed();
-        let error = super::super::parallel::follow(&file, behind, 2000).await.unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::Io, "{error:?}");
+        for (from, kind) in [(1000, ErrorKind::IntegrityMismatch), (0, ErrorKind::Io)] {
+            // What this download has written itself is another matter: to start over would not help.
+            let (_reached, behind) = tokio::sync::watch::channel(1000);
+            let error = follow(&file, behind, from, 2000).await.unwrap_err();
+            assert_eq!(error.kind(), kind, "{error:?}");
+        }
     }
 }
