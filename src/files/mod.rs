@@ -35,7 +35,7 @@ pub use many::{
     UploadMany,
 };
 pub(crate) use many::{
-    Download, Job, NotNow, Settings, Totals, downloading, many_setters, many_starts, run, signal, uploading,
+    Download, Each, Job, NotNow, Settings, Totals, downloading, many_setters, many_starts, run, signal, uploading,
 };
 pub use multipart::UploadMultipart;
 pub use stable::ListStable;

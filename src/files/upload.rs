@@ -146,6 +146,16 @@ impl<'a> Upload<'a> {
         }
     }
 
+    /// Where it goes, as it may be shown; nothing where that can't be.
+    pub(crate) fn shown_path(&self) -> &str {
+        self.path.as_ref().map_or("", FilePath::as_str)
+    }
+
+    /// Whether the content is hashed on the way, and what was sent so compared with what is stored.
+    pub(crate) fn is_hashed(&self) -> bool {
+        self.verify || self.expected.is_some()
+    }
+
     async fn upload(mut self: Box<Self>) -> Result<UploadedFile> {
         let path = self.path?;
         check_expected(self.expected.as_deref())?;

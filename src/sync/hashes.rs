@@ -13,6 +13,7 @@ use tokio::time::timeout;
 use crate::blocking::blocking;
 use crate::error::{Error, ErrorKind, Result};
 use crate::local::{LocalFile, Stamp};
+use crate::transfer::sha256_of;
 
 /// Hashes of the files of one folder, kept in a file if the user names one. What is new when it is dropped is written by a
 /// job that nobody waits for.
@@ -27,8 +28,8 @@ pub(super) struct Hashes {
 #[derive(Debug, Clone, Serialize, Deserialize, PartialEq)]
 struct Known {
     version: u32,
-    /// The folder that the names are below.
-    root: PathBuf,
+    /// The SHA-256 of the path of the folder that the names are below: a path need not be text.
+    root: String,
     files: BTreeMap<String, Entry>,
 }
 
@@ -41,7 +42,7 @@ struct Entry {
     sha256: String,
 }
 
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 /// The coarsest time stamp of a common file system (FAT): a file that was written less than this before it was hashed may
 /// be written again without its time changing.
@@ -54,6 +55,7 @@ impl Hashes {
     /// Nothing yet of a folder that has not been looked at.
     pub(super) fn new(file: Option<PathBuf>, root: &Path) -> Self {
         let root = std::path::absolute(root).unwrap_or_else(|_| root.to_owned());
+        let root = sha256_of(root.as_os_str().as_encoded_bytes());
         let known = Arc::new(Known { version: VERSION, root, files: BTreeMap::new() });
         Self { file, known, started: SystemTime::now(), changed: false }
     }
@@ -67,6 +69,11 @@ impl Hashes {
         if let Some(known) = read.filter(|known| known.version == VERSION && known.root == self.known.root) {
             self.known = Arc::new(known);
         }
+    }
+
+    /// There is a file that they go into.
+    pub(super) fn are_kept(&self) -> bool {
+        self.file.is_some()
     }
 
     pub(super) fn known(&self, file: &LocalFile) -> Option<&str> {
@@ -203,7 +210,7 @@ mod tests {
         assert!(!before.contains("def") && after.contains("def") && after.contains("abc"));
         std::fs::remove_file(reader).unwrap();
 
-        for garbled in ["{ garbled".to_owned(), after.replace("\"version\":1", "\"version\":2")] {
+        for garbled in ["{ garbled".to_owned(), after.replace("\"version\":2", "\"version\":1")] {
             std::fs::write(&cache, garbled).unwrap();
             assert_eq!(opened(Some(cache.clone()), folder.path()).await.known(&old), None);
         }
@@ -215,6 +222,21 @@ mod tests {
         more.learn("third", &old.stamp, "abc");
         assert_eq!(more.save().await.unwrap_err().kind(), ErrorKind::Io);
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1, "nothing is left beside it");
+    }
+
+    #[cfg(unix)]
+    #[tokio::test]
+    async fn a_folder_whose_path_is_no_text_has_hashes_too() {
+        use std::os::unix::ffi::OsStrExt;
+        let place = tempfile::tempdir().unwrap();
+        let cache = place.path().join("hashes.json");
+        let folder = |last: &[u8]| place.path().join(std::ffi::OsStr::from_bytes(last));
+        let old = file("old", Duration::from_secs(60));
+        let mut hashes = opened(Some(cache.clone()), &folder(b"bad\xff")).await;
+        hashes.learn("old", &old.stamp, "abc");
+        hashes.save().await.unwrap();
+        assert_eq!(opened(Some(cache.clone()), &folder(b"bad\xff")).await.known(&old), Some("abc"));
+        assert_eq!(opened(Some(cache), &folder(b"bad\xfe")).await.known(&old), None);
     }
 
     #[tokio::test]

@@ -279,9 +279,14 @@ pub(super) struct Memory {
 }
 
 impl Memory {
-    /// A file has this content, if it is as it was when the folder was looked at.
-    pub(super) fn learn(&mut self, name: &str, sha256: &str) {
-        if let Some(stamp) = self.stamps.get(name) {
+    /// A file had this content when it was read, which is remembered if it is still as it was when the folder was looked at.
+    pub(super) async fn learn(&mut self, name: &str, local: Option<&Path>, sha256: &str) {
+        let (Some(stamp), Some(path)) = (self.stamps.get(name), local.filter(|_| self.hashes.are_kept())) else {
+            return;
+        };
+        let path = path.to_owned();
+        let now = blocking(move || Ok(path.metadata().ok().map(|metadata| Stamp::of(&metadata))));
+        if now.await.is_ok_and(|now| now == Some(*stamp)) {
             self.hashes.learn(name, stamp, sha256);
         }
     }
@@ -320,7 +325,8 @@ macro_rules! sync_setters {
 
             /// Remembers the hashes of local files in this file (JSON), by name, size and times, so that the next sync need
             /// not read them again. Without it each sync reads the files whose length is that of their twin. A file that was
-            /// written less than 2 s before is not remembered: it could change again without its time changing. What was read
+            /// written less than 2 s before is not remembered: it could change again without its time changing. Nor is one that
+            /// was sent without being hashed ([`Upload::verify`](crate::files::Upload::verify)). What was read
             /// by a sync that is ended by a signal, its time limit or a failure is remembered too; if it is dropped, by a job of
             /// the runtime, unless that ends at once.
             pub fn hash_cache(mut self, file: impl AsRef<::std::path::Path>) -> Self {

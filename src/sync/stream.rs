@@ -45,8 +45,11 @@ struct Stopped {
     deleting: AtomicBool,
 }
 
-/// What the sync after this one need not read again, and how what was copied tells its hash.
-pub(super) type Learning<T> = (Memory, fn(&T) -> Option<&str>);
+/// The hash of the local file at this path of the bucket, by what was copied, where it is known.
+pub(super) type HashOf<T> = Box<dyn for<'t> Fn(&str, &'t T) -> Option<&'t str> + Send>;
+
+/// What the sync after this one need not read again.
+pub(super) type Learning<T> = (Memory, HashOf<T>);
 
 impl<'a, T: Send + 'a> SyncStream<'a, T> {
     /// Takes the extra files of the other side, which are deleted unless anything fails before.
@@ -69,8 +72,8 @@ impl<'a, T: Send + 'a> SyncStream<'a, T> {
             while let Some(file) = copying.next().await {
                 match (&file.outcome, &mut learning) {
                     (FileOutcome::Done(done), Some((memory, sha256))) => {
-                        if let Some(sha256) = sha256(done) {
-                            memory.learn(&file.path[skip..], sha256);
+                        if let Some(sha256) = sha256(&file.path, done) {
+                            memory.learn(&file.path[skip..], file.local.as_deref(), sha256).await;
                         }
                     }
                     (FileOutcome::Failed(_), _) => failed = true,

@@ -1,14 +1,16 @@
 //! The bucket is made like the local folder.
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use super::outcome::SyncOutcome;
 use super::plan::{Direction, SyncAction, SyncPlan};
 use super::settings::{Scope, SyncSettings, sync_setters};
-use super::stream::SyncStream;
+use super::stream::{HashOf, SyncStream};
 use crate::error::{ErrorKind, Result};
 use crate::file_path::FilePath;
-use crate::files::{Files, Job, NotNow, Totals, Upload, many_starts, run, uploading};
+use crate::files::{Each, Files, Job, NotNow, Totals, Upload, many_starts, run, uploading};
 use crate::http::awaitable;
 use crate::local::{local_path, still_inside};
 use crate::models::UploadedFile;
@@ -43,7 +45,7 @@ impl Files {
 #[must_use = "nothing is sent until it is awaited"]
 pub struct SyncUp<'a> {
     settings: SyncSettings<'a>,
-    each: Box<dyn FnMut(Upload<'a>) -> Upload<'a> + Send + 'a>,
+    each: Each<'a>,
 }
 
 impl<'a> SyncUp<'a> {
@@ -76,7 +78,8 @@ impl<'a> SyncUp<'a> {
         let totals = Totals::of(&jobs);
         // A plan from elsewhere may name anything, and what was found here may be another thing by now.
         let check = still_inside(folder, selection.symlinks);
-        let mut send = uploading(files.clone(), self.each, options.clone());
+        let unhashed = Unhashed::default();
+        let mut send = uploading(files.clone(), unhashed.noting(self.each), options.clone());
         let work = move |(path, local), track| send((path, Source::path_if(local, check.clone())), track);
         let copying = run(jobs.into_iter(), totals, batch, work);
         let delete = move |path: String| {
@@ -92,7 +95,7 @@ impl<'a> SyncUp<'a> {
                 }
             }
         };
-        let learning = memory.map(|memory| (memory, sha256_of as fn(&UploadedFile) -> Option<&str>));
+        let learning = memory.map(|memory| (memory, unhashed.others()));
         Ok(SyncStream::new(plan, copying, learning, extras, rest, delete))
     }
 
@@ -103,8 +106,31 @@ impl<'a> SyncUp<'a> {
 
 const NOT_THE_OWNER: &str = "The file is there: only the bucket's owner may delete it";
 
-fn sha256_of(uploaded: &UploadedFile) -> Option<&str> {
-    uploaded.sha256.as_deref()
+/// The files that nothing was hashed of on the way: what the server says of them was compared with nothing.
+#[derive(Default)]
+struct Unhashed(Arc<Mutex<HashSet<String>>>);
+
+impl Unhashed {
+    /// Notes which uploads are told not to hash.
+    fn noting<'a>(&self, mut each: Each<'a>) -> Each<'a> {
+        let noted = self.0.clone();
+        Box::new(move |upload| {
+            let path = upload.shown_path().to_owned();
+            let upload = each(upload);
+            if !upload.is_hashed() {
+                noted.lock().unwrap_or_else(PoisonError::into_inner).insert(path);
+            }
+            upload
+        })
+    }
+
+    /// The hash of a file that was hashed.
+    fn others(self) -> HashOf<UploadedFile> {
+        Box::new(move |path, uploaded| {
+            let is_known = !self.0.lock().unwrap_or_else(PoisonError::into_inner).contains(path);
+            uploaded.sha256.as_deref().filter(|_| is_known)
+        })
+    }
 }
 
 fn upload(action: &SyncAction, prefix: &str, folder: &Path) -> Option<Job<(FilePath, PathBuf)>> {

@@ -115,6 +115,11 @@ impl<D: Digest + Send + 'static> Hasher<D> {
     }
 }
 
+/// The SHA-256 of something short, in lower-case hex.
+pub(crate) fn sha256_of(bytes: &[u8]) -> String {
+    hex(&Sha256::digest(bytes))
+}
+
 pub(super) fn hex(bytes: &[u8]) -> String {
     const DIGITS: [char; 16] = ['0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'a', 'b', 'c', 'd', 'e', 'f'];
     let mut hex = String::with_capacity(2 * bytes.len());

@@ -31,7 +31,7 @@ pub(crate) use asked::{Wanted, last_bytes, quoted, takes_ranges, unasked, wanted
 #[cfg(feature = "zip")]
 pub(crate) use beside::{Beside, Work};
 pub use download::{Download, DownloadReader, DownloadStream};
-pub(crate) use hashing::Hasher;
+pub(crate) use hashing::{Hasher, sha256_of};
 pub use info::ContentInfo;
 pub use part::discard_partial;
 pub(crate) use part::is_part_name;

@@ -81,3 +81,34 @@ async fn what_was_hashed_before_a_sync_was_ended_is_remembered() {
         fs::remove_file(&cache).unwrap();
     }
 }
+
+#[tokio::test]
+async fn a_hash_is_remembered_only_of_what_was_hashed_and_is_still_there() {
+    let server = server().await;
+    let bucket = bucket(&admin(&server)).await;
+    let (folder, place) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let cache = place.path().join("hashes.json");
+    let names = ["hashed", "unhashed", "expected", "changed"];
+    write(folder.path(), &names.iter().map(|name| ((*name).to_owned(), format!("content of {name}"))).collect());
+    grow_old(folder.path()).await;
+    let expected = "content of expected";
+    let expected =
+        <sha2::Sha256 as sha2::Digest>::digest(expected).iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    let mut begun = 0;
+    let sync = bucket.files().sync_up(folder.path()).hash_cache(&cache).concurrency(1).each(|upload| {
+        // In the order of their names.
+        begun += 1;
+        match begun {
+            1 => {
+                fs::write(folder.path().join("changed"), "other  of changed").unwrap();
+                upload
+            }
+            2 => upload.verify(false).expect_sha256(expected.clone()),
+            3 => upload,
+            _ => upload.verify(false),
+        }
+    });
+    sync.await.unwrap().into_result().unwrap();
+    let known: serde_json::Value = serde_json::from_slice(&fs::read(&cache).unwrap()).unwrap();
+    assert_eq!(known["files"].as_object().unwrap().keys().collect::<Vec<_>>(), ["expected", "hashed"]);
+}

@@ -14,5 +14,5 @@ pub use progress::BatchProgress;
 pub use run::{BatchStream, OnFailure};
 pub(crate) use run::{Job, NotNow, Settings, Totals, many_setters, many_starts, run, signal};
 pub use upload_dir::UploadDir;
-pub(crate) use upload_many::uploading;
+pub(crate) use upload_many::{Each, uploading};
 pub use upload_many::{UploadItem, UploadMany};

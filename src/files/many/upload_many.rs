@@ -76,7 +76,8 @@ impl From<&Path> for UploadItem<'_> {
     }
 }
 
-pub(super) type Each<'a> = Box<dyn FnMut(Upload<'a>) -> Upload<'a> + Send + 'a>;
+/// What changes each upload.
+pub(crate) type Each<'a> = Box<dyn FnMut(Upload<'a>) -> Upload<'a> + Send + 'a>;
 
 /// Uploads many files. Made by [`Files::upload_many`].
 ///
