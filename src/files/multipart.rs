@@ -24,6 +24,9 @@ impl Files {
     /// large files, upload one by one: then each can be sent again by itself. After a 500, which uploads of equal contents
     /// can cause (wire description section 13), it is sent once more, unless all files turn out to be there.
     ///
+    /// All paths are looked at before anything is sent, and opened one after another; a file that has changed by then is
+    /// `ContentChanged`.
+    ///
     /// ```no_run
     /// # async fn f(files: carbonfiles::Files) -> carbonfiles::Result<()> {
     /// let done = files
