@@ -72,7 +72,9 @@ impl File {
 /// limit. `BodyNotReplayable` where it would have to be sent again and the source can be read only once. After `Interrupted`,
 /// `Timeout` and `Server` the file may have been stored.
 ///
-/// Where the answer was lost and the file is found on the server, its `deduplicated` is `false`: nobody knows.
+/// Where the answer was lost and the file is found on the server, its `deduplicated` is `false`: nobody knows. Where all was
+/// sent, the answer was lost, and it was sent again, the next upload or change of this client to that path waits up to 3 s: what
+/// was sent first may be stored as late as that.
 #[must_use = "nothing is sent until it is awaited"]
 pub struct Upload<'a> {
     bucket: Bucket,
