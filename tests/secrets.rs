@@ -174,7 +174,8 @@ async fn nothing_is_shown_when_all_goes_well_nor_when_it_does_not() {
         // Each fault meets each kind of call.
         for fault in faults() {
             for (method, part) in [("GET", "/api"), ("PUT", "/upload"), ("POST", ""), ("PATCH", ""), ("DELETE", "")] {
-                server.inject(fault.clone().on(method, part));
+                // Not all of them may send each kind, and not each has a body that could be cut.
+                server.inject(fault.clone().on(method, part).may_miss());
             }
             everything(&client, &id, &upload_token).await;
             server.clear_faults();

@@ -28,13 +28,13 @@ async fn a_watch_sees_it_from_the_first_to_the_last() {
     let server = server().await;
     let bucket = bucket(&admin(&server)).await;
     let (from, to) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-    let files = tree(from.path());
+    let files = tree_with_a_long_one(from.path());
     let bytes = files.values().map(Vec::len).sum::<usize>() as u64;
-    server.inject(Fault::reset_request_after(100_000).on("PUT", "a.txt"));
+    let cut = server.inject(Fault::reset_request_after(4 << 20).on("PUT", LONG));
     let check = |seen: &[BatchProgress], total: Option<u64>| {
         let (first, last) = (seen[0], seen[seen.len() - 1]);
         assert_eq!((first.files, first.bytes, first.finished), (0, 0, false));
-        assert_eq!((last.files, last.failed, last.files_total, last.bytes), (8, 0, Some(8), bytes));
+        assert_eq!((last.files, last.failed, last.files_total, last.bytes), (9, 0, Some(9), bytes));
         assert_eq!((last.bytes_total, last.percent(), last.finished), (Some(bytes), Some(100.0), true));
         assert!(seen.iter().all(|p| p.bytes <= p.bytes_total.unwrap_or(u64::MAX)), "{seen:?}");
         assert!(seen.iter().all(|p| p.bytes_total.is_none() || total.is_none() || p.bytes_total == total), "{seen:?}");
@@ -46,19 +46,20 @@ async fn a_watch_sees_it_from_the_first_to_the_last() {
     assert_eq!((kept.current().files_total, kept.current().bytes_total), (None, None), "it has not looked yet");
     let seen = shown(watch).await;
     check(&seen, Some(bytes));
-    assert_eq!(within(upload).await.unwrap().into_result().unwrap().len(), 8);
+    assert!(cut.fired() == 1 && goes_back(&seen), "{seen:?}");
+    assert_eq!(within(upload).await.unwrap().into_result().unwrap().len(), 9);
     assert_eq!(kept.current(), seen[seen.len() - 1], "a watch keeps the last when the transfer is gone");
     assert_eq!(shown(kept).await.len(), 1, "one that comes late has the last, and its end");
 
     let download = bucket.files().download_dir(to.path()).progress_interval(Duration::ZERO).start();
     check(&shown(download.progress()).await, Some(bytes));
-    assert_eq!(within(download).await.unwrap().into_result().unwrap().len(), 8);
+    assert_eq!(within(download).await.unwrap().into_result().unwrap().len(), 9);
     assert_eq!(read_folder(to.path()), files);
 
     // Of an iterator, nobody knows the total before its end.
     let upload = bucket.files().upload_many(files).progress_interval(Duration::ZERO).start();
     check(&shown(upload.progress()).await, None);
-    assert_eq!(within(upload).await.unwrap().into_result().unwrap().len(), 8);
+    assert_eq!(within(upload).await.unwrap().into_result().unwrap().len(), 9);
 }
 
 /// Nothing comes after what was held back, and it is told all the same.

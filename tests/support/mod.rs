@@ -11,10 +11,11 @@ pub(crate) mod snippets;
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::io::Write as _;
+use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use carbonfiles::sync::SyncOutcome;
 use carbonfiles::{Bucket, Client, ClientBuilder, Phase, Progress, RetryPolicy, Token};
@@ -22,6 +23,7 @@ use carbonfiles_testserver::TestServer;
 use chrono::{DateTime, TimeDelta, Utc};
 use futures::StreamExt;
 use futures::stream::FusedStream;
+use sha2::Digest;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
@@ -47,9 +49,19 @@ pub(crate) async fn ends(stream: &mut (impl FusedStream + Unpin)) {
     assert!(within(stream.next()).await.is_none());
 }
 
+/// Looks until it is so, for what has no signal of its own. Between two looks others have a turn.
+pub(crate) async fn until(mut is_so: impl FnMut() -> bool) {
+    within(async {
+        while !is_so() {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+}
+
 pub(crate) async fn server() -> TestServer {
     secrets::watch();
-    let server = TestServer::start().await.expect("the test server starts");
+    let server = TestServer::builder().faults_must_fire().start().await.expect("the test server starts");
     secrets::keep(server.admin_key());
     server
 }
@@ -84,6 +96,20 @@ pub(crate) fn admin(server: &TestServer) -> Client {
 pub(crate) async fn bucket(client: &Client) -> Bucket {
     let made = client.buckets().create("tests").await.unwrap();
     client.bucket(&made.id)
+}
+
+/// Waits until files that were written before are no longer too young for their hashes to be remembered: only time makes
+/// them older.
+pub(crate) async fn grow_old() {
+    let old = SystemTime::now() + Duration::from_millis(2100);
+    while SystemTime::now() < old {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+/// The SHA-256, as the server writes it.
+pub(crate) fn sha256(bytes: &[u8]) -> String {
+    sha2::Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// The requests seen, as `METHOD target`.
@@ -249,6 +275,23 @@ pub(crate) fn answer(status: u16, headers: &str, body: &[u8]) -> Vec<u8> {
     let mut bytes = format!("HTTP/1.1 {status} X\r\n{headers}{length}\r\n").into_bytes();
     bytes.extend_from_slice(body);
     bytes
+}
+
+/// What a request with a `Range` of `first-last` or `first-` asks for, of a content of so many bytes.
+pub(crate) fn asked_for(head: &Head, length: usize) -> Option<Range<usize>> {
+    let text = head.text.to_ascii_lowercase();
+    let range = text.lines().find_map(|line| line.strip_prefix("range: bytes="))?;
+    let (first, last) = range.trim().split_once('-').unwrap();
+    let end = last.parse::<usize>().map_or(length, |last| length.min(last + 1));
+    Some(first.parse().unwrap()..end)
+}
+
+/// The answer of a server that heeds a range, cut to so many bytes, and no condition: a part, or the whole.
+pub(crate) fn part_or_whole(head: &Head, headers: &str, data: &[u8], most: usize) -> Vec<u8> {
+    let Some(Range { start, end }) = asked_for(head, data.len()) else { return answer(200, headers, data) };
+    let end = end.min(start.saturating_add(most));
+    let headers = format!("{headers}Content-Range: bytes {start}-{}/{}\r\n", end - 1, data.len());
+    answer(206, &headers, &data[start..end])
 }
 
 #[track_caller]

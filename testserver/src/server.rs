@@ -26,6 +26,7 @@ pub struct Builder {
     memory_limit: u64,
     directory: PathBuf,
     now: Option<SystemTime>,
+    faults_must_fire: bool,
 }
 
 impl Default for Builder {
@@ -46,6 +47,7 @@ impl Default for Builder {
             memory_limit: 64 << 20,
             directory: std::env::temp_dir(),
             now: None,
+            faults_must_fire: false,
         }
     }
 }
@@ -113,6 +115,14 @@ impl Builder {
         self
     }
 
+    /// When the server is dropped, each fault must have taken effect, but for those that
+    /// [may miss](crate::Fault::may_miss): a fault that waits for byte 100,000 of a body of ten tests nothing. Else the drop
+    /// panics. They need not, unless told so.
+    pub fn faults_must_fire(mut self) -> Self {
+        self.faults_must_fire = true;
+        self
+    }
+
     /// Where to listen; a free port of `127.0.0.1`, unless told otherwise.
     pub fn address(mut self, address: impl Into<SocketAddr>) -> Self {
         self.address = address.into();
@@ -151,7 +161,13 @@ impl Builder {
         let running = Running::on(self.address, &shared).await?;
         clean_up_while_running(&shared, &running);
         let address = running.address;
-        Ok(TestServer { shared, url: format!("http://{address}"), address, running: Mutex::new(Some(running)) })
+        Ok(TestServer {
+            shared,
+            url: format!("http://{address}"),
+            address,
+            running: Mutex::new(Some(running)),
+            faults_must_fire: self.faults_must_fire,
+        })
     }
 }
 
@@ -161,6 +177,7 @@ pub struct TestServer {
     url: String,
     address: SocketAddr,
     running: Mutex<Option<Running>>,
+    faults_must_fire: bool,
 }
 
 impl std::fmt::Debug for TestServer {
@@ -345,6 +362,11 @@ impl Drop for TestServer {
         if let Some(running) = self.take_running() {
             // Connections see it and drop their sockets; nothing has to be waited for.
             running.stage.send_replace(Stage::Stopped);
+        }
+        // What a test complains of itself comes first.
+        if self.faults_must_fire && !std::thread::panicking() {
+            let misses = self.shared.script.misses();
+            assert!(misses.is_empty(), "faults that never took effect: {misses:#?}");
         }
     }
 }

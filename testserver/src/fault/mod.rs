@@ -32,6 +32,7 @@ pub struct Fault {
     target: String,
     skip: u64,
     times: Option<u64>,
+    may_miss: bool,
 }
 
 /// What a fault does.
@@ -90,7 +91,7 @@ impl Action {
 
 impl Fault {
     fn of(action: Action) -> Self {
-        Self { action, method: None, target: String::new(), skip: 0, times: Some(1) }
+        Self { action, method: None, target: String::new(), skip: 0, times: Some(1), may_miss: false }
     }
 
     /// Answers with this status; no handler runs. The request body is read first, unless [`early`](Self::early)
@@ -302,6 +303,13 @@ impl Fault {
         self
     }
 
+    /// It need not take effect where the others [have to](crate::Builder::faults_must_fire).
+    #[must_use]
+    pub fn may_miss(mut self) -> Self {
+        self.may_miss = true;
+        self
+    }
+
     fn matches(&self, subject: Subject, method: &str, target: &str) -> bool {
         self.action.subject() == subject
             && self.method.as_deref().is_none_or(|wanted| wanted.eq_ignore_ascii_case(method))
@@ -313,9 +321,11 @@ impl Fault {
 #[derive(Debug, Default)]
 pub(crate) struct Script {
     lines: Mutex<Vec<Line>>,
+    /// Each that has to take effect, also when it strikes no more.
+    due: Mutex<Vec<Line>>,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Line {
     fault: Fault,
     handle: FaultHandle,
@@ -325,12 +335,21 @@ impl Script {
     pub(crate) fn add(&self, fault: Fault) -> FaultHandle {
         let handle = FaultHandle::new();
         let line = Line { fault, handle: handle.clone() };
+        if !line.fault.may_miss {
+            self.due.lock().unwrap_or_else(PoisonError::into_inner).push(line.clone());
+        }
         self.lines.lock().unwrap_or_else(PoisonError::into_inner).push(line);
         handle
     }
 
     pub(crate) fn clear(&self) {
         self.lines.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
+    /// Those that have never taken effect although they have to.
+    pub(crate) fn misses(&self) -> Vec<String> {
+        let due = self.due.lock().unwrap_or_else(PoisonError::into_inner);
+        due.iter().filter(|line| line.handle.fired() == 0).map(|line| format!("{:?}", line.fault)).collect()
     }
 
     /// The fault that strikes this, if one does.
@@ -386,6 +405,21 @@ mod tests {
         assert!((0..9).all(|_| strikes(&script, "GET", "/")));
         script.clear();
         assert!(!strikes(&script, "GET", "/"));
+    }
+
+    #[test]
+    fn what_struck_and_took_no_effect_is_a_miss() {
+        let script = Script::default();
+        let firing = |script: &Script| script.strike(Subject::Request, "GET", "/");
+        script.add(Fault::reset());
+        firing(&script).unwrap().fire();
+        script.add(Fault::reset_response_after(10));
+        assert!(firing(&script).is_some());
+        script.add(Fault::reset_response_after(10).may_miss());
+        assert!(firing(&script).is_some());
+        script.clear();
+        let misses = script.misses();
+        assert!(misses.len() == 1 && misses[0].contains("ResetResponseAfter(10)"), "{misses:?}");
     }
 
     #[test]
