@@ -144,6 +144,8 @@ pub mod sync;
 pub mod tenantbox;
 mod transfer;
 mod upload_tokens;
+#[cfg(test)]
+mod waiting;
 
 pub use ::{bytes, chrono, reqwest, url};
 

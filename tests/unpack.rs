@@ -12,7 +12,7 @@ use carbonfiles::buckets::UnpackZip;
 use carbonfiles::{ErrorKind, Phase};
 use carbonfiles_testserver::Fault;
 use futures::TryFutureExt;
-use support::{Answer, RawServer, admin, answer, bucket, builder, read_folder, server, within};
+use support::{Answer, RawServer, admin, answer, bucket, builder, read_folder, server, until, within};
 use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, ZipWriter};
 
@@ -379,12 +379,7 @@ async fn dropping_it_leaves_what_was_there_and_no_temporary_file() {
             assert!(call.await.unwrap_err().is_cancelled());
             held.release();
             // A step that was under way ends first.
-            within(async {
-                while read_folder(folder.path()) != old {
-                    tokio::task::yield_now().await;
-                }
-            })
-            .await;
+            until(|| read_folder(folder.path()) == old).await;
         }
     }
     bucket.zip().download_to(folder.path().join("all.zip")).await.unwrap();
@@ -405,22 +400,14 @@ async fn dropping_it_while_it_unpacks_ends_it() {
         let client = builder(&server.url).build().unwrap();
         let mut unpack = client.bucket("b").zip().unpack(folder.path()).send();
         let first = folder.path().join(&names[0]);
-        within(async {
-            tokio::select! {
-                done = &mut unpack => drop(done.unwrap()),
-                () = async { while !first.exists() { tokio::task::yield_now().await } } => {}
-            }
-        })
-        .await;
+        tokio::select! {
+            done = &mut unpack => drop(done.unwrap()),
+            () = until(|| first.exists()) => {}
+        }
         drop(unpack);
         // The archive goes last.
         let temporary = || read_folder(folder.path()).keys().any(|name| name.ends_with(".part"));
-        within(async {
-            while temporary() {
-                tokio::task::yield_now().await;
-            }
-        })
-        .await;
+        until(|| !temporary()).await;
         let unpacked = read_folder(folder.path());
         assert!(unpacked.values().all(|content| content == b"content"), "each is whole");
         if unpacked.len() < names.len() {

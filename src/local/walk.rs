@@ -376,9 +376,7 @@ mod tests {
         walking.abort();
         assert!(walking.await.unwrap_err().is_cancelled());
         drop(release);
-        while ended.strong_count() > 0 {
-            tokio::task::yield_now().await;
-        }
+        crate::waiting::until(|| ended.strong_count() == 0).await;
         assert_eq!((first.0.as_str(), first.1.try_iter().count()), ("0", 0));
     }
 

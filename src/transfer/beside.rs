@@ -293,9 +293,7 @@ mod tests {
         }
         let shared = Arc::downgrade(&beside.0);
         drop(beside);
-        while shared.upgrade().is_some() {
-            tokio::task::yield_now().await;
-        }
+        crate::waiting::until(|| shared.strong_count() == 0).await;
         assert_eq!(*done.lock().unwrap(), (1..=100).collect::<Vec<u8>>());
     }
 }

@@ -88,9 +88,12 @@ mod tests {
         first.write_all(b"first").unwrap();
         let mut reading = PipeReading::wait(file).await.unwrap();
         drop(first);
-        while !reading.pipe.ready(Interest::READABLE).await.unwrap().is_read_closed() {
-            tokio::task::yield_now().await;
-        }
+        crate::waiting::within(async {
+            while !reading.pipe.ready(Interest::READABLE).await.unwrap().is_read_closed() {
+                tokio::task::yield_now().await;
+            }
+        })
+        .await;
         let mut second = writer();
         assert_eq!(reading.next().await.unwrap(), "first");
         assert!(tokio::time::timeout(5 * BETWEEN_WRITERS, reading.next()).await.is_err(), "there is one who may write");

@@ -12,7 +12,7 @@ use carbonfiles_testserver::TestServer;
 use futures::StreamExt;
 use tokio::sync::oneshot;
 
-use crate::support::within;
+use crate::support::{until, within};
 use crate::{short, start};
 
 /// So many deletions and then the bucket's, all in one message, so that all of them wait before the first is read.
@@ -40,9 +40,7 @@ async fn a_callback_is_not_called_any_more_when_its_guard_is_gone() {
     send(&server, &bucket, 100).await;
     assert_eq!(short(&within(end.next()).await.unwrap().unwrap()), "BucketDeleted");
     // Its task has gone when what it held is dropped.
-    while Arc::strong_count(&called) > 1 {
-        tokio::task::yield_now().await;
-    }
+    until(|| Arc::strong_count(&called) == 1).await;
     assert_eq!(called.load(Ordering::SeqCst), 1);
 }
 
@@ -63,11 +61,13 @@ async fn a_slow_callback_lets_others_have_a_turn() {
     send(&server, &bucket, 20).await;
     assert_eq!(short(&within(end.next()).await.unwrap().unwrap()), "BucketDeleted");
     let mut seen = BTreeSet::new();
-    while called.load(Ordering::SeqCst) < 20 {
-        seen.insert(called.load(Ordering::SeqCst));
-        tokio::task::yield_now().await;
-    }
-    assert!(seen.len() > 10, "{seen:?}");
+    until(|| {
+        let calls = called.load(Ordering::SeqCst);
+        seen.insert(calls);
+        calls == 20
+    })
+    .await;
+    assert!(seen.len() > 11, "{seen:?}");
 }
 
 /// Otherwise nothing else would have a turn: no time limit, no end of a task.
