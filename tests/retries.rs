@@ -279,6 +279,28 @@ async fn an_outage_is_not_multiplied() {
 }
 
 #[tokio::test]
+async fn a_download_that_is_cut_takes_from_the_budget_too() {
+    let server = server().await;
+    let client = admin(&server);
+    let file = bucket(&client).await.file("x.bin");
+    file.upload(vec![7; 1_000_000]).await.unwrap();
+    let cut = server.inject(Fault::reset_response_after(1000).on("GET", "/content").forever());
+    let gets = async || {
+        let before = cut.fired();
+        let error = within(async { file.download().await.unwrap().bytes(1_000_000).await }).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Interrupted, "{error:?}");
+        cut.fired() - before
+    };
+    assert_eq!(gets().await, 4);
+    server.inject(Fault::status(503).on("GET", "/healthz").forever());
+    for _ in 0..60 {
+        within(client.health().send()).await.unwrap_err();
+    }
+    // One cut costs nothing: most are the only one.
+    assert_eq!(gets().await, 2);
+}
+
+#[tokio::test]
 async fn never_is_never() {
     let server = server().await;
     let client = builder(server.url()).token(server.admin_key()).retry(RetryPolicy::never()).build().unwrap();
@@ -384,7 +406,6 @@ async fn the_second_sending_of_an_upload_is_part_of_the_same_call() {
         within(upload(&format!("c{file}")).send()).await.unwrap_err();
     }
     server.clear_requests();
-    server.inject(Fault::status(500).on("PUT", "/upload").forever());
     within(upload("d").send()).await.unwrap_err();
     assert_eq!(puts(&server), 1);
 }

@@ -2,12 +2,13 @@
 
 mod support;
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use carbonfiles::{Error, ErrorKind, Phase, Progress, Source};
-use carbonfiles_testserver::Fault;
+use carbonfiles::{Error, ErrorKind, Phase, Progress, Source, Timeouts};
+use carbonfiles_testserver::{Fault, TestServer};
 use futures::{StreamExt, stream};
 use support::{admin, bucket, builder, server};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -131,6 +132,83 @@ async fn no_more_uploads_than_allowed_are_under_way() {
     assert!(done.iter().all(Result::is_ok), "{done:?}");
     assert!(most.load(Ordering::SeqCst) <= 3, "{most:?}");
     assert_eq!(queued.load(Ordering::SeqCst), 17);
+}
+
+#[tokio::test]
+async fn no_more_downloads_to_files_than_allowed_are_under_way() {
+    let server = server().await;
+    let client = builder(server.url()).token(server.admin_key()).max_transfers(2).build().unwrap();
+    let bucket = bucket(&client).await;
+    let folder = tempfile::tempdir().unwrap();
+    let gets = || server.requests().iter().filter(|r| r.method == "GET" && r.path.ends_with("/content")).count();
+    let data = pattern(20 << 20);
+    bucket.file("large").upload(data.clone()).await.unwrap();
+    let items = (0..10).map(|n| (format!("small/{n}"), vec![n; 1000]));
+    bucket.files().upload_many(items).await.unwrap().into_result().unwrap();
+
+    let held = server.inject(Fault::stall_response_after(1).on("GET", "/content").forever());
+    let queued = Arc::new(AtomicUsize::new(0));
+    let waits = |queued: &Arc<AtomicUsize>| {
+        let count = queued.clone();
+        move |p: Progress| {
+            count.fetch_add(usize::from(p.phase == Phase::Queued), Ordering::SeqCst);
+        }
+    };
+    let told = waits(&queued);
+    let small = bucket.files().download_dir(folder.path().join("all")).prefix("small").concurrency(8);
+    let small = small.file_progress(move |_, p| told(p)).start();
+    within(held.fired_at_least(2)).await;
+    support::until(|| gets() + queued.load(Ordering::SeqCst) >= 8).await;
+    assert_eq!((gets(), queued.load(Ordering::SeqCst)), (2, 6));
+    held.release();
+    assert_eq!(within(small).await.unwrap().into_result().unwrap().len(), 10);
+    assert_eq!((gets(), support::read_folder(folder.path()).len()), (10, 10));
+
+    server.clear_faults();
+    server.clear_requests();
+    let held = server.inject(Fault::stall_response_after(1).on("GET", "/content").forever());
+    let target = folder.path().join("large");
+    let large = bucket.file("large").download_to(&target).parallel(4).start();
+    within(held.fired_at_least(2)).await;
+    // A third would have been on its way before this one.
+    admin(&server).health().await.unwrap();
+    assert_eq!(gets(), 2);
+    let alone = Arc::new(AtomicUsize::new(0));
+    let third = bucket.file("large").download_to(folder.path().join("third")).progress(waits(&alone)).start();
+    support::until(|| alone.load(Ordering::SeqCst) == 1).await;
+    assert_eq!(gets(), 2);
+    held.release();
+    within(large).await.unwrap();
+    within(third).await.unwrap();
+    assert!(std::fs::read(&target).unwrap() == data);
+    assert_eq!(gets(), 6);
+}
+
+#[tokio::test]
+async fn a_turn_that_never_comes_is_a_conflict_and_nothing_is_sent() {
+    // It would cut a body that stands still.
+    let patient = TestServer::builder().slow_body_grace(Duration::from_secs(3600));
+    let server = patient.start().await.unwrap();
+    let limits = Timeouts::default().slow_response(Duration::from_secs(1));
+    let client = builder(server.url()).token(server.admin_key()).timeouts(limits).build().unwrap();
+    let bucket = bucket(&client).await;
+    let held = server.inject(Fault::stall_request_after(10).on("PUT", "/upload/stream").forever());
+    let pending = stream::iter([Ok::<_, std::io::Error>(vec![1; 10])]).chain(stream::pending());
+    let first = bucket.file("x").upload(Source::stream(pending)).start();
+    within(held.fired_at_least(1)).await;
+    let (read, mut phases) = (AtomicUsize::new(0), Vec::new());
+    let source = Source::stream(stream::once(async {
+        read.fetch_add(1, Ordering::SeqCst);
+        Ok::<_, std::io::Error>(vec![2; 10])
+    }));
+    let started = std::time::Instant::now();
+    let error = within(bucket.file("x").upload(source).progress(|p| phases.push(p.phase))).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Conflict, "{error:?}");
+    // A least time, not a measure: twice what an upload of unknown fate keeps its turn for.
+    assert!(started.elapsed() >= Duration::from_secs(6), "{:?}", started.elapsed());
+    assert_eq!((read.load(Ordering::SeqCst), phases.as_slice()), (0, &[Phase::Queued][..]));
+    assert_eq!(server.requests().iter().filter(|request| request.method == "PUT").count(), 1);
+    drop(first);
 }
 
 #[tokio::test]

@@ -294,6 +294,21 @@ mod tests {
         assert_eq!(short, [(0, Phase::Sending), (1000, Phase::Waiting), (1000, Phase::Done)]);
     }
 
+    #[tokio::test(start_paused = true)]
+    async fn ten_reports_a_second_unless_told_otherwise() {
+        let mut seen = Vec::new();
+        let mut reporter = Reporter::default();
+        reporter.set_callback(|p| seen.push(p.sent));
+        for sent in 0..1000 {
+            reporter.report(sent, Phase::Sending);
+            tokio::time::advance(Duration::from_millis(1)).await;
+        }
+        reporter.done(1000);
+        drop(reporter);
+        assert_eq!((seen[0], seen[seen.len() - 1]), (0, 1000));
+        assert!((10..=12).contains(&seen.len()), "{seen:?}");
+    }
+
     #[test]
     fn waiting_for_a_turn_is_no_step_back() {
         let mut seen = Vec::new();

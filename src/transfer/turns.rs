@@ -217,7 +217,10 @@ mod tests {
     async fn patience_ends() {
         let turns = Turns::default();
         let _first = turns.wait("a".into()).await;
+        let started = Instant::now();
         turns.wait_briefly("a".into()).await;
+        assert_eq!(started.elapsed(), PATIENCE);
+        assert!(PATIENCE < Duration::from_secs(5), "that is when the server loses its own");
     }
 
     #[tokio::test]

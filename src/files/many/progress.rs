@@ -285,6 +285,7 @@ impl Drop for Track<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::files::Settings;
     use proptest::prelude::*;
 
     fn told<'a>(on_batch: impl FnMut(BatchProgress) + Send + 'a) -> Listeners<'a> {
@@ -300,6 +301,22 @@ mod tests {
         drop(tally);
         assert!(seen.iter().all(|p| p.bytes <= 10), "{seen:?}");
         assert!(seen.iter().any(|p| p.bytes == 10), "{seen:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn ten_reports_a_second_unless_told_otherwise() {
+        let mut seen = Vec::new();
+        let tally = Tally::new(told(|p| seen.push((p.bytes, p.finished))), Settings::default().interval);
+        tally.expect(Some(1), Some(1000));
+        let mut track = tally.begin("a", Some(1000));
+        for sent in 1..=1000 {
+            tokio::time::advance(Duration::from_millis(1)).await;
+            track.report(Progress { sent, total: Some(1000), phase: Phase::Sending, ..Progress::START });
+        }
+        tally.finish();
+        drop((track, tally));
+        assert_eq!((seen[0], seen[seen.len() - 1]), ((0, false), (1000, true)));
+        assert!((10..=12).contains(&seen.len()), "{seen:?}");
     }
 
     #[test]
