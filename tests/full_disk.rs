@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use carbonfiles::{Bucket, Error, ErrorKind, Source};
-use support::{admin, bucket, read_folder, server};
+use support::{admin, bucket, grow_old, read_folder, server};
 
 const DISK: usize = 8 << 20;
 const LENGTH: usize = 4 << 20;
@@ -88,21 +88,23 @@ async fn the_child() {
     println!("all was tried");
 }
 
-/// A file of hashes that can't be written is told, and what was uploaded is there.
+/// A file of hashes that can't be written is told. What was uploaded before is there, and what is only looked at is not touched.
 async fn spoilt_cache(bucket: &Bucket, folder: &Path, disk: &Path) {
     fill(disk, 0);
     let cache = disk.join("hashes.json");
     let twin = bucket.file("in/x.bin");
-    twin.upload("odd".as_bytes()).await.unwrap();
     let sync = || bucket.files().sync_up(folder).prefix("in").hash_cache(&cache);
-    // Young files are not remembered.
-    let old = std::fs::File::options().write(true).open(folder.join("x.bin")).unwrap();
-    old.set_modified(std::time::SystemTime::UNIX_EPOCH).unwrap();
-    let outcome = sync().await;
-    assert!(outcome.is_ok() || outcome.is_err_and(|e| e.kind() == ErrorKind::Io));
-    assert_eq!(twin.download().await.unwrap().bytes(10).await.unwrap(), "old");
+    grow_old().await;
+    // One of the same length has to be read first, one of another is replaced unread.
+    for (before, after) in [("odd", "odd"), ("longer", "old")] {
+        twin.upload(before.as_bytes()).await.unwrap();
+        no_room(&sync().await.unwrap_err(), "hashes");
+        assert_eq!(twin.download().await.unwrap().bytes(10).await.unwrap(), after);
+    }
     empty(disk);
     assert_eq!(support::totals(sync().await.unwrap()), (0, 0));
+    assert!(cache.exists());
+    std::fs::remove_file(cache).unwrap();
 }
 
 /// Nothing can be written: that is told as what it is, and what can be read goes up all the same.

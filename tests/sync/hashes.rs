@@ -1,26 +1,16 @@
 //! Hashes that are remembered when a sync is ended before it is done.
 
-use std::time::{Duration, SystemTime};
+use futures::StreamExt;
 
+use super::support::grow_old;
 use super::*;
-
-/// Younger ones are not remembered, and only time makes them older.
-async fn grow_old(folder: &Path) {
-    let youngest = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().metadata().unwrap().modified().unwrap());
-    let old = youngest.max().unwrap() + Duration::from_millis(2100);
-    while SystemTime::now() < old {
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
-}
 
 /// Waits until this process has a file open.
 async fn is_open(path: &Path) {
     let open = || {
         fs::read_dir("/proc/self/fd").unwrap().flatten().any(|fd| fs::read_link(fd.path()).is_ok_and(|to| to == path))
     };
-    while !open() {
-        tokio::task::yield_now().await;
-    }
+    support::until(open).await;
 }
 
 #[tokio::test]
@@ -50,7 +40,7 @@ async fn what_was_hashed_before_a_sync_was_ended_is_remembered() {
         endless.into();
     let b = folder.path().join("b");
     fs::File::options().write(true).open(&b).unwrap().set_len(endless).unwrap();
-    grow_old(folder.path()).await;
+    grow_old().await;
     for dropped in [false, true] {
         server.inject(Fault::replace_body(listing.to_string()).on("GET", "delimiter"));
         let (ended, signal) = tokio::sync::oneshot::channel::<()>();
@@ -66,12 +56,7 @@ async fn what_was_hashed_before_a_sync_was_ended_is_remembered() {
         assert!(!remembered(), "it is not done");
         if dropped {
             drop(sync);
-            support::within(async {
-                while !remembered() {
-                    tokio::task::yield_now().await;
-                }
-            })
-            .await;
+            support::until(remembered).await;
         } else {
             ended.send(()).unwrap();
             assert_eq!(support::within(sync).await.unwrap_err().kind(), ErrorKind::Cancelled);
@@ -90,10 +75,8 @@ async fn a_hash_is_remembered_only_of_what_was_hashed_and_is_still_there() {
     let cache = place.path().join("hashes.json");
     let names = ["hashed", "unhashed", "expected", "changed"];
     write(folder.path(), &names.iter().map(|name| ((*name).to_owned(), format!("content of {name}"))).collect());
-    grow_old(folder.path()).await;
-    let expected = "content of expected";
-    let expected =
-        <sha2::Sha256 as sha2::Digest>::digest(expected).iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    grow_old().await;
+    let expected = support::sha256(b"content of expected");
     let mut begun = 0;
     let sync = bucket.files().sync_up(folder.path()).hash_cache(&cache).concurrency(1).each(|upload| {
         // In the order of their names.
@@ -111,4 +94,33 @@ async fn a_hash_is_remembered_only_of_what_was_hashed_and_is_still_there() {
     sync.await.unwrap().into_result().unwrap();
     let known: serde_json::Value = serde_json::from_slice(&fs::read(&cache).unwrap()).unwrap();
     assert_eq!(known["files"].as_object().unwrap().keys().collect::<Vec<_>>(), ["expected", "hashed"]);
+}
+
+/// A folder is in the place of the file of hashes.
+#[tokio::test]
+async fn hashes_that_can_not_be_written_are_an_error_of_the_whole_and_nothing_is_deleted() {
+    let server = server().await;
+    let bucket = bucket(&admin(&server)).await;
+    let (folder, place) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let cache = place.path().join("dir");
+    fs::create_dir(&cache).unwrap();
+    write(folder.path(), &tree(&[("a", "1"), ("deep/b", "2"), ("c", "3")]));
+    fill(&bucket, &tree(&[("extra", "x")])).await;
+    grow_old().await;
+    let sync = || bucket.files().sync_up(folder.path()).delete_extra(true).hash_cache(&cache);
+    let told: Vec<_> = support::within(sync().stream().await.unwrap().collect()).await;
+    let (last, copies) = told.split_last().unwrap();
+    assert_eq!(last.as_ref().unwrap_err().kind(), ErrorKind::Io, "{last:?}");
+    let done = |file: &Result<SyncFile<_>, _>| matches!(file, Ok(SyncFile::Copied(file)) if matches!(file.outcome, FileOutcome::Done(_)));
+    assert!(copies.len() == 3 && copies.iter().all(done), "{told:?}");
+    assert_eq!(stored(&bucket).await, tree(&[("a", "1"), ("deep/b", "2"), ("c", "3"), ("extra", "x")]));
+
+    // What has a twin is read for the plan already.
+    assert_eq!(sync().plan().await.unwrap_err().kind(), ErrorKind::Io);
+    assert_eq!(support::within(sync().send()).await.unwrap_err().kind(), ErrorKind::Io);
+    assert!(bucket.file("extra").get_opt().await.unwrap().is_some());
+    assert_eq!(fs::read_dir(place.path()).unwrap().count(), 1, "nothing is left beside it");
+    // What remembers nothing is not in need of it.
+    let done = bucket.files().sync_up(folder.path()).delete_extra(true).await.unwrap();
+    assert_eq!(support::totals(done), (0, 1));
 }
