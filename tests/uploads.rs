@@ -1,5 +1,7 @@
 //! Uploads, as a user would make them, on the test server.
 
+#[path = "uploads/answers.rs"]
+mod answers;
 mod support;
 
 use std::path::Path;
@@ -11,7 +13,7 @@ use bytes::Bytes;
 use carbonfiles::{Bucket, Client, ErrorKind, Phase, Progress, RetryPolicy, Source};
 use carbonfiles_testserver::{Fault, TestServer};
 use futures::{StreamExt, TryStreamExt, stream};
-use support::{admin, server};
+use support::{admin, server, sha256};
 use tokio::io::AsyncWriteExt;
 
 async fn bucket(client: &Client) -> Bucket {
@@ -185,8 +187,10 @@ async fn a_body_that_stops_early_is_never_stored() {
         assert!(bucket.file(name).upload(none).await.unwrap_err().is_invalid_input());
         let other = bucket.file(name).upload("x".as_bytes()).expect_sha256("0".repeat(64)).await.unwrap_err();
         assert_eq!(other.kind(), ErrorKind::IntegrityMismatch);
+        assert!([&sha256(b"x"), &"0".repeat(64)].iter().all(|hash| other.message().contains(*hash)), "{other}");
         let empty = bucket.file(name).upload(&b""[..]).expect_sha256("0".repeat(64)).await.unwrap_err();
         assert_eq!(empty.kind(), ErrorKind::IntegrityMismatch);
+        assert!([&sha256(b""), &"0".repeat(64)].iter().all(|hash| empty.message().contains(*hash)), "{empty}");
     }
     assert!(bucket.files().list().await.unwrap().items.is_empty(), "nothing may be visible");
 }

@@ -9,7 +9,7 @@ use carbonfiles::{ErrorKind, Phase, Progress, Result as Outcome, Source};
 
 use crate::stage::{Stage, Verdict, fits, flipped, meanwhile, replace_on_disk};
 use crate::trouble::{Bodies, Trouble, Wrong};
-use crate::uploads::bodies;
+use crate::uploads::{self, bodies};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
@@ -192,6 +192,7 @@ async fn up(kind: Kind, stage: &mut Stage<'_>) -> Result<Verdict, String> {
     let (done, outcome) = meanwhile(stage.trouble == Trouble::Rewritten, &fault, deed, writing).await?;
     stage.calm()?;
     let there = stage.stored().await?;
+    let outcome = uploads::told(stage, outcome)?;
     let whole = after(kind, &remote, &local);
     // A source that is another one by now is not sent, not even as a whole.
     between(&there, &remote, &whole)?;

@@ -1,9 +1,10 @@
 //! Uploads from each kind of source.
 
+use std::fmt::Debug;
 use std::io::Cursor;
 
 use carbonfiles::models::UploadedFile;
-use carbonfiles::{Phase, Result as Outcome, Source};
+use carbonfiles::{ErrorKind, Phase, Result as Outcome, Source};
 use tokio::io::AsyncWriteExt;
 
 use crate::stage::{Stage, Verdict, fits, flipped, meanwhile, replace_on_disk, shown};
@@ -63,6 +64,15 @@ pub(crate) fn bodies(path: &str, length: usize) -> Bodies {
         response: 200,
         over_long: format!("{answer}{answer}").into_bytes(),
         wrong: Wrong::Says(answer.into_bytes()),
+    }
+}
+
+/// The outcome of an upload. A wrong hash in the answer, once it has come, is told as that and as nothing else.
+pub(crate) fn told<T: Debug>(stage: &Stage<'_>, outcome: Outcome<T>) -> Result<Outcome<T>, String> {
+    let is_mismatch = outcome.as_ref().is_err_and(|error| error.kind() == ErrorKind::IntegrityMismatch);
+    match stage.trouble == Trouble::WrongHash && !is_mismatch {
+        true => Err(format!("the wrong hash came, and it says {outcome:?}")),
+        false => Ok(outcome),
     }
 }
 
@@ -135,6 +145,7 @@ pub(crate) async fn run(kind: Kind, stage: &mut Stage<'_>) -> Result<Verdict, St
         // A file that is another one by now is not what was to be sent, not even as a whole.
         _ => there == Some(&content),
     };
+    let outcome = told(stage, outcome)?;
     match outcome {
         Ok(Some(done)) if is_new && done.size == content.len() as u64 => Ok(Verdict::Recovered),
         Ok(done) => Err(format!("it says {done:?}, and there is {}", shown(there))),
