@@ -9,7 +9,7 @@ use carbonfiles::{Bucket, ErrorKind, Phase, RetryPolicy};
 use carbonfiles_testserver::{Fault, TestServer};
 use futures::TryStreamExt;
 use futures::stream::FusedStream;
-use support::{Answer, RawServer, builder};
+use support::{Answer, RawServer, builder, sha256};
 use tokio::io::AsyncReadExt;
 
 const CONTENT: &str = "/content";
@@ -248,15 +248,21 @@ async fn content_replaced_half_way_is_noticed() {
 async fn corrupted_bytes_are_an_integrity_mismatch() {
     let (server, bucket) = setup().await;
     let file = bucket.file("x.bin");
-    file.upload(pattern(2_000_000)).await.unwrap();
+    let mut data = pattern(2_000_000);
+    file.upload(data.clone()).await.unwrap();
+    let right = sha256(&data);
+    data[0] ^= 1;
+    let wrong = sha256(&data);
     let folder = tempfile::tempdir().unwrap();
     let target = folder.path().join("x");
     server.inject(Fault::corrupt_response().on("GET", CONTENT).times(2));
-    let error = file.download_to(&target).await.unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::IntegrityMismatch);
+    let to_file = file.download_to(&target).await.unwrap_err();
     assert!(!target.exists());
-    let error = file.download().await.unwrap().bytes(2_000_000).await.unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::IntegrityMismatch);
+    let in_memory = file.download().await.unwrap().bytes(2_000_000).await.unwrap_err();
+    for error in [to_file, in_memory] {
+        assert_eq!(error.kind(), ErrorKind::IntegrityMismatch);
+        assert!(error.message().contains(&right) && error.message().contains(&wrong), "{error}");
+    }
     server.inject(Fault::corrupt_response().on("GET", CONTENT));
     assert!(
         file.download().verify(false).await.unwrap().bytes(2_000_000).await.is_ok(),
@@ -305,9 +311,7 @@ async fn the_target_is_handled_with_care() {
     first.abort();
     assert!(first.await.unwrap_err().is_cancelled());
     // The last write may still be on its way when the call has gone.
-    while std::fs::read_dir(folder.path()).unwrap().count() > 1 {
-        tokio::task::yield_now().await;
-    }
+    support::until(|| std::fs::read_dir(folder.path()).unwrap().count() == 1).await;
 }
 
 #[tokio::test]

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use crate::proxy::{Proxy, Rule};
-use crate::support::{Answer, Head, RawServer, answer, local, quick, secrets};
+use crate::support::{Answer, Head, RawServer, answer, local, part_or_whole, quick, secrets};
 use crate::table::{self, Kind, Names, Sent, Trouble, kind, meet_all};
 
 const ID: &str = "3b53bad0-8223-48db-81fb-d6600ae05a40";
@@ -58,16 +58,7 @@ fn session() -> Value {
 /// All of it, or from where the request says.
 fn content(head: &Head) -> Vec<u8> {
     let headers = "Content-Type: text/plain\r\nETag: \"e\"\r\nAccept-Ranges: bytes\r\n";
-    let text = head.text.to_lowercase();
-    let start = text.lines().find_map(|line| line.strip_prefix("range: bytes=")?.split('-').next()?.parse().ok());
-    match start {
-        None => answer(200, headers, CONTENT),
-        Some(start) => {
-            let (size, start): (usize, usize) = (CONTENT.len(), start);
-            let range = format!("{headers}Content-Range: bytes {start}-{}/{size}\r\n", size - 1);
-            answer(206, &range, &CONTENT[start..])
-        }
-    }
+    part_or_whole(head, headers, CONTENT, usize::MAX)
 }
 
 /// What it answers after these requests.

@@ -242,9 +242,7 @@ async fn two_downloads_to_one_target_keep_out_of_each_others_way() {
     let held = scene.server.inject(Fault::stall_response_after(2 * MIB as u64).on("GET", CONTENT));
     let first = scene.file.download_to(&scene.target).start();
     within(held.fired_at_least(1)).await;
-    while beside(&scene.target).len() < 2 {
-        tokio::task::yield_now().await;
-    }
+    support::until(|| beside(&scene.target).len() == 2).await;
     let second = within(scene.file.download_to(&scene.target)).await.unwrap();
     assert_eq!(second.resumed, 0);
     assert!(std::fs::read(&scene.target).unwrap() == scene.data);
@@ -313,6 +311,32 @@ async fn content_that_is_replaced_is_an_error_or_begun_again() {
                 assert!(beside(&scene.target).is_empty());
             }
         }
+    }
+}
+
+#[tokio::test]
+async fn a_content_that_changes_every_time_is_begun_again_five_times() {
+    for (restart, most) in [(false, 1), (true, 6)] {
+        let wholes = Arc::new(AtomicUsize::new(0));
+        let count = wholes.clone();
+        let raw = RawServer::start(move |head| {
+            if head.text.to_ascii_lowercase().contains("range: ") {
+                return Answer::Bytes(answer(412, "", b""));
+            }
+            let version = count.fetch_add(1, Ordering::SeqCst);
+            let mut whole = answer(200, &format!("ETag: \"v{version}\"\r\n"), &pattern(200_000));
+            whole.truncate(100_000);
+            Answer::ThenClose(whole)
+        })
+        .await;
+        let folder = tempfile::tempdir().unwrap();
+        let target = folder.path().join("x");
+        std::fs::write(&target, "old").unwrap();
+        let file = builder(&raw.url).build().unwrap().bucket("b").file("x");
+        let error = within(file.download_to(&target).restart_if_changed(restart)).await.unwrap_err();
+        assert_eq!((error.kind(), wholes.load(Ordering::SeqCst)), (ErrorKind::ContentChanged, most), "{error:?}");
+        assert_eq!(std::fs::read(&target).unwrap(), b"old");
+        assert!(beside(&target).is_empty());
     }
 }
 

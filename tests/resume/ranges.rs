@@ -4,11 +4,11 @@ use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use carbonfiles::{ErrorKind, Phase};
+use carbonfiles::{ErrorKind, Phase, RetryPolicy};
 use carbonfiles_testserver::Fault;
 use futures::{StreamExt, TryStreamExt};
 
-use super::support::{Answer, RawServer, answer, builder};
+use super::support::{Answer, RawServer, answer, asked_for, builder, part_or_whole, sha256, until};
 use super::{CONTENT, MIB, Scene, gets, pattern, within};
 
 #[tokio::test]
@@ -63,6 +63,14 @@ async fn ranges_survive_cuts_and_report_no_more_than_there_is() {
     scene.server.inject(Fault::corrupt_response().on("GET", CONTENT).skip(2));
     let error = within(scene.file.download_to(scene.target.with_extension("2")).parallel(4)).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::IntegrityMismatch);
+    // Whichever of the ranges behind the first came third.
+    let wrong = [4, 8, 12, 16].map(|at| {
+        let mut data = scene.data.clone();
+        data[at * MIB] ^= 1;
+        sha256(&data)
+    });
+    let tells = |hash: &String| error.message().contains(hash.as_str());
+    assert!(tells(&sha256(&scene.data)) && wrong.iter().any(tells), "{error}");
     scene.assert_whole();
 }
 
@@ -105,10 +113,12 @@ async fn ranges_that_wait_in_memory_keep_to_the_clients_limit() {
     scene.server.inject(Fault::stall_response_after(MIB as u64).on("GET", CONTENT).forever());
     let mut first = within(file.download().parallel(10)).await.unwrap().stream();
     {
-        let mut reading = std::pin::pin!(first.next());
-        while gets(&scene.server).len() < 3 {
-            assert!(futures::poll!(reading.as_mut()).is_pending());
-            tokio::task::yield_now().await;
+        let reading = first.next();
+        let others = until(|| gets(&scene.server).len() >= 3);
+        tokio::select! {
+            biased;
+            _ = reading => panic!("the first comes to its end"),
+            () = others => {}
         }
     }
     let error = within(file.download().timeout(Duration::from_millis(50))).await.unwrap_err();
@@ -146,21 +156,12 @@ async fn a_server_without_ranges_sends_one_stream() {
 async fn capping(data: Vec<u8>, most: usize) -> RawServer {
     let whole_ones = AtomicUsize::new(0);
     RawServer::start(move |head| {
-        let etag = "ETag: \"v1\"\r\n";
-        let text = head.text.to_ascii_lowercase();
-        let Some(range) = text.lines().find_map(|line| line.strip_prefix("range: bytes=")) else {
-            let mut whole = answer(200, etag, &data);
-            if whole_ones.fetch_add(1, Ordering::SeqCst) > 0 {
-                return Answer::Bytes(whole);
-            }
-            whole.truncate(whole.len() - 3 * MIB);
-            return Answer::ThenClose(whole);
-        };
-        let (first, last) = range.trim().split_once('-').unwrap();
-        let first: usize = first.parse().unwrap();
-        let last = last.parse().unwrap_or(usize::MAX).min(first + most - 1).min(data.len() - 1);
-        let headers = format!("{etag}Content-Range: bytes {first}-{last}/{}\r\n", data.len());
-        Answer::Bytes(answer(206, &headers, &data[first..=last]))
+        let mut bytes = part_or_whole(head, "ETag: \"v1\"\r\n", &data, most);
+        if asked_for(head, data.len()).is_some() || whole_ones.fetch_add(1, Ordering::SeqCst) > 0 {
+            return Answer::Bytes(bytes);
+        }
+        bytes.truncate(bytes.len() - 3 * MIB);
+        Answer::ThenClose(bytes)
     })
     .await
 }
@@ -205,16 +206,9 @@ async fn a_short_first_range_leaves_no_hole() {
     let data = pattern(9 * MIB);
     let sent = data.clone();
     let raw = RawServer::start(move |head| {
-        let range = head
-            .text
-            .lines()
-            .find_map(|line| line.to_ascii_lowercase().strip_prefix("range: bytes=").map(str::to_owned));
-        let Some(range) = range else { return Answer::Bytes(answer(200, "ETag: \"v1\"\r\n", &sent)) };
-        let (first, last) = range.split_once('-').unwrap();
-        let (first, last): (usize, usize) = (first.parse().unwrap(), last.trim().parse().unwrap());
-        let last = if first == 0 { 65_535 } else { last };
-        let headers = format!("ETag: \"v1\"\r\nContent-Range: bytes {first}-{last}/{}\r\n", sent.len());
-        Answer::Bytes(answer(206, &headers, &sent[first..=last]))
+        let is_first = asked_for(head, sent.len()).is_some_and(|range| range.start == 0);
+        let most = if is_first { 64 << 10 } else { usize::MAX };
+        Answer::Bytes(part_or_whole(head, "ETag: \"v1\"\r\n", &sent, most))
     })
     .await;
     let client = builder(&raw.url).build().unwrap();
@@ -234,4 +228,69 @@ async fn ranges_keep_the_time_of_the_last_change_where_asked_for() {
     assert_eq!(gets(&scene.server).len(), 3);
     let found = std::fs::metadata(&scene.target).unwrap().modified().unwrap();
     assert_eq!(chrono::DateTime::<chrono::Utc>::from(found), modified);
+}
+
+/// A server that heeds no condition, and has another content of the same length from its second answer on. The first breaks
+/// off behind so many bytes, if it is told to.
+async fn changing(old: Vec<u8>, new: Vec<u8>, cut: Option<usize>) -> RawServer {
+    let answers = AtomicUsize::new(0);
+    RawServer::start(move |head| {
+        if answers.fetch_add(1, Ordering::SeqCst) > 0 {
+            return Answer::Bytes(part_or_whole(head, "ETag: \"v2\"\r\n", &new, usize::MAX));
+        }
+        let mut bytes = part_or_whole(head, "ETag: \"v1\"\r\n", &old, usize::MAX);
+        let Some(cut) = cut else { return Answer::Bytes(bytes) };
+        bytes.truncate(cut);
+        Answer::ThenClose(bytes)
+    })
+    .await
+}
+
+/// The old one, and the new one.
+fn two() -> (Vec<u8>, Vec<u8>) {
+    let old = pattern(9 * MIB);
+    let new = old.iter().map(|byte| !byte).collect();
+    (old, new)
+}
+
+#[tokio::test]
+async fn a_server_that_ignores_conditions_does_not_make_a_mixture() {
+    let (old, new) = two();
+    let folder = tempfile::tempdir().unwrap();
+    let target = folder.path().join("x");
+    std::fs::write(&target, "before").unwrap();
+    for (way, cut) in [("ranges", None), ("ranges to a file", None), ("a cut", Some(3 * MIB)), ("to a file", Some(MIB))]
+    {
+        let raw = changing(old.clone(), new.clone(), cut).await;
+        let file = builder(&raw.url).build().unwrap().bucket("b").file("x");
+        let read = async |parallel| within(file.download().parallel(parallel)).await?.bytes(9 * MIB).await.map(drop);
+        let saved = async |parallel| within(file.download_to(&target).parallel(parallel)).await.map(drop);
+        let outcome = match way {
+            "ranges" => within(read(3)).await,
+            "ranges to a file" => saved(3).await,
+            "a cut" => within(read(1)).await,
+            _ => saved(1).await,
+        };
+        assert_eq!(outcome.unwrap_err().kind(), ErrorKind::ContentChanged, "{way}");
+        assert_eq!(std::fs::read(&target).unwrap(), b"before", "{way}");
+        assert!(super::beside(&target).is_empty(), "{way}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_left_of_another_content_is_no_part_of_what_a_server_without_conditions_sends() {
+    let (old, new) = two();
+    for parallel in [1, 3] {
+        let raw = changing(old.clone(), new.clone(), Some(5 * MIB)).await;
+        let file = builder(&raw.url).build().unwrap().bucket("b").file("x");
+        let folder = tempfile::tempdir().unwrap();
+        let target = folder.path().join("x");
+        let cut = within(file.download_to(&target).retry(RetryPolicy::never())).await.unwrap_err();
+        assert_eq!(cut.kind(), ErrorKind::Interrupted, "{cut}");
+        assert_eq!(super::beside(&target).len(), 2, "a part and its record");
+        let done = within(file.download_to(&target).parallel(parallel)).await.unwrap();
+        assert_eq!((done.resumed, done.etag.as_deref()), (0, Some("\"v2\"")), "{parallel}");
+        assert!(std::fs::read(&target).unwrap() == new, "{parallel}");
+        assert!(super::beside(&target).is_empty());
+    }
 }

@@ -7,7 +7,7 @@ use carbonfiles::tenantbox::Client;
 use carbonfiles::{ErrorKind, RetryPolicy, Source};
 use carbonfiles_testserver::Fault;
 
-use crate::support::{Answer, RawServer, answer, within};
+use crate::support::{Answer, RawServer, answer, part_or_whole, within};
 use crate::{builder, client, header, pattern, seen, server};
 
 const EXPIRED: &str = "<Error><Code>AccessDenied</Code><Message>Request has expired</Message></Error>";
@@ -319,16 +319,12 @@ async fn an_etag_that_looks_like_a_hash_is_none() {
             let body = serde_json::json!({"download_url": url, "expires_in": 3600, "file_path": "k"});
             return Answer::Bytes(answer(200, "", body.to_string().as_bytes()));
         }
-        if let Some(start) = of("range: bytes=").and_then(|range| range.split('-').next()?.parse::<usize>().ok()) {
-            let (last, all) = (bytes.len() - 1, bytes.len());
-            let part = format!("{tag}Content-Range: bytes {start}-{last}/{all}\r\n");
-            return Answer::Bytes(answer(206, &part, &bytes[start..]));
+        let mut came = part_or_whole(head, &tag, &bytes, usize::MAX);
+        if of("range: ").is_some() || cut.swap(true, Ordering::SeqCst) {
+            return Answer::Bytes(came);
         }
-        let whole = answer(200, &tag, &bytes);
-        match cut.swap(true, Ordering::SeqCst) {
-            true => Answer::Bytes(whole),
-            false => Answer::ThenClose(whole[..whole.len() - (1 << 20)].to_vec()),
-        }
+        came.truncate(came.len() - (1 << 20));
+        Answer::ThenClose(came)
     })
     .await;
     let client = Client::builder("key").base_url(&server.url).http(reqwest::ClientBuilder::no_proxy).build().unwrap();
