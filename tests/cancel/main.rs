@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use carbonfiles::{Bucket, Phase, Progress, Source};
 use carbonfiles_testserver::{Fault, TestServer};
+use futures::StreamExt;
 use futures::future::{BoxFuture, FutureExt};
 use support::{admin, bucket, server, within};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -160,10 +161,34 @@ async fn uploads_leave_the_old_file_or_the_whole_new_one() {
 }
 
 #[tokio::test]
+async fn an_upload_dropped_while_its_source_is_read_ahead_has_sent_nothing() {
+    let server = server().await;
+    let bucket = bucket(&admin(&server)).await;
+    server.clear_requests();
+    let read = tokio::sync::Notify::new();
+    // So much that a part of it would have been seen by the server, and then nothing more.
+    let begins = futures::stream::iter((0..LENGTH / 100_000).map(|_| Ok::<_, std::io::Error>(vec![7; 100_000])));
+    let pauses = futures::stream::once(async {
+        read.notify_one();
+        std::future::pending().await
+    });
+    let upload = bucket.file("x").upload(Source::stream(begins.chain(pauses))).spool(1 << 30);
+    within(async {
+        tokio::select! {
+            outcome = upload.into_future() => panic!("{outcome:?}"),
+            () = read.notified() => {}
+        }
+    })
+    .await;
+    bucket.client().health().await.unwrap();
+    assert_eq!(support::seen(&server), ["GET /healthz"]);
+}
+
+#[tokio::test]
 async fn changes_in_place_are_done_whole_or_not_at_all() {
     let server = server().await;
     let data = pattern(LENGTH);
-    for kind in ["append", "append_at"] {
+    for kind in ["append", "append_at", "patch"] {
         for (name, hold) in on_the_way_up("PATCH", "/content", LENGTH as u64) {
             let bucket = bucket(&admin(&server)).await;
             bucket.file("x").upload(OLD).await.unwrap();
@@ -172,6 +197,7 @@ async fn changes_in_place_are_done_whole_or_not_at_all() {
                 Box::pin(async move {
                     let _ = match kind {
                         "append" => file.append(data).await,
+                        "patch" => file.patch(OLD.len() as u64, data).await,
                         _ => file.append_at(OLD.len() as u64, data).await,
                     };
                 })
