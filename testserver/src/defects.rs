@@ -45,6 +45,9 @@ defects! {
     include_files_mixup, with_include_files_mixup;
     /// Bucket details are cached for 10 minutes: stale `last_used_at`, and expired buckets that still answer.
     stale_bucket_detail, with_stale_bucket_detail;
+    /// A GET of a file whose answer is held back (`stall_headers`) while the file is overwritten, patched or deleted makes the
+    /// server remember the row from before for 5 minutes: contents come under the old ETag, and what is gone is shown.
+    stale_file_metadata, with_stale_file_metadata;
     /// A short URL that was resolved goes on redirecting for 10 minutes after its file is gone.
     stale_short_urls, with_stale_short_urls;
     /// A revoked key works for up to 30 seconds more.

@@ -55,7 +55,29 @@ impl Drop for Uploading {
     }
 }
 
+/// A read of a file whose answer is held back.
+pub(crate) struct Reading(Arc<Shared>, (String, String));
+
+impl Drop for Reading {
+    fn drop(&mut self) {
+        let mut state = self.0.state();
+        if let Some(count) = state.being_read.get_mut(&self.1) {
+            *count -= 1;
+            if *count == 0 {
+                state.being_read.remove(&self.1);
+            }
+        }
+    }
+}
+
 impl Shared {
+    /// The row of a file was read, and the answer is held back.
+    pub(crate) fn read(self: &Arc<Self>, bucket_id: &str, path: &str) -> Reading {
+        let key = (bucket_id.to_owned(), path.to_owned());
+        *self.state().being_read.entry(key.clone()).or_default() += 1;
+        Reading(Arc::clone(self), key)
+    }
+
     pub(crate) fn new(config: Config, clock: Clock, vault: Arc<Vault>) -> Arc<Self> {
         let started = clock.now();
         let state = State::new(config.defects);

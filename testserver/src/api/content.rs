@@ -21,13 +21,15 @@ use crate::mime;
 use crate::state::bucket::File;
 
 pub(super) fn get(exchange: &Exchange, id: &str, path: &str) -> Result<Reply, Refusal> {
-    let file = files::find(exchange, id, path)?;
+    let file = files::remembered(exchange, id, path)?;
     let etag = format!("\"{}\"", hex(&file.hash));
+    // Where the bytes are is looked up anew.
+    let stored = files::find(exchange, id, path)?.hash;
     // Before anybody looks for the bytes.
     if conditional::is_not_modified(&exchange.head.headers, &etag, file.updated_at) {
         return Ok(reply::empty(StatusCode::NOT_MODIFIED));
     }
-    let blob = exchange.shared.state().contents.blob(&file.hash).ok_or(Refusal::NotFound("File not found"))?;
+    let blob = exchange.shared.state().contents.blob(&stored).ok_or(Refusal::NotFound("File not found"))?;
     // Altered bytes are served with the old ETag, but with their real length.
     let size = blob.length();
     let validators = Validators { etag: &etag, updated_at: file.updated_at, size };
@@ -63,6 +65,7 @@ pub(super) fn get(exchange: &Exchange, id: &str, path: &str) -> Result<Reply, Re
     if describes {
         describe(exchange, &file, headers);
     }
+    files::mark(&mut reply, id, path);
     Ok(reply)
 }
 

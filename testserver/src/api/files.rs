@@ -13,6 +13,22 @@ use crate::state::bucket::{File, FileView};
 const NO_BUCKET: Refusal = Refusal::NotFound("Bucket not found");
 const NO_FILE: Refusal = Refusal::NotFound("File not found");
 
+/// A file of a bucket that has not expired, as the server remembers it.
+pub(super) fn remembered(exchange: &Exchange, id: &str, path: &str) -> Result<File, Refusal> {
+    let (state, now) = (exchange.shared.state(), exchange.shared.now());
+    state.living_bucket(id, now).ok_or(NO_BUCKET)?;
+    state.remembered_file(id, path, now).cloned().ok_or(NO_FILE)
+}
+
+/// Notes on an answer what was read for it.
+pub(super) fn mark(reply: &mut Reply, id: &str, path: &str) {
+    reply.extensions_mut().insert(RowOf(id.to_owned(), path.to_owned()));
+}
+
+/// Whose row was read for an answer.
+#[derive(Clone, Debug)]
+pub(crate) struct RowOf(pub(crate) String, pub(crate) String);
+
 /// A file of a bucket that has not expired.
 pub(super) fn find(exchange: &Exchange, id: &str, path: &str) -> Result<File, Refusal> {
     let state = exchange.shared.state();
@@ -22,7 +38,9 @@ pub(super) fn find(exchange: &Exchange, id: &str, path: &str) -> Result<File, Re
 
 /// `GET …/files/{path}`
 pub(super) fn metadata(exchange: &Exchange, id: &str, path: &str) -> Result<Reply, Refusal> {
-    Ok(reply::json(StatusCode::OK, &FileView::read_back(&find(exchange, id, path)?)))
+    let mut reply = reply::json(StatusCode::OK, &FileView::read_back(&remembered(exchange, id, path)?));
+    mark(&mut reply, id, path);
+    Ok(reply)
 }
 
 /// `GET …/files/{path}/verify`: hashes the stored bytes again.
@@ -57,7 +75,7 @@ pub(super) async fn delete(exchange: &Exchange, id: &str, path: &str) -> Result<
         if !caller.owns(bucket) {
             return Err(NO_FILE);
         }
-        state.remove_file(id, path).ok_or(NO_FILE)?;
+        state.remove_file(id, path, now).ok_or(NO_FILE)?;
     }
     exchange.shared.hub.publish(Event::file_deleted(id, path)).await;
     Ok(reply::empty(StatusCode::NO_CONTENT))

@@ -5,7 +5,7 @@ mod buckets;
 mod content;
 mod dashboard;
 mod expiry;
-mod files;
+pub(crate) mod files;
 mod healthz;
 mod keys;
 mod like;

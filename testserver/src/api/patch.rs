@@ -24,14 +24,15 @@ pub(super) async fn patch(exchange: &mut Exchange, id: &str, path: &str) -> Resu
     let now = exchange.shared.now();
     exchange.shared.state().living_bucket(id, now).ok_or(NO_BUCKET)?;
     exchange.writer(id)?;
-    let mut file = files::find(exchange, id, path).map_err(|refusal| match refusal {
+    let meta = files::remembered(exchange, id, path).map_err(|refusal| match refusal {
         Refusal::NotFound("File not found") => Refusal::NoFileToPatch,
         other => other,
     })?;
     let place = place(exchange)?;
-    if matches!(place, Place::At(start) if start > file.size) {
+    if matches!(place, Place::At(start) if start > meta.size) {
         return Err(Refusal::RangeNotSatisfiable);
     }
+    let mut file = files::find(exchange, id, path)?;
     // What is patched is what was there when the request came; who comes meanwhile is lost, as on the real server.
     // Bytes that are missing are an exception nobody catches.
     let mut base = exchange.shared.state().contents.blob(&file.hash).ok_or(Refusal::Unhandled)?;

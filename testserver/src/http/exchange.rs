@@ -20,9 +20,10 @@ use super::reply_body::ReplyBody;
 use super::site::{Asked, Site};
 use super::target;
 use crate::api;
+use crate::api::files::RowOf;
 use crate::fault::{Action, Firing, Script, Subject};
 use crate::seen::SeenLog;
-use crate::shared::Shared;
+use crate::shared::{Reading, Shared};
 
 /// Kestrel's limits of a request head.
 const REQUEST_LINE: usize = 8 * 1024;
@@ -69,6 +70,7 @@ pub(crate) async fn answer<S: Site>(
     };
     let mut reply = site.finish(&asked.head, reply);
     if let Some(firing) = firing {
+        let _reading = matches!(firing.action(), Action::StallHeaders).then(|| site.reading(&reply));
         reply = struck_after(firing, reply, &link).await;
     }
     sighting.answered(reply.status().as_u16());
@@ -102,6 +104,11 @@ impl Site for Shared {
         let reply = exchange.run().await;
         let Exchange { link, head, body, .. } = exchange;
         (reply, Asked { link, head, body })
+    }
+
+    fn reading(self: &Arc<Self>, reply: &Reply) -> Option<Reading> {
+        let RowOf(id, path) = reply.extensions().get()?;
+        Some(self.read(id, path))
     }
 
     /// The headers every answer has, and what HEAD and HTTP/1.0 change.

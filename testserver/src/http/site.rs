@@ -10,6 +10,7 @@ use super::link::Link;
 use super::reply::Reply;
 use crate::fault::Script;
 use crate::seen::SeenLog;
+use crate::shared::Reading;
 
 /// A request that no handler has seen yet.
 pub(crate) struct Asked {
@@ -28,6 +29,11 @@ pub(crate) trait Site: Send + Sync + 'static {
 
     /// Runs the handler. What is left of the request comes back, to be drained.
     fn answer(self: Arc<Self>, asked: Asked) -> impl Future<Output = (Reply, Asked)> + Send;
+
+    /// What was read for an answer that is held back, as long as it is.
+    fn reading(self: &Arc<Self>, _: &Reply) -> Option<Reading> {
+        None
+    }
 
     /// What every answer has, those of faults included.
     fn finish(&self, _: &Parts, reply: Reply) -> Reply {

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::Serialize;
 
-use super::bucket::{BucketView, FileView};
+use super::bucket::{BucketView, File, FileView};
 use super::tokens::Verdict;
 use crate::api::stats::Stats;
 use crate::identity::Caller;
@@ -16,6 +16,8 @@ pub(crate) const KEY: TimeDelta = TimeDelta::seconds(30);
 pub(crate) const VERDICT: TimeDelta = TimeDelta::minutes(2);
 /// How long statistics stand.
 pub(crate) const STATS: TimeDelta = TimeDelta::minutes(5);
+/// How long a row that was read too early stands.
+pub(crate) const FILE: TimeDelta = TimeDelta::minutes(5);
 /// How long the detail of a bucket, or a resolved short code, stands.
 pub(crate) const DETAIL: TimeDelta = TimeDelta::minutes(10);
 
@@ -58,6 +60,8 @@ pub(crate) struct Caches {
     pub(crate) verdicts: HashMap<String, Cached<Verdict>>,
     pub(crate) codes: HashMap<String, Cached<(String, String)>>,
     pub(crate) stats: Option<Cached<Stats>>,
+    /// Rows from before a change, by bucket and path.
+    pub(crate) files: HashMap<(String, String), Cached<File>>,
     /// By bucket and whether files were asked for (always "no" while the defect mixes them up).
     details: HashMap<(String, bool), Cached<BucketDetail>>,
 }
@@ -83,6 +87,7 @@ impl Caches {
     pub(crate) fn forget_bucket(&mut self, id: &str) {
         self.forget_details(id);
         self.codes.retain(|_, cached| cached.value.0 != id);
+        self.files.retain(|(bucket_id, _), _| bucket_id != id);
         self.verdicts.retain(|_, cached| cached.value.bucket_id != id);
     }
 }

@@ -13,7 +13,7 @@ use chrono::{DateTime, Utc};
 
 use crate::defects::Defects;
 use bucket::{Bucket, File};
-use cache::Caches;
+use cache::{Cached, Caches};
 use contents::Contents;
 use keys::Keys;
 use tokens::UploadToken;
@@ -31,6 +31,8 @@ pub(crate) struct State {
     /// Where short codes lead: bucket and path.
     codes: HashMap<String, (String, String)>,
     last_row: u64,
+    /// Files whose rows were read for answers that are held back, by bucket and path.
+    pub(crate) being_read: HashMap<(String, String), usize>,
 }
 
 impl State {
@@ -45,6 +47,7 @@ impl State {
             rows: BTreeMap::new(),
             codes: HashMap::new(),
             last_row: 0,
+            being_read: HashMap::new(),
         }
     }
 
@@ -103,9 +106,26 @@ impl State {
         }
     }
 
+    /// A file as its metadata say, which may be those from before a change.
+    pub(crate) fn remembered_file(&self, bucket_id: &str, path: &str, now: DateTime<Utc>) -> Option<&File> {
+        let early = self.caches.files.get(&(bucket_id.to_owned(), path.to_owned())).and_then(|cached| cached.at(now));
+        early.or_else(|| self.buckets.get(bucket_id)?.file(path))
+    }
+
+    /// A file has changed. Who read its row before and has not answered yet remembers it from now on.
+    pub(crate) fn forget_file(&mut self, bucket_id: &str, old: &File, now: DateTime<Utc>) {
+        let key = (bucket_id.to_owned(), old.path.clone());
+        if self.defects.stale_file_metadata && self.being_read.contains_key(&key) {
+            self.caches.files.insert(key, Cached::until(now + cache::FILE, old.clone()));
+        } else {
+            self.caches.files.remove(&key);
+        }
+    }
+
     /// Removes a file. Its code dies with it, but not in the cache of resolved ones.
-    pub(crate) fn remove_file(&mut self, bucket_id: &str, path: &str) -> Option<File> {
+    pub(crate) fn remove_file(&mut self, bucket_id: &str, path: &str, now: DateTime<Utc>) -> Option<File> {
         let file = self.buckets.get_mut(bucket_id)?.remove_file(path)?;
+        self.forget_file(bucket_id, &file, now);
         self.contents.release(&file.hash);
         if self.codes.get(&file.short_code).is_some_and(|(bucket, of)| bucket == bucket_id && of == path) {
             self.codes.remove(&file.short_code);

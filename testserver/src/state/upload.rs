@@ -57,6 +57,7 @@ impl State {
         };
         if let Some(old) = &old {
             self.contents.release(&old.hash);
+            self.forget_file(&arrival.bucket_id, old, now);
         }
         let file = File {
             row: file_row,
@@ -114,6 +115,7 @@ impl State {
         if file.hash != *base && !self.defects.lost_appends {
             return Some(Patched::Overtaken);
         }
+        self.forget_file(bucket_id, &file, now);
         let (hash, blob) = patched;
         file.size = blob.length();
         let old = std::mem::replace(&mut file.hash, hash);

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use carbonfiles_testserver::{Defects, TestServer};
+use carbonfiles_testserver::{Defects, Fault, TestServer};
 use serde_json::Value;
 
-use crate::client::{ADMIN, bucket, get, once, post, put, upload};
+use crate::client::{ADMIN, Client, bucket, get, head, once, post, put, upload};
 
 fn seconds(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
@@ -107,6 +107,35 @@ async fn a_resolved_code_redirects_for_ten_minutes() {
         let stale = get(&server, &short).await.status;
         server.clock().advance(seconds(18));
         assert_eq!([stale, get(&server, &short).await.status], statuses);
+    }
+}
+
+/// A row that was read before a change, for an answer that comes after it, stands for five minutes.
+#[tokio::test]
+async fn a_row_that_was_read_too_early_stands_for_five_minutes() {
+    for (defects, stale) in [(Defects::all(), true), (Defects::none(), false)] {
+        let (server, bucket) = server(defects).await;
+        let file = format!("{bucket}/files/a.txt");
+        let old = get(&server, &file).await.json()["sha256"].as_str().unwrap().to_owned();
+        let held = server.inject(Fault::stall_headers().on("GET", &file));
+        let mut reader = Client::connect(&server).await;
+        reader.write(&head("GET", &format!("{file}/content"), &[])).await.unwrap();
+        held.fired_at_least(1).await;
+        put(&server, &bucket, "a.txt", b"new").await;
+        held.release();
+        assert_eq!(reader.answer("GET").await.unwrap().body, b"a");
+        let is_old = async || get(&server, &file).await.json()["sha256"] == old.as_str();
+        assert_eq!(is_old().await, stale);
+        let content = get(&server, &format!("{file}/content")).await;
+        assert_eq!((content.body.as_slice(), content.header("content-length")), (&b"new"[..], Some("3")));
+        assert_eq!(content.header("etag") == Some(format!("\"{old}\"").as_str()), stale);
+        let listed = get(&server, &format!("{bucket}/files")).await.json();
+        assert_ne!(listed["items"][0]["sha256"], old.as_str());
+        server.clock().advance(seconds(301));
+        assert!(!is_old().await);
+        // What nobody was reading is not remembered.
+        put(&server, &bucket, "a.txt", b"newer").await;
+        assert_eq!(get(&server, &file).await.json()["size"], 5);
     }
 }
 
