@@ -30,8 +30,8 @@ impl Files {
 /// What lies in one directory. Made by [`Files::directory`].
 ///
 /// The server ignores ASCII case here: files of another case are filtered out, but folders come as bare names, also those
-/// of a directory that differs in case alone. A path with `_` or `%`, which it takes for
-/// wildcards, is answered from the stable listing.
+/// of a directory that differs in case alone. A path with `_` or `%`, which it takes for wildcards, or with a character beyond
+/// U+FFFF, behind which it cuts names at the wrong place, is answered from the stable listing.
 #[derive(Debug, Clone)]
 #[must_use = "nothing is sent until it is awaited"]
 pub struct ListDirectory {
@@ -48,7 +48,7 @@ impl ListDirectory {
     async fn run(mut self) -> Result<DirectoryListing> {
         let window = self.window.checked()?;
         self.files.client().transport.start(&mut self.options);
-        if literal(&self.path) != self.path {
+        if literal(&self.path) != self.path || self.path.chars().any(|c| c.len_utf16() > 1) {
             return self.gather_stable(window).await;
         }
         let request = Request::get(self.files.bucket.route("/ls")?)

@@ -81,6 +81,14 @@ async fn punctuation(bench: Bench) -> Outcome {
 }
 
 async fn emoji(bench: Bench) -> Outcome {
+    let bucket = bench.bucket().await?;
+    for path in ["😀/sub/x.txt", "😀😀/s/b"] {
+        bucket.file(path).upload(random(10)).await?;
+    }
+    for (path, folder) in [("😀", "sub"), ("😀😀", "s")] {
+        let here = bucket.files().directory(path).await?;
+        same!((here.folders, here.total_files), (vec![folder.to_owned()], 0), "what lies in {path:?}");
+    }
     live(&bench, &owned(&["🎉.txt", "👩‍👩‍👧‍👦/🏳️‍🌈.png", "\u{10ffff}.txt", "e\u{200d}.txt"])).await
 }
 
