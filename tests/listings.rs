@@ -150,6 +150,19 @@ async fn prefixes_that_the_server_cannot_match_are_found_all_the_same() {
     assert_eq!(entries(&bucket, "a", "_", 10).await, ["a_", "axb%c/1"]);
 }
 
+/// The server measures a directory's name in UTF-16 units and takes as many characters off.
+#[tokio::test]
+async fn folders_below_names_beyond_the_first_plane() {
+    let (_server, bucket) = setup().await;
+    fill(&bucket, ["😀/sub/x.txt", "😀/y.txt", "😀😀/s/b"].map(str::to_owned)).await;
+    for (path, folder, count) in [("😀", "sub", 1), ("😀😀", "s", 0)] {
+        let here = bucket.files().directory(path).await.unwrap();
+        assert_eq!((here.folders, here.total_files), (vec![folder.to_owned()], count), "{path}");
+        assert_eq!(here.files.len() as u64, count, "{path}");
+    }
+    assert_eq!(bucket.files().directory("").await.unwrap().folders, ["😀", "😀😀"]);
+}
+
 #[tokio::test]
 async fn sorts_limits_and_offsets() {
     let (_server, bucket) = setup().await;
@@ -244,12 +257,7 @@ async fn a_listing_that_begins_again_is_not_complete() {
     let page = concat!(r#"{"items":["#, file!("a"), ",", file!("b"), r#"],"total":3,"limit":2,"offset":0}"#);
     let (_server, bucket) = always(page).await;
     makes_no_headway(&within(bucket.files().list_all().limit(2).items().try_collect::<Vec<_>>()).await.unwrap_err());
-    let folder = concat!(
-        r#"{"files":["#,
-        file!("a/b"),
-        r#"],"folders":[],"total_files":2,"total_folders":0,"limit":1000,"offset":0}"#
-    );
-    let (_server, bucket) = always(folder).await;
+    let (_server, bucket) = always(tree!("a/b" => 2, "a/b")).await;
     makes_no_headway(&within(bucket.file("a/content").get().send()).await.unwrap_err());
 }
 

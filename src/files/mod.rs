@@ -9,6 +9,7 @@ mod get;
 mod head;
 mod links;
 mod list;
+mod listed;
 mod log_writer;
 mod many;
 mod multipart;

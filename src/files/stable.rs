@@ -11,7 +11,7 @@ use crate::models::{FileInfo, TreePage};
 use crate::paging::{self, CursorPage, Lazy, Page, pages};
 
 /// No stored path contains it, so a tree listing with it has no directories: it is all files by path, with a cursor.
-const NO_DELIMITER: &str = "//";
+pub(super) const NO_DELIMITER: &str = "//";
 
 /// All files of a bucket by path, each exactly once, whatever others write meanwhile. A stream of pages, made by
 /// [`ListAllFiles::stable`](super::ListAllFiles::stable).

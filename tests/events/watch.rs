@@ -185,7 +185,7 @@ async fn a_look_up_that_fails_is_made_good_by_a_listing() {
     let mut watch = bucket.watch().relist_every(Duration::from_secs(3600));
     told(&mut watch, 3).await;
     // Nothing of this is looked at before it is all done.
-    let failing = server.inject(Fault::status(404).body("<html>").on("GET", "/files/a"));
+    let failing = server.inject(Fault::status(404).body("<html>").on("GET", "prefix=a"));
     bucket.file("a").delete().await.unwrap();
     upload(&bucket, "a").await;
     bucket.file("a").append("!".as_bytes()).await.unwrap();
@@ -193,12 +193,37 @@ async fn a_look_up_that_fails_is_made_good_by_a_listing() {
     assert_eq!(failing.fired(), 1);
 }
 
+/// The server may remember a file that is gone for five minutes; what is looked up is asked of what it lists.
+#[tokio::test]
+async fn a_deleted_file_that_the_server_remembers_stays_deleted() {
+    let (server, _client, bucket) = start().await;
+    upload(&bucket, "a").await;
+    let mut watch = bucket.watch().relist_every(Duration::from_secs(3600));
+    told(&mut watch, 3).await;
+    let held = server.inject(Fault::stall_headers().on("GET", "/files/a"));
+    let read = tokio::spawn(bucket.file("a").get_opt().send());
+    within(held.fired_at_least(1)).await;
+    let looked = server.inject(Fault::slow(1 << 30).on("GET", "prefix=a"));
+    bucket.file("a").upload("22".as_bytes()).await.unwrap();
+    bucket.file("a").delete().await.unwrap();
+    assert!(bucket.file("a").get_opt().await.unwrap().is_some(), "the server says that it is there");
+    assert_eq!(told(&mut watch, 2).await, ["*a 2", "-a"]);
+    // What came close together is looked up, while somebody reads the watch; nothing comes of it.
+    let asked = std::pin::pin!(within(looked.fired_at_least(1)));
+    let first = futures::future::select(asked, watch.next()).await;
+    assert!(matches!(first, futures::future::Either::Left(_)), "the file is not shown again");
+    upload(&bucket, "b").await;
+    assert_eq!(told(&mut watch, 1).await, ["*b 1"]);
+    held.release();
+    within(read).await.unwrap().unwrap();
+}
+
 #[tokio::test]
 async fn an_unknown_event_is_no_gap_and_an_unreadable_one_is() {
     let (server, _client, bucket) = start().await;
     let mut watch = bucket.watch().relist_every(Duration::from_secs(3600));
     told(&mut watch, 2).await;
-    server.inject(Fault::status(404).body("no").on("GET", "delimiter").forever());
+    server.inject(Fault::status(404).body("no").on("GET", "limit=1000").forever());
     let say = async |target: &str| {
         let record = format!("{{\"type\":1,\"target\":\"{target}\",\"arguments\":[\"{}\",7]}}\x1e", bucket.id());
         server.hub().send_text(record).await;

@@ -14,6 +14,7 @@ use crate::events::event::{Arrival, Event};
 use crate::events::protocol;
 use crate::events::settings::EventSettings;
 use crate::events::subscribe::Subscribe;
+use crate::http::CallOptions;
 use crate::models::{BucketInfo, FileInfo};
 use crate::paging::Page;
 
@@ -144,8 +145,9 @@ impl Source for FilesOf {
     }
 
     fn look(&self, path: String) -> BoxFuture<'static, Result<Option<FileInfo>>> {
-        let get = self.bucket.file(path).get();
-        Box::pin(async move { found(get.await, NO_FILE) })
+        let file = self.bucket.file(path);
+        // Not by `get`: the server tells of a deletion before it forgets what it remembers of the file.
+        Box::pin(async move { found(file.listed(CallOptions::default()).await, NO_FILE) })
     }
 
     fn told(&self, event: Event) -> Told<FileInfo> {
