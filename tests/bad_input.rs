@@ -322,6 +322,10 @@ async fn ranges_and_hashes() {
     quiet.refused("etag", "a\nb", file.download().if_none_match("a\nb").await);
     for bad in ["", "abc", "zz"] {
         quiet.refused("expect_sha256", bad, file.upload("x".as_bytes()).expect_sha256(bad).await);
+        quiet.refused("expect_sha256", bad, file.download().expect_sha256(bad).await);
+        quiet.refused("expect_sha256", bad, file.download_to("x").expect_sha256(bad).await);
+        let several = quiet.client.bucket("b").files().upload_multipart();
+        quiet.refused("expect_sha256", bad, several.file_with_sha256("f", "x".as_bytes(), bad).await);
     }
     let files = quiet.client.bucket("b").files();
     quiet.refused("files", "none", files.upload_multipart().await);

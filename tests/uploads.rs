@@ -384,6 +384,23 @@ async fn several_files_in_one_request() {
     assert!(bucket.files().upload_multipart().file("../x", vec![]).await.unwrap_err().is_invalid_input());
 }
 
+#[tokio::test]
+async fn one_of_several_files_that_has_another_hash_is_not_stored() {
+    let server = server().await;
+    let bucket = bucket(&admin(&server)).await;
+    let data = pattern(1_000_000);
+    let hash = bucket.file("first").upload(data.clone()).await.unwrap().sha256.clone().unwrap();
+    let several = |hash: &str| {
+        let several = bucket.files().upload_multipart().file("a", "one".as_bytes());
+        several.file_with_sha256("b", data.clone(), hash).file("c", "three".as_bytes())
+    };
+    let error = several(&"0".repeat(64)).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::IntegrityMismatch);
+    assert!(error.message().contains(&hash), "{error}");
+    assert!(bucket.file("b").get_opt().await.unwrap().is_none() && bucket.file("c").get_opt().await.unwrap().is_none());
+    assert_eq!(several(&hash.to_uppercase()).await.unwrap().len(), 3);
+}
+
 /// Wire description, section 13: together, equal first contents and equal new paths are 500s on this server, and appends are
 /// lost.
 #[tokio::test]

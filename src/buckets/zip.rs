@@ -64,6 +64,7 @@ impl<'a> DownloadZip<'a> {
             range: None,
             verify: false,
             sha256: None,
+            anew: None,
             reporter: self.reporter,
         }))
     }

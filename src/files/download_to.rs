@@ -7,7 +7,7 @@ use super::File;
 use super::download::DownloadFile;
 use crate::error::Result;
 use crate::http::{CallOptions, awaitable};
-use crate::transfer::{Downloaded, Most, Replaces, Saving, reports_progress, save, saves, starts};
+use crate::transfer::{Downloaded, Most, Replaces, Saving, expects, reports_progress, save, saves, starts};
 
 impl File {
     /// Downloads the content into a file: written beside the target, checked against the server's SHA-256, synced, and
@@ -29,7 +29,8 @@ impl File {
     ///
     /// # Errors
     /// `ContentChanged` where the content is replaced while it is being read, unless
-    /// [`restart_if_changed`](DownloadFileTo::restart_if_changed); `IntegrityMismatch`; `Io` for the target.
+    /// [`restart_if_changed`](DownloadFileTo::restart_if_changed); `PreconditionFailed` for
+    /// [`if_match`](DownloadFileTo::if_match); `IntegrityMismatch`; `Io` for the target.
     ///
     /// ```no_run
     /// # async fn f(file: carbonfiles::File) -> carbonfiles::Result<()> {
@@ -63,6 +64,13 @@ impl<'a> DownloadFileTo<'a> {
         self
     }
 
+    /// Only if the content is still that of this ETag (or SHA-256 in hex): else `PreconditionFailed`, and the target stays as it
+    /// was.
+    pub fn if_match(mut self, etag: impl AsRef<str>) -> Self {
+        self.download = self.download.if_match(etag);
+        self
+    }
+
     /// A listing said that it has so many bytes.
     pub(super) fn listed(mut self, size: u64) -> Self {
         self.saving.most = Most::Listed(size);
@@ -85,6 +93,7 @@ impl<'a> DownloadFileTo<'a> {
 }
 
 saves!(['a] DownloadFileTo<'a>, saving);
+expects!(['a] DownloadFileTo<'a>, download.expected);
 reports_progress!(['a] DownloadFileTo<'a>, download.reporter);
 awaitable!(DownloadFileTo<'a> => Downloaded);
 starts!(DownloadFileTo => Downloaded, download.reporter);

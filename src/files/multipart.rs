@@ -15,7 +15,7 @@ use crate::error::{Error, ErrorKind, Fate, Result};
 use crate::file_path::{FilePath, encode_filename_star};
 use crate::http::{Boundary, CallOptions, Request, awaitable, within};
 use crate::models::UploadedFile;
-use crate::transfer::{Part, Reporter, Source, UploadBody, reports_progress, starts};
+use crate::transfer::{Part, Reporter, Source, UploadBody, expected, reports_progress, starts};
 
 impl Files {
     /// Uploads several files in one request: add them with [`file`](UploadMultipart::file).
@@ -57,7 +57,7 @@ impl Files {
 #[must_use = "nothing is sent until it is awaited"]
 pub struct UploadMultipart<'a> {
     bucket: Bucket,
-    files: Vec<(FilePath, Source<'a>)>,
+    files: Vec<File<'a>>,
     problem: Option<Error>,
     token: Option<Token>,
     reporter: Reporter<'a>,
@@ -65,11 +65,33 @@ pub struct UploadMultipart<'a> {
     options: CallOptions,
 }
 
+/// One of the files.
+struct File<'a> {
+    path: FilePath,
+    source: Source<'a>,
+    expected: Option<String>,
+}
+
 impl<'a> UploadMultipart<'a> {
     /// Adds a file. A path that can't be one, or comes twice, comes out of `.await` as `InvalidInput`.
-    pub fn file(mut self, path: impl AsRef<str>, source: impl Into<Source<'a>>) -> Self {
-        match FilePath::try_from(path.as_ref()) {
-            Ok(path) => self.files.push((path, source.into())),
+    pub fn file(self, path: impl AsRef<str>, source: impl Into<Source<'a>>) -> Self {
+        self.add(path.as_ref(), source.into(), Ok(None))
+    }
+
+    /// Adds a file that must have this SHA-256 (64 hex digits). With another one it is `IntegrityMismatch`, and the request
+    /// ends before that file is complete: it is not stored, but those before it may be.
+    pub fn file_with_sha256(
+        self,
+        path: impl AsRef<str>,
+        source: impl Into<Source<'a>>,
+        sha256: impl Into<String>,
+    ) -> Self {
+        self.add(path.as_ref(), source.into(), expected(sha256.into()))
+    }
+
+    fn add(mut self, path: &str, source: Source<'a>, expected: Result<Option<String>>) -> Self {
+        match FilePath::try_from(path).and_then(|path| Ok(File { path, source, expected: expected? })) {
+            Ok(file) => self.files.push(file),
             Err(problem) => drop(self.problem.get_or_insert(problem)),
         }
         self
@@ -100,21 +122,21 @@ impl<'a> UploadMultipart<'a> {
             return Err(Error::invalid_input("files", "add at least one"));
         }
         let mut seen = HashSet::new();
-        if let Some((twice, _)) = self.files.iter().find(|(path, _)| !seen.insert(path)) {
-            return Err(Error::invalid_input("files", format!("{twice} comes twice")));
+        if let Some(twice) = self.files.iter().find(|file| !seen.insert(&file.path)) {
+            return Err(Error::invalid_input("files", format!("{} comes twice", twice.path)));
         }
         let mut reporter = self.reporter;
         let framing = Framing::new();
         let request = framing.request(&self.bucket)?.rows(self.files.len() as u64);
         // In one order for all, so that no two wait for each other.
         let mut turns = Vec::with_capacity(self.files.len());
-        for path in self.files.iter().map(|(path, _)| path).collect::<BTreeSet<_>>() {
+        for path in self.files.iter().map(|file| &file.path).collect::<BTreeSet<_>>() {
             turns.push(path_turn(&self.bucket, path, &self.options, || reporter.queued()).await?);
         }
-        let paths: Vec<_> = self.files.iter().map(|(path, _)| path.clone()).collect();
+        let paths: Vec<_> = self.files.iter().map(|file| file.path.clone()).collect();
         let mut parts = Vec::with_capacity(self.files.len());
-        for (at, (path, source)) in self.files.into_iter().enumerate() {
-            parts.push(Part { prefix: framing.prefix(&path, at == 0), source, expected: None });
+        for (at, File { path, source, expected }) in self.files.into_iter().enumerate() {
+            parts.push(Part { prefix: framing.prefix(&path, at == 0), source, expected });
         }
         let mut body = UploadBody::new(parts, framing.suffix(), self.verify, reporter, None);
         turns.into_iter().for_each(|turn| body.hold(turn));
@@ -138,7 +160,7 @@ starts!(UploadMultipart => Vec<UploadedFile>, reporter);
 
 impl fmt::Debug for UploadMultipart<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let paths: Vec<_> = self.files.iter().map(|(path, _)| path.as_str()).collect();
+        let paths: Vec<_> = self.files.iter().map(|file| file.path.as_str()).collect();
         f.debug_struct("UploadMultipart").field("paths", &paths).finish_non_exhaustive()
     }
 }

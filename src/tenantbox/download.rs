@@ -13,7 +13,7 @@ use crate::file_path::encode_segment;
 use crate::http::{CallOptions, awaitable};
 use crate::object_store::{Issued, Presigned, get};
 use crate::transfer::{
-    self, DownloadPlan, Outcome, Reporter, Wanted, check_expected, header_value, quoted, reports_progress, takes_ranges,
+    self, DownloadPlan, Outcome, Reporter, Wanted, expects, header_value, quoted, reports_progress, takes_ranges,
 };
 
 impl File {
@@ -55,7 +55,7 @@ pub struct DownloadFile<'a, O = transfer::Download<'a>> {
     range: Result<Option<Wanted>>,
     if_none_match: Option<String>,
     if_match: Option<String>,
-    expected: Result<Option<String>>,
+    pub(super) expected: Result<Option<String>>,
     pub(super) reporter: Reporter<'a>,
     parallel: usize,
     pub(super) options: CallOptions,
@@ -86,14 +86,6 @@ impl<'a, O: Outcome<'a>> DownloadFile<'a, O> {
         self
     }
 
-    /// The SHA-256 (64 hex digits) that the whole content must have, such as one that you noted with its upload: else the
-    /// last thing that comes is `IntegrityMismatch`. A range is not compared.
-    pub fn expect_sha256(mut self, sha256: impl AsRef<str>) -> Self {
-        let hex = sha256.as_ref();
-        self.expected = check_expected(Some(hex)).map(|()| Some(hex.to_ascii_lowercase()));
-        self
-    }
-
     async fn run(self) -> Result<O> {
         let parallel = self.parallel;
         O::of(self.plan()?.start_parallel(parallel).await?)
@@ -117,6 +109,7 @@ impl<'a, O: Outcome<'a>> DownloadFile<'a, O> {
             // An ETag is never compared with, whatever it looks like.
             verify: sha256.is_some(),
             sha256,
+            anew: None,
             reporter: self.reporter,
         }))
     }
@@ -134,6 +127,7 @@ fn place(file: File, options: CallOptions) -> Arc<Presigned<()>> {
 }
 
 takes_ranges!(['a, O: Outcome<'a>] DownloadFile<'a, O>);
+expects!(['a, O: Outcome<'a>] DownloadFile<'a, O>, expected);
 reports_progress!(['a, O: Outcome<'a>] DownloadFile<'a, O>, reporter);
 awaitable!(['a, O: Outcome<'a>] DownloadFile<'a, O>, 'a => O);
 

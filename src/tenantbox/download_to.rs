@@ -7,7 +7,7 @@ use super::download::DownloadFile;
 use super::file::File;
 use crate::error::Result;
 use crate::http::{CallOptions, awaitable};
-use crate::transfer::{Downloaded, Saving, reports_progress, save, saves, starts};
+use crate::transfer::{Downloaded, Saving, expects, reports_progress, save, saves, starts};
 
 impl File {
     /// Downloads the content into a file: written beside the target, continued after a cut (with a fresh URL where the old
@@ -45,10 +45,9 @@ pub struct DownloadFileTo<'a> {
 }
 
 impl DownloadFileTo<'_> {
-    /// The SHA-256 (64 hex digits) that the content must have: with another one it is `IntegrityMismatch`, and the target
-    /// stays as it was.
-    pub fn expect_sha256(mut self, sha256: impl AsRef<str>) -> Self {
-        self.download = self.download.expect_sha256(sha256);
+    /// Only if the content is still that of this ETag: else `PreconditionFailed`, and the target stays as it was.
+    pub fn if_match(mut self, etag: impl AsRef<str>) -> Self {
+        self.download = self.download.if_match(etag);
         self
     }
 
@@ -59,6 +58,7 @@ impl DownloadFileTo<'_> {
 }
 
 saves!(['a] DownloadFileTo<'a>, saving);
+expects!(['a] DownloadFileTo<'a>, download.expected);
 reports_progress!(['a] DownloadFileTo<'a>, download.reporter);
 awaitable!(DownloadFileTo<'a> => Downloaded);
 starts!(DownloadFileTo => Downloaded, download.reporter);

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::ops::{Bound, RangeBounds};
 
-use super::Download;
+use super::{Download, check_expected};
 use crate::error::{Error, ErrorKind, Result};
 
 /// What a download builder gives: a [`Download`], or with a condition an `Option` of one.
@@ -132,6 +132,30 @@ macro_rules! takes_ranges {
 }
 
 pub(crate) use takes_ranges;
+
+/// `expect_sha256` for a builder with a field `Result<Option<String>>`: `expects!(['a] DownloadFile<'a>, expected)`.
+macro_rules! expects {
+    ([$($generics:tt)*] $builder:ty, $($field:ident).+) => {
+        impl<$($generics)*> $builder {
+            /// The SHA-256 (64 hex digits) that the whole content must have, such as one of a manifest: with another one it is
+            /// `IntegrityMismatch`, the last thing that comes of a stream, and a target stays as it was. What else would be
+            /// compared with is not looked at then. A range is not compared. Anything but 64 hex digits is `InvalidInput`.
+            pub fn expect_sha256(mut self, sha256: impl Into<String>) -> Self {
+                self.$($field).+ = $crate::transfer::expected(sha256.into());
+                self
+            }
+        }
+    };
+}
+
+pub(crate) use expects;
+
+/// The hash that a content must have, as contents are compared with it.
+pub(crate) fn expected(mut sha256: String) -> Result<Option<String>> {
+    check_expected(Some(&sha256))?;
+    sha256.make_ascii_lowercase();
+    Ok(Some(sha256))
+}
 
 #[cfg(test)]
 mod tests {

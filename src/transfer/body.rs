@@ -258,9 +258,9 @@ impl<'a> Body<'a> {
             && let Some(expected) = self.info.sha256()
         {
             let found = hasher.finish().await?;
-            if found != expected {
-                let message = format!("the bytes have the SHA-256 {found}, the server's is {expected}");
-                return Err(self.broken(ErrorKind::IntegrityMismatch, &message));
+            match self.plan.compare(&found, expected, self.deadline).await {
+                Ok(()) => self.info = self.info.clone().known_as(Some(&found)),
+                Err(error) => return Err(self.broken(error.kind(), error.message())),
             }
         }
         if !self.done_later {

@@ -27,7 +27,7 @@ mod upload;
 mod writer;
 
 pub use asked::Outcome;
-pub(crate) use asked::{Wanted, last_bytes, quoted, takes_ranges, unasked, wanted_range};
+pub(crate) use asked::{Wanted, expected, expects, last_bytes, quoted, takes_ranges, unasked, wanted_range};
 #[cfg(feature = "zip")]
 pub(crate) use beside::{Beside, Work};
 pub use download::{Download, DownloadReader, DownloadStream};
@@ -38,7 +38,7 @@ pub(crate) use part::is_part_name;
 pub(crate) use part::{Most, Replaces, Saving, is_empty_folder};
 #[cfg(feature = "zip")]
 pub(crate) use part::{give_mode, is_special};
-pub(crate) use plan::{DownloadPlan, header_value};
+pub(crate) use plan::{AskAnew, DownloadPlan, header_value};
 pub use progress::{Phase, Progress};
 pub(crate) use progress::{Reporter, Speed, reports_progress, starts};
 pub(crate) use source::PathCheck;

@@ -160,6 +160,7 @@ impl Asking {
             range: Some(Wanted::Within(start, end - 1)),
             verify: false,
             sha256: None,
+            anew: None,
             reporter: Reporter::default(),
         });
         let room = if self.has_room { Room::default() } else { plan.room(1, DOWNLOAD_BUFFERS).await? };
@@ -210,7 +211,7 @@ async fn write_ranges(
     at_once: usize,
     jobs: &TaskTracker,
 ) -> Result<Option<String>> {
-    let (at, end) = (ranges.at, ranges.end);
+    let (at, end, deadline) = (ranges.at, ranges.end, ranges.deadline);
     let opened = part.part_mut().await?;
     let (file, lock, jobs) = (opened.file.clone(), opened.lock(), jobs.clone());
     let places = Arc::new(Places {
@@ -253,13 +254,10 @@ async fn write_ranges(
             }
         }
     };
-    match (&expected, found) {
-        (Some(expected), Some(found)) if *expected != found => {
-            let message = format!("the bytes have the SHA-256 {found}, the server's is {expected}");
-            Err(Error::new(ErrorKind::IntegrityMismatch, message))
-        }
-        _ => Ok(expected),
+    if let Some((expected, found)) = expected.as_ref().zip(found.as_ref()) {
+        plan.compare(found, expected, deadline).await?;
     }
+    Ok(found)
 }
 
 /// Where the ranges are written to, and how much of all of them has come.

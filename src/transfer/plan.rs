@@ -1,11 +1,13 @@
 //! How a content is asked for, and what of an answer is taken for it.
 
 use std::pin::pin;
+use std::sync::Arc;
 use std::task::Poll;
 
+use futures::future::BoxFuture;
 use futures::poll;
 use http::{HeaderValue, StatusCode, header};
-use tokio::time::timeout_at;
+use tokio::time::{Instant, timeout_at};
 
 use super::DOWNLOAD_BUFFERS;
 use super::asked::Wanted;
@@ -16,7 +18,7 @@ use super::info::{ContentInfo, ContentRange, hash_in};
 use super::parallel::Ranges;
 use super::progress::Reporter;
 use crate::error::{Error, ErrorKind, Result, TimeoutPhase};
-use crate::http::{Receive, Request, Response, Room, Transport, Way};
+use crate::http::{CallOptions, Receive, Request, Response, Room, Transport, Way};
 
 /// How to ask for a content: once at first, and again for the rest of it after a cut. It is passed on in a box: it is large, and
 /// lies in each future on its way.
@@ -30,7 +32,14 @@ pub(crate) struct DownloadPlan<'a> {
     pub(crate) verify: bool,
     /// The hash, where it is known beforehand: then the ETag need not be one.
     pub(crate) sha256: Option<String>,
+    /// Asked where the bytes are not what the ETag says.
+    pub(crate) anew: Option<Arc<dyn AskAnew>>,
     pub(crate) reporter: Reporter<'a>,
+}
+
+/// Tells the SHA-256 of a content from where nothing is remembered: an ETag may be that of the content before.
+pub(crate) trait AskAnew: Send + Sync {
+    fn sha256(&self, options: CallOptions) -> BoxFuture<'static, Result<Option<String>>>;
 }
 
 impl<'a> DownloadPlan<'a> {
@@ -90,8 +99,8 @@ impl<'a> DownloadPlan<'a> {
     /// For a body, which gives the reporter back at its end.
     fn lend(&mut self) -> Box<Self> {
         let (transport, request) = (self.transport.clone(), self.request.clone());
-        let (sha256, reporter) = (self.sha256.clone(), std::mem::take(&mut self.reporter));
-        Box::new(Self { transport, request, range: self.range, verify: self.verify, sha256, reporter })
+        let (sha256, anew, reporter) = (self.sha256.clone(), self.anew.clone(), std::mem::take(&mut self.reporter));
+        Box::new(Self { transport, request, range: self.range, verify: self.verify, sha256, anew, reporter })
     }
 
     async fn ask(&mut self, range: Option<Wanted>, if_range: Option<&str>) -> Result<Response> {
@@ -141,6 +150,22 @@ impl<'a> DownloadPlan<'a> {
     fn hasher(&self, info: &ContentInfo) -> Option<Hasher> {
         let whole = info.start == 0 && info.length == info.total;
         (self.verify && whole && info.sha256().is_some()).then(Hasher::new)
+    }
+
+    /// Whether a content is what it is compared with. Where that is an ETag which says otherwise, the server is asked anew.
+    pub(super) async fn compare(&mut self, found: &str, expected: &str, deadline: Option<Instant>) -> Result<()> {
+        if found == expected {
+            return Ok(());
+        }
+        if let Some(anew) = self.anew.as_ref().filter(|_| self.sha256.is_none()) {
+            let mut options = self.request.options.clone();
+            options.end_by(deadline);
+            if anew.sha256(options).await.is_ok_and(|sha256| sha256.as_deref() == Some(found)) {
+                return Ok(());
+            }
+        }
+        let message = format!("the bytes have the SHA-256 {found}, not {expected}");
+        Err(Error::new(ErrorKind::IntegrityMismatch, message))
     }
 
     /// What an earlier download has to be of, so that this one can go on with it.

@@ -3,6 +3,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod pinned;
 mod ranges;
 #[cfg(unix)]
 mod targets;

@@ -270,4 +270,13 @@ async fn downloads_are_compared_with_a_hash_that_one_knows() {
     assert_eq!(saved.verified_sha256, Some(hash.to_lowercase()));
     assert!(file.download_to(folder.path().join("z")).await.unwrap().verified_sha256.is_none());
     assert!(file.download().expect_sha256("x").await.unwrap_err().is_invalid_input());
+    // Only if it is still the same.
+    let etag = file.download().await.unwrap().info().etag.clone().unwrap();
+    let target = folder.path().join("y");
+    std::fs::write(&target, "old").unwrap();
+    let error = file.download_to(&target).if_match("\"other\"").await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::PreconditionFailed);
+    assert_eq!(std::fs::read(&target).unwrap(), b"old");
+    file.download_to(&target).if_match(&etag).await.unwrap();
+    assert!(std::fs::read(&target).unwrap() == content);
 }

@@ -10,7 +10,7 @@ use crate::error::Result;
 use crate::file_storage::client::api;
 use crate::http::{CallOptions, Request, Transport, awaitable};
 use crate::object_store::S3;
-use crate::transfer::{Download, DownloadPlan, Outcome, Reporter, Wanted, reports_progress, takes_ranges};
+use crate::transfer::{Download, DownloadPlan, Outcome, Reporter, Wanted, expects, reports_progress, takes_ranges};
 
 impl File {
     /// The content (`file_storage.download`): its head at once, its body as bytes, stream, reader or file.
@@ -32,6 +32,7 @@ impl File {
             range: Ok(None),
             reporter: Reporter::default(),
             verify: true,
+            expected: Ok(None),
             parallel: 1,
             options: CallOptions::default(),
         }
@@ -53,6 +54,7 @@ pub struct DownloadFile<'a> {
     range: Result<Option<Wanted>>,
     pub(super) reporter: Reporter<'a>,
     pub(super) verify: bool,
+    pub(super) expected: Result<Option<String>>,
     parallel: usize,
     pub(super) options: CallOptions,
 }
@@ -65,12 +67,14 @@ impl<'a> DownloadFile<'a> {
     }
 
     pub(super) fn plan(self) -> Result<Box<DownloadPlan<'a>>> {
+        let sha256 = self.expected?;
         Ok(Box::new(DownloadPlan {
             transport: self.file.client.transport().clone(),
             request: content(&self.file.route("/download")?).options(self.options),
             range: self.range?,
-            verify: self.verify,
-            sha256: None,
+            verify: self.verify || sha256.is_some(),
+            sha256,
+            anew: None,
             reporter: self.reporter,
         }))
     }
@@ -97,6 +101,7 @@ impl<'a> DownloadFile<'a> {
 }
 
 takes_ranges!(['a] DownloadFile<'a>);
+expects!(['a] DownloadFile<'a>, expected);
 reports_progress!(['a] DownloadFile<'a>, reporter);
 awaitable!(DownloadFile<'a> => Download<'a>);
 
@@ -114,7 +119,7 @@ pub(super) fn content(route: &str) -> Request {
 /// The whole of a content that has no hash of its own, such as a thumbnail.
 pub(super) async fn derived(transport: &Transport, request: Request) -> Result<Download<'static>> {
     let transport = transport.clone();
-    let plan =
-        DownloadPlan { transport, request, range: None, verify: false, sha256: None, reporter: Reporter::default() };
+    let reporter = Reporter::default();
+    let plan = DownloadPlan { transport, request, range: None, verify: false, sha256: None, anew: None, reporter };
     Outcome::of(Box::new(plan).start().await?)
 }

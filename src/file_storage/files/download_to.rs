@@ -8,7 +8,7 @@ use super::download::DownloadFile;
 use crate::error::Result;
 use crate::file_storage::id::canonical;
 use crate::http::{CallOptions, awaitable};
-use crate::transfer::{Downloaded, Saving, check_target, reports_progress, save, saves, starts};
+use crate::transfer::{Downloaded, Saving, check_target, expects, reports_progress, save, saves, starts};
 
 impl File {
     /// Downloads the content into a file: written beside the target, continued after a cut, compared with its SHA-256 where
@@ -47,14 +47,16 @@ impl<'a> DownloadFileTo<'a> {
         check_target(&self.target, &self.saving).await?;
         self.download.file.client.transport().start(&mut self.options);
         self.download.options = self.options;
-        let sha256 = if self.download.verify { self.download.hash().await? } else { None };
-        let mut plan = self.download.plan()?;
-        plan.sha256 = sha256;
+        let (hash, mut plan) = (self.download.hash(), self.download.plan()?);
+        if plan.verify && plan.sha256.is_none() {
+            plan.sha256 = hash.await?;
+        }
         save(plan, &self.target, &self.saving).await
     }
 }
 
 saves!(['a] DownloadFileTo<'a>, saving);
+expects!(['a] DownloadFileTo<'a>, download.expected);
 reports_progress!(['a] DownloadFileTo<'a>, download.reporter);
 awaitable!(DownloadFileTo<'a> => Downloaded);
 starts!(DownloadFileTo => Downloaded, download.reporter);

@@ -14,8 +14,8 @@ use crate::file_storage::Client;
 use crate::file_storage::id::canonical;
 use crate::http::{Authorization, CallOptions, awaitable};
 use crate::transfer::{
-    Download, DownloadPlan, Downloaded, Outcome, Reporter, Saving, Wanted, header_value, quoted, reports_progress,
-    save, saves, starts, takes_ranges,
+    Download, DownloadPlan, Downloaded, Outcome, Reporter, Saving, Wanted, expects, header_value, quoted,
+    reports_progress, save, saves, starts, takes_ranges,
 };
 
 /// A public file, by its id, read without any credential: a private one is `NotFound`, for its owner too. Limited to 600
@@ -61,6 +61,7 @@ impl PublicFile {
             if_none_match: None,
             reporter: Reporter::default(),
             verify: true,
+            expected: Ok(None),
             parallel: 1,
             options: CallOptions::default(),
             outcome: PhantomData,
@@ -91,6 +92,7 @@ pub struct DownloadPublic<'a, O = Download<'a>> {
     if_none_match: Option<String>,
     reporter: Reporter<'a>,
     verify: bool,
+    expected: Result<Option<String>>,
     parallel: usize,
     options: CallOptions,
     outcome: PhantomData<fn() -> O>,
@@ -105,6 +107,7 @@ impl<'a> DownloadPublic<'a> {
             if_none_match: Some(quoted(etag.as_ref())),
             reporter: self.reporter,
             verify: self.verify,
+            expected: self.expected,
             parallel: self.parallel,
             options: self.options,
             outcome: PhantomData,
@@ -129,18 +132,21 @@ impl<'a, O: Outcome<'a>> DownloadPublic<'a, O> {
         if let Some(etag) = &self.if_none_match {
             request = request.set_header(header::IF_NONE_MATCH, header_value("etag", etag)?);
         }
+        let sha256 = self.expected?;
         Ok(Box::new(DownloadPlan {
             transport: self.file.client.transport().clone(),
             request,
             range: self.range?,
-            verify: self.verify,
-            sha256: None,
+            verify: self.verify || sha256.is_some(),
+            sha256,
+            anew: None,
             reporter: self.reporter,
         }))
     }
 }
 
 takes_ranges!(['a, O: Outcome<'a>] DownloadPublic<'a, O>);
+expects!(['a, O: Outcome<'a>] DownloadPublic<'a, O>, expected);
 reports_progress!(['a, O: Outcome<'a>] DownloadPublic<'a, O>, reporter);
 awaitable!(['a, O: Outcome<'a>] DownloadPublic<'a, O>, 'a => O);
 
@@ -173,6 +179,7 @@ impl DownloadPublicTo<'_> {
 }
 
 saves!(['a] DownloadPublicTo<'a>, saving);
+expects!(['a] DownloadPublicTo<'a>, download.expected);
 reports_progress!(['a] DownloadPublicTo<'a>, download.reporter);
 awaitable!(DownloadPublicTo<'a> => Downloaded);
 starts!(DownloadPublicTo => Downloaded, download.reporter);

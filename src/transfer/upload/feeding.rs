@@ -115,7 +115,7 @@ impl Feeding<'_> {
         if let (Some(expected), Some(found)) = (&expected, &sha256)
             && !expected.eq_ignore_ascii_case(found)
         {
-            let message = format!("the source has the SHA-256 {found}, expected was {expected}; nothing was stored");
+            let message = format!("the source has the SHA-256 {found}, expected was {expected}; it was not stored");
             return Err(Error::new(ErrorKind::IntegrityMismatch, message));
         }
         self.sent.push(Digest { size, sha256 });

@@ -65,6 +65,42 @@ async fn a_public_file_of_a_bucket_is_compared_with_the_hash_of_the_service() {
 }
 
 #[tokio::test]
+async fn a_hash_that_one_knows_is_compared_with_whatever_the_service_says() {
+    let folder = tempfile::tempdir().unwrap();
+    let target = folder.path().join("x");
+    std::fs::write(&target, "old").unwrap();
+    let object = |_: &Head, _| Answer::Bytes(answer(200, "ETag: \"0123\"\r\n", b"content"));
+    let (hash, wrong) = (hash_of(b"content"), hash_of(b"CONTENT"));
+    // The service speaks of other bytes.
+    let (service, at_service, _bucket, _) = with_bucket(object, b"CONTENT").await;
+    let client = client(&service);
+    let file = client.file(ID);
+    for error in [
+        within(file.download_to(&target).expect_sha256(&wrong).send()).await.unwrap_err(),
+        within(file.download().expect_sha256(&wrong).send()).await.unwrap().bytes(10).await.unwrap_err(),
+    ] {
+        assert_eq!(error.kind(), ErrorKind::IntegrityMismatch);
+        assert!(error.message().contains(&hash) && error.message().contains(&wrong), "{error}");
+    }
+    assert_eq!(std::fs::read(&target).unwrap(), b"old");
+    let download = within(file.download().expect_sha256(&hash).send()).await.unwrap();
+    assert_eq!(download.bytes(10).await.unwrap(), "content");
+    let done = within(file.download_to(&target).expect_sha256(&hash).verify(false).send()).await.unwrap();
+    assert_eq!(done.verified_sha256, Some(hash.clone()));
+    assert_eq!(std::fs::read(&target).unwrap(), b"content");
+    assert!(at_service.lock().unwrap().iter().all(|head| head.contains("/download")), "nobody is asked for another");
+
+    let (service, _) = noting(move |_, _| Answer::Bytes(answer(200, "", b"content"))).await;
+    let public = super::client(&service).public_file(ID);
+    let error = within(public.download_to(&target).expect_sha256(&wrong).send()).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::IntegrityMismatch);
+    let download = within(public.download().expect_sha256(wrong).send()).await.unwrap();
+    assert_eq!(download.bytes(10).await.unwrap_err().kind(), ErrorKind::IntegrityMismatch);
+    let done = within(public.download_to(&target).expect_sha256(&hash).send()).await.unwrap();
+    assert_eq!(done.verified_sha256, Some(hash));
+}
+
+#[tokio::test]
 async fn a_download_goes_on_with_a_fresh_url_after_a_cut() {
     let object = |head: &Head, n| match n {
         0 => {
