@@ -8,13 +8,13 @@
 #[allow(dead_code, reason = "each example uses a part of it")]
 mod common;
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::path::{Component, Path, PathBuf};
 use std::process::ExitCode;
 
-use carbonfiles::{Bucket, Client, Downloaded, FilePath};
+use carbonfiles::files::{Batch, DownloadItem, OnFailure};
+use carbonfiles::{Client, Downloaded, FilePath, Files, Progress};
 use common::{Argument, Arguments, Bars, Failure, Service};
-use futures::{StreamExt, stream};
 use indicatif::HumanBytes;
 
 const USAGE: &str = "\
@@ -43,49 +43,39 @@ async fn run() -> Result<(), Failure> {
     if options.demo {
         (options.bucket, options.paths) = fill(&service.client).await?;
     }
-    let jobs = jobs(&options.paths, &options.to)?;
+    let items = items(&options.paths, &options.to)?;
     let bucket = service.client.bucket(options.bucket);
     // A bucket that is not there is one error, not one for each file.
     bucket.get().await?;
 
-    let results = tokio::select! {
-        results = download_all(&bucket, jobs) => results,
+    let files = bucket.files();
+    let batch = tokio::select! {
+        batch = download_all(&files, items) => batch?,
         interrupted = common::interrupted() => return Err(interrupted),
     };
 
-    let mut failed = 0;
-    for (path, result) in &results {
-        match result {
-            Ok(done) => {
-                let checked = if done.verified_sha256.is_some() { "checked" } else { "not checked" };
-                let resumed = match done.resumed {
-                    0 => String::new(),
-                    bytes => format!(", {} of it were here already", HumanBytes(bytes)),
-                };
-                println!("{:?} ({}{resumed}, {checked})", done.path, HumanBytes(done.size));
-            }
-            Err(error) => {
-                failed += 1;
-                eprintln!("{path:?}");
-                common::tell(&**error);
-            }
-        }
+    for (_, done) in batch.done() {
+        let checked = if done.verified_sha256.is_some() { "checked" } else { "not checked" };
+        let resumed = match done.resumed {
+            0 => String::new(),
+            bytes => format!(", {} of it were here already", HumanBytes(bytes)),
+        };
+        println!("{:?} ({}{resumed}, {checked})", done.path, HumanBytes(done.size));
     }
-    match failed {
+    for (path, error) in batch.failed() {
+        eprintln!("{path:?}");
+        common::tell(error);
+    }
+    match batch.failed().count() {
         0 => Ok(()),
-        _ => Err(format!("{failed} of {} files were not downloaded", results.len()).into()),
+        failed => Err(format!("{failed} of {} files were not downloaded", batch.files.len()).into()),
     }
-}
-
-struct Job {
-    path: FilePath,
-    target: PathBuf,
 }
 
 /// What is to be done: each file into its folder below `folder`.
-fn jobs(paths: &[String], folder: &Path) -> Result<Vec<Job>, Failure> {
+fn items(paths: &[String], folder: &Path) -> Result<Vec<DownloadItem>, Failure> {
     let mut seen = HashSet::new();
-    let mut jobs = Vec::new();
+    let mut items = Vec::new();
     for path in paths {
         let path = FilePath::try_from(path.as_str())?;
         if !seen.insert(path.clone()) {
@@ -100,43 +90,30 @@ fn jobs(paths: &[String], folder: &Path) -> Result<Vec<Job>, Failure> {
                 _ => return Err(format!("{path} can't be a file on this system").into()),
             }
         }
-        jobs.push(Job { path, target });
+        items.push(DownloadItem::new(path, target));
     }
-    Ok(jobs)
+    Ok(items)
 }
 
-/// Downloads everything; the results are in the order of the jobs. One that fails does not stop the others.
-async fn download_all(bucket: &Bucket, jobs: Vec<Job>) -> Vec<(FilePath, Result<Downloaded, Failure>)> {
-    let bars = Bars::new();
-    let downloads = jobs.into_iter().map(|job| async {
-        let result = download(bucket, &job, &bars).await;
-        (job.path, result)
-    });
-    let results = stream::iter(downloads).buffered(AT_ONCE).collect().await;
-    bars.finish();
-    results
-}
-
-async fn download(bucket: &Bucket, job: &Job, bars: &Bars) -> Result<Downloaded, Failure> {
-    let mut bar = bars.start(job.path.as_str());
-    let result = async {
-        if let Some(folder) = job.target.parent() {
-            tokio::fs::create_dir_all(folder).await.map_err(|e| format!("no folder {}: {e}", folder.display()))?;
+/// Downloads everything. One that fails does not stop the others.
+async fn download_all(files: &Files, items: Vec<DownloadItem>) -> carbonfiles::Result<Batch<Downloaded>> {
+    let (bars, mut shown) = (Bars::new(), HashMap::new());
+    let report = |path: &str, progress: Progress| {
+        let bar = shown.entry(path.to_owned()).or_insert_with(|| {
+            bars.expect(progress.total.unwrap_or(0));
+            bars.start(path)
+        });
+        bar.show(progress);
+    };
+    let batch =
+        files.download_many(items).concurrency(AT_ONCE).on_failure(OnFailure::GoOn).file_progress(report).await?;
+    for (path, _) in batch.failed() {
+        if let Some(bar) = shown.get(path) {
+            bar.fail();
         }
-        let mut expected = false;
-        let report = |progress: carbonfiles::Progress| {
-            if !std::mem::replace(&mut expected, true) {
-                bars.expect(progress.total.unwrap_or(0));
-            }
-            bar.show(progress);
-        };
-        Ok(bucket.file(&job.path).download_to(&job.target).progress(report).await?)
     }
-    .await;
-    if result.is_err() {
-        bar.fail();
-    }
-    result
+    bars.finish();
+    Ok(batch)
 }
 
 /// A bucket with something to download in it.

@@ -30,7 +30,7 @@
 //! | credentials, limits, retries, proxies | [`Client::builder`], [`Client::from_env`], [`Client::check`] |
 //! | buckets: create, list, update, archive | [`Client::buckets`], [`Client::bucket`], [`buckets`] |
 //! | uploads | [`Files::upload`], [`File::upload`], [`Source`], [`File::upload_writer`], [`Files::upload_multipart`] |
-//! | many files | [`Files::upload_many`], [`Files::upload_dir`], [`Files::download_dir`], [`files::Batch`] |
+//! | many files | [`Files::upload_many`], [`Files::upload_dir`], [`Files::download_dir`], [`Files::download_many`], [`Files::delete_many`], [`files::Batch`] |
 //! | folders made equal | [`Files::sync_up`], [`Files::sync_down`], [`sync::SyncPlan`] |
 //! | downloads | [`File::download_to`], [`File::download`], [`Bucket::zip`] |
 //! | progress bars, `start` and `cancel` | [`Transfer`], [`Progress`], [`files::BatchProgress`], [`ProgressWatch`] |

@@ -9,9 +9,10 @@ use carbonfiles::buckets::{
     ListAllBuckets, ListBuckets, UpdateBucket,
 };
 use carbonfiles::files::{
-    Append, AppendAt, Batch, BatchProgress, BatchStream, DeleteFile, DownloadDir, DownloadFile, DownloadFileTo,
-    GetFile, GetFileOpt, HeadFile, ListAllFiles, ListDirectory, ListFiles, ListStable, ListTree, ListTreeEntries,
-    LogWriter, OpenLog, Patch, TreeEntry, Upload, UploadDir, UploadMany, UploadMultipart, UploadWriter, VerifyFile,
+    Append, AppendAt, Batch, BatchProgress, BatchStream, DeleteFile, DeleteMany, DownloadDir, DownloadFile,
+    DownloadFileTo, DownloadMany, GetFile, GetFileOpt, HeadFile, ListAllFiles, ListDirectory, ListFiles, ListStable,
+    ListTree, ListTreeEntries, LogWriter, OpenLog, Patch, TreeEntry, Upload, UploadDir, UploadMany, UploadMultipart,
+    UploadWriter, VerifyFile,
 };
 use carbonfiles::keys::{CreateKey, GetKeyUsage, ListAllKeys, ListKeys, RevokeKey};
 use carbonfiles::models::{
@@ -89,6 +90,8 @@ const _: () = {
     transfer::<UploadMany<'static>>();
     transfer::<UploadDir<'static>>();
     transfer::<DownloadDir<'static>>();
+    transfer::<DownloadMany<'static>>();
+    transfer::<DeleteMany<'static>>();
     stream::<SyncStream<'static, UploadedFile>>();
     transfer::<SyncUp<'static>>();
     transfer::<SyncDown<'static>>();

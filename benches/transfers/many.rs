@@ -46,14 +46,14 @@ pub(crate) async fn ours(what: &str, url: &str, bucket: &str, count: u64, target
     let meter = Meter::start();
     match what.trim_end_matches("-unverified") {
         "many-up" => {
-            let upload = files.upload_many(paths(count)).concurrency(AT_ONCE).each(move |file| file.verify(verify));
+            let upload = files.upload_many(paths(count)).concurrency(AT_ONCE).each(move |_, file| file.verify(verify));
             // One after another, as the other client looks at its answers.
             let done = upload.stream().expect("a batch");
             let done = done.map(|file| assert!(matches!(file.outcome, FileOutcome::Done(_)), "{file:?}")).count().await;
             assert_eq!(done as u64, count);
         }
         "many-from-files" => {
-            let upload = files.upload_dir(target).concurrency(AT_ONCE).each(move |file| file.verify(verify));
+            let upload = files.upload_dir(target).concurrency(AT_ONCE).each(move |_, file| file.verify(verify));
             let done = upload.stream().await.expect("a batch");
             let done = done.map(|file| assert!(matches!(file.outcome, FileOutcome::Done(_)), "{file:?}")).count().await;
             assert_eq!(done as u64, count);
@@ -68,7 +68,7 @@ pub(crate) async fn ours(what: &str, url: &str, bucket: &str, count: u64, target
             assert_eq!(bytes.expect("all downloaded"), count * 4096);
         }
         "many-to-files" => {
-            let download = files.download_dir(target).concurrency(AT_ONCE).each(move |file| file.verify(verify));
+            let download = files.download_dir(target).concurrency(AT_ONCE).each(move |_, file| file.verify(verify));
             let done = download.stream().await.expect("a batch");
             let done = done.map(|file| assert!(matches!(file.outcome, FileOutcome::Done(_)), "{file:?}")).count().await;
             assert_eq!(done as u64, count);

@@ -32,11 +32,12 @@ pub use head::HeadFile;
 pub use list::{ListAllFiles, ListFiles};
 pub use log_writer::{LogWriter, OpenLog};
 pub use many::{
-    Batch, BatchFile, BatchProgress, BatchStream, DownloadDir, FileOutcome, OnFailure, Skipped, UploadDir, UploadItem,
-    UploadMany,
+    Batch, BatchFile, BatchProgress, BatchStream, DeleteMany, DownloadDir, DownloadItem, DownloadMany, FileOutcome,
+    OnFailure, Skipped, UploadDir, UploadItem, UploadMany,
 };
 pub(crate) use many::{
-    Download, Each, Job, NotNow, Settings, Totals, downloading, many_setters, many_starts, run, signal, uploading,
+    Download, EachDownload, EachUpload, Job, NotNow, Settings, Totals, deletion, downloading, many_setters,
+    many_starts, run, signal, uploading,
 };
 pub use multipart::UploadMultipart;
 pub use stable::ListStable;

@@ -109,6 +109,11 @@ impl<'a> Upload<'a> {
         self
     }
 
+    /// Whether that is where it is stored.
+    pub(super) fn goes_to(&self, path: &FilePath) -> bool {
+        self.path.as_ref().is_ok_and(|own| own == path)
+    }
+
     /// Uses an upload token of the bucket, and no other credential: beside a valid one the server would not count it.
     pub fn upload_token(mut self, token: impl Into<Token>) -> Self {
         self.token = Some(token.into());
@@ -146,11 +151,6 @@ impl<'a> Upload<'a> {
             let deadline = call.bucket.client().transport.start(&mut call.options);
             within(deadline, pin!(call.upload())).await
         }
-    }
-
-    /// Where it goes, as it may be shown; nothing where that can't be.
-    pub(crate) fn shown_path(&self) -> &str {
-        self.path.as_ref().map_or("", FilePath::as_str)
     }
 
     /// Whether the content is hashed on the way, and what was sent so compared with what is stored.

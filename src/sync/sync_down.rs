@@ -9,7 +9,7 @@ use super::settings::{Scope, SyncSettings, sync_setters};
 use super::stream::SyncStream;
 use crate::blocking::blocking;
 use crate::error::{Error, Result, reason};
-use crate::files::{Download, DownloadFileTo, Files, Job, NotNow, Totals, downloading, many_starts, run};
+use crate::files::{Download, DownloadFileTo, EachDownload, Files, Job, NotNow, Totals, downloading, many_starts, run};
 use crate::http::awaitable;
 use crate::local::{check_parents, local_path};
 use crate::transfer::Downloaded;
@@ -34,7 +34,7 @@ impl Files {
     /// # Ok(()) }
     /// ```
     pub fn sync_down<'a>(&self, folder: impl AsRef<Path>) -> SyncDown<'a> {
-        SyncDown { settings: SyncSettings::new(self.clone(), folder.as_ref()), each: Box::new(|download| download) }
+        SyncDown { settings: SyncSettings::new(self.clone(), folder.as_ref()), each: Box::new(|_, download| download) }
     }
 }
 
@@ -44,12 +44,12 @@ impl Files {
 #[must_use = "nothing is sent until it is awaited"]
 pub struct SyncDown<'a> {
     settings: SyncSettings<'a>,
-    each: Box<dyn FnMut(DownloadFileTo<'a>) -> DownloadFileTo<'a> + Send + 'a>,
+    each: EachDownload<'a>,
 }
 
 impl<'a> SyncDown<'a> {
-    /// Changes each download before it is sent: headers, limits, retries.
-    pub fn each(mut self, configure: impl FnMut(DownloadFileTo<'a>) -> DownloadFileTo<'a> + Send + 'a) -> Self {
+    /// Changes each download before it is sent, by its path in the bucket: the SHA-256 that it must have, headers, limits, retries.
+    pub fn each(mut self, configure: impl FnMut(&str, DownloadFileTo<'a>) -> DownloadFileTo<'a> + Send + 'a) -> Self {
         self.each = Box::new(configure);
         self
     }
@@ -90,7 +90,7 @@ impl<'a> SyncDown<'a> {
         let rest = batch.without_progress();
         let jobs: Vec<_> = plan.actions.iter().filter_map(|action| download(action, &plan.prefix, &folder)).collect();
         let extras = plan.actions.iter().filter_map(|action| deletion(action, &plan.prefix, &folder)).collect();
-        let (totals, work) = (Totals::of(&jobs), downloading(files, folder.clone(), true, self.each, options));
+        let (totals, work) = (Totals::of(&jobs), downloading(files, Some(folder.clone()), true, self.each, options));
         let copying = run(jobs.into_iter(), totals, batch, work);
         let delete = move |path: PathBuf| {
             let root = folder.clone();
@@ -113,7 +113,7 @@ fn download(action: &SyncAction, prefix: &str, folder: &Path) -> Option<Job<Down
     let path = format!("{prefix}{name}");
     let target = local_path(folder, name);
     let local = target.as_ref().ok().cloned();
-    let work = target.map(|target| Download { path: path.clone(), target, size: *size }).map_err(NotNow::Failed);
+    let work = target.map(|target| Download { path: path.clone(), target, size: Some(*size) }).map_err(NotNow::Failed);
     Some(Job { path, local, size: Some(*size), work })
 }
 

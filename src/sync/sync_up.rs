@@ -10,7 +10,7 @@ use super::settings::{Scope, SyncSettings, sync_setters};
 use super::stream::{HashOf, SyncStream};
 use crate::error::{ErrorKind, Result};
 use crate::file_path::FilePath;
-use crate::files::{Each, Files, Job, NotNow, Totals, Upload, many_starts, run, uploading};
+use crate::files::{EachUpload, Files, Job, NotNow, Totals, Upload, many_starts, run, uploading};
 use crate::http::awaitable;
 use crate::local::{local_path, still_inside};
 use crate::models::UploadedFile;
@@ -35,7 +35,7 @@ impl Files {
     /// # Ok(()) }
     /// ```
     pub fn sync_up<'a>(&self, folder: impl AsRef<Path>) -> SyncUp<'a> {
-        SyncUp { settings: SyncSettings::new(self.clone(), folder.as_ref()), each: Box::new(|upload| upload) }
+        SyncUp { settings: SyncSettings::new(self.clone(), folder.as_ref()), each: Box::new(|_, upload| upload) }
     }
 }
 
@@ -45,12 +45,13 @@ impl Files {
 #[must_use = "nothing is sent until it is awaited"]
 pub struct SyncUp<'a> {
     settings: SyncSettings<'a>,
-    each: Each<'a>,
+    each: EachUpload<'a>,
 }
 
 impl<'a> SyncUp<'a> {
-    /// Changes each upload before it is sent: token, headers, limits, retries.
-    pub fn each(mut self, configure: impl FnMut(Upload<'a>) -> Upload<'a> + Send + 'a) -> Self {
+    /// Changes each upload before it is sent, by its path in the bucket: the SHA-256 that it must have, token, headers, limits,
+    /// retries. One that [`named`](Upload::named) would send elsewhere is `InvalidInput`.
+    pub fn each(mut self, configure: impl FnMut(&str, Upload<'a>) -> Upload<'a> + Send + 'a) -> Self {
         self.each = Box::new(configure);
         self
     }
@@ -112,13 +113,12 @@ struct Unhashed(Arc<Mutex<HashSet<String>>>);
 
 impl Unhashed {
     /// Notes which uploads are told not to hash.
-    fn noting<'a>(&self, mut each: Each<'a>) -> Each<'a> {
+    fn noting<'a>(&self, mut each: EachUpload<'a>) -> EachUpload<'a> {
         let noted = self.0.clone();
-        Box::new(move |upload| {
-            let path = upload.shown_path().to_owned();
-            let upload = each(upload);
+        Box::new(move |path, upload| {
+            let upload = each(path, upload);
             if !upload.is_hashed() {
-                noted.lock().unwrap_or_else(PoisonError::into_inner).insert(path);
+                noted.lock().unwrap_or_else(PoisonError::into_inner).insert(path.to_owned());
             }
             upload
         })
@@ -144,9 +144,7 @@ fn upload(action: &SyncAction, prefix: &str, folder: &Path) -> Option<Job<(FileP
 
 fn deletion(action: &SyncAction, prefix: &str) -> Option<Job<String>> {
     let SyncAction::Delete { path: name } = action else { return None };
-    let path = format!("{prefix}{name}");
-    let work = FilePath::try_from(path.as_str()).map(String::from).map_err(NotNow::Failed);
-    Some(Job { path, local: None, size: None, work })
+    Some(crate::files::deletion(format!("{prefix}{name}")))
 }
 
 sync_setters!(SyncUp);

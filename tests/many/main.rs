@@ -1,6 +1,7 @@
 //! Many files at once, as a user would move them, on the test server.
 
 mod endings;
+mod lists;
 mod names;
 mod started;
 #[path = "../support/mod.rs"]
@@ -142,7 +143,7 @@ async fn what_a_batch_is_told_holds_for_each_of_its_requests() {
     files.upload_many([("extra", vec![1])]).await.unwrap().into_result().unwrap();
     server.clear_requests();
     let told = ("x-job", "42");
-    let up = files.upload_dir(from.path()).header(told.0, told.1).each(|upload| upload.header("x-each", "1"));
+    let up = files.upload_dir(from.path()).header(told.0, told.1).each(|_, upload| upload.header("x-each", "1"));
     up.await.unwrap().into_result().unwrap();
     files.download_dir(to.path()).header(told.0, told.1).await.unwrap().into_result().unwrap();
     files.sync_down(to.path()).header(told.0, told.1).delete_extra(true).await.unwrap().into_result().unwrap();
@@ -173,7 +174,7 @@ async fn the_limit_of_a_batch_is_for_all_of_it_and_that_of_each_for_each() {
     let (short, long) = (Duration::from_millis(100), Duration::from_secs(3600));
     server.inject(Fault::stall_headers().on("PUT", "/").forever());
     for (path, all, each) in [("x", short, long), ("y", long, short)] {
-        let upload = bucket.files().upload_many([(path, vec![1])]).timeout(all).each(|upload| upload.timeout(each));
+        let upload = bucket.files().upload_many([(path, vec![1])]).timeout(all).each(|_, upload| upload.timeout(each));
         let batch = within(upload.send()).await.unwrap();
         let kinds: Vec<_> = batch.failed().map(|(path, error)| (path, error.kind())).collect();
         assert_eq!(kinds, [(path, ErrorKind::Timeout(TimeoutPhase::Total))]);
@@ -223,18 +224,18 @@ async fn more_than_was_listed_is_another_content() {
     for is_endless in [false, true] {
         endless.store(is_endless, Ordering::SeqCst);
         asked.store(0, Ordering::SeqCst);
-        let down = files.download_dir(folder.path()).each(|download| download.restart_if_changed(true));
+        let down = files.download_dir(folder.path()).each(|_, download| download.restart_if_changed(true));
         let error = within(down.send()).await.unwrap().into_result().unwrap_err();
         assert_eq!((error.kind(), asked.load(Ordering::SeqCst)), (ErrorKind::ContentChanged, 1), "{error}");
         let error = within(files.sync_down(folder.path()).send()).await.unwrap().into_result().unwrap_err();
         assert_eq!(error.kind(), ErrorKind::ContentChanged);
         assert!(read_folder(folder.path()).is_empty());
     }
-    let down = files.download_dir(folder.path()).each(|download| download.max_bytes(100));
+    let down = files.download_dir(folder.path()).each(|_, download| download.max_bytes(100));
     let error = within(down.send()).await.unwrap().into_result().unwrap_err();
     assert_eq!(error.kind(), ErrorKind::PayloadTooLarge);
     endless.store(false, Ordering::SeqCst);
-    let down = files.download_dir(folder.path()).each(|download| download.max_bytes(100));
+    let down = files.download_dir(folder.path()).each(|_, download| download.max_bytes(100));
     assert_eq!(within(down.send()).await.unwrap().into_result().unwrap()[0].size, 2);
 }
 

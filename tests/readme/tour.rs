@@ -205,6 +205,8 @@ async fn folders() -> Outcome {
     std::fs::write("site/index.html", "<p>hello")?;
     std::fs::write("site/docs/a.txt", "a")?;
     // snippet: folders
+    use std::collections::HashMap;
+
     use carbonfiles::files::OnFailure;
     use futures::StreamExt;
 
@@ -226,6 +228,16 @@ async fn folders() -> Outcome {
     files.upload_many(notes).concurrency(16).await?.into_result()?;
 
     files.download_dir("site-copy").prefix("v1").await?.into_result()?;
+
+    // A list: each file to a place of its own, and told what it must be.
+    let hashes: HashMap<_, _> = stored.iter().filter_map(|file| Some((&*file.path, file.sha256.as_deref()?))).collect();
+    let wanted = [("v1/index.html", "pinned/index.html"), ("v1/docs/a.txt", "pinned/a.txt")];
+    let down = files.download_many(wanted).each(|path, download| match hashes.get(path) {
+        Some(sha256) => download.expect_sha256(*sha256), // another content would not become the target
+        None => download,
+    });
+    down.await?.into_result()?;
+    files.delete_many(["notes/0.txt", "notes/1.txt"]).await?.into_result()?;
 
     // By itself, as single transfers do: watch it, cancel it.
     let transfer = files.download_dir("site-copy").prefix("v1").start();

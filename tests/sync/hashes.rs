@@ -77,20 +77,16 @@ async fn a_hash_is_remembered_only_of_what_was_hashed_and_is_still_there() {
     write(folder.path(), &names.iter().map(|name| ((*name).to_owned(), format!("content of {name}"))).collect());
     grow_old().await;
     let expected = support::sha256(b"content of expected");
-    let mut begun = 0;
-    let sync = bucket.files().sync_up(folder.path()).hash_cache(&cache).concurrency(1).each(|upload| {
-        // In the order of their names.
-        begun += 1;
-        match begun {
-            1 => {
-                fs::write(folder.path().join("changed"), "other  of changed").unwrap();
+    let sync =
+        bucket.files().sync_up(folder.path()).hash_cache(&cache).concurrency(1).each(|path, upload| match path {
+            "changed" => {
+                fs::write(folder.path().join(path), "other  of changed").unwrap();
                 upload
             }
-            2 => upload.verify(false).expect_sha256(expected.clone()),
-            3 => upload,
+            "expected" => upload.verify(false).expect_sha256(expected.clone()),
+            "hashed" => upload,
             _ => upload.verify(false),
-        }
-    });
+        });
     sync.await.unwrap().into_result().unwrap();
     let known: serde_json::Value = serde_json::from_slice(&fs::read(&cache).unwrap()).unwrap();
     assert_eq!(known["files"].as_object().unwrap().keys().collect::<Vec<_>>(), ["expected", "hashed"]);

@@ -163,7 +163,7 @@ async fn an_empty_folder_makes_way_for_a_file_and_any_other_is_told() {
     let failed = sync().on_failure(OnFailure::GoOn).await.unwrap();
     assert_eq!(failed.copied.failed().map(|(path, _)| path).collect::<Vec<_>>(), ["in/empty"]);
     assert!(at("in/empty").is_dir());
-    let failed = sync().each(|download| download.overwrite(false)).await.unwrap();
+    let failed = sync().each(|_, download| download.overwrite(false)).await.unwrap();
     assert!(failed.copied.failed().count() == 1 && at("in/empty").is_dir());
     // Nor is it taken for empty because it was.
     fs::write(at("in/empty/late"), "late").unwrap();

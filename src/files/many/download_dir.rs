@@ -43,13 +43,13 @@ impl Files {
             prefix: String::new(),
             selection: Selection::default(),
             case_sensitive: false,
-            each: Box::new(|download| download),
+            each: Box::new(|_, download| download),
             settings: Settings::default(),
         }
     }
 }
 
-pub(crate) type EachDownload<'a> = Box<dyn FnMut(DownloadFileTo<'a>) -> DownloadFileTo<'a> + Send + 'a>;
+pub(crate) type EachDownload<'a> = Box<dyn FnMut(&str, DownloadFileTo<'a>) -> DownloadFileTo<'a> + Send + 'a>;
 
 /// Downloads into a folder. Made by [`Files::download_dir`].
 ///
@@ -79,9 +79,19 @@ impl<'a> DownloadDir<'a> {
         self
     }
 
-    /// Changes each download before it is sent: overwriting, headers, limits, retries. Progress is that of the whole: use
-    /// [`file_progress`](Self::file_progress) for single files.
-    pub fn each(mut self, configure: impl FnMut(DownloadFileTo<'a>) -> DownloadFileTo<'a> + Send + 'a) -> Self {
+    /// Changes each download before it is sent, by its path in the bucket: the SHA-256 that it must have, overwriting, headers,
+    /// limits, retries. Progress is that of the whole: use [`file_progress`](Self::file_progress) for single files.
+    ///
+    /// ```no_run
+    /// # async fn f(files: carbonfiles::Files, pinned: std::collections::HashMap<String, String>) -> carbonfiles::Result<()> {
+    /// let down = files.download_dir("site").each(|path, download| match pinned.get(path) {
+    ///     Some(sha256) => download.expect_sha256(sha256),
+    ///     None => download,
+    /// });
+    /// down.await?.into_result()?;
+    /// # Ok(()) }
+    /// ```
+    pub fn each(mut self, configure: impl FnMut(&str, DownloadFileTo<'a>) -> DownloadFileTo<'a> + Send + 'a) -> Self {
         self.each = Box::new(configure);
         self
     }
@@ -101,7 +111,7 @@ impl<'a> DownloadDir<'a> {
         // Of a hundred thousand files it takes a while.
         let jobs = blocking(move || Ok(jobs(&found, prefix.len(), &folder, case_sensitive))).await?;
         let totals = Totals::of(&jobs);
-        let work = downloading(self.files, self.folder, false, self.each, options);
+        let work = downloading(self.files, Some(self.folder), false, self.each, options);
         Ok(run(jobs.into_iter(), totals, self.settings, work))
     }
 
@@ -129,7 +139,7 @@ fn jobs(found: &[FileInfo], skip: usize, root: &Path, case_sensitive: bool) -> V
                 path: file.path.clone(),
                 local: place.as_ref().ok().cloned(),
                 size: Some(file.size),
-                work: place.map(|target| Download { path: file.path.clone(), target, size: file.size }),
+                work: place.map(|target| Download { path: file.path.clone(), target, size: Some(file.size) }),
             }
         })
         .collect();
@@ -153,20 +163,26 @@ pub(crate) struct Download {
     pub(crate) path: String,
     pub(crate) target: PathBuf,
     /// As listed.
-    pub(crate) size: u64,
+    pub(crate) size: Option<u64>,
 }
 
-/// How one of many is downloaded: where an empty folder stands in its place, it can make way.
+/// How one of many is downloaded: not through links below `root`, if there is one; where an empty folder stands in its place,
+/// it can make way.
 pub(crate) fn downloading<'a>(
     files: Files,
-    root: PathBuf,
+    root: Option<PathBuf>,
     folders_make_way: bool,
     mut each: EachDownload<'a>,
     options: CallOptions,
 ) -> impl FnMut(Download, Option<Track<'a>>) -> crate::Call<'a, Downloaded> + Send + 'a {
     let folders = Arc::new(Folders { root, made: Mutex::default() });
     move |Download { path, target, size }, track| {
-        let call = each(files.file(path).download_to(&target).listed(size).options(options.clone()));
+        let call = files.file(&path).download_to(&target).options(options.clone());
+        let call = match size {
+            Some(size) => call.listed(size),
+            None => call,
+        };
+        let call = each(&path, call);
         let call = if folders_make_way { call.onto_an_empty_folder() } else { call };
         let call = match track {
             Some(mut track) => call.progress(move |progress| track.report(progress)),
@@ -182,19 +198,21 @@ pub(crate) fn downloading<'a>(
 
 /// The folders that a batch has made.
 struct Folders {
-    root: PathBuf,
+    /// What they lie in, where that is one folder.
+    root: Option<PathBuf>,
     made: Mutex<HashSet<PathBuf>>,
 }
 
 impl Folders {
-    /// Makes the folder of a target, as far as it leads through real folders only; once for all files in it.
+    /// Makes the folder of a target, below the root as far as it leads through real folders only; once for all files in it.
     async fn make(self: Arc<Self>, target: PathBuf) -> Result<()> {
-        let folder = target.parent().unwrap_or(&self.root).to_owned();
+        let Some(folder) = target.parent().map(Path::to_owned) else { return Ok(()) };
         if self.made().contains(&folder) {
             return Ok(());
         }
         blocking(move || {
-            check_parents(&self.root, &target).and_then(|()| std::fs::create_dir_all(&folder)).map_err(|cause| {
+            let allowed = self.root.as_ref().map_or(Ok(()), |root| check_parents(root, &target));
+            allowed.and_then(|()| std::fs::create_dir_all(&folder)).map_err(|cause| {
                 Error::io(format!("{} can't be written: {}", target.display(), reason(&cause)), cause)
             })?;
             self.made().insert(folder);

@@ -112,20 +112,12 @@ impl<'a> Settings<'a> {
     }
 }
 
-/// The setters of a builder whose [`Settings`] are in a field.
+/// The setters of a builder whose [`Settings`] are in a field; with `@common`, of one whose files have no bytes to move.
 macro_rules! many_setters {
-    ($builder:ident, $($field:ident).+) => {
+    (@common $builder:ident, $($field:ident).+) => {
         $crate::http::call_options!(['a] $builder<'a>, $($field).+.options);
 
         impl<'a> $builder<'a> {
-            /// How many files are under way at once; 8 by default. A file is opened only when its turn comes. Each holds
-            /// [`UPLOAD_BUFFERS`](crate::UPLOAD_BUFFERS) or [`DOWNLOAD_BUFFERS`](crate::DOWNLOAD_BUFFERS) at most, and no more
-            /// than its own length.
-            pub fn concurrency(mut self, files: usize) -> Self {
-                self.$($field).+.concurrency = files;
-                self
-            }
-
             /// What happens when a file fails: [`OnFailure::Stop`](crate::files::OnFailure::Stop) by default.
             pub fn on_failure(mut self, policy: $crate::files::OnFailure) -> Self {
                 self.$($field).+.on_failure = policy;
@@ -148,15 +140,28 @@ macro_rules! many_setters {
                 self
             }
 
-            /// Sets a callback for the progress of each file, with its path in the bucket.
-            pub fn file_progress(mut self, report: impl FnMut(&str, $crate::Progress) + Send + 'a) -> Self {
-                self.$($field).+.listeners.on_file = Some(Box::new(report));
-                self
-            }
-
             /// The least time between two reports of the whole; 100 ms by default.
             pub fn progress_interval(mut self, interval: ::std::time::Duration) -> Self {
                 self.$($field).+.interval = interval;
+                self
+            }
+        }
+    };
+    ($builder:ident, $($field:ident).+) => {
+        $crate::files::many_setters!(@common $builder, $($field).+);
+
+        impl<'a> $builder<'a> {
+            /// How many files are under way at once; 8 by default. A file is opened only when its turn comes. Each holds
+            /// [`UPLOAD_BUFFERS`](crate::UPLOAD_BUFFERS) or [`DOWNLOAD_BUFFERS`](crate::DOWNLOAD_BUFFERS) at most, and no more
+            /// than its own length.
+            pub fn concurrency(mut self, files: usize) -> Self {
+                self.$($field).+.concurrency = files;
+                self
+            }
+
+            /// Sets a callback for the progress of each file, with its path in the bucket.
+            pub fn file_progress(mut self, report: impl FnMut(&str, $crate::Progress) + Send + 'a) -> Self {
+                self.$($field).+.listeners.on_file = Some(Box::new(report));
                 self
             }
         }

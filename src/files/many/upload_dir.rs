@@ -6,7 +6,7 @@ use std::pin::pin;
 
 use super::batch::{Batch, Skipped};
 use super::run::{BatchStream, Job, NotNow, Settings, Totals, many_setters, many_starts, run};
-use super::upload_many::{Each, uploading};
+use super::upload_many::{EachUpload, uploading};
 use crate::error::Result;
 use crate::file_path::FilePath;
 use crate::files::{Files, Upload};
@@ -39,7 +39,7 @@ impl Files {
             folder: folder.as_ref().to_owned(),
             prefix: String::new(),
             selection: Selection::default(),
-            each: Box::new(|upload| upload),
+            each: Box::new(|_, upload| upload),
             settings: Settings::default(),
         }
     }
@@ -55,7 +55,7 @@ pub struct UploadDir<'a> {
     folder: PathBuf,
     prefix: String,
     selection: Selection,
-    each: Each<'a>,
+    each: EachUpload<'a>,
     settings: Settings<'a>,
 }
 
@@ -72,9 +72,10 @@ impl<'a> UploadDir<'a> {
         self
     }
 
-    /// Changes each upload before it is sent: token, headers, limits, retries. Progress is that of the whole: use
+    /// Changes each upload before it is sent, by its path in the bucket: the SHA-256 that it must have, token, headers, limits,
+    /// retries. One that [`named`](Upload::named) would send elsewhere is `InvalidInput`. Progress is that of the whole: use
     /// [`file_progress`](Self::file_progress) for single files.
-    pub fn each(mut self, configure: impl FnMut(Upload<'a>) -> Upload<'a> + Send + 'a) -> Self {
+    pub fn each(mut self, configure: impl FnMut(&str, Upload<'a>) -> Upload<'a> + Send + 'a) -> Self {
         self.each = Box::new(configure);
         self
     }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::batch::Batch;
 use super::run::{BatchStream, Job, NotNow, Settings, Totals, many_setters, many_starts, run};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::file_path::FilePath;
 use crate::files::{Files, Upload};
 use crate::http::{CallOptions, awaitable};
@@ -31,7 +31,7 @@ impl Files {
         UploadMany {
             files: self.clone(),
             items: Box::new(items.into_iter().map(Into::into)),
-            each: Box::new(|upload| upload),
+            each: Box::new(|_, upload| upload),
             settings: Settings::default(),
         }
     }
@@ -76,8 +76,7 @@ impl From<&Path> for UploadItem<'_> {
     }
 }
 
-/// What changes each upload.
-pub(crate) type Each<'a> = Box<dyn FnMut(Upload<'a>) -> Upload<'a> + Send + 'a>;
+pub(crate) type EachUpload<'a> = Box<dyn FnMut(&str, Upload<'a>) -> Upload<'a> + Send + 'a>;
 
 /// Uploads many files. Made by [`Files::upload_many`].
 ///
@@ -87,14 +86,15 @@ pub(crate) type Each<'a> = Box<dyn FnMut(Upload<'a>) -> Upload<'a> + Send + 'a>;
 pub struct UploadMany<'a> {
     files: Files,
     items: Box<dyn Iterator<Item = UploadItem<'a>> + Send + 'a>,
-    each: Each<'a>,
+    each: EachUpload<'a>,
     settings: Settings<'a>,
 }
 
 impl<'a> UploadMany<'a> {
-    /// Changes each upload before it is sent: token, headers, limits, retries. Progress is that of the whole: use
+    /// Changes each upload before it is sent, by its path in the bucket: the SHA-256 that it must have, token, headers, limits,
+    /// retries. One that [`named`](Upload::named) would send elsewhere is `InvalidInput`. Progress is that of the whole: use
     /// [`file_progress`](Self::file_progress) for single files.
-    pub fn each(mut self, configure: impl FnMut(Upload<'a>) -> Upload<'a> + Send + 'a) -> Self {
+    pub fn each(mut self, configure: impl FnMut(&str, Upload<'a>) -> Upload<'a> + Send + 'a) -> Self {
         self.each = Box::new(configure);
         self
     }
@@ -126,12 +126,17 @@ impl<'a> UploadMany<'a> {
 /// How one of many is uploaded.
 pub(crate) fn uploading<'a>(
     files: Files,
-    mut each: Each<'a>,
+    mut each: EachUpload<'a>,
     options: CallOptions,
 ) -> impl FnMut((FilePath, Source<'a>), Option<super::progress::Track<'a>>) -> crate::Call<'a, UploadedFile> + Send + 'a
 {
     move |(path, source), track| {
-        let upload = each(Upload::new(files.bucket.clone(), Ok(path), source).options(options.clone()));
+        let upload = Upload::new(files.bucket.clone(), Ok(path.clone()), source).options(options.clone());
+        let upload = each(path.as_str(), upload);
+        if !upload.goes_to(&path) {
+            let why = "one of a batch is stored under the path that the batch gives it";
+            return crate::Call::new(std::future::ready(Err(Error::invalid_input("named", why))));
+        }
         match track {
             Some(mut track) => upload.progress(move |progress| track.report(progress)).send(),
             None => upload.send(),
