@@ -9,6 +9,7 @@ mod client;
 mod link;
 mod many;
 mod measure;
+mod sink;
 
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
@@ -22,6 +23,7 @@ fn main() {
         Some("serve") => serve(),
         Some("client") => client::run(&args[1..]),
         Some("link") => link::run(&args[1..]),
+        Some("sink") => sink::run(),
         Some("watch") => measure::watch(&args[1..]),
         // `cargo test --benches` runs every bench once, for a look.
         _ if args.iter().any(|a| a == "--test") => compare(&Options { mib: 4, files: 40, rounds: 1, only: None }),
@@ -105,6 +107,7 @@ fn compare(options: &Options) {
         "upload",
         &["reqwest-file", "ours-file-unverified", "ours-file", "ours-file-progress", "curl"],
     );
+    bench.sink(&Server::start(&["sink"], scratch.path()).url);
     bench.table("upload of unknown length", "stream", &["reqwest-stream", "ours-stream-unverified", "ours-stream"]);
     bench.table(
         "download to nothing",
@@ -150,6 +153,22 @@ impl Bench<'_> {
                     self.fresh_source((round * clients.len() + at + 1) as u64);
                 }
                 table.add(client, self.run(client));
+            }
+        }
+        println!("{table}");
+    }
+
+    /// To a server that only counts.
+    fn sink(&self, url: &str) {
+        if self.options.only.as_deref().is_some_and(|only| only != "sink") {
+            return;
+        }
+        self.fresh_source(0);
+        let clients = ["reqwest-file", "ours-file-unverified", "ours-file", "ours-file-progress", "curl"];
+        let mut table = Table::new("upload from a file, to a server that only counts", &clients);
+        for _ in 0..self.options.rounds {
+            for client in clients {
+                table.add(client, self.run_at(client, url, self.bucket, self.options.mib));
             }
         }
         println!("{table}");
