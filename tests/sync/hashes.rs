@@ -5,12 +5,9 @@ use futures::StreamExt;
 use super::support::grow_old;
 use super::*;
 
-/// Waits until this process has a file open.
-async fn is_open(path: &Path) {
-    let open = || {
-        fs::read_dir("/proc/self/fd").unwrap().flatten().any(|fd| fs::read_link(fd.path()).is_ok_and(|to| to == path))
-    };
-    support::until(open).await;
+/// Whether this process has a file open.
+fn is_open(path: &Path) -> bool {
+    fs::read_dir("/proc/self/fd").unwrap().flatten().any(|fd| fs::read_link(fd.path()).is_ok_and(|to| to == path))
 }
 
 #[tokio::test]
@@ -42,6 +39,8 @@ async fn what_was_hashed_before_a_sync_was_ended_is_remembered() {
     fs::File::options().write(true).open(&b).unwrap().set_len(endless).unwrap();
     grow_old().await;
     for dropped in [false, true] {
+        // A job that reads it outlives the sync that began it.
+        support::until(|| !is_open(&b)).await;
         server.inject(Fault::replace_body(listing.to_string()).on("GET", "delimiter"));
         let (ended, signal) = tokio::sync::oneshot::channel::<()>();
         let sync = bucket.files().sync_up(folder.path()).hash_cache(&cache).concurrency(1).cancel_when(signal);
@@ -49,7 +48,7 @@ async fn what_was_hashed_before_a_sync_was_ended_is_remembered() {
         support::within(async {
             tokio::select! {
                 done = &mut sync => panic!("{done:?}"),
-                () = is_open(&b) => {}
+                () = support::until(|| is_open(&b)) => {}
             }
         })
         .await;
