@@ -4,8 +4,8 @@ mod support;
 
 use std::io;
 use std::process::Command;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
 
 use carbonfiles::{Client, ErrorKind, Method, RetryPolicy, Source, StatusCode};
 use carbonfiles_testserver::{Fault, TestServer};
@@ -169,7 +169,7 @@ async fn a_token_beside_a_default_authorization_is_refused() {
 #[cfg(all(feature = "tenantbox", feature = "file-storage"))]
 #[tokio::test]
 async fn the_other_clients_take_tokens_alike() {
-    let said = Arc::<Mutex<Vec<String>>>::default();
+    let said = Arc::<std::sync::Mutex<Vec<String>>>::default();
     let notes = said.clone();
     let server = RawServer::start(move |head| {
         let token = head
