@@ -154,7 +154,8 @@ impl Credentials {
     pub(crate) async fn instead_of(&self, refused: &Token) -> Result<Option<Token>> {
         match self {
             Self::Renewed(session) if session.refused(refused) => self.token().await,
-            Self::Provider(_) => Ok(self.token().await?.filter(|token| token != refused)),
+            // What the server said is worth more than why there is no other.
+            Self::Provider(_) => Ok(self.token().await.ok().flatten().filter(|token| token != refused)),
             _ => Ok(None),
         }
     }

@@ -71,6 +71,22 @@ async fn a_provider_is_asked_once_more_where_its_token_was_refused() {
     }
 }
 
+/// A refusal says more than that no other token is to be had.
+#[tokio::test]
+async fn a_provider_that_fails_when_asked_once_more_leaves_the_refusal() {
+    let server = server().await;
+    let asked = Arc::new(AtomicUsize::new(0));
+    let count = asked.clone();
+    let provide = move || {
+        let first = count.fetch_add(1, Ordering::SeqCst) == 0;
+        async move { if first { Ok("stale") } else { Err(io::Error::other("the vault is down")) } }
+    };
+    let client = builder(server.url()).token_provider(provide).build().unwrap();
+    let error = within(client.keys().list().send()).await.unwrap_err();
+    assert_eq!((error.kind(), error.status()), (ErrorKind::PermissionDenied, Some(StatusCode::FORBIDDEN)), "{error}");
+    assert_eq!(asked.load(Ordering::SeqCst), 2);
+}
+
 /// What the provider has met is what the caller decides on.
 #[tokio::test]
 async fn a_provider_fails_with_the_kind_of_what_it_met() {

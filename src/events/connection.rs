@@ -11,8 +11,7 @@
 //! ```
 //!
 //! Refused is only what will not pass by itself: the hub's own refusals, and, before the first connection, an answer that
-//! is not that of a hub. Once a connection has been made, such an answer is taken for a
-//! fault on the way.
+//! is not that of a hub. Once a connection has been made, such an answer is taken for a fault on the way.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -103,8 +103,8 @@ impl Client {
     }
 
     /// The tokens of the session as they are now; `None` where the client has no session, has not logged in yet, or has
-    /// lost its session. While they are being renewed these are the old ones, whose refresh token is spent: to keep the new
-    /// ones, use [`on_session`](ClientBuilder::on_session).
+    /// lost its session. While they are being renewed, or after a renewal whose answer was lost, these are the old ones, whose
+    /// refresh token may be spent: to keep the new ones, use [`on_session`](ClientBuilder::on_session).
     #[must_use]
     pub fn session_tokens(&self) -> Option<SessionTokens> {
         self.session.as_ref()?.tokens()
@@ -231,7 +231,8 @@ impl ClientBuilder {
     /// more, and the call is made again if it gives another.
     ///
     /// A provider that fails ends the call before it is sent: with the kind of the [`Error`](crate::Error) of this crate that
-    /// its error is or comes from, and `Unauthenticated` for any other.
+    /// its error is or comes from, and `Unauthenticated` for any other. Where it fails when asked once more, the refusal is the
+    /// error.
     pub fn token_provider<F, Fut, T, E>(mut self, provide: F) -> Self
     where
         F: Fn() -> Fut + Send + Sync + 'static,

@@ -15,7 +15,8 @@ pub(crate) const NAME_ONCE: &str =
     "Give the credential as the client's token or token_provider, or set the header on a client without one";
 
 impl Transport {
-    /// Sends one attempt on its way, with the token `given` or else the client's; gives the answer to wait for, and the credential that went along.
+    /// Sends one attempt on its way, with the token `given` or else the client's; gives the answer to wait for, and the
+    /// credential that went along.
     pub(super) async fn begin(
         &self,
         request: &Request,

@@ -184,7 +184,8 @@ impl Transport {
             self.attempts(request, body, &mut call).await
         }));
         let outcome = match (within(deadline, sent).await, call.answer.take()) {
-            (Err(error), Some(answer)) if error.fate() == Fate::Answered => Ok(answer),
+            // Held since the last exchange: what has failed since is a wait, or a token for one exchange more.
+            (Err(_), Some(answer)) => Ok(answer),
             (outcome, _) => outcome,
         };
         outcome.map_err(|error| {
@@ -455,9 +456,9 @@ impl Transport {
             let secrets: Vec<_> = token.iter().cloned().chain(named).collect();
             let secrets = Secrets::of(&secrets, &call.url, self.headers_of(request)).with_body(&request.secrets);
             let dialect = to.foreign.unwrap_or(self.0.config.dialect);
-            let error = refusal(dialect, status, &headers, &excerpt, &secrets).with_headers(headers.clone());
-            call.answer = body.map(|body| response(headers, ResponseBody::Whole(body)));
-            return Err(error);
+            let error = refusal(dialect, status, &headers, &excerpt, &secrets);
+            call.answer = body.map(|body| response(headers.clone(), ResponseBody::Whole(body)));
+            return Err(error.with_headers(headers));
         }
         // A body of the request's own is a caller's affair, and no file that could have been cut.
         if request.body.is_empty() && gauge.is_some_and(|gauge| !gauge.has_ended()) {

@@ -151,7 +151,8 @@ impl ClientBuilder {
     /// call is made again if it gives another.
     ///
     /// A provider that fails ends the call before it is sent: with the kind of the [`Error`](crate::Error) of this crate that
-    /// its error is or comes from, and `Unauthenticated` for any other.
+    /// its error is or comes from, and `Unauthenticated` for any other. Where it fails when asked once more, the refusal is the
+    /// error.
     ///
     /// ```no_run
     /// # async fn newest_key() -> Result<String, std::io::Error> { Ok(String::new()) }

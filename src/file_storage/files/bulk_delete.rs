@@ -61,7 +61,8 @@ impl BulkDelete {
                 .json(&json!({ "ids": ids }))?
                 .replay(Replay::Safe)
                 .options(self.options.clone());
-            let answer: BulkDeleted = self.client.transport().send(request).await?.json()?;
+            let sent = self.client.transport().send(request).await;
+            let answer: BulkDeleted = sent.map_err(|error| error.unless_done(gone.deleted > 0))?.json()?;
             gone.deleted = gone.deleted.saturating_add(answer.deleted);
             gone.ids.extend(answer.ids);
             gone.extra = answer.extra;

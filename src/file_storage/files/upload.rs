@@ -126,7 +126,9 @@ impl<'a> Upload<'a> {
         check_expected(self.expected.as_deref())?;
         if let Some(limit) = self.spool {
             let deadline = self.client.transport().start(&mut self.options);
-            self.source = within(deadline, pin!(spooled(self.source, limit, &mut self.reporter))).await?;
+            self.source = within(deadline, pin!(spooled(self.source, limit, &mut self.reporter)))
+                .await
+                .map_err(Error::never_sent)?;
         }
         let boundary = Boundary::new();
         let request = api(Method::POST, "/upload")

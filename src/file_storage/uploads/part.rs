@@ -114,7 +114,7 @@ impl Sending<'_> {
             answer.json()?
         };
         if let Some(sent) = tag.take() {
-            check(&arrived, size, &sent)?;
+            check(&arrived, size, &sent).map_err(|error| error.unless_done(true))?;
         }
         body.done();
         Ok(arrived)

@@ -11,7 +11,7 @@ use super::ResumableUpload;
 use super::how::{How, how_setters};
 use super::part::{Sending, is_direct};
 use super::session::MOST_PARTS;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Fate, Result};
 use crate::file_storage::models::{SessionStatus, StoredFile, UploadSession, UploadedPart};
 use crate::file_storage::refusal::SESSION_CLOSED;
 use crate::http::{CallOptions, awaitable, within};
@@ -56,7 +56,9 @@ impl ResumeUpload<'_> {
         self.how.check()?;
         self.upload.route("")?;
         let deadline = self.upload.client.transport().start(&mut self.options);
-        let content = within(deadline, pin!(self.how.content(self.source, &mut self.reporter))).await?;
+        let content = within(deadline, pin!(self.how.content(self.source, &mut self.reporter)))
+            .await
+            .map_err(Error::never_sent)?;
         let session = self.upload.get().options(self.options.clone()).await?;
         send(&self.upload, session, &content, &self.how, self.reporter, self.options).await
     }
@@ -141,9 +143,10 @@ pub(super) async fn send(
     }
     reporter.report(session.total_size, Phase::Waiting);
     let file = upload.complete(parts.values()).options(options).await?.file.ok_or_else(|| {
-        Error::new(ErrorKind::Decode, "the service completed the upload, and does not say which file it made")
+        let message = "the service completed the upload, and does not say which file it made";
+        Error::new(ErrorKind::Decode, message).with_fate(Fate::Unknown)
     })?;
-    let checked = compare(&session, &file, content, how).await?;
+    let checked = compare(&session, &file, content, how).await.map_err(|error| error.unless_done(true))?;
     reporter.done(session.total_size);
     Ok(CompletedUpload { file, checked, sent })
 }

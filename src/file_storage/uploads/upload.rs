@@ -7,7 +7,7 @@ use super::create::CreateSession;
 use super::how::{How, how_setters};
 use super::resume::{CompletedUpload, send};
 use super::{ResumableUpload, Uploads};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::file_storage::filename::Filename;
 use crate::file_storage::models::UploadSession;
 use crate::http::{CallOptions, awaitable, within};
@@ -83,7 +83,9 @@ impl<'a> UploadInParts<'a> {
         self.create.named()?;
         let client = self.create.client.clone();
         let deadline = client.transport().start(&mut self.options);
-        let content = within(deadline, pin!(self.how.content(self.source, &mut self.reporter))).await?;
+        let content = within(deadline, pin!(self.how.content(self.source, &mut self.reporter)))
+            .await
+            .map_err(Error::never_sent)?;
         let create = CreateSession { total_size: content.size(), options: self.options.clone(), ..self.create };
         let session = create.run().await?;
         if let Some(opened) = self.opened {

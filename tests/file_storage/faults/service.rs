@@ -115,6 +115,19 @@ async fn one_limit_is_for_all_requests_of_a_deletion() {
 }
 
 #[tokio::test]
+async fn a_deletion_that_is_refused_half_way_may_have_been_done() {
+    for (deleted, done) in [(1, true), (0, false)] {
+        let (server, _) = noting(move |_, n| match n {
+            0 => Answer::Bytes(answer(200, "", format!(r#"{{"deleted":{deleted},"ids":[]}}"#).as_bytes())),
+            _ => Answer::Bytes(answer(403, "", br#"{"detail":"no"}"#)),
+        })
+        .await;
+        let error = within(client(&server).files().bulk_delete(vec![ID; 201]).send()).await.unwrap_err();
+        assert_eq!((error.is_denied(), error.may_have_been_done()), (true, done), "{error}");
+    }
+}
+
+#[tokio::test]
 async fn a_thumbnail_that_is_cut_was_not_replaced() {
     // It has an ETag, and its route ignores ranges.
     let tag = "ETag: \"0-w256\"\r\nContent-Type: image/webp\r\n";
