@@ -141,7 +141,9 @@ impl<'a> UploadMultipart<'a> {
         let mut body = UploadBody::new(parts, framing.suffix(), self.verify, reporter, None);
         turns.into_iter().for_each(|turn| body.hold(turn));
         let request = authorize(request, &self.bucket, self.token).await?.options(self.options);
-        let uploaded = send(&self.bucket, &paths, &request, &mut body).await.map_err(|e| explain_pause(e, &body))?;
+        let sent = send(&self.bucket, &paths, &request, &mut body).await;
+        // Those before the one that failed are stored.
+        let uploaded = sent.map_err(|error| explain_pause(error, &body).unless_done(body.was_sent_partly()))?;
         if uploaded.len() != body.sent().len() {
             let message = format!("{} files were sent, the server stored {}", body.sent().len(), uploaded.len());
             return Err(Error::new(ErrorKind::Decode, message).with_fate(Fate::Unknown));

@@ -185,7 +185,9 @@ pub(crate) fn downloading<'a>(
         let call = each(&path, call);
         let call = if folders_make_way { call.onto_an_empty_folder() } else { call };
         let call = match track {
-            Some(mut track) => call.progress(move |progress| track.report(progress)),
+            Some(mut track) => {
+                call.progress_interval(track.interval()).progress(move |progress| track.report(progress))
+            }
             None => call,
         };
         let folders = folders.clone();

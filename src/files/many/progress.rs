@@ -140,10 +140,10 @@ impl<'a> Tally<'a> {
         sums.report(true, false);
     }
 
-    /// No more files come than these.
-    pub(super) fn all_known(&self, files: u64) {
+    /// No more come than have begun. So many they are, unless that was known beforehand.
+    pub(super) fn all_begun(&self, files: Option<u64>) {
         let mut sums = self.sums();
-        (sums.files_total, sums.complete) = (Some(files), true);
+        (sums.files_total, sums.complete) = (files.or(sums.files_total), true);
     }
 
     /// A file that begins. `expected` is in the total already, if everything was known beforehand.
@@ -243,6 +243,11 @@ pub(crate) struct Track<'a> {
 }
 
 impl Track<'_> {
+    /// The least time between two reports.
+    pub(crate) fn interval(&self) -> Duration {
+        self.tally.sums().interval
+    }
+
     pub(crate) fn report(&mut self, progress: Progress) {
         let mut sums = self.tally.sums();
         if let Some(on_file) = &mut sums.listeners.on_file {
@@ -379,7 +384,7 @@ mod tests {
         let tally = Tally::new(told(|p| seen.push(p)), Duration::ZERO);
         tally.expect(None, None);
         let mut track = tally.begin("a", None);
-        tally.all_known(1);
+        tally.all_begun(Some(1));
         track.report(Progress { sent: 4, phase: Phase::Hashing, ..Progress::START });
         track.report(Progress { sent: 5, phase: Phase::Sending, ..Progress::START });
         track.report(Progress { sent: 7, total: Some(7), phase: Phase::Done, ..Progress::START });

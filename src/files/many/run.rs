@@ -140,7 +140,7 @@ macro_rules! many_setters {
                 self
             }
 
-            /// The least time between two reports of the whole; 100 ms by default.
+            /// The least time between two reports of the whole, and of each file; 100 ms by default.
             pub fn progress_interval(mut self, interval: ::std::time::Duration) -> Self {
                 self.$($field).+.interval = interval;
                 self
@@ -368,9 +368,7 @@ where
     fn start(&mut self) -> Option<BatchFile<T>> {
         let Some(job) = self.jobs.next() else {
             self.phase = RunPhase::Drained;
-            if !self.listed {
-                self.tally.all_known(self.started as u64);
-            }
+            self.tally.all_begun((!self.listed).then_some(self.started as u64));
             return None;
         };
         let size = job.size;

@@ -138,7 +138,9 @@ pub(crate) fn uploading<'a>(
             return crate::Call::new(std::future::ready(Err(Error::invalid_input("named", why))));
         }
         match track {
-            Some(mut track) => upload.progress(move |progress| track.report(progress)).send(),
+            Some(mut track) => {
+                upload.progress_interval(track.interval()).progress(move |progress| track.report(progress)).send()
+            }
             None => upload.send(),
         }
     }

@@ -113,6 +113,11 @@ impl<'a> UploadBody<'a> {
         &self.sent
     }
 
+    /// The last attempt has handed over bytes, those of a whole file among them.
+    pub(crate) fn was_sent_partly(&self) -> bool {
+        !self.sent.is_empty() && self.held.gauge.as_ref().is_some_and(|gauge| gauge.taken() > 0)
+    }
+
     /// How long the source had had nothing to give when the last attempt ended.
     pub(crate) fn starved_for(&self) -> Duration {
         self.held.gauge.as_ref().map_or(Duration::ZERO, |gauge| gauge.starved_for())
