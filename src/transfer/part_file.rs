@@ -66,7 +66,7 @@ impl PartFile {
             let lasting = part.lasting;
             let found = blocking(move || {
                 check_target(&target, replaces)?;
-                let found = if lasting { Lock::find(&target) } else { None };
+                let found = if lasting { Lock::find(&target).unwrap_or(Some(Taken::Unusable)) } else { None };
                 Ok(found.and_then(|taken| match taken {
                     Taken::Ours(lock) => Part::reopen(lock, &target, replaces, dropped).map(|part| Ok(Box::new(part))),
                     taken => Some(Err(taken)),

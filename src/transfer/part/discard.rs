@@ -40,7 +40,7 @@ fn discard(target: &Path) -> Result<Option<bool>> {
     let failed = |cause: io::Error| {
         Error::io(format!("the part of {} could not be removed: {}", target.display(), reason(&cause)), cause)
     };
-    let lock = match Lock::find(target) {
+    let lock = match Lock::find(target).map_err(failed)? {
         Some(Taken::Ours(lock)) => lock,
         Some(Taken::Busy) => return Ok(None),
         Some(Taken::Unusable) | None => return Ok(Some(false)),

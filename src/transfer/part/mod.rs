@@ -207,9 +207,6 @@ impl Part {
         if let Some(modified) = modified {
             self.file.set_modified(modified.into()).map_err(|e| self.failed(e))?;
         }
-        if self.replaces != Replaces::Nothing {
-            give_mode(&self.file, &self.target).map_err(|e| self.failed(e))?;
-        }
         if let Err(cause) = self.file.sync_all() {
             self.condemned = true;
             return Err(self.failed(cause));
@@ -234,7 +231,12 @@ impl Part {
             return Err(self.failed(io::Error::other("another file has taken the name of its part")));
         }
         if self.replaces != Replaces::Nothing {
-            return self.rename_onto_target().map_err(|e| self.failed(e));
+            // Only now: a part that is kept has to be opened again, whatever its target allows.
+            let own = self.file.metadata().map_err(|e| self.failed(e))?.permissions();
+            return give_mode(&self.file, &self.target).and_then(|()| self.rename_onto_target()).map_err(|cause| {
+                let _ = self.file.set_permissions(own);
+                self.failed(cause)
+            });
         }
         // Unlike a rename, a link does not replace what has appeared there meanwhile.
         match std::fs::hard_link(&self.path, &self.target) {
@@ -314,7 +316,7 @@ mod tests {
     }
 
     fn reopen(target: &Path) -> Option<Part> {
-        match Lock::find(target)? {
+        match Lock::find(target).unwrap()? {
             Taken::Ours(lock) => Part::reopen(lock, target, Replaces::File, Arc::default()),
             Taken::Busy | Taken::Unusable => panic!("it is ours"),
         }

@@ -61,10 +61,16 @@ pub(crate) enum Taken {
 
 impl Lock {
     /// Takes what an earlier download left; `None` where it left nothing.
-    pub(crate) fn find(target: &Path) -> Option<Taken> {
+    ///
+    /// # Errors
+    /// Where it can't be told whose it is.
+    pub(crate) fn find(target: &Path) -> io::Result<Option<Taken>> {
         let path = record_path(target);
-        let file = open_own(&path).ok()?;
-        Some(if made_by_us(&file, target) { Self::take(file, path) } else { Taken::Unusable })
+        let Ok(file) = open_own(&path) else { return Ok(None) };
+        Ok(Some(match Self::take(file, path) {
+            Taken::Ours(lock) if !made_by_us(&lock.file, target)? => Taken::Unusable,
+            taken => taken,
+        }))
     }
 
     /// Makes the record of a first download.
@@ -162,15 +168,15 @@ pub(super) fn open_own(path: &Path) -> io::Result<File> {
 }
 
 /// Does it belong to whoever new files here do? The system says who we are only by that, and here it is what counts.
-fn made_by_us(file: &File, target: &Path) -> bool {
+fn made_by_us(file: &File, target: &Path) -> io::Result<bool> {
     if cfg!(not(unix)) {
-        return true;
+        return Ok(true);
     }
     let path = random_path(target);
-    let Ok(new) = OpenOptions::new().write(true).create_new(true).open(&path) else { return false };
+    let new = OpenOptions::new().write(true).create_new(true).open(&path)?;
     let is_ours = new.metadata().and_then(|new| Ok(is_of_one_user(&new, &file.metadata()?)));
     let _ = std::fs::remove_file(path);
-    is_ours.unwrap_or(false)
+    is_ours
 }
 
 #[cfg(unix)]
@@ -236,7 +242,7 @@ mod tests {
                 prop_assert_eq!(lock.record(), Some(record.clone()));
             }
             drop(lock);
-            let Some(Taken::Ours(found)) = Lock::find(&target) else { panic!("it was left for the next one") };
+            let Some(Taken::Ours(found)) = Lock::find(&target).unwrap() else { panic!("it was left for the next one") };
             prop_assert_eq!(found.record(), records.last().cloned());
         }
     }

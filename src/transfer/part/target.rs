@@ -45,17 +45,33 @@ pub(crate) fn is_special(target: &Path) -> bool {
 }
 
 /// Gives a file the permissions of the one that it is about to replace, if there is one: they are the owner's choice, not
-/// the content's.
+/// the content's. Its group too, where the system lets it: another group gets nothing. Of another user's file only what
+/// new files here would have as well.
 #[cfg(unix)]
 pub(crate) fn give_mode(file: &File, target: &Path) -> io::Result<()> {
-    use std::os::unix::fs::PermissionsExt;
+    use std::os::unix::fs::{MetadataExt, PermissionsExt, fchown};
     let mode = |metadata: &std::fs::Metadata| metadata.permissions().mode() & 0o777;
-    let Ok(old) = target.symlink_metadata() else { return Ok(()) };
-    // Where all files have the same permissions, they can't be set.
-    if !old.is_file() || mode(&old) == mode(&file.metadata()?) {
+    let Some(old) = target.symlink_metadata().ok().filter(std::fs::Metadata::is_file) else { return Ok(()) };
+    let new = file.metadata()?;
+    let mut wanted = mode(&old);
+    if new.uid() != old.uid() {
+        wanted &= mode(&new);
+    } else if new.gid() != old.gid() && fchown(file, None, Some(old.gid())).is_err() {
+        wanted &= !0o070;
+    }
+    if wanted == mode(&new) {
         return Ok(());
     }
-    file.set_permissions(PermissionsExt::from_mode(mode(&old)))
+    match file.set_permissions(PermissionsExt::from_mode(wanted)) {
+        // Where files have no permissions of their own, as long as others may not do more than before.
+        Err(cause)
+            if matches!(cause.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::Unsupported)
+                && mode(&new) & !wanted & 0o077 == 0 =>
+        {
+            Ok(())
+        }
+        set => set,
+    }
 }
 
 #[cfg(not(unix))]
