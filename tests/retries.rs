@@ -498,7 +498,7 @@ async fn looking_for_an_upload_is_a_part_of_its_call() {
         server.clear_requests();
         server.clear_faults();
         server.inject(Fault::status(500).on("PUT", "/upload").forever());
-        server.inject(Fault::status(503).on("GET", "/files/").forever());
+        server.inject(Fault::status(503).on("GET", "/files?").forever());
         let error = within(upload().retry(policy).send()).await.unwrap_err();
         assert_eq!(error.status(), Some(StatusCode::INTERNAL_SERVER_ERROR));
         assert_eq!(looks().len(), error.attempts() as usize, "once for each sending");

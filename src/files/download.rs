@@ -109,13 +109,15 @@ impl<'a, O: Outcome<'a>> DownloadFile<'a, O> {
             request = request.set_header(header::IF_MATCH, header_value("etag", etag)?);
         }
         let sha256 = self.expected?;
+        // Of a content that was asked for by its tag, no other is right.
+        let pinned = self.if_match.as_deref().is_some_and(|tag| tag != "*");
         Ok(Box::new(DownloadPlan {
             transport: self.file.client().transport.clone(),
             request,
             range: self.range?,
             verify: self.verify || sha256.is_some(),
             sha256,
-            anew: Some(Arc::new(self.file)),
+            anew: (!pinned).then(|| Arc::new(self.file) as Arc<dyn AskAnew>),
             reporter: self.reporter,
         }))
     }

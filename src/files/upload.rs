@@ -339,7 +339,10 @@ enum Stored {
 async fn stored(bucket: &Bucket, paths: &[FilePath], sent: &[Digest], options: &CallOptions) -> Stored {
     let mut files = Vec::with_capacity(paths.len());
     for (path, sent) in paths.iter().zip(sent) {
-        match bucket.file(path.as_str()).get().options(options.clone()).retry(RetryPolicy::never()).await {
+        let mut look = options.clone();
+        look.set_retry(RetryPolicy::never());
+        // Not by `get`, which may remember a content before.
+        match bucket.file(path.as_str()).listed(look).await {
             Ok(file) if file.size == sent.size && (file.sha256.is_none() || sent.sha256.is_none()) => {
                 return Stored::Unknown;
             }

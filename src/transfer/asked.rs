@@ -139,7 +139,7 @@ macro_rules! expects {
         impl<$($generics)*> $builder {
             /// The SHA-256 (64 hex digits) that the whole content must have, such as one of a manifest: with another one it is
             /// `IntegrityMismatch`, the last thing that comes of a stream, and a target stays as it was. What else would be
-            /// compared with is not looked at then. A range is not compared. Anything but 64 hex digits is `InvalidInput`.
+            /// compared with is not looked at then. A part of it is not compared. Anything but 64 hex digits is `InvalidInput`.
             pub fn expect_sha256(mut self, sha256: impl Into<String>) -> Self {
                 self.$($field).+ = $crate::transfer::expected(sha256.into());
                 self

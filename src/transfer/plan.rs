@@ -184,6 +184,17 @@ pub(super) struct Origin {
     pub(super) tags_are_hashes: bool,
 }
 
+impl Origin {
+    /// The tag of what has come: not one that the server remembers of a content before.
+    pub(super) fn tag(&self, info: &ContentInfo, verified: Option<&str>) -> Option<String> {
+        let said = info.etag.as_deref().and_then(hash_in).filter(|_| self.tags_are_hashes);
+        match (said, verified) {
+            (Some(said), Some(found)) if said != found => Some(format!("\"{found}\"")),
+            _ => info.etag.clone(),
+        }
+    }
+}
+
 /// The beginning of a content, which is here already.
 pub(super) struct Resumed {
     pub(super) etag: String,

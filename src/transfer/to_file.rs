@@ -106,7 +106,8 @@ async fn attempt(
         let size = info.length.unwrap_or(0);
         part.commit(how.accept, how.modified(&info)).await?;
         plan.reporter.done(size);
-        return Ok(Downloaded { path: target.into(), size, resumed, verified_sha256, etag: info.etag });
+        let etag = origin.tag(&info, verified_sha256.as_deref());
+        return Ok(Downloaded { path: target.into(), size, resumed, verified_sha256, etag });
     }
     let from = match from {
         None => None,
@@ -133,7 +134,8 @@ async fn attempt(
         part.commit(how.accept, how.modified(&info)).await?;
         body.done();
         let verified_sha256 = body.verified_sha256().map(str::to_owned);
-        Ok(Downloaded { path: target.into(), size: body.received(), resumed, verified_sha256, etag: info.etag.clone() })
+        let etag = origin.tag(&info, verified_sha256.as_deref());
+        Ok(Downloaded { path: target.into(), size: body.received(), resumed, verified_sha256, etag })
     }
     .await;
     plan.reporter = body.into_reporter();

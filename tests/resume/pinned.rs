@@ -95,8 +95,14 @@ async fn new_bytes_under_the_old_etag_are_right_if_the_listing_says_so() {
             let done = within(file.download_to(&scene.target).parallel(parallel)).await.unwrap();
             scene.assert_whole();
             assert!(done.verified_sha256.is_some() && done.verified_sha256 != old);
+            // A condition made of it later asks for what has come.
+            assert_eq!(done.etag.as_deref().map(|tag| tag.trim_matches('"')), done.verified_sha256.as_deref());
             std::fs::remove_file(&scene.target).unwrap();
         }
+        // Who asked for the old content alone does not get the new one.
+        let pinned = format!("\"{}\"", old.as_deref().unwrap());
+        let error = within(file.download_to(&scene.target).if_match(&pinned)).await.unwrap_err();
+        assert!(error.kind() == ErrorKind::IntegrityMismatch && !scene.target.exists(), "{error}");
         // Bytes that nobody has stored are wrong all the same.
         for parallel in [1, 3] {
             let altered = scene.server.inject(Fault::corrupt_response().on("GET", CONTENT).times(2));

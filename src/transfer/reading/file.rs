@@ -24,7 +24,11 @@ pub(crate) struct LaterFile {
 impl LaterFile {
     /// Opens it, if it is still what it was.
     pub(super) async fn open(&self) -> Result<ReadAhead> {
-        let (file, begun) = FileReading::open_begun(self.path.clone(), self.check.clone()).await?;
+        let opened = FileReading::open_begun(self.path.clone(), self.check.clone()).await;
+        // It could be opened a while ago, when it was an argument.
+        let changed =
+            |error: Error| if error.is_invalid_input() { error.with_kind(ErrorKind::ContentChanged) } else { error };
+        let (file, begun) = opened.map_err(changed)?;
         if file.seen != Some(self.seen) {
             let message = format!("{} changed before its turn came", self.path.display());
             return Err(Error::new(ErrorKind::ContentChanged, message));
