@@ -192,6 +192,31 @@ fn kind_within(cause: &(dyn std::error::Error + 'static)) -> Option<ErrorKind> {
     None
 }
 
+/// `token_provider` of a client builder with a field `credentials`, with what is to be said of it beside the common.
+macro_rules! token_provider {
+    ($(#[$docs:meta])* $builder:ty) => {
+        impl $builder {
+            $(#[$docs])*
+            ///
+            /// A provider that fails ends the call before it is sent: with the kind of the [`Error`](crate::Error) of this crate
+            /// that its error is or comes from, and `Unauthenticated` for any other. Where it fails when asked once more, the
+            /// refusal is the error.
+            pub fn token_provider<F, Fut, T, E>(mut self, provide: F) -> Self
+            where
+                F: Fn() -> Fut + Send + Sync + 'static,
+                Fut: ::std::future::Future<Output = ::std::result::Result<T, E>> + Send + 'static,
+                T: Into<$crate::auth::Token>,
+                E: Into<$crate::error::BoxError>,
+            {
+                self.credentials = $crate::auth::Credentials::provider(provide);
+                self
+            }
+        }
+    };
+}
+
+pub(crate) use token_provider;
+
 impl fmt::Debug for Credentials {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {

@@ -1,14 +1,12 @@
 //! The entry point: a client and its builder.
 
-use std::future::Future;
-
 use http::Method;
 
-use crate::auth::{Credentials, Token};
+use crate::auth::{Credentials, Token, token_provider};
 use crate::buckets::{Bucket, Buckets};
 use crate::check::Check;
 use crate::dashboard::Dashboard;
-use crate::error::{BoxError, Result};
+use crate::error::Result;
 use crate::health::GetHealth;
 use crate::http::Transport;
 use crate::keys::{Key, Keys};
@@ -236,31 +234,6 @@ impl ClientBuilder {
         }
     }
 
-    /// Asks for the credential before each attempt: for tokens that expire. Where the server refuses one (`Unauthenticated`, or
-    /// "Admin access required", which it says to an expired token as well), the provider is asked once more, and the call is
-    /// made again if it gives another.
-    ///
-    /// A provider that fails ends the call before it is sent: with the kind of the [`Error`](crate::Error) of this crate that
-    /// its error is or comes from, and `Unauthenticated` for any other. Where it fails when asked once more, the refusal is the
-    /// error.
-    ///
-    /// ```no_run
-    /// # async fn newest_token() -> Result<String, std::io::Error> { Ok(String::new()) }
-    /// # fn f() -> carbonfiles::Result<()> {
-    /// let client = carbonfiles::Client::builder("https://files.example.com").token_provider(newest_token).build()?;
-    /// # Ok(()) }
-    /// ```
-    pub fn token_provider<F, Fut, T, E>(mut self, provide: F) -> Self
-    where
-        F: Fn() -> Fut + Send + Sync + 'static,
-        Fut: Future<Output = Result<T, E>> + Send + 'static,
-        T: Into<Token>,
-        E: Into<BoxError>,
-    {
-        self.credentials = Credentials::provider(provide);
-        self
-    }
-
     /// Sets how the event connections behave: signs of life, waits between attempts, limits.
     #[cfg(feature = "events")]
     pub fn events(mut self, settings: crate::events::EventSettings) -> Self {
@@ -286,6 +259,19 @@ impl ClientBuilder {
 }
 
 client_settings!(ClientBuilder);
+token_provider! {
+    /// Asks for the credential before each attempt: for tokens that expire. Where the server refuses one (`Unauthenticated`, or
+    /// "Admin access required", which it says to an expired token as well), the provider is asked once more, and the call is
+    /// made again if it gives another.
+    ///
+    /// ```no_run
+    /// # async fn newest_token() -> Result<String, std::io::Error> { Ok(String::new()) }
+    /// # fn f() -> carbonfiles::Result<()> {
+    /// let client = carbonfiles::Client::builder("https://files.example.com").token_provider(newest_token).build()?;
+    /// # Ok(()) }
+    /// ```
+    ClientBuilder
+}
 
 impl std::fmt::Debug for ClientBuilder {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

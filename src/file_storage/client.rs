@@ -1,7 +1,6 @@
 //! The client of a file_storage service, and its builder.
 
 use std::fmt;
-use std::future::Future;
 use std::sync::Arc;
 
 use http::{HeaderValue, Method, header};
@@ -11,8 +10,8 @@ use super::models::SessionTokens;
 use super::refusal::{FileStorage, POOL_IDLE};
 use super::session::{Login, Session};
 use super::uploads::{ResumableUpload, Uploads};
-use crate::auth::{Credentials, Token};
-use crate::error::{BoxError, Error, Result};
+use crate::auth::{Credentials, Token, token_provider};
+use crate::error::{Error, Result};
 use crate::http::{CallOptions, Request, Transport, awaitable};
 use crate::models::Secret;
 use crate::raw::RawRequest;
@@ -227,23 +226,6 @@ impl ClientBuilder {
         }
     }
 
-    /// Asks for the token before each attempt. Where the service refuses one (`Unauthenticated`), the provider is asked once
-    /// more, and the call is made again if it gives another.
-    ///
-    /// A provider that fails ends the call before it is sent: with the kind of the [`Error`](crate::Error) of this crate that
-    /// its error is or comes from, and `Unauthenticated` for any other. Where it fails when asked once more, the refusal is the
-    /// error.
-    pub fn token_provider<F, Fut, T, E>(mut self, provide: F) -> Self
-    where
-        F: Fn() -> Fut + Send + Sync + 'static,
-        Fut: Future<Output = Result<T, E>> + Send + 'static,
-        T: Into<Token>,
-        E: Into<BoxError>,
-    {
-        self.credentials = Credentials::provider(provide);
-        self
-    }
-
     /// Logs in with an email address and a password, at the first call that needs it. The session is renewed before it
     /// expires, once for all calls that are under way; where it can't be renewed, the client logs in anew.
     ///
@@ -284,6 +266,11 @@ impl ClientBuilder {
 }
 
 client_settings!(ClientBuilder);
+token_provider! {
+    /// Asks for the token before each attempt. Where the service refuses one (`Unauthenticated`), the provider is asked once
+    /// more, and the call is made again if it gives another.
+    ClientBuilder
+}
 
 impl fmt::Debug for ClientBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -284,8 +284,10 @@ pub(super) async fn send(
             return Err(error);
         }
         if body.was_sent_whole() {
+            // It has its own attempts.
             let mut look = request.options.clone();
             look.end_by(deadline);
+            look.set_retry(RetryPolicy::never());
             match stored(bucket, paths, body.sent(), &look).await {
                 Stored::Yes(files) => return Ok(files),
                 // It may have cost its uses, and would then be refused.
@@ -335,14 +337,11 @@ enum Stored {
     Unknown,
 }
 
-/// Asks once, as a part of a call with these options: that has its own attempts.
 async fn stored(bucket: &Bucket, paths: &[FilePath], sent: &[Digest], options: &CallOptions) -> Stored {
     let mut files = Vec::with_capacity(paths.len());
     for (path, sent) in paths.iter().zip(sent) {
-        let mut look = options.clone();
-        look.set_retry(RetryPolicy::never());
         // Not by `get`, which may remember a content before.
-        match bucket.file(path.as_str()).listed(look).await {
+        match bucket.file(path.as_str()).listed(options.clone()).await {
             Ok(file) if file.size == sent.size && (file.sha256.is_none() || sent.sha256.is_none()) => {
                 return Stored::Unknown;
             }

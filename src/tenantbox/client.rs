@@ -8,8 +8,8 @@ use super::file::File;
 use super::refusal::{POOL_IDLE, Tenantbox};
 use super::tenants::{Tenant, Tenants};
 use super::usage_of::UsageOf;
-use crate::auth::{Credentials, Token};
-use crate::error::{BoxError, Error, Result};
+use crate::auth::{Credentials, Token, token_provider};
+use crate::error::{Error, Result};
 use crate::http::Transport;
 use crate::raw::RawRequest;
 use crate::settings::{Settings, client_settings, env_var, needed_env_var};
@@ -146,31 +146,6 @@ impl ClientBuilder {
         Ok(env_var("TENANTBOX_BASE_URL")?.into_iter().fold(builder, Self::base_url))
     }
 
-    /// Asks for the API key before each attempt, in place of the one that the builder began with: for keys that are replaced
-    /// while the program runs. Where the service refuses one (`Unauthenticated`), the provider is asked once more, and the
-    /// call is made again if it gives another.
-    ///
-    /// A provider that fails ends the call before it is sent: with the kind of the [`Error`](crate::Error) of this crate that
-    /// its error is or comes from, and `Unauthenticated` for any other. Where it fails when asked once more, the refusal is the
-    /// error.
-    ///
-    /// ```no_run
-    /// # async fn newest_key() -> Result<String, std::io::Error> { Ok(String::new()) }
-    /// # fn f() -> carbonfiles::Result<()> {
-    /// let client = carbonfiles::tenantbox::Client::builder("").token_provider(newest_key).build()?;
-    /// # Ok(()) }
-    /// ```
-    pub fn token_provider<F, Fut, T, E>(mut self, provide: F) -> Self
-    where
-        F: Fn() -> Fut + Send + Sync + 'static,
-        Fut: Future<Output = Result<T, E>> + Send + 'static,
-        T: Into<Token>,
-        E: Into<BoxError>,
-    {
-        self.credentials = Credentials::provider(provide);
-        self
-    }
-
     /// Another server than the hosted one; a slash at the end is dropped.
     pub fn base_url(mut self, url: impl AsRef<str>) -> Self {
         url.as_ref().clone_into(&mut self.url);
@@ -190,6 +165,19 @@ impl ClientBuilder {
 }
 
 client_settings!(ClientBuilder);
+token_provider! {
+    /// Asks for the API key before each attempt, in place of the one that the builder began with: for keys that are replaced
+    /// while the program runs. Where the service refuses one (`Unauthenticated`), the provider is asked once more, and the
+    /// call is made again if it gives another.
+    ///
+    /// ```no_run
+    /// # async fn newest_key() -> Result<String, std::io::Error> { Ok(String::new()) }
+    /// # fn f() -> carbonfiles::Result<()> {
+    /// let client = carbonfiles::tenantbox::Client::builder("").token_provider(newest_key).build()?;
+    /// # Ok(()) }
+    /// ```
+    ClientBuilder
+}
 
 impl fmt::Debug for ClientBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -3,14 +3,12 @@
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
-use sha2::{Digest as _, Sha256};
-
-use crate::transfer::hashing::hex;
+use crate::transfer::sha256_of;
 
 pub(super) fn part_path(target: &Path) -> PathBuf {
     let name = target.file_name().unwrap_or_default();
-    let digest = Sha256::digest(name.as_encoded_bytes());
-    target.with_file_name(part_name(name, &hex(&digest[..8]), ""))
+    let digits = &sha256_of(name.as_encoded_bytes())[..16];
+    target.with_file_name(part_name(name, digits, ""))
 }
 
 pub(super) fn record_path(target: &Path) -> PathBuf {
