@@ -94,9 +94,10 @@ impl<'a, O: Outcome<'a>> DownloadFile<'a, O> {
         self
     }
 
-    async fn run(self) -> Result<O> {
-        let parallel = self.parallel;
-        O::of(self.plan()?.start_parallel(parallel).await?)
+    // Its plan alone lies in the future, which is copied.
+    fn run(self) -> impl Future<Output = Result<O>> + Send {
+        let (parallel, plan) = (self.parallel, self.plan());
+        async move { O::of(plan?.start_parallel(parallel).await?) }
     }
 
     pub(super) fn plan(self) -> Result<Box<DownloadPlan<'a>>> {

@@ -288,7 +288,7 @@ pub(super) async fn send(
             let mut look = request.options.clone();
             look.end_by(deadline);
             look.set_retry(RetryPolicy::never());
-            match stored(bucket, paths, body.sent(), &look).await {
+            match Box::pin(stored(bucket, paths, body.sent(), &look)).await {
                 Stored::Yes(files) => return Ok(files),
                 // It may have cost its uses, and would then be refused.
                 Stored::Unknown if request.replay == Replay::Never => return Err(error),
@@ -305,7 +305,7 @@ pub(super) async fn send(
             return Err(error);
         }
         body.again_after(attempts, delay);
-        sleep(delay).await;
+        Box::pin(sleep(delay)).await;
         let mut next = request.clone();
         next.options.set_retry(policy.clone().max_attempts(policy.max_attempts - attempts));
         (again, earlier) = (Some(next), Some(error));

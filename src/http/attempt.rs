@@ -15,24 +15,39 @@ pub(crate) const NAME_ONCE: &str =
     "Give the credential as the client's token or token_provider, or set the header on a client without one";
 
 impl Transport {
-    /// Sends one attempt on its way, with the token `given` or else the client's; gives the answer to wait for, and the
-    /// credential that went along.
-    pub(super) async fn begin(
+    /// The credential of one attempt: where the client's is to be sent and one is given, it is that.
+    pub(super) async fn credential(
+        &self,
+        request: &Request,
+        to: &Destination,
+        given: Option<Token>,
+    ) -> Result<Option<Token>> {
+        match &request.authorization {
+            _ if to.foreign.is_some() => Ok(None),
+            Authorization::Never => Ok(None),
+            Authorization::UploadToken(token) => Ok(Some(token.clone())),
+            _ if given.is_some() => Ok(given),
+            _ => self.config().credentials.token().await,
+        }
+    }
+
+    /// Sends one attempt on its way; gives the answer to wait for.
+    pub(super) fn begin(
         &self,
         request: &Request,
         to: &Destination,
         body: reqwest::Body,
         length: Option<u64>,
-        given: Option<Token>,
-    ) -> Result<(impl Future<Output = reqwest::Result<reqwest::Response>> + use<>, Option<Token>)> {
-        let (mut built, token) = self.build(request, to, given).await?;
+        token: Option<&Token>,
+    ) -> Result<impl Future<Output = reqwest::Result<reqwest::Response>> + use<>> {
+        let mut built = self.build(request, to, token)?;
         // Of any other body the transport announces the length itself.
         match length {
             Some(0) if request.method.is_safe() => {}
             Some(0) => drop(built.headers_mut().insert(header::CONTENT_LENGTH, HeaderValue::from_static("0"))),
             _ => *built.body_mut() = Some(body),
         }
-        Ok((self.config().http.execute(built), token))
+        Ok(self.config().http.execute(built))
     }
 
     /// The headers of a request to the API. The call's own come last: a user's content type must not replace the boundary of
@@ -41,14 +56,8 @@ impl Transport {
         [Some(&self.config().headers), request.options.headers(), Some(&request.headers)].into_iter().flatten()
     }
 
-    /// The head of one attempt, authorized; and its credential. Where the client's is to be sent and one is given, it is
-    /// that.
-    pub(super) async fn build(
-        &self,
-        request: &Request,
-        to: &Destination,
-        given: Option<Token>,
-    ) -> Result<(reqwest::Request, Option<Token>)> {
+    /// The head of one attempt, authorized.
+    pub(super) fn build(&self, request: &Request, to: &Destination, token: Option<&Token>) -> Result<reqwest::Request> {
         let config = self.config();
         let mut built = reqwest::Request::new(request.method.clone(), Url::clone(&to.url));
         let headers = built.headers_mut();
@@ -56,7 +65,7 @@ impl Transport {
             headers.extend(request.headers.clone());
             headers.extend(request.content_type.clone().map(|value| (header::CONTENT_TYPE, value)));
             headers.extend(config.headers.get(header::USER_AGENT).map(|agent| (header::USER_AGENT, agent.clone())));
-            return Ok((built, None));
+            return Ok(built);
         }
         for (name, value) in self.headers_of(request).flatten() {
             headers.insert(name, value.clone());
@@ -64,13 +73,7 @@ impl Transport {
         if let Some(content_type) = &request.content_type {
             headers.insert(header::CONTENT_TYPE, content_type.clone());
         }
-        let token = match &request.authorization {
-            Authorization::Never => None,
-            Authorization::UploadToken(token) => Some(token.clone()),
-            _ if given.is_some() => given,
-            _ => config.credentials.token().await?,
-        };
-        let Some(token) = token else { return Ok((built, None)) };
+        let Some(token) = token else { return Ok(built) };
         // A token of the call's own goes alone: beside a valid credential the server would not look at it.
         if matches!(request.authorization, Authorization::UploadToken(_)) {
             built.headers_mut().remove(header::AUTHORIZATION);
@@ -81,7 +84,7 @@ impl Transport {
         }
         if !token.is_upload_token() && !matches!(request.authorization, Authorization::UploadToken(_)) {
             built.headers_mut().insert(header::AUTHORIZATION, token.bearer()?);
-            return Ok((built, Some(token)));
+            return Ok(built);
         }
         match &request.authorization {
             Authorization::Never | Authorization::Optional => {}
@@ -101,6 +104,6 @@ impl Transport {
                 built.url_mut().query_pairs_mut().append_pair("token", token.expose());
             }
         }
-        Ok((built, Some(token)))
+        Ok(built)
     }
 }

@@ -8,6 +8,7 @@ pub(crate) mod body;
 mod classify;
 #[allow(dead_code, reason = "for services behind features")]
 mod elsewhere;
+mod exchange;
 mod limits;
 mod multipart;
 mod options;

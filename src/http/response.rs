@@ -98,7 +98,7 @@ impl Response {
         let limits = self.limits;
         let next = match &mut self.body {
             ResponseBody::Whole(body) => return Ok(Some(std::mem::take(body)).filter(|b| !b.is_empty())),
-            ResponseBody::Streamed(response) => chunk(response, limits).await,
+            ResponseBody::Streamed(response) => chunk(response, &limits).await,
         };
         next.map_err(|error| {
             let error = error.with_status(self.status).with_fate(Fate::Unknown).with_request(self.exchange.context());
@@ -170,7 +170,7 @@ impl From<serde_json::Error> for Misread {
 }
 
 /// One piece of a streamed body, within the limits.
-async fn chunk(response: &mut reqwest::Response, limits: ReadLimits) -> Result<Option<Bytes>> {
+async fn chunk(response: &mut reqwest::Response, limits: &ReadLimits) -> Result<Option<Bytes>> {
     let mut next = pin!(response.chunk());
     // Most of what is asked for is there already: a timer would be set for nothing.
     if let Poll::Ready(read) = poll!(next.as_mut()) {
@@ -189,7 +189,7 @@ async fn chunk(response: &mut reqwest::Response, limits: ReadLimits) -> Result<O
 }
 
 /// The whole of a streamed body, refused when it is longer than `limit`.
-pub(crate) async fn read_whole(response: &mut reqwest::Response, limit: usize, limits: ReadLimits) -> Result<Bytes> {
+pub(crate) async fn read_whole(response: &mut reqwest::Response, limit: usize, limits: &ReadLimits) -> Result<Bytes> {
     let too_long = || Error::new(ErrorKind::Decode, format!("the answer is longer than the {limit} bytes expected"));
     if response.content_length().is_some_and(|length| length > limit as u64) {
         return Err(too_long());

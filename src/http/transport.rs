@@ -7,28 +7,25 @@ use std::task::Poll;
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures::future::OptionFuture;
 use futures::poll;
 use http::{HeaderMap, StatusCode, header};
 use tokio::time::{Instant, sleep};
 use url::Url;
 
-use super::body::{Fixed, Gauge, Outgoing, RequestBody};
-use super::classify::{exchange_error, is_write_failure};
+use super::body::{Fixed, Outgoing, RequestBody};
 use super::elsewhere::Destination;
+use super::exchange::Asked;
 use super::limits::{Limits, Room, Way};
 use super::options::{CallOptions, within};
-use super::probe::refusal_of_head;
-use super::refusal::{BODY_LIMIT, BODY_PATIENCE, Dialect, refusal};
-use super::request::{Authorization, Receive, Replay, Request};
-use super::response::{Answer, Exchange, ReadLimits, Response, ResponseBody, read_excerpt, read_whole};
+use super::refusal::Dialect;
+use super::request::{Authorization, Replay, Request};
+use super::response::{Answer, Exchange, ReadLimits, Response, ResponseBody};
 use super::retry::{Budget, READ_ONCE, RetryPolicy, may_retry};
-use super::secrets::Secrets;
 use super::timeouts::Timeouts;
 use super::trace::{AttemptSpan, OperationSpan, retrying};
-use super::watchdog::{Watchdog, later};
+use super::watchdog::later;
 use crate::auth::{Credentials, Token};
-use crate::error::{Error, ErrorKind, Fate, Result, TimeoutPhase};
+use crate::error::{Error, ErrorKind, Fate, Result};
 
 /// What a client is made of.
 #[derive(Clone)]
@@ -54,35 +51,27 @@ struct Inner {
 }
 
 /// What has happened to a call so far, for its errors.
-struct Call {
-    start: Instant,
-    deadline: Option<Instant>,
-    attempts: u32,
-    bytes_sent: u64,
+pub(super) struct Call {
+    pub(super) start: Instant,
+    pub(super) deadline: Option<Instant>,
+    pub(super) attempts: u32,
+    pub(super) bytes_sent: u64,
     /// That of the API.
-    url: Arc<Url>,
+    pub(super) url: Arc<Url>,
     /// The one gone to last, as it may be shown.
-    shown: Arc<Url>,
+    pub(super) shown: Arc<Url>,
     /// Of the attempt under way.
-    span: AttemptSpan,
+    pub(super) span: AttemptSpan,
     /// The credential of the last attempt.
-    token: Option<Token>,
+    pub(super) token: Option<Token>,
     /// That of the next one, where it is known already.
-    given: Option<Token>,
+    pub(super) given: Option<Token>,
     /// The answer to the last attempt, where any would do.
-    answer: Option<Response>,
+    pub(super) answer: Option<Response>,
     /// The attempt under way, or the last one, may have been sent: it had its credential.
-    sent: bool,
+    pub(super) sent: bool,
     /// An attempt before it may have been carried out.
-    may_be_done: bool,
-}
-
-/// What an answer is the answer to.
-struct Asked<'a> {
-    request: &'a Request,
-    to: &'a Destination,
-    /// That of the request, where it had one.
-    token: Option<Token>,
+    pub(super) may_be_done: bool,
 }
 
 impl Transport {
@@ -113,6 +102,18 @@ impl Transport {
             return Ok(url);
         }
         Err(Error::invalid_input("path", "it is not the path of a URL"))
+    }
+
+    /// Where the API has what is asked for; of what is elsewhere, the API itself.
+    fn url_of(&self, request: &Request) -> Result<Url> {
+        let mut url = match &request.elsewhere {
+            Some(_) => self.0.config.base.clone(),
+            None => self.url(&request.path)?,
+        };
+        if !request.query.is_empty() {
+            url.set_query(Some(&request.query));
+        }
+        Ok(url)
     }
 
     /// When a call with these options has to be over, which starts now or has started.
@@ -149,14 +150,7 @@ impl Transport {
     /// Sends a request with a body of its own.
     pub(crate) async fn send_body(&self, request: &Request, body: &mut dyn RequestBody) -> Result<Response> {
         request.options.check()?;
-        let mut url = match &request.elsewhere {
-            Some(_) => self.0.config.base.clone(),
-            None => self.url(&request.path)?,
-        };
-        if !request.query.is_empty() {
-            url.set_query(Some(&request.query));
-        }
-        let url = Arc::new(url);
+        let url = Arc::new(self.url_of(request)?);
         let start = request.options.started().unwrap_or_else(Instant::now);
         let operation = OperationSpan::start(request, &url, self.0.config.dialect);
         let deadline = self.deadline(&request.options);
@@ -176,13 +170,7 @@ impl Transport {
             may_be_done: false,
         };
         // In a place of its own: all the futures around it stay small, which are copied wherever they are passed on.
-        let sent = Box::pin(operation.cover(async {
-            let _room = match body.is_transfer() {
-                true => Some(self.room_for(body).await),
-                false => None,
-            };
-            self.attempts(request, body, &mut call).await
-        }));
+        let sent = Box::pin(operation.cover(self.attempts(request, body, &mut call)));
         let outcome = match (within(deadline, sent).await, call.answer.take()) {
             // Held since the last exchange: what has failed since is a wait, or a token for one exchange more.
             (Err(_), Some(answer)) => Ok(answer),
@@ -214,6 +202,10 @@ impl Transport {
     }
 
     async fn attempts(&self, request: &Request, body: &mut dyn RequestBody, call: &mut Call) -> Result<Response> {
+        let _room = match body.is_transfer() {
+            true => Some(self.room_for(body).await),
+            false => None,
+        };
         let policy = request.options.retry().unwrap_or(&self.0.config.retry);
         let (mut may_be_deleted, mut reauthorized) = (false, false);
         let mut expired: Option<Arc<Url>> = None;
@@ -222,29 +214,22 @@ impl Transport {
         loop {
             call.attempts += 1;
             call.sent = false;
-            let outgoing = body.open(call.attempts).await?;
+            let mut outgoing = body.open(call.attempts).await?;
             let renewed = expired.is_some();
             let to = self.destination(request, call, expired.take().as_deref()).await?;
-            let mut outcome = self.attempt(request, &to, outgoing, call).await;
-            let (mut api_etag, mut redirected) = (None, None);
-            while let Ok(answer) = &outcome
-                && let at = redirected.as_ref().unwrap_or(&to)
-                && let Some(next) = at.redirected(request, self.0.config.dialect, answer.status, &answer.headers)
-            {
-                if at.foreign.is_none() {
-                    api_etag = answer.headers.get(header::ETAG).cloned();
-                } else {
-                    body.retrying(Duration::ZERO);
+            let outcome = self.attempt(Asked { request, to: &to }, &mut outgoing, call).await;
+            drop(outgoing);
+            let outcome = match outcome {
+                // Seldom, and large beside the rest.
+                Ok(answer) if to.redirects(request, self.0.config.dialect, answer.status, &answer.headers) => {
+                    Box::pin(self.follow(request, &to, answer, body, call)).await?
                 }
-                let next = redirected.insert(next?);
-                let outgoing = body.open(call.attempts).await?;
-                outcome = self.attempt(request, next, outgoing, call).await;
-            }
+                outcome => outcome,
+            };
             let error = match outcome {
-                Ok(mut response) => {
+                Ok(response) => {
                     body.answered();
                     self.0.budget.give_back();
-                    response.api_etag = api_etag;
                     return Ok(response);
                 }
                 // A login that failed has had its own retries, and says nothing about this request: nothing of it was sent.
@@ -310,6 +295,39 @@ impl Transport {
         }
     }
 
+    /// What comes of going where an answer leads; what comes has the ETag that the API gave on the way.
+    ///
+    /// # Errors
+    /// Those of setting out, which are none of an exchange's.
+    async fn follow(
+        &self,
+        request: &Request,
+        from: &Destination,
+        mut answer: Response,
+        body: &mut dyn RequestBody,
+        call: &mut Call,
+    ) -> Result<Result<Response>> {
+        let (mut api_etag, mut redirected) = (None, None);
+        loop {
+            let at = redirected.as_ref().unwrap_or(from);
+            let Some(next) = at.redirected(request, self.0.config.dialect, answer.status, &answer.headers) else {
+                answer.api_etag = api_etag;
+                return Ok(Ok(answer));
+            };
+            if at.foreign.is_none() {
+                api_etag = answer.headers.get(header::ETAG).cloned();
+            } else {
+                body.retrying(Duration::ZERO);
+            }
+            let to = redirected.insert(next?);
+            let mut outgoing = body.open(call.attempts).await?;
+            match self.attempt(Asked { request, to }, &mut outgoing, call).await {
+                Ok(next) => answer = next,
+                failed => return Ok(failed),
+            }
+        }
+    }
+
     /// What a deletion would have answered, had its answer arrived.
     fn already_deleted(&self, request: &Request, call: &Call, not_found: Error) -> Response {
         Answer {
@@ -332,153 +350,22 @@ impl Transport {
     }
 
     /// One exchange, in a span of its own.
-    async fn attempt(
-        &self,
-        request: &Request,
-        to: &Destination,
-        outgoing: Outgoing<'_>,
-        call: &mut Call,
-    ) -> Result<Response> {
-        call.shown = to.shown();
-        let dialect = to.foreign.unwrap_or(self.0.config.dialect);
-        let span = AttemptSpan::start(request, &call.shown, dialect, call.attempts);
+    async fn attempt(&self, asked: Asked<'_>, outgoing: &mut Outgoing<'_>, call: &mut Call) -> Result<Response> {
+        call.shown = asked.to.shown();
+        let dialect = asked.to.foreign.unwrap_or(self.0.config.dialect);
+        let span = AttemptSpan::start(asked.request, &call.shown, dialect, call.attempts);
         call.span = span.clone();
-        let outcome = span.cover(self.exchange(request, to, outgoing, call)).await;
+        let outcome = span.cover(self.exchange(asked, outgoing, call)).await;
         match &outcome {
             Ok(response) => span.answered(response.status),
             Err(error) => span.failed(error),
         }
         outcome
     }
-
-    async fn exchange(
-        &self,
-        request: &Request,
-        to: &Destination,
-        outgoing: Outgoing<'_>,
-        call: &mut Call,
-    ) -> Result<Response> {
-        let timeouts = &self.0.config.timeouts;
-        let Outgoing { body, length, feed } = outgoing;
-        (call.sent, call.answer) = (false, None);
-        let (exchange, token) = self.begin(request, to, body, length, call.given.take()).await?;
-        call.sent = true;
-        call.token = token.clone();
-        let asked = Asked { request, to, token };
-        let (gauge, mut run) = feed.map_or((None, None), |feed| (Some(feed.gauge), feed.run));
-        let watchdog = Watchdog {
-            start: Instant::now(),
-            gauge: gauge.as_deref(),
-            response: request.options.response_timeout().unwrap_or(if request.slow {
-                timeouts.slow_response.max(timeouts.response)
-            } else {
-                timeouts.response
-            }),
-            idle: request.options.idle_timeout().unwrap_or(timeouts.idle),
-        };
-        let answer = {
-            let mut exchange = pin!(exchange);
-            let mut expired = pin!(watchdog.expired());
-            loop {
-                tokio::select! {
-                    biased;
-                    answer = &mut exchange => break Ok(answer.map(Box::new)),
-                    Some(fed) = OptionFuture::from(run.as_mut()) => match fed {
-                        Ok(()) => run = None,
-                        Err(error) => break Err(error),
-                    },
-                    phase = &mut expired => break Err(timed_out(phase)),
-                }
-            }
-        };
-        if let Some(gauge) = &gauge {
-            gauge.stop();
-        }
-        call.bytes_sent = gauge.as_ref().map_or(0, |gauge| gauge.taken());
-        let limits = ReadLimits { idle: watchdog.idle, deadline: call.deadline };
-        match answer? {
-            Ok(answer) => self.receive(&asked, answer, gauge.as_deref(), limits, call).await,
-            Err(cause) => {
-                // What broke after all was written broke while the answer was awaited: no refusal was overlooked.
-                let overlooked = is_write_failure(&cause) || gauge.is_some_and(|gauge| !gauge.has_ended());
-                let error = exchange_error(cause);
-                // `run` is kept until here: a feed that is dropped fails the body, and the answer with it.
-                drop(run);
-                // Never a head that is a whole request: asking with it would store an empty file.
-                let announced = length.unwrap_or(call.bytes_sent);
-                let unclear = request.refused_early && overlooked && announced > 0 && error.fate() == Fate::Unknown;
-                if !unclear {
-                    return Err(error);
-                }
-                Box::pin(self.overlooked(&asked, announced, limits, call)).await.and(Err(error))
-            }
-        }
-    }
-
-    /// What a server that broke the connection in the middle of a body had to say: a refusal, or nothing.
-    async fn overlooked(&self, asked: &Asked<'_>, announced: u64, limits: ReadLimits, call: &mut Call) -> Result<()> {
-        let Ok((head, _)) = self.build(asked.request, asked.to, asked.token.clone()).await else { return Ok(()) };
-        match refusal_of_head(&self.0.config.http, head, announced).await {
-            Some(answer) => self.receive(asked, answer.into(), None, limits, call).await.map(drop),
-            None => Ok(()),
-        }
-    }
-
-    async fn receive(
-        &self,
-        asked: &Asked<'_>,
-        mut answer: Box<reqwest::Response>,
-        gauge: Option<&Gauge>,
-        limits: ReadLimits,
-        call: &mut Call,
-    ) -> Result<Response> {
-        let (status, headers) = (answer.status(), std::mem::take(answer.headers_mut()));
-        let Asked { request, to, token } = asked;
-        let exchange = call.exchange(request);
-        let response =
-            |headers, body| Answer { status, headers, body, exchange, limits, api_etag: None, presumed: None }.into();
-        if to.redirects(request, self.0.config.dialect, status, &headers) {
-            return Ok(response(headers, ResponseBody::Whole(Bytes::new())));
-        }
-        if !request.expects(status) {
-            let (excerpt, body) = match request.receive {
-                Receive::Whole(limit) if request.any_status => {
-                    let body = Box::pin(read_whole(&mut answer, limit, limits)).await;
-                    let body = body.map_err(|e| e.with_status(status).with_fate(Fate::Unknown))?;
-                    (body.slice(..body.len().min(BODY_LIMIT)), Some(body))
-                }
-                _ => (Box::pin(read_excerpt(&mut answer, BODY_LIMIT, BODY_PATIENCE)).await, None),
-            };
-            if request.is_answer.is_some_and(|is_answer| is_answer(status, &excerpt)) {
-                return Ok(response(headers, ResponseBody::Whole(excerpt)));
-            }
-            let named = to.foreign.map(|_| to.secrets()).unwrap_or_default();
-            let secrets: Vec<_> = token.iter().cloned().chain(named).collect();
-            let secrets = Secrets::of(&secrets, &call.url, self.headers_of(request)).with_body(&request.secrets);
-            let dialect = to.foreign.unwrap_or(self.0.config.dialect);
-            let error = refusal(dialect, status, &headers, &excerpt, &secrets);
-            call.answer = body.map(|body| response(headers.clone(), ResponseBody::Whole(body)));
-            return Err(error.with_headers(headers));
-        }
-        // A body of the request's own is a caller's affair, and no file that could have been cut.
-        if request.body.is_empty() && gauge.is_some_and(|gauge| !gauge.has_ended()) {
-            return Err(Error::new(ErrorKind::Decode, "the server accepted the upload before it had read all of it")
-                .with_status(status));
-        }
-        let body = match request.receive {
-            Receive::Head => ResponseBody::Streamed(answer),
-            Receive::Whole(limit) => ResponseBody::Whole(
-                read_whole(&mut answer, limit, limits)
-                    .await
-                    .map_err(|e| e.with_status(status).with_fate(Fate::Unknown))?,
-            ),
-        };
-        Ok(response(headers, body))
-    }
 }
 
 impl Call {
-    fn exchange(&self, request: &Request) -> Exchange {
+    pub(super) fn exchange(&self, request: &Request) -> Exchange {
         Exchange {
             method: request.method.clone(),
             url: self.shown.clone(),
@@ -488,12 +375,4 @@ impl Call {
             span: self.span.clone(),
         }
     }
-}
-
-fn timed_out(phase: TimeoutPhase) -> Error {
-    let message = match phase {
-        TimeoutPhase::Send => "the connection took no more of the body for too long",
-        _ => "no answer within the time limit",
-    };
-    Error::new(ErrorKind::Timeout(phase), message).with_fate(Fate::Unknown)
 }

@@ -210,10 +210,11 @@ impl<'a> Body<'a> {
                 Ok(Some(piece)) => return self.took(piece).map(Some),
                 Ok(None) if self.end.is_none_or(|end| end == self.position) => self.stage = Stage::Whole,
                 Ok(None) if self.answer_end == Some(self.position) && self.position - self.asked_at >= HEADWAY => {
-                    self.ask_for_rest(Error::new(ErrorKind::Interrupted, ENDED_EARLY)).await?;
+                    Box::pin(self.ask_for_rest(Error::new(ErrorKind::Interrupted, ENDED_EARLY))).await?;
                 }
-                Ok(None) => self.resume(Error::new(ErrorKind::Interrupted, ENDED_EARLY)).await?,
-                Err(error) => self.resume(error).await?,
+                // What is seldom needed lies elsewhere: this is a part of whatever reads a body.
+                Ok(None) => Box::pin(self.resume(Error::new(ErrorKind::Interrupted, ENDED_EARLY))).await?,
+                Err(error) => Box::pin(self.resume(error)).await?,
             }
         }
         Ok(None)

@@ -105,17 +105,17 @@ impl<'a> DownloadPlan<'a> {
 
     async fn ask(&mut self, range: Option<Wanted>, if_range: Option<&str>) -> Result<Response> {
         (self.request.receive, self.request.also_expected) = (Receive::Head, &[StatusCode::NOT_MODIFIED]);
-        if (range, if_range) == (None, None) {
-            return self.transport.send_kept(&self.request).await;
+        let mut of_part = None;
+        for (name, argument, value) in [
+            (header::RANGE, "range", range.map(|range| range.to_string())),
+            (header::IF_RANGE, "etag", if_range.map(str::to_owned)),
+        ] {
+            if let Some(value) = value {
+                let request = of_part.take().unwrap_or_else(|| self.request.clone());
+                of_part = Some(request.set_header(name, header_value(argument, &value)?));
+            }
         }
-        let mut request = self.request.clone();
-        if let Some(range) = range {
-            request = request.set_header(header::RANGE, header_value("range", &range.to_string())?);
-        }
-        if let Some(etag) = if_range {
-            request = request.set_header(header::IF_RANGE, header_value("etag", etag)?);
-        }
-        self.transport.send(request).await
+        self.transport.send_kept(of_part.as_ref().unwrap_or(&self.request)).await
     }
 
     fn info_of(&self, response: &Response) -> ContentInfo {

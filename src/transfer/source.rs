@@ -205,7 +205,7 @@ impl<'a> Source<'a> {
                 let size = file.size();
                 let Some(seen) = file.seen() else {
                     self.kind = Kind::Used;
-                    return Ok((file.start().await?, size));
+                    return Ok((Box::pin(file.start()).await?, size));
                 };
                 *first = Some(seen);
                 let later = || Reading::Later(LaterFile { path: path.clone(), check: check.clone(), seen });
@@ -214,14 +214,14 @@ impl<'a> Source<'a> {
             Kind::File(_) => {
                 let Kind::File(source) = std::mem::replace(&mut self.kind, Kind::Used) else { unreachable!() };
                 let file = match source {
-                    FileSource::Tokio(file) => FileReading::from_file(file.into_std().await).await?,
+                    FileSource::Tokio(file) => FileReading::from_file(Box::pin(file.into_std()).await).await?,
                     FileSource::Open(file) => file,
                 };
                 let size = file.size();
                 if file.is_regular() {
                     self.kind = Kind::File(FileSource::Open(file.clone()));
                 }
-                Ok((file.start().await?, size))
+                Ok((Box::pin(file.start()).await?, size))
             }
             Kind::Factory(make) => {
                 let mut made = make()

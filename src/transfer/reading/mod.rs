@@ -60,7 +60,8 @@ impl Reading<'_> {
             Self::Stream(stream) => stream.next().await,
             #[cfg(target_os = "linux")]
             Self::Pipe(pipe) => {
-                let chunk = pipe.next().await.map_err(source_error)?;
+                // The largest of these, and the one seldom used.
+                let chunk = Box::pin(pipe.next()).await.map_err(source_error)?;
                 Ok(Some(chunk).filter(|chunk| !chunk.is_empty()))
             }
         }

@@ -26,8 +26,7 @@ impl Opened<'_> {
 
 /// One attempt's way through the parts.
 pub(super) struct Feeding<'s> {
-    pub(super) parts: usize,
-    pub(super) suffix: Bytes,
+    pub(super) suffix: &'s Bytes,
     pub(super) hash: bool,
     pub(super) sent: &'s mut Vec<Digest>,
     pub(super) turns: Option<&'s Turns>,
@@ -42,14 +41,16 @@ impl Feeding<'_> {
     pub(super) async fn run(&mut self, opened: Vec<Opened<'_>>, sink: &mut Sink<'_>) -> Result<()> {
         let mut offset = 0;
         // Each is closed when it has been read.
-        for (at, mut part) in opened.into_iter().enumerate() {
+        let mut opened = opened.into_iter();
+        while let Some(mut part) = opened.next() {
+            let is_last = opened.len() == 0;
             let prefix = std::mem::take(&mut part.prefix);
             offset += prefix.len() as u64;
             if !prefix.is_empty() {
                 sink.data(prefix).await;
             }
             self.marks.iter().for_each(|marks| marks.content_starts_at(offset));
-            offset += self.part(&mut part, at + 1 == self.parts, sink).await?;
+            offset += self.part(&mut part, is_last, sink).await?;
             self.marks.iter().for_each(|marks| marks.content_ends_at(offset));
         }
         if !self.suffix.is_empty() {
@@ -82,7 +83,8 @@ impl Feeding<'_> {
         let completes = is_last && self.suffix.is_empty();
         let mut hasher = part.hasher(self.hash);
         let (mut count, mut held) = (0u64, None);
-        while let Some(chunk) = part.reading.next().await? {
+        loop {
+            let Some(chunk) = part.reading.next().await? else { break };
             count += chunk.len() as u64;
             if part.size.is_some_and(|size| count > size) {
                 return Err(wrong_size(part.size, "more"));
@@ -99,7 +101,11 @@ impl Feeding<'_> {
         if part.size.is_some_and(|size| count < size) {
             return Err(wrong_size(part.size, "fewer"));
         }
-        self.finish_part(part.expected.take(), count, hasher).await?;
+        let sha256 = match hasher {
+            Some(hasher) => Some(hasher.finish().await?),
+            None => None,
+        };
+        self.finish_part(part.expected.as_deref(), count, sha256)?;
         if let Some(held) = held {
             self.take_turn().await;
             sink.data(held).await;
@@ -107,12 +113,8 @@ impl Feeding<'_> {
         Ok(count)
     }
 
-    async fn finish_part(&mut self, expected: Option<String>, size: u64, hasher: Option<Hasher>) -> Result<()> {
-        let sha256 = match hasher {
-            Some(hasher) => Some(hasher.finish().await?),
-            None => None,
-        };
-        if let (Some(expected), Some(found)) = (&expected, &sha256)
+    fn finish_part(&mut self, expected: Option<&str>, size: u64, sha256: Option<String>) -> Result<()> {
+        if let (Some(expected), Some(found)) = (expected, &sha256)
             && !expected.eq_ignore_ascii_case(found)
         {
             let message = format!("the source has the SHA-256 {found}, expected was {expected}; it was not stored");

@@ -180,8 +180,7 @@ impl<'a> UploadBody<'a> {
         self.reporter.report(0, Phase::Sending);
 
         let mut feeding = Feeding {
-            parts: self.parts.len(),
-            suffix: self.suffix.clone(),
+            suffix: &self.suffix,
             hash: self.hash,
             sent: &mut self.sent,
             turns: self.turns.as_ref(),
