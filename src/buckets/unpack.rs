@@ -1,23 +1,22 @@
 //! A bucket's archive, unpacked into a folder. The archive is taken for hostile.
 
 use std::collections::HashSet;
+use std::ffi::OsStr;
 use std::fmt;
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use zip::ZipArchive;
 use zip::result::ZipError;
 
 use super::DownloadZip;
 use super::zip_directory::Directory;
-use crate::blocking::blocking;
+use crate::blocking::{GivenUp, blocking, blocking_while_waited_for};
 use crate::error::{Error, ErrorKind, Result, reason};
 use crate::http::{CallOptions, awaitable};
 use crate::local::{Names, check_parents, is_part, local_path};
-use crate::transfer::{Beside, Work, give_mode, is_special, reports_progress, starts, unusable};
+use crate::transfer::{Beside, Work, give_mode, is_special, once_name, reports_progress, starts, unusable};
 
 impl<'a> DownloadZip<'a> {
     /// Unpacks the archive into a folder, which is made where it is missing. Files that are there are replaced, each as a
@@ -157,19 +156,10 @@ impl UnpackZip<'_> {
         let archive = *archive?;
         // The rest of it takes up room among the client's downloads.
         let mut reporter = body.into_reporter();
-        let stop = StopOnDrop(Arc::default());
-        let unpacking = Unpacking { root: folder, limits, exact, length, stopped: stop.0.clone() };
-        let done = blocking(move || unpacking.run(archive)).await?;
+        let unpack = move |given_up| Unpacking { root: folder, limits, exact, length, given_up }.run(archive);
+        let done = blocking_while_waited_for(unpack).await?;
         reporter.done(length);
         Ok(done)
-    }
-}
-
-struct StopOnDrop(Arc<AtomicBool>);
-
-impl Drop for StopOnDrop {
-    fn drop(&mut self) {
-        self.0.store(true, Ordering::Relaxed);
     }
 }
 
@@ -190,7 +180,7 @@ impl Work for Temporary {
 
 impl Temporary {
     fn new(folder: &Path) -> Result<Self> {
-        let path = folder.join(format!("{:016x}-once.carbonfiles.part", fastrand::u64(..)));
+        let path = folder.join(once_name(OsStr::new("")));
         let create = || File::options().read(true).write(true).create_new(true).open(&path);
         let file = std::fs::create_dir_all(folder)
             .and_then(|()| create())
@@ -223,7 +213,7 @@ struct Unpacking {
     exact: bool,
     /// Bytes of the archive.
     length: u64,
-    stopped: Arc<AtomicBool>,
+    given_up: GivenUp,
 }
 
 /// A file of the archive that passed.
@@ -341,7 +331,7 @@ impl Unpacking {
         let mut content = content.take(said.saturating_add(1));
         let (mut bytes, mut buffer) = (0u64, vec![0; 64 << 10]);
         loop {
-            if self.stopped.load(Ordering::Relaxed) {
+            if self.given_up.yet() {
                 return Err(Error::new(ErrorKind::Interrupted, "cancelled while the archive was being unpacked"));
             }
             // Also the end of a content is checked here, against its CRC.

@@ -76,7 +76,8 @@ fn problem(segment: &str, rules: Rules) -> Option<Cow<'static, str>> {
 /// Refuses a path that leaves its folder through a symbolic link, or that has a file where a folder has to be.
 pub(crate) fn check_parents(root: &Path, path: &Path) -> io::Result<()> {
     let below = path.strip_prefix(root).unwrap_or(path).parent().unwrap_or(Path::new(""));
-    let mut folder = root.to_owned();
+    let mut folder = PathBuf::with_capacity(path.as_os_str().len().max(root.as_os_str().len()));
+    folder.push(root);
     for segment in below {
         folder.push(segment);
         match std::fs::symlink_metadata(&folder) {

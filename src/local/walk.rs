@@ -5,14 +5,13 @@ use std::ffi::OsStr;
 use std::fs::Metadata;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::SystemTime;
 
 use walkdir::{DirEntry, WalkDir};
 
 use super::{Selection, Symlinks, check_parents, is_part};
-use crate::blocking::blocking;
+use crate::blocking::{GivenUp, blocking_while_waited_for};
 use crate::error::{Error, Result, reason};
 use crate::transfer::PathCheck;
 
@@ -85,16 +84,9 @@ pub(crate) enum Why {
 /// # Errors
 /// `InvalidInput` where `root` is no folder that can be read. What is wrong further down is told beside the files.
 pub(crate) async fn walk(root: PathBuf, selection: Selection) -> Result<Walked> {
-    struct Stop(Arc<AtomicBool>);
-    impl Drop for Stop {
-        fn drop(&mut self) {
-            self.0.store(true, Ordering::Relaxed);
-        }
-    }
     selection.check()?;
-    let stop = Stop(Arc::default());
-    let stopped = stop.0.clone();
-    blocking(move || Walk { root, selection, stopped, found: Walked::default(), inside: Vec::new() }.run()).await
+    let walk = |given_up| Walk { root, selection, given_up, found: Walked::default(), inside: Vec::new() }.run();
+    blocking_while_waited_for(walk).await
 }
 
 /// Refuses a file that has become something else since the folder was looked through: a link, or behind one, or no file at
@@ -139,7 +131,7 @@ fn is_below(path: &Path, root: &Path, real_root: &OnceLock<PathBuf>) -> io::Resu
 struct Walk {
     root: PathBuf,
     selection: Selection,
-    stopped: Arc<AtomicBool>,
+    given_up: GivenUp,
     found: Walked,
     /// The names of the folders that the walk is in, the outermost first.
     inside: Vec<Name>,
@@ -179,7 +171,7 @@ impl Walk {
         let follow = self.selection.symlinks == Symlinks::Follow;
         let mut entries = WalkDir::new(&self.root).min_depth(1).follow_links(follow).sort_by_file_name().into_iter();
         while let Some(entry) = entries.next() {
-            if self.stopped.load(Ordering::Relaxed) {
+            if self.given_up.yet() {
                 break;
             }
             match entry {

@@ -13,7 +13,7 @@ use tokio::time::timeout;
 use crate::blocking::blocking;
 use crate::error::{Error, ErrorKind, Result};
 use crate::local::{LocalFile, Stamp};
-use crate::transfer::sha256_of;
+use crate::transfer::{once_name, sha256_of};
 
 /// Hashes of the files of one folder, kept in a file if the user names one. What is new when it is dropped is written by a
 /// job that nobody waits for.
@@ -151,9 +151,7 @@ fn replace(file: &Path, bytes: &[u8]) -> io::Result<()> {
 
 /// Named as a part of a download is: what a crash leaves in the folder is not taken for one of its files.
 fn beside(file: &Path) -> PathBuf {
-    let mut name = file.file_name().unwrap_or_default().to_owned();
-    name.push(format!(".{:016x}-once.carbonfiles.part", fastrand::u64(..)));
-    file.with_file_name(name)
+    file.with_file_name(once_name(file.file_name().unwrap_or_default()))
 }
 
 fn nanoseconds(time: SystemTime) -> i128 {

@@ -34,10 +34,10 @@ pub use download::{Download, DownloadReader, DownloadStream};
 pub(crate) use hashing::{Hasher, sha256_of};
 pub use info::ContentInfo;
 pub use part::discard_partial;
-pub(crate) use part::is_part_name;
 pub(crate) use part::{Most, Replaces, Saving, is_empty_folder};
 #[cfg(feature = "zip")]
 pub(crate) use part::{give_mode, is_special};
+pub(crate) use part::{is_part_name, once_name};
 pub(crate) use plan::{AskAnew, DownloadPlan, header_value};
 pub use progress::{Phase, Progress};
 pub(crate) use progress::{Reporter, Speed, reports_progress, starts};

@@ -24,7 +24,7 @@ use crate::transfer::positioned::write_all_at;
 use crate::transfer::unusable::unusable;
 
 pub use discard::discard_partial;
-pub(crate) use names::is_part_name;
+pub(crate) use names::{is_part_name, once_name};
 use names::{part_path, random_path};
 pub(super) use record::{Lock, Record, Taken};
 use record::{is_at, open_own};

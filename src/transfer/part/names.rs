@@ -18,16 +18,20 @@ pub(super) fn record_path(target: &Path) -> PathBuf {
 }
 
 pub(super) fn random_path(target: &Path) -> PathBuf {
-    let name = target.file_name().unwrap_or_default();
-    // Marked as what it is, so that nobody takes it for one that can be gone on with.
-    target.with_file_name(part_name(name, &format!("{:016x}", fastrand::u64(..)), "-once"))
+    target.with_file_name(once_name(target.file_name().unwrap_or_default()))
+}
+
+/// For what becomes a file of this name, or of one that is not known yet, in one go: marked as what it is, so that nobody
+/// takes it for a part that can be gone on with.
+pub(crate) fn once_name(name: &OsStr) -> OsString {
+    part_name(name, &format!("{:016x}", fastrand::u64(..)), "-once")
 }
 
 /// A name beside the target that is not too long for a file system where the target's is not.
 fn part_name(name: &OsStr, digits: &str, mark: &str) -> OsString {
     const LONGEST: usize = 200;
     let mut part = OsString::new();
-    if name.len() <= LONGEST {
+    if (1..=LONGEST).contains(&name.len()) {
         part.push(name);
         part.push(".");
     }
@@ -55,9 +59,9 @@ mod tests {
     #[test]
     fn parts_are_known_by_their_names() {
         let target = Path::new("folder/photo ü.jpg");
-        for path in
-            [part_path(target), record_path(target), random_path(target), part_path(Path::new(&"n".repeat(250)))]
-        {
+        let long = Path::new(&"n".repeat(250)).to_owned();
+        let nameless = once_name(OsStr::new("")).into();
+        for path in [part_path(target), record_path(target), random_path(target), part_path(&long), nameless] {
             assert!(is_part_name(path.file_name().unwrap().to_str().unwrap()), "{path:?}");
         }
         assert!(is_part_name("PHOTO.JPG.0123456789ABCDEF.CarbonFiles.Part.JSON"));
