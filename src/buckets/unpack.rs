@@ -16,7 +16,9 @@ use crate::blocking::{GivenUp, blocking, blocking_while_waited_for};
 use crate::error::{Error, ErrorKind, Result, reason};
 use crate::http::{CallOptions, awaitable};
 use crate::local::{Names, check_parents, is_part, local_path};
-use crate::transfer::{Beside, Work, give_mode, is_special, once_name, reports_progress, starts, unusable};
+use crate::transfer::{
+    Beside, Work, give_mode, is_special, once_name, options_beside, reports_progress, starts, unusable,
+};
 
 impl<'a> DownloadZip<'a> {
     /// Unpacks the archive into a folder, which is made where it is missing. Files that are there are replaced, each as a
@@ -128,7 +130,7 @@ impl UnpackZip<'_> {
         body.in_chunks();
         let archive = blocking({
             let folder = folder.clone();
-            move || Temporary::new(&folder)
+            move || Temporary::new(&folder, &folder)
         });
         let archive = Beside::new(Box::new(archive.await?));
         let mut length = 0u64;
@@ -179,9 +181,10 @@ impl Work for Temporary {
 }
 
 impl Temporary {
-    fn new(folder: &Path) -> Result<Self> {
+    /// As private as the file that it is to become.
+    fn new(folder: &Path, target: &Path) -> Result<Self> {
         let path = folder.join(once_name(OsStr::new("")));
-        let create = || File::options().read(true).write(true).create_new(true).open(&path);
+        let create = || options_beside(target).open(&path);
         let file = std::fs::create_dir_all(folder)
             .and_then(|()| create())
             .map_err(|cause| unusable("folder", format!("{} can't be written to", folder.display()), cause))?;
@@ -325,7 +328,7 @@ impl Unpacking {
         let target = &entry.target;
         let failed = |cause: io::Error| Error::io(format!("{} could not be unpacked", target.display()), cause);
         check_parents(&self.root, target).map_err(failed)?;
-        let mut file = Temporary::new(target.parent().unwrap_or(&self.root))?;
+        let mut file = Temporary::new(target.parent().unwrap_or(&self.root), target)?;
         let content = zip.by_index(entry.index).map_err(broken)?;
         let said = content.size();
         let mut content = content.take(said.saturating_add(1));

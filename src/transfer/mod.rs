@@ -36,7 +36,7 @@ pub use info::ContentInfo;
 pub use part::discard_partial;
 pub(crate) use part::{Most, Replaces, Saving, is_empty_folder};
 #[cfg(feature = "zip")]
-pub(crate) use part::{give_mode, is_special};
+pub(crate) use part::{give_mode, is_special, options_beside};
 pub(crate) use part::{is_part_name, once_name};
 pub(crate) use plan::{AskAnew, DownloadPlan, header_value};
 pub use progress::{Phase, Progress};

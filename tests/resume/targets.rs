@@ -146,3 +146,26 @@ async fn a_part_whose_record_would_be_too_long_leaves_nothing() {
         assert!(beside(&target).is_empty());
     }
 }
+
+#[tokio::test]
+async fn what_comes_in_the_place_of_a_private_file_is_private_all_along() {
+    let scene = Scene::new(5 * MIB).await;
+    fs::write(&scene.target, "old").unwrap();
+    let interrupted = async |after: u64| {
+        scene.server.inject(Fault::close_response_after(after).on("GET", CONTENT));
+        scene.file.download_to(&scene.target).retry(RetryPolicy::never()).await.unwrap_err();
+        mode(&beside(&scene.target)[0]) & 0o077
+    };
+    for (old, others) in [(0o600, 0), (0o640, 0), (0o644, 0o044)] {
+        fs::set_permissions(&scene.target, Permissions::from_mode(old)).unwrap();
+        assert_eq!(interrupted(2 * MIB as u64).await, others, "{old:o}");
+        if others == 0 {
+            discard_partial(&scene.target).await.unwrap();
+        }
+    }
+    // That one was begun when everybody could read the target.
+    fs::set_permissions(&scene.target, Permissions::from_mode(0o640)).unwrap();
+    assert_eq!(interrupted(MIB as u64).await, 0);
+    assert!(scene.file.download_to(&scene.target).await.unwrap().resumed > 0);
+    assert_eq!(mode(&scene.target), 0o640);
+}

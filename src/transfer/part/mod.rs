@@ -33,8 +33,9 @@ pub(super) use target::check_target;
 pub(crate) use target::give_mode;
 #[cfg(feature = "zip")]
 pub(crate) use target::is_special;
+pub(crate) use target::options_beside;
 pub(crate) use target::{Replaces, is_empty_folder};
-use target::{exists, folder_of, is_folder};
+use target::{exists, folder_of, is_folder, keep_private};
 
 /// Smaller parts are not kept: to start over is as quick.
 pub(super) const WORTH_KEEPING: u64 = 1 << 20;
@@ -89,6 +90,7 @@ impl Part {
             let _ = lock.remove();
             return None;
         };
+        keep_private(&file, target);
         let there = metadata.len().min(record.length);
         let written = if record.sparse || !record.hashed { record.written.min(there) } else { there };
         let kept = Some((Arc::new(lock), record));
@@ -102,7 +104,7 @@ impl Part {
         record: Option<Record>,
         dropped: Arc<Dropped>,
     ) -> Result<Self> {
-        let open = |path: &Path| OpenOptions::new().read(true).write(true).create_new(true).open(path);
+        let open = |path: &Path| options_beside(target).open(path);
         let unwritable = |cause| unusable("target", format!("{} can't be written beside", target.display()), cause);
         let kept = record.and_then(|record| Some((record, Lock::create(target)?)));
         let found_again =

@@ -1,6 +1,6 @@
 //! What stands where a target is to be, and whether it may be replaced.
 
-use std::fs::File;
+use std::fs::{File, OpenOptions};
 use std::io;
 use std::path::Path;
 
@@ -31,12 +31,59 @@ pub(in crate::transfer) fn check_target(target: &Path, replaces: Replaces) -> Re
     if is_special(target) {
         return unusable("is no file");
     }
+    if names_folder(target) {
+        return unusable("is the name of a folder, and there is none");
+    }
     if !folder_of(target).is_dir() {
         return unusable("is in a folder that does not exist");
     }
     // A link that leads nowhere is there too.
-    let free = replaces != Replaces::Nothing || target.symlink_metadata().is_err();
-    if free { Ok(()) } else { Err(exists(target)) }
+    match target.symlink_metadata() {
+        Ok(_) if replaces == Replaces::Nothing => Err(exists(target)),
+        Err(cause) if cause.kind() != io::ErrorKind::NotFound => {
+            Err(super::unusable("target", format!("{} can't be written", target.display()), cause))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Whether it ends as only the path of a folder may. `Path` takes no notice of that, the system does: at the rename, when
+/// all has come.
+fn names_folder(target: &Path) -> bool {
+    let path = target.as_os_str().as_encoded_bytes();
+    let path = path.strip_suffix(b".").unwrap_or(path);
+    path.last().is_some_and(|last| std::path::is_separator(char::from(*last)))
+}
+
+/// How a file is created that is to replace the target: whom the target is no concern of, it is neither until then.
+pub(crate) fn options_beside(target: &Path) -> OpenOptions {
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).create_new(true);
+    #[cfg(unix)]
+    if is_private(target) {
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    }
+    options
+}
+
+/// Does the same to one that was created before the target became private.
+#[cfg(unix)]
+pub(super) fn keep_private(file: &File, target: &Path) {
+    use std::os::unix::fs::PermissionsExt;
+    if is_private(target) {
+        // Where files have no permissions of their own there is nothing to take away.
+        let _ = file.set_permissions(PermissionsExt::from_mode(0o600));
+    }
+}
+
+#[cfg(not(unix))]
+pub(super) fn keep_private(_: &File, _: &Path) {}
+
+/// A file that not everybody may read.
+#[cfg(unix)]
+fn is_private(target: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    target.symlink_metadata().is_ok_and(|found| found.is_file() && found.mode() & 0o004 == 0)
 }
 
 /// A device, a pipe or a socket, or a link to one: to replace it is never meant.
