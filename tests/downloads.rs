@@ -293,7 +293,8 @@ async fn the_target_is_handled_with_care() {
     file.upload(pattern(1_000_000)).await.unwrap();
     let folder = tempfile::tempdir().unwrap();
     let target = folder.path().join("x");
-    for bad in [folder.path().to_owned(), folder.path().join("no/such/folder"), "/".into()] {
+    let none = ["no/such/folder", "new/", "new/.", &"n".repeat(256)].map(|name| folder.path().join(name));
+    for bad in none.into_iter().chain([folder.path().to_owned(), "/".into()]) {
         assert!(file.download_to(&bad).await.unwrap_err().is_invalid_input(), "{bad:?}");
         assert!(bucket.zip().download_to(&bad).await.unwrap_err().is_invalid_input(), "{bad:?}");
     }

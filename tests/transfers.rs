@@ -135,6 +135,23 @@ async fn no_more_uploads_than_allowed_are_under_way() {
 }
 
 #[tokio::test]
+async fn a_download_by_ranges_says_that_it_waits() {
+    let server = server().await;
+    let client = builder(server.url()).token(server.admin_key()).max_transfers(1).build().unwrap();
+    let file = bucket(&client).await.file("x");
+    file.upload(pattern(5 << 20)).await.unwrap();
+    let other = file.download().await.unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let (tell, mut told) = tokio::sync::mpsc::unbounded_channel();
+    let download =
+        file.download_to(folder.path().join("x")).parallel(2).progress(move |p| tell.send(p.phase).unwrap_or(()));
+    let download = tokio::spawn(download.send());
+    assert_eq!(within(told.recv()).await, Some(Phase::Queued));
+    drop(other);
+    within(download).await.unwrap().unwrap();
+}
+
+#[tokio::test]
 async fn no_more_downloads_to_files_than_allowed_are_under_way() {
     let server = server().await;
     let client = builder(server.url()).token(server.admin_key()).max_transfers(2).build().unwrap();

@@ -11,9 +11,10 @@ use crate::transfer::{Downloaded, Most, Replaces, Saving, expects, reports_progr
 
 impl File {
     /// Downloads the content into a file: written beside the target, checked against the server's SHA-256, synced, and
-    /// renamed. Until then an existing target stays as it is: it is what it was, or the whole content, never in between. A
-    /// target that can't be written is refused before anything is sent, as are devices, pipes and sockets. A file that is
-    /// replaced hands its permissions on (Unix).
+    /// renamed. Until then an existing target stays as it is: it is what it was, or the whole content, never in between. What
+    /// can't be a target (a folder, a device, a name that is too long) is refused before anything is sent; that its folder must
+    /// not be written to is told with the first bytes. A file that is replaced hands its permissions on (Unix); where not
+    /// everybody may read it, only this user may read what is written beside it.
     ///
     /// After a cut it goes on where it was. So does a later call to the same target, also of another process, after this one
     /// failed, was cancelled or was killed: the bytes so far are in `<target>.<digits>.carbonfiles.part`, and a record beside

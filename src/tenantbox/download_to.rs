@@ -11,8 +11,8 @@ use crate::transfer::{Downloaded, Saving, expects, reports_progress, save, saves
 
 impl File {
     /// Downloads the content into a file: written beside the target, continued after a cut (with a fresh URL where the old
-    /// one has expired), synced, and renamed. Until then an existing target stays as it is. A target that can't be
-    /// written is refused before anything is sent. A later call goes on with what one before has left, as with
+    /// one has expired), synced, and renamed. Until then an existing target stays as it is. What can't be a target is
+    /// refused before anything is sent. A later call goes on with what one before has left, as with
     /// [the other service's](crate::File::download_to).
     ///
     /// The storage gives no SHA-256 to check against: the length is checked, and

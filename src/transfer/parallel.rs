@@ -67,12 +67,13 @@ impl Ranges {
     /// and where it is written to its place at once: as much of each range may have to come again after a crash.
     pub(super) const TO_FILE: u64 = 4 << 20;
 
-    /// Asks for the first range, from where an earlier download of that ETag ended. `None` where the server has no ranges,
+    /// Asks for the first range, in a room of its own, from where an earlier download of that ETag ended. `None` where the server has no ranges,
     /// or does not say what would hold them together, or has another content by now.
     pub(super) async fn begin(
         asking: Asking,
         from: Option<(&str, u64)>,
         wanted: Option<Wanted>,
+        room: Room,
     ) -> Result<Option<Self>> {
         let mut first = asking.request.clone();
         let at = match (from, wanted) {
@@ -85,7 +86,7 @@ impl Ranges {
         }
         let until = |total| wanted.map_or(total, |wanted| wanted.end(total));
         let first_end = until(at.saturating_add(asking.size));
-        let first = match asking.one(first, at, first_end).await {
+        let first = match asking.plan(first, at, first_end).start_within(room).await {
             Ok(Some(first)) => first,
             Ok(None) => return Ok(None),
             Err(error) if matches!(error.kind(), ErrorKind::Unsupported | ErrorKind::RangeNotSatisfiable) => {
@@ -152,9 +153,9 @@ impl Ranges {
 }
 
 impl Asking {
-    /// One range of whatever content there is; `None` for a 304.
-    async fn one(&self, request: Request, start: u64, end: u64) -> Result<Option<Box<Body<'static>>>> {
-        let mut plan = Box::new(DownloadPlan {
+    /// For one range of whatever content there is.
+    fn plan(&self, request: Request, start: u64, end: u64) -> Box<DownloadPlan<'static>> {
+        Box::new(DownloadPlan {
             transport: self.transport.clone(),
             request,
             range: Some(Wanted::Within(start, end - 1)),
@@ -162,9 +163,7 @@ impl Asking {
             sha256: None,
             anew: None,
             reporter: Reporter::default(),
-        });
-        let room = if self.has_room { Room::default() } else { plan.room(1, DOWNLOAD_BUFFERS).await? };
-        plan.start_within(room).await
+        })
     }
 
     /// One range of the content with this ETag.
@@ -173,7 +172,9 @@ impl Asking {
         request.headers.remove(header::IF_NONE_MATCH);
         request.options.end_by(deadline);
         let changed = "the content was replaced while it was being read";
-        match self.one(request, start, end).await {
+        let mut plan = self.plan(request, start, end);
+        let room = if self.has_room { Room::default() } else { plan.room(1, DOWNLOAD_BUFFERS).await? };
+        match plan.start_within(room).await {
             Ok(Some(body)) if body.info().etag.as_ref() == Some(&etag) && body.info().length == Some(end - start) => {
                 Ok(body)
             }
@@ -371,7 +372,7 @@ impl<'a> DownloadPlan<'a> {
         let mut room = self.room(at_once, window(at_once)).await?;
         let (transport, request) = (self.transport.clone(), self.request.clone());
         let asking = Asking { transport, request, size: Ranges::IN_MEMORY, has_room: true };
-        match Ranges::begin(asking, None, self.range).await? {
+        match Ranges::begin(asking, None, self.range, Room::default()).await? {
             Some(ranges) => {
                 let at_once = at_once.min(usize::try_from(ranges.count()).unwrap_or(usize::MAX));
                 room.keep(at_once, window(at_once));

@@ -6,6 +6,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 
+use super::DOWNLOAD_BUFFERS;
 use super::hashing::Hasher;
 use super::info::{ContentInfo, hash_in};
 use super::parallel::{Asking, Ranges, save_ranges};
@@ -90,9 +91,13 @@ async fn attempt(
             let from = from.as_ref().map(|found| (found.etag.as_str(), found.at));
             let (transport, request) = (plan.transport.clone(), plan.request.clone());
             let asking = Asking { transport, request, size: Ranges::TO_FILE, has_room: false };
-            match (Ranges::begin(asking.clone(), from, None).await?, from) {
+            let room = plan.room(1, DOWNLOAD_BUFFERS).await?;
+            match (Ranges::begin(asking.clone(), from, None, room).await?, from) {
                 // The server has another content by now, or no ranges.
-                (None, Some(_)) => Ranges::begin(asking, None, None).await?,
+                (None, Some(_)) => {
+                    let room = plan.room(1, DOWNLOAD_BUFFERS).await?;
+                    Ranges::begin(asking, None, None, room).await?
+                }
                 (ranges, _) => ranges,
             }
         }

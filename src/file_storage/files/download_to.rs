@@ -12,8 +12,8 @@ use crate::transfer::{Downloaded, Saving, check_target, expects, reports_progres
 
 impl File {
     /// Downloads the content into a file: written beside the target, continued after a cut, compared with its SHA-256 where
-    /// the service has one (which is asked for first), synced, and renamed. Until then an existing target stays as it is. A
-    /// target that can't be written is refused before anything is sent.
+    /// the service has one (which is asked for first), synced, and renamed. Until then an existing target stays as it is. What
+    /// can't be a target is refused before anything is sent.
     ///
     /// Names of files on the service may hold anything (`../../x`): choose the target yourself.
     pub fn download_to<'a>(&self, target: impl AsRef<Path>) -> DownloadFileTo<'a> {
