@@ -51,6 +51,8 @@ pub(crate) struct Details {
     pub(crate) expired: bool,
     /// The service says the same to a credential that it does not know.
     pub(crate) perhaps_unknown: bool,
+    /// It is the service that knows of no such thing: what is on the way to it has 404s as well.
+    pub(crate) absent: bool,
     pub(crate) fields: Vec<FieldError>,
 }
 
@@ -190,6 +192,12 @@ impl Error {
     pub(crate) fn tells_of_unknown_credential(&self) -> bool {
         let unknown = self.kind() == ErrorKind::Unauthenticated || self.status() == Some(StatusCode::UNAUTHORIZED);
         self.fate() == Fate::Answered && (unknown || self.0.details.perhaps_unknown)
+    }
+
+    /// The service itself says that there is no such thing.
+    #[cfg(any(feature = "file-storage", feature = "tenantbox"))]
+    pub(crate) fn tells_of_absence(&self) -> bool {
+        self.0.details.absent
     }
 
     pub(crate) fn fate(&self) -> Fate {

@@ -102,7 +102,8 @@ impl Own {
             }
             _ => None,
         };
-        let details = Details { code: Some(self.code), max_bytes: self.max_bytes, ..Details::default() };
+        let absent = kind == Some(ErrorKind::NotFound);
+        let details = Details { code: Some(self.code), max_bytes: self.max_bytes, absent, ..Details::default() };
         Decoded { kind, message: Some(self.message), hint, details }
     }
 }

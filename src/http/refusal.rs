@@ -109,6 +109,7 @@ fn presentable_details(details: Details, secrets: &Secrets) -> Details {
         max_bytes: details.max_bytes,
         expired: details.expired,
         perhaps_unknown: details.perhaps_unknown,
+        absent: details.absent,
         permission: details.permission.and_then(words),
         fields: details.fields.into_iter().take(MOST_FIELDS).map(field).collect(),
     }

@@ -10,6 +10,9 @@ use crate::http::{CallOptions, Replay, Request, awaitable};
 
 impl File {
     /// Deletes the file for good; the tenant's usage goes down. A file that is not there is `NotFound`.
+    ///
+    /// Where a first try may have deleted it, and the service says to the next one that there is no such file, it counts as
+    /// deleted.
     pub fn delete(&self) -> DeleteFile {
         DeleteFile { file: self.clone(), options: CallOptions::default() }
     }
@@ -34,9 +37,14 @@ impl DeleteFile {
             .json(&Body { file_path: self.file.checked_path()? })?
             .replay(Replay::Deletion)
             .options(self.options);
-        let answer = self.file.client.transport.send(request).await?;
-        // There is no body where an attempt before, whose answer was lost, has done it.
-        if answer.whole().is_empty() { Ok(Deleted::default()) } else { answer.json() }
+        let mut answer = self.file.client.transport.send(request).await?;
+        match answer.presumed.take() {
+            Some(not_found) if !not_found.tells_of_absence() => Err(not_found.unless_done(true)),
+            Some(_) => Ok(Deleted::default()),
+            // A success may say nothing.
+            None if answer.whole().is_empty() => Ok(Deleted::default()),
+            None => answer.json(),
+        }
     }
 }
 

@@ -32,11 +32,12 @@ impl Dialect for Tenantbox {
         };
         let in_storage = |detail: &String| detail.to_ascii_lowercase().contains("not found in storage");
         let missing = status == StatusCode::NOT_FOUND && message.as_ref().is_some_and(in_storage);
+        let absent = status == StatusCode::NOT_FOUND && message.is_some();
         Decoded {
             kind,
             message,
             hint: missing.then(|| "The file was announced, but its bytes never arrived: upload it again".to_owned()),
-            details: Details { code: missing.then(|| NOT_IN_STORAGE.to_owned()), ..Details::default() },
+            details: Details { code: missing.then(|| NOT_IN_STORAGE.to_owned()), absent, ..Details::default() },
         }
     }
 

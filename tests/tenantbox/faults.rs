@@ -178,6 +178,21 @@ async fn other_calls_are_repeated() {
 }
 
 #[tokio::test]
+async fn a_404_of_something_on_the_way_is_no_deletion() {
+    let server = server().await;
+    let client = client(&server);
+    let done = client.tenant("u").files().upload("x".as_bytes()).await.unwrap();
+    let file = client.file(&done.file_path);
+    for body in ["404 page not found", "<html>", "{}", ""] {
+        server.inject(Fault::status(502).on("DELETE", "").times(1));
+        server.inject(Fault::status(404).body(body).on("DELETE", "").times(1));
+        let error = within(file.delete().send()).await.unwrap_err();
+        assert_eq!((error.is_not_found(), error.may_have_been_done()), (true, true), "{body} {error}");
+        assert!(server.stored(&done.file_path).await.is_some());
+    }
+}
+
+#[tokio::test]
 async fn a_download_goes_on_after_a_cut_with_a_fresh_url_where_it_needs_one() {
     let server = server().await;
     let client = client(&server);

@@ -9,6 +9,9 @@ use crate::http::{CallOptions, Replay, awaitable};
 
 impl File {
     /// Deletes the file (`file_storage.delete`). A second time it is `NotFound`.
+    ///
+    /// Where a first try may have deleted it, and the service says to the next one that there is no such file, it counts as
+    /// deleted.
     pub fn delete(&self) -> DeleteFile {
         DeleteFile { file: self.clone(), options: CallOptions::default() }
     }
@@ -25,7 +28,10 @@ pub struct DeleteFile {
 impl DeleteFile {
     async fn run(self) -> Result<()> {
         let request = api(Method::DELETE, self.file.route("")?).replay(Replay::Deletion).options(self.options);
-        self.file.client.transport().send(request).await.map(drop)
+        match self.file.client.transport().send(request).await?.presumed.take() {
+            Some(not_found) if !not_found.tells_of_absence() => Err(not_found.unless_done(true)),
+            _ => Ok(()),
+        }
     }
 }
 

@@ -3,7 +3,6 @@
 use http::Method;
 
 use super::File;
-use crate::buckets::none_where_not_found;
 use crate::error::Result;
 use crate::file_storage::client::api;
 use crate::file_storage::models::StoredFile;
@@ -15,7 +14,8 @@ impl File {
         GetFile { file: self.clone(), options: CallOptions::default() }
     }
 
-    /// As [`File::get`], where a file that is not there is `None`.
+    /// As [`File::get`], where a file that is not there is `None`. A 404 that is not the service's own says nothing of the
+    /// file, and is an error.
     pub fn get_opt(&self) -> GetFileOpt {
         GetFileOpt { file: self.clone(), options: CallOptions::default() }
     }
@@ -48,7 +48,10 @@ pub struct GetFileOpt {
 
 impl GetFileOpt {
     async fn run(self) -> Result<Option<StoredFile>> {
-        self.file.get().options(self.options).run().await.map(Some).or_else(none_where_not_found)
+        match self.file.get().options(self.options).run().await {
+            Err(error) if error.tells_of_absence() => Ok(None),
+            found => found.map(Some),
+        }
     }
 }
 

@@ -159,6 +159,26 @@ async fn a_deletion_whose_answer_was_lost_has_succeeded() {
 }
 
 #[tokio::test]
+async fn a_404_of_something_on_the_way_is_no_absence() {
+    // A router that has lost the service knows no path, or says it as the service's host would.
+    for (head, body) in
+        [("Content-Type: text/plain\r\n", &b"404 page not found"[..]), ("", br#"{"detail":"Not Found"}"#)]
+    {
+        let (server, seen) = noting(move |head_of, n| match (head_of.method.as_str(), n) {
+            ("DELETE", 0) => Answer::Bytes(answer(502, "", b"")),
+            _ => Answer::Bytes(answer(404, head, body)),
+        })
+        .await;
+        let file = client(&server).file(ID);
+        let error = within(file.delete().send()).await.unwrap_err();
+        assert_eq!((error.is_not_found(), error.may_have_been_done()), (true, true), "{error}");
+        assert_eq!((error.attempts(), seen.lock().unwrap().len()), (2, 2));
+        let error = within(file.get_opt().send()).await.unwrap_err();
+        assert_eq!((error.kind(), error.may_have_been_done()), (ErrorKind::NotFound, false), "{error}");
+    }
+}
+
+#[tokio::test]
 async fn news_go_on_after_an_outage_and_end_with_the_credential() {
     use carbonfiles::file_storage::files::FileEvent;
     let (server, _) = noting(|_, n| match n {
