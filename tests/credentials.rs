@@ -262,7 +262,8 @@ fn what_is_empty_in_the_environment_is_not_set() {
         let login = [("FILE_STORAGE_URL", url), ("FILE_STORAGE_TOKEN", ""), ("FILE_STORAGE_EMAIL", "a@b.c")];
         let whole = [&login[..], &[("FILE_STORAGE_PASSWORD", "p")]].concat();
         has(made("file-storage", &whole), &[url, "Session"]);
-        has(made("file-storage", &login), &["FILE_STORAGE_EMAIL"]);
+        has(made("file-storage", &login), &["invalid FILE_STORAGE_PASSWORD"]);
+        has(made("file-storage", &[login[0], whole[3]]), &["invalid FILE_STORAGE_EMAIL"]);
         has(made("file-storage", &login[..2]), &[url, "Anonymous"]);
         has(made("file-storage", &[("FILE_STORAGE_URL", "")]), &["FILE_STORAGE_URL", "not set, or empty"]);
     }

@@ -12,7 +12,7 @@ use super::session::{Login, Session};
 use super::uploads::{ResumableUpload, Uploads};
 use crate::auth::{Credentials, Token, token_provider};
 use crate::error::{Error, Result};
-use crate::http::{CallOptions, Request, Transport, awaitable};
+use crate::http::{CallOptions, NAME_ONCE, NAMED_TWICE, Request, Transport, awaitable};
 use crate::models::Secret;
 use crate::raw::RawRequest;
 use crate::settings::{Settings, client_settings, env_var, needed_env_var};
@@ -208,7 +208,8 @@ impl ClientBuilder {
             (Some(token), _, _) => Ok(builder.token(token)),
             (None, Some(email), Some(password)) => Ok(builder.login(email, password)),
             (None, None, None) => Ok(builder),
-            (None, _, _) => Err(Error::invalid_input("FILE_STORAGE_EMAIL", "a login needs FILE_STORAGE_PASSWORD too")),
+            (None, Some(_), None) => Err(Error::invalid_input("FILE_STORAGE_PASSWORD", "a login needs it too")),
+            (None, None, Some(_)) => Err(Error::invalid_input("FILE_STORAGE_EMAIL", "a login needs it too")),
         }
     }
 
@@ -258,6 +259,9 @@ impl ClientBuilder {
         }
         if !matches!(transport.config().credentials, Credentials::Anonymous) {
             return Err(Error::invalid_input("login", "a client has a token or a session, not both"));
+        }
+        if transport.config().headers.contains_key(header::AUTHORIZATION) {
+            return Err(Error::invalid_input("default_header", NAMED_TWICE).with_hint(NAME_ONCE));
         }
         let session = Arc::new(Session::new(transport.clone(), self.login)?);
         let transport = transport.with_credentials(Credentials::Renewed(session.clone()));

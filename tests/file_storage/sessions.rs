@@ -336,6 +336,10 @@ async fn what_is_no_login_is_refused() {
     let at = || Client::builder("http://127.0.0.1:9");
     assert!(at().login(" ", "x").build().unwrap_err().is_invalid_input());
     assert!(at().login("a@example.com", "x").token("smpat_x").build().unwrap_err().is_invalid_input());
+    for login in [at().login("a@example.com", "x"), at().session(expired())] {
+        let error = login.default_header("Authorization", "Basic eDp5").build().unwrap_err();
+        assert!(error.is_invalid_input() && error.message().contains("default_header"), "{error}");
+    }
     let client = at().login("a@example.com", "hunter2").session(expired()).build().unwrap();
     assert!(!format!("{client:?} {:?}", client.session_tokens()).contains("hunter2"));
     assert!(!format!("{:?}", client.session_tokens()).contains("refresh-0"));
