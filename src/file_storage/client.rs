@@ -111,7 +111,8 @@ impl Client {
 
     /// Ends the session: the refresh token is of no use any more. The access token stays good until it expires, at most
     /// 15 min by default; this client forgets it. One that knows the password logs in anew at the next call. Without a session
-    /// it does nothing. Where it fails because the service was not reached, or is dropped, the session is as it was.
+    /// it does nothing. Where it fails because the service was not reached, or is dropped, the session is as it was; a 400
+    /// says that there is no such session, which is forgotten too.
     pub fn log_out(&self) -> LogOut {
         LogOut { client: self.clone(), options: CallOptions::default() }
     }

@@ -151,6 +151,9 @@ fn plain(status: StatusCode, text: String, max_bytes: Option<u64>) -> Decoded {
         (None, StatusCode::UNAUTHORIZED) if text == "Not authenticated" => {
             Some("The token is missing, expired, revoked or mistyped".to_owned())
         }
+        (None, StatusCode::BAD_REQUEST) if text == "LOGIN_USER_NOT_VERIFIED" => {
+            Some("The password is right: verify the account's email address first".to_owned())
+        }
         _ => None,
     };
     Decoded { message: Some(text), hint, details: Details { permission, max_bytes, ..Details::default() }, kind: None }

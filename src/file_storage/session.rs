@@ -101,8 +101,8 @@ impl Session {
         let Some(SessionTokens { refresh_token, .. }) = self.tokens() else { return Ok(()) };
         let request = users(Method::DELETE, "/token", &json!({ "refresh_token": refresh_token }), &refresh_token)?;
         let ended = self.0.transport.send(request.replay(Replay::Safe).options(options)).await.map(drop);
-        // Kept where the service was not reached, so that it can be ended by another call.
-        if ended.as_ref().err().is_none_or(is_refusal) {
+        // The service says 400 of a session that is none. Else it is kept, so that it can be ended by another call.
+        if ended.as_ref().err().is_none_or(|error| error.status() == Some(StatusCode::BAD_REQUEST)) {
             let mut state = self.0.state();
             // That a password was refused is kept as well: it is no better after the end.
             (state.tokens, state.stale) = (None, None);
@@ -172,13 +172,17 @@ impl Inner {
             Some(old) => match self.refresh(&old).await.and_then(|answer| self.keep(answer.json()?)) {
                 Ok(token) => return Ok(token),
                 Err(error) if was_not_used(&error) => return Err(error),
+                // So the service says that the session is over. Any other refusal is of something on the way, or for a while.
+                Err(error) if error.status() == Some(StatusCode::UNAUTHORIZED) => {
+                    self.state().tokens = None;
+                    Some(error)
+                }
                 // It may have been used, and then a second time ends the session: which nobody has a token of, so it is over
                 // anyway. The next call finds out.
-                Err(error) if self.login.password.is_none() && !is_refusal(&error) => return Err(error),
-                Err(error) => Some(error),
+                Err(error) if self.login.password.is_none() => return Err(error),
+                Err(_) => None,
             },
         };
-        self.state().tokens = None;
         match (&self.login.password, lost) {
             (Some((email, password)), _) => self.log_in(email, password).await,
             (None, Some(cause)) => Err(Error::new(ErrorKind::Unauthenticated, "the session could not be renewed")
@@ -194,7 +198,14 @@ impl Inner {
     async fn refresh(&self, tokens: &SessionTokens) -> Result<Response> {
         let body = json!({ "refresh_token": tokens.refresh_token });
         let request = users(Method::POST, "/token/refresh", &body, &tokens.refresh_token)?;
-        self.transport.send(request.replay(Replay::Never)).await
+        self.ask(request.replay(Replay::Never)).await
+    }
+
+    async fn ask(&self, request: Request) -> Result<Response> {
+        // What is not there is this route, and not what the call is about.
+        let misplaced =
+            |error: Error| if error.is_not_found() { error.with_kind(ErrorKind::Unsupported) } else { error };
+        self.transport.send(request).await.map_err(misplaced)
     }
 
     async fn log_in(&self, email: &str, password: &Secret) -> Result<Token> {
@@ -204,14 +215,19 @@ impl Inner {
         }
         let body = json!({ "email": email, "password": password });
         let request = users(Method::POST, "/token", &body, password)?.replay(Replay::Safe);
-        match self.transport.send(request).await {
-            Ok(answer) => self.keep(answer.json()?),
-            Err(error) if matches!(error.status(), Some(StatusCode::UNAUTHORIZED | StatusCode::BAD_REQUEST)) => {
+        let error = match self.ask(request).await {
+            Ok(answer) => return self.keep(answer.json()?),
+            Err(error) => error,
+        };
+        Err(match error.status() {
+            Some(StatusCode::UNAUTHORIZED) => {
                 self.state().refused = Some(error.message().to_owned());
-                Err(error.with_kind(ErrorKind::Unauthenticated))
+                error.with_kind(ErrorKind::Unauthenticated)
             }
-            Err(error) => Err(error),
-        }
+            // The password may be right: so it is of an account that is not verified yet.
+            Some(StatusCode::BAD_REQUEST) => error.with_kind(ErrorKind::Unauthenticated),
+            _ => error,
+        })
     }
 
     fn keep(&self, pair: Pair) -> Result<Token> {
@@ -240,11 +256,6 @@ impl Inner {
 fn in_time(life: Duration) -> Duration {
     const EARLY: Duration = Duration::from_secs(30);
     life - EARLY.min(life / 10)
-}
-
-/// The service itself says no, and will say it again.
-fn is_refusal(error: &Error) -> bool {
-    error.status().is_some_and(|status| status.is_client_error()) && !error.is_retryable()
 }
 
 /// The refresh token certainly reached no one who would note its use: it was never sent, or turned away at the door.

@@ -175,6 +175,84 @@ async fn a_renewal_that_was_turned_away_keeps_the_session() {
     assert_eq!(tokens.count("POST /api/users/auth/token/refresh"), 2);
 }
 
+#[tokio::test]
+async fn a_renewal_that_is_refused_by_what_is_on_the_way_keeps_the_session() {
+    for status in [400, 403, 404, 407, 408] {
+        for password in [false, true] {
+            let refused = AtomicU32::new(0);
+            let login = password.then_some(("a@example.com", "password"));
+            let (server, tokens) = service(
+                move |tokens| match refused.fetch_add(1, Ordering::SeqCst) {
+                    0 => Answer::Bytes(answer(status, "", br#"{"detail":"DEMO_READ_ONLY"}"#)),
+                    _ => Answer::Bytes(tokens.pair()),
+                },
+                fine,
+            )
+            .await;
+            let mut builder = builder(&server).session(expired());
+            if let Some((email, password)) = login {
+                builder = builder.login(email, password);
+            }
+            let client = builder.build().unwrap();
+            let first = within(client.files().list().send()).await;
+            if password {
+                first.unwrap();
+                assert_eq!(tokens.count("POST /api/users/auth/token"), 2, "{status}: one renewal and one login");
+                continue;
+            }
+            let error = first.unwrap_err();
+            assert_ne!(error.kind(), ErrorKind::Unauthenticated, "{error}");
+            assert!(!error.is_not_found(), "of what was asked for, nothing is known: {error}");
+            assert!(client.session_tokens().is_some());
+            within(client.files().list().send()).await.unwrap();
+            assert_eq!(tokens.count("POST /api/users/auth/token/refresh"), 2, "{status}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_renewal_and_a_login_that_are_refused_on_the_way_keep_the_session() {
+    let paths = Mutex::new(Vec::new());
+    let server = RawServer::start(move |head| {
+        let mut paths = paths.lock().unwrap();
+        paths.push(head.target.clone());
+        Answer::Bytes(match (head.target.as_str(), paths.len()) {
+            (_, 1 | 2) => answer(403, "", b"<html>"),
+            ("/api/users/auth/token/refresh", 3) => {
+                answer(200, "", br#"{"access_token":"a","refresh_token":"b","expires_in":900}"#)
+            }
+            ("/api/users/auth/token/refresh" | "/api/users/auth/token", _) => panic!("{paths:?}"),
+            _ => answer(200, "", EMPTY),
+        })
+    })
+    .await;
+    let client = builder(&server).session(expired()).login("a@example.com", "password").build().unwrap();
+    let error = within(client.files().list().send()).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::PermissionDenied, "{error}");
+    assert!(client.session_tokens().is_some());
+    within(client.files().list().send()).await.unwrap();
+}
+
+#[tokio::test]
+async fn an_account_that_is_not_verified_yet_can_log_in_later() {
+    let asked = AtomicU32::new(0);
+    let server = RawServer::start(move |head| {
+        Answer::Bytes(match (head.target.as_str(), asked.fetch_add(1, Ordering::SeqCst)) {
+            ("/api/users/auth/token", 0) => answer(400, "", br#"{"detail":"LOGIN_USER_NOT_VERIFIED"}"#),
+            ("/api/users/auth/token", _) => {
+                answer(200, "", br#"{"access_token":"a","refresh_token":"b","expires_in":900}"#)
+            }
+            _ => answer(200, "", EMPTY),
+        })
+    })
+    .await;
+    let client = builder(&server).login("a@example.com", "password").build().unwrap();
+    let error = within(client.files().list().send()).await.unwrap_err();
+    assert_eq!((error.kind(), error.message()), (ErrorKind::Unauthenticated, "LOGIN_USER_NOT_VERIFIED"));
+    assert!(error.hint().unwrap().contains("verify"), "{error}");
+    within(client.files().list().send()).await.unwrap();
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 3)]
 async fn the_last_pair_is_there_while_it_is_renewed() {
     let (going, asked) = std::sync::mpsc::channel();
@@ -256,13 +334,17 @@ async fn a_session_that_could_not_be_ended_can_be_ended_again() {
     .await;
     let tokens = || SessionTokens::new("access-0", "refresh-0", Utc::now() + TimeDelta::hours(1));
     let client = builder(&server).session(tokens()).retry(RetryPolicy::never()).build().unwrap();
-    assert_eq!(within(client.log_out().send()).await.unwrap_err().kind(), ErrorKind::Server);
-    assert!(client.session_tokens().is_some());
+    // Only the service knows of sessions, and not what is on the way to it.
+    for refused in [503, 401, 403, 404, 407] {
+        status.store(refused, Ordering::SeqCst);
+        assert_eq!(within(client.log_out().send()).await.unwrap_err().status().unwrap().as_u16() as u32, refused);
+        assert!(client.session_tokens().is_some(), "{refused}");
+    }
     status.store(200, Ordering::SeqCst);
     within(client.log_out().send()).await.unwrap();
     assert!(client.session_tokens().is_none());
     within(client.log_out().send()).await.unwrap();
-    assert_eq!(seen.load(Ordering::SeqCst), 2, "there is nothing to end any more");
+    assert_eq!(seen.load(Ordering::SeqCst), 6, "there is nothing to end any more");
 
     // One that the service does not know is no session.
     status.store(400, Ordering::SeqCst);
