@@ -10,7 +10,7 @@ use tokio::time::{Instant, sleep, timeout_at};
 use super::asked::Wanted;
 use super::gathering::Gathering;
 use super::hashing::Hasher;
-use super::info::{ContentInfo, Extent};
+use super::info::{ContentInfo, Extent, was_hashed_since};
 use super::plan::{DownloadPlan, header_value};
 use super::progress::{Phase, Reporter};
 use crate::error::{Error, ErrorKind, Result, TimeoutPhase};
@@ -320,11 +320,34 @@ impl<'a> Body<'a> {
 
     /// Asks for what is still to come of the same content, after this cut.
     async fn ask_for_rest(&mut self, cut: Error) -> Result<()> {
-        let (Some(etag), Some(end)) = (self.info.strong_etag(), self.end) else {
+        let (Some(etag), Some(end)) = (self.info.strong_etag().map(str::to_owned), self.end) else {
             return self.give_up(cut);
         };
+        let mut rest = self.ask_within(&etag, end).await?;
+        let now = rest.etag.clone().unwrap_or_default();
+        let was_hashed = was_hashed_since(&etag, &now, rest.total);
+        if was_hashed && self.response.status == StatusCode::OK {
+            rest = self.ask_within(&now, end).await?;
+        }
+        let named = rest.etag.as_ref() == Some(if was_hashed { &now } else { &etag });
+        let same = self.response.status == StatusCode::PARTIAL_CONTENT
+            && rest.start == self.position
+            && self.answer_end.is_some_and(|here| here <= end)
+            && named;
+        if same {
+            return Ok(());
+        }
+        // The same content once more, from a route that has no ranges.
+        if self.response.status == StatusCode::OK && named {
+            return self.give_up(cut);
+        }
+        self.stage = Stage::Over;
+        Err(self.broken(ErrorKind::ContentChanged, "the content was replaced while it was being read"))
+    }
+
+    /// Asks for what is still to come before `end`, of the content with this ETag.
+    async fn ask_within(&mut self, etag: &str, end: u64) -> Result<ContentInfo> {
         let range = Wanted::Within(self.position, end - 1).to_string();
-        let etag = header_value("etag", etag)?;
         let mut request = self
             .plan
             .request
@@ -332,7 +355,7 @@ impl<'a> Body<'a> {
             .receive(Receive::Head)
             .also_expect(&[])
             .set_header(header::RANGE, header_value("range", &range)?)
-            .set_header(header::IF_RANGE, etag);
+            .set_header(header::IF_RANGE, header_value("etag", etag)?);
         request.headers.remove(header::IF_NONE_MATCH);
         // The limit is for the whole of the download, not for each part of it.
         request.options.end_by(self.deadline);
@@ -347,22 +370,9 @@ impl<'a> Body<'a> {
                 return Err(if gone { error.with_kind(ErrorKind::ContentChanged) } else { error });
             }
         };
-        let rest = ContentInfo::of(self.response.status, &self.response.headers);
         (self.asked_at, self.answer_end) =
             (self.position, Extent::of(self.response.status, &self.response.headers).end());
-        let same = self.response.status == StatusCode::PARTIAL_CONTENT
-            && rest.start == self.position
-            && self.answer_end.is_some_and(|here| here <= end)
-            && rest.etag == self.info.etag;
-        if same {
-            return Ok(());
-        }
-        // The same content once more, from a route that has no ranges.
-        if self.response.status == StatusCode::OK && rest.etag == self.info.etag {
-            return self.give_up(cut);
-        }
-        self.stage = Stage::Over;
-        Err(self.broken(ErrorKind::ContentChanged, "the content was replaced while it was being read"))
+        Ok(ContentInfo::of(self.response.status, &self.response.headers))
     }
 
     fn give_up(&mut self, error: Error) -> Result<()> {

@@ -124,6 +124,18 @@ pub(super) fn hash_in(tag: &str) -> Option<&str> {
     (text.len() == 64 && text.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))).then_some(text)
 }
 
+/// Whether a content of so many bytes that had the one ETag may have the other without being another content: file_storage
+/// names what was uploaded in parts `"<id>-<size>"` (wire description, section 5) until a job of its own has hashed it. The bytes
+/// of an id never change.
+pub(super) fn was_hashed_since(before: &str, now: &str, total: Option<u64>) -> bool {
+    let is_id = |id: &str| id.len() == 32 && id.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
+    let of_id = before
+        .trim_matches('"')
+        .split_once('-')
+        .is_some_and(|(id, size)| is_id(id) && size.parse().ok().is_some_and(|size: u64| Some(size) == total));
+    is_strong(before) && of_id && hash_in(now).is_some()
+}
+
 /// `Content-Range: bytes start-last/total` (RFC 9110 section 14.4); `end` is exclusive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct ContentRange {
@@ -231,6 +243,24 @@ mod tests {
         let tagged = HeaderMap::from_iter([(header::ETAG, format!("\"{hash}\"").parse().unwrap())]);
         let json = serde_json::to_value(ContentInfo::of(StatusCode::OK, &tagged)).unwrap();
         assert_eq!(json["sha256"], *hash);
+    }
+
+    #[test]
+    fn only_the_name_of_a_content_without_a_hash_may_become_one() {
+        let (id, hash) = ("0123456789abcdef0123456789abcdef", format!("\"{}\"", "a".repeat(64)));
+        let named = format!("\"{id}-70\"");
+        assert!(was_hashed_since(&named, &hash, Some(70)));
+        for (before, now, total) in [
+            (&named, &hash, Some(71)),
+            (&named, &hash, None),
+            (&named, &format!("\"{id}-71\""), Some(70)),
+            (&hash, &format!("\"{}\"", "b".repeat(64)), Some(70)),
+            (&format!("W/{named}"), &hash, Some(70)),
+            (&format!("\"{id}\""), &hash, Some(70)),
+            (&"\"x-70\"".to_owned(), &hash, Some(70)),
+        ] {
+            assert!(!was_hashed_since(before, now, total), "{before} {now} {total:?}");
+        }
     }
 
     #[test]

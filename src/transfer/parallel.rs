@@ -18,7 +18,7 @@ use super::beside::{Beside, Work};
 use super::body::{Body, ENDED_EARLY};
 use super::gathering::Gathering;
 use super::hashing::Hasher;
-use super::info::ContentInfo;
+use super::info::{ContentInfo, was_hashed_since};
 use super::part::{Lock, Part};
 use super::part_file::PartFile;
 use super::plan::{DownloadPlan, header_value};
@@ -172,12 +172,14 @@ impl Asking {
         request.headers.remove(header::IF_NONE_MATCH);
         request.options.end_by(deadline);
         let changed = "the content was replaced while it was being read";
+        let is_same = |info: &ContentInfo| {
+            let now = info.etag.as_deref().unwrap_or_default();
+            (now == etag || was_hashed_since(&etag, now, info.total)) && info.length == Some(end - start)
+        };
         let mut plan = self.plan(request, start, end);
         let room = if self.has_room { Room::default() } else { plan.room(1, DOWNLOAD_BUFFERS).await? };
         match plan.start_within(room).await {
-            Ok(Some(body)) if body.info().etag.as_ref() == Some(&etag) && body.info().length == Some(end - start) => {
-                Ok(body)
-            }
+            Ok(Some(body)) if is_same(body.info()) => Ok(body),
             Ok(_) => Err(Error::new(ErrorKind::ContentChanged, changed)),
             Err(error) => Err(match error.kind() {
                 ErrorKind::PreconditionFailed

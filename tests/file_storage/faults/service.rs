@@ -1,5 +1,6 @@
 //! A service that refuses, passes on, or is away.
 
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use carbonfiles::ErrorKind;
@@ -7,7 +8,7 @@ use carbonfiles::file_storage::Client;
 use futures::TryStreamExt;
 
 use super::{ID, builder, client, hash_of, noting, page, stored};
-use crate::support::{Answer, answer, quick, within};
+use crate::support::{Answer, RawServer, answer, part_or_whole, quick, within};
 
 #[tokio::test]
 async fn too_many_requests_are_waited_for() {
@@ -214,6 +215,56 @@ async fn a_renewal_that_fails_is_not_sent_again() {
         let refreshes = || seen.lock().unwrap()[before..].iter().filter(|head| head.contains("/refresh")).count();
         let _ = within(client.file(ID).delete().send()).await.unwrap_err();
         assert!(refreshes() <= 1, "{status}: {}", refreshes());
+    }
+}
+
+#[tokio::test]
+async fn a_content_may_get_its_hash_while_it_comes() {
+    // Of a file that was uploaded in parts, by the job behind: its ETag is another one from then on.
+    let content: Vec<u8> = (0..9 << 20).map(|n: u32| (n % 251) as u8).collect();
+    let named = format!("\"{}-{}\"", ID.replace('-', ""), content.len());
+    let hashed = format!("\"{}\"", hash_of(&content));
+    for cut in [false, true] {
+        for public in [false, true] {
+            let (bytes, named, hashed) = (content.clone(), named.clone(), hashed.clone());
+            let asked = AtomicU32::new(0);
+            let server = RawServer::start(move |head| {
+                if !head.target.ends_with("/download") && !head.target.contains("/public/") {
+                    let unknown = String::from_utf8(stored("x", &bytes)).unwrap().replace(hashed.trim_matches('"'), "");
+                    return Answer::Bytes(answer(200, "", unknown.replace("\"\"", "null").as_bytes()));
+                }
+                let first = asked.fetch_add(1, Ordering::SeqCst) == 0;
+                let tag = if first { &named } else { &hashed };
+                let lower = head.text.to_lowercase();
+                let condition = lower.lines().find_map(|line| line.strip_prefix("if-range: "));
+                let fields = format!("ETag: {tag}\r\n");
+                if condition.is_some_and(|condition| condition.trim() != tag) {
+                    return Answer::Bytes(answer(200, &fields, &bytes));
+                }
+                let mut came = part_or_whole(head, &fields, &bytes, usize::MAX);
+                if !(cut && first) {
+                    return Answer::Bytes(came);
+                }
+                came.truncate(came.len() - (1 << 20));
+                Answer::ThenClose(came)
+            })
+            .await;
+            let client = client(&server);
+            let at_once = if cut { 1 } else { 2 };
+            let target = tempfile::tempdir().unwrap();
+            let target = target.path().join("x");
+            match public {
+                true => {
+                    let file = client.public_file(ID).download_to(&target).parallel(at_once);
+                    let done = within(file.send()).await.unwrap();
+                    assert_eq!((done.verified_sha256, std::fs::read(&target).unwrap() == content), (None, true));
+                }
+                false => {
+                    let download = within(client.file(ID).download().parallel(at_once).send()).await.unwrap();
+                    assert!(within(download.bytes(10 << 20)).await.unwrap() == content);
+                }
+            }
+        }
     }
 }
 
