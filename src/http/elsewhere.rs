@@ -100,8 +100,7 @@ impl Destination {
 
     /// Whether an answer is a redirection that is followed.
     ///
-    /// The API's leads to content at another origin, or at a signed URL: one to a page of the service, such as its set-up,
-    /// is a refusal, at whatever origin. A storage's sends the same request, body included, to another of its regions.
+    /// The API's leads to content. A storage's sends the same request, body included, to another of its regions.
     pub(super) fn redirects(
         &self,
         request: &Request,
@@ -109,7 +108,7 @@ impl Destination {
         status: StatusCode,
         headers: &HeaderMap,
     ) -> bool {
-        let to_content = |url: Url| is_signed(&url) || (url.origin() != self.url.origin() && !api.leads_to_page(&url));
+        let to_content = |url: Url| leads_to_content(api, &self.url, &url);
         match (self.foreign, status.as_u16()) {
             _ if self.hops >= MOST_HOPS => false,
             (Some(_), 307 | 308) => self.location(headers).is_some(),
@@ -138,6 +137,12 @@ impl Destination {
         let longer = |value: &str| value.len() >= 16;
         self.url.query_pairs().filter(|(_, value)| longer(value)).map(|(_, value)| Token::new(value)).collect()
     }
+}
+
+/// Whether a redirection of the API is to content: at another origin, or at a signed URL. One to a page of the service, such as
+/// its set-up, is a refusal, at whatever origin.
+pub(crate) fn leads_to_content(api: &dyn Dialect, from: &Url, to: &Url) -> bool {
+    is_signed(to) || (to.origin() != from.origin() && !api.leads_to_page(to))
 }
 
 /// Has the query of a presigned URL (AWS Signature Version 4, or 2).

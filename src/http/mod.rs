@@ -29,6 +29,8 @@ pub(crate) use attempt::{NAME_ONCE, NAMED_TWICE};
 pub(crate) use body::RequestBody;
 #[cfg(any(feature = "tenantbox", feature = "file-storage"))]
 pub(crate) use elsewhere::Locate;
+#[cfg(feature = "file-storage")]
+pub(crate) use elsewhere::leads_to_content;
 pub(crate) use limits::{Limits, Room, Way};
 pub(crate) use multipart::Boundary;
 pub(crate) use options::{CallOptions, awaitable, call_options, parse_header, within};

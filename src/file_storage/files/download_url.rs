@@ -8,7 +8,8 @@ use super::File;
 use crate::error::{ErrorKind, Result};
 use crate::file_storage::client::api;
 use crate::file_storage::models::DownloadUrl;
-use crate::http::{CallOptions, Receive, awaitable};
+use crate::file_storage::refusal::FileStorage;
+use crate::http::{CallOptions, Decoded, Dialect, Receive, awaitable, leads_to_content};
 use crate::models::Secret;
 
 impl File {
@@ -42,10 +43,16 @@ impl GetDownloadUrl {
         }
         let location = answer.headers.get(header::LOCATION).and_then(|location| location.to_str().ok());
         let url = location.and_then(|location| answer.exchange.url.join(location).ok());
-        match url.filter(|url| url.origin() != answer.exchange.url.origin() || url.query().is_some()) {
-            Some(url) => Ok(DownloadUrl { expires_at: expiry(&url), url: Secret::from(String::from(url)) }),
-            None => Err(answer.error(ErrorKind::Decode, "the service redirects to no presigned URL")),
+        if let Some(url) = url.filter(|url| leads_to_content(&FileStorage, &answer.exchange.url, url)) {
+            return Ok(DownloadUrl { expires_at: expiry(&url), url: Secret::from(String::from(url)) });
         }
+        let Decoded { kind, message, hint, .. } = FileStorage.decode(answer.status, &answer.headers, b"");
+        let message = message.as_deref().unwrap_or("the service redirects to no presigned URL");
+        let refused = answer.error(kind.unwrap_or(ErrorKind::Decode), message);
+        Err(match hint {
+            Some(hint) => refused.with_hint(hint),
+            None => refused,
+        })
     }
 }
 

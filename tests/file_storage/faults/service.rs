@@ -39,6 +39,7 @@ async fn a_service_that_is_not_set_up() {
         within(login.build().unwrap().files().list().send()).await.unwrap_err(),
         within(client(&server).file(ID).get().send()).await.unwrap_err(),
         within(client(&server).file(ID).download().send()).await.unwrap_err(),
+        within(client(&server).file(ID).download_url().send()).await.unwrap_err(),
     ] {
         assert!(error.to_string().contains("not set up yet"), "{error}");
     }
@@ -49,10 +50,18 @@ async fn a_service_that_is_not_set_up() {
     for error in [
         within(client(&server).file(ID).download().send()).await.unwrap_err(),
         within(client(&server).public_file(ID).download().send()).await.unwrap_err(),
+        within(client(&server).file(ID).download_url().send()).await.unwrap_err(),
     ] {
         assert!(error.to_string().contains("not set up yet"), "{error}");
     }
     assert!(asked.lock().unwrap().is_empty());
+    // Nor is a page to log in on, or any other of the service, the place of a content.
+    for location in [format!("{}/users/login?next=/", elsewhere.url), "/users/login?next=/".into(), "/x?y=1".into()] {
+        let location = format!("Location: {location}\r\n");
+        let (server, _) = noting(move |_, _| Answer::Bytes(answer(302, &location, b""))).await;
+        let error = within(client(&server).file(ID).download_url().send()).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Decode, "{error}");
+    }
 }
 
 #[tokio::test]
