@@ -52,8 +52,8 @@ impl PublicFile {
         self.client.transport().url(&format!("/api/file-storage{}", self.route("")?))
     }
 
-    /// The content, as [`File::download`](super::File::download) gives it, compared with its SHA-256: that is the ETag of the
-    /// service's answer, also where this leads to a bucket.
+    /// The content, as [`File::download`](super::File::download) gives it, compared with its SHA-256 where the service has one:
+    /// that is the ETag of its answer, also where this leads to a bucket.
     pub fn download<'a>(&self) -> DownloadPublic<'a> {
         DownloadPublic {
             file: self.clone(),
