@@ -296,6 +296,9 @@ mod tests {
             ("https://h/cf/x//", "https://h/cf/x"),
             (" http://[::1]:80/ ", "http://[::1]"),
         ] {
+            if cfg!(not(feature = "rustls")) && given.starts_with("https") {
+                continue;
+            }
             assert_eq!(Client::anonymous(given).unwrap().base_url(), base);
         }
         for bad in ["", "h", "ftp://h", "http://", "http://u:p@h", "http://h?x=1", "http://h#x", "file:///x"] {

@@ -99,15 +99,15 @@
 //! | feature | default | |
 //! |---|---|---|
 //! | `rustls` | yes | TLS by rustls, with the platform's certificate store |
-//! | `system-proxy` | yes | takes the proxy from the environment (`HTTPS_PROXY`, `NO_PROXY`, …) or the system |
+//! | `system-proxy` | yes | also the proxy settings of macOS and Windows. The environment's (`HTTPS_PROXY`, `NO_PROXY`, …) are always read; reqwest's `no_proxy`, in `.http(…)`, ignores them |
 //! | `events` | no | live events, and views that stay right: `client.events()`, `bucket.watch()`, `bucket.mirror()` (module `events`) |
 //! | `tracing` | no | spans and events, see [Traces](#traces) |
 //! | `tenantbox` | no | a client of the Tenantbox storage service, in the module `tenantbox` |
 //! | `zip` | no | `unpack`, for a bucket's archive |
 //! | `file-storage` | no | a client of the file_storage service, in the module `file_storage` |
 //!
-//! Without `rustls` only `http://` works, unless your own dependency on reqwest brings another TLS (`native-tls`). A tokio
-//! runtime with time and I/O enabled must be running.
+//! Without `rustls` an `https://` URL is refused, unless your own dependency on reqwest brings another TLS (`native-tls`). A
+//! tokio runtime with time and I/O enabled must be running.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod auth;

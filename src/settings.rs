@@ -8,7 +8,9 @@ use url::Url;
 
 use crate::auth::Credentials;
 use crate::error::{Error, ErrorKind, Result};
-use crate::http::{Config, Dialect, Limits, NAME_ONCE, NAMED_TWICE, RetryPolicy, Timeouts, Transport, parse_header};
+use crate::http::{
+    Config, Dialect, Limits, NAME_ONCE, NAMED_TWICE, RetryPolicy, Timeouts, Transport, check_tls, parse_header,
+};
 
 type Configure = Box<dyn FnOnce(reqwest::ClientBuilder) -> reqwest::ClientBuilder + Send>;
 
@@ -140,6 +142,7 @@ fn parse_base(url: &str) -> Result<Url> {
     if base.query().is_some() || base.fragment().is_some() {
         return bad("a base URL has no query and no fragment");
     }
+    check_tls(&base)?;
     let path = base.path().trim_end_matches('/').to_owned();
     base.set_path(&path);
     Ok(base)

@@ -252,7 +252,7 @@ fn what_is_empty_in_the_environment_is_not_set() {
     has(made("carbonfiles", &[("CARBONFILES_URL", url), ("CARBONFILES_TOKEN", "t")]), &[url, "Fixed"]);
     has(made("carbonfiles", &[("CARBONFILES_URL", url), ("CARBONFILES_TOKEN", "")]), &[url, "Anonymous"]);
     has(made("carbonfiles", &[("CARBONFILES_URL", "")]), &["CARBONFILES_URL", "not set, or empty"]);
-    if cfg!(feature = "tenantbox") {
+    if cfg!(all(feature = "tenantbox", feature = "rustls")) {
         let hosted = "https://api.tenantbox.dev";
         has(made("tenantbox", &[("TENANTBOX_API_KEY", "k"), ("TENANTBOX_BASE_URL", "")]), &[hosted]);
         has(made("tenantbox", &[("TENANTBOX_API_KEY", "k"), ("TENANTBOX_BASE_URL", url)]), &[url]);

@@ -30,6 +30,7 @@ async fn start() -> (TestServer, Client, Bucket) {
     (server, client, bucket)
 }
 
+#[cfg(feature = "rustls")]
 #[tokio::test]
 async fn client() -> Outcome {
     // snippet: client

@@ -5,6 +5,7 @@ use url::Url;
 
 use super::elsewhere::Destination;
 use super::request::{Authorization, Request};
+use super::tls::check_tls;
 use super::transport::Transport;
 use crate::auth::Token;
 use crate::error::{Error, ErrorKind, Result};
@@ -62,6 +63,7 @@ impl Transport {
         let mut built = reqwest::Request::new(request.method.clone(), Url::clone(&to.url));
         let headers = built.headers_mut();
         if to.foreign.is_some() {
+            check_tls(&to.url)?;
             headers.extend(request.headers.clone());
             headers.extend(request.content_type.clone().map(|value| (header::CONTENT_TYPE, value)));
             headers.extend(config.headers.get(header::USER_AGENT).map(|agent| (header::USER_AGENT, agent.clone())));

@@ -19,6 +19,7 @@ mod response;
 mod retry;
 mod secrets;
 mod timeouts;
+mod tls;
 mod trace;
 mod transport;
 #[cfg(feature = "events")]
@@ -47,6 +48,7 @@ pub(crate) use retry::jittered;
 #[cfg(feature = "events")]
 pub(crate) use secrets::Secrets;
 pub use timeouts::Timeouts;
+pub(crate) use tls::check_tls;
 pub(crate) use trace::{here, resuming};
 pub(crate) use transport::{Config, Transport};
 #[cfg(feature = "events")]

@@ -191,6 +191,7 @@ mod tests {
 
     #[test]
     fn a_key_and_a_url_are_needed() {
+        #[cfg(feature = "rustls")]
         assert_eq!(Client::new("k").unwrap().base_url(), HOSTED);
         assert_eq!(Client::builder("k").base_url("http://h:1/x/").build().unwrap().base_url(), "http://h:1/x");
         for (key, url) in [("", HOSTED), ("two words", HOSTED), ("k", ""), ("k", "  "), ("k", "h"), ("k", "ftp://h")] {

@@ -2,6 +2,7 @@
 
 use crate::{Outcome, Place};
 
+#[cfg(feature = "rustls")]
 #[tokio::test]
 async fn client() -> Outcome {
     async fn read_token() -> std::io::Result<String> {
