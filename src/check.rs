@@ -3,7 +3,7 @@
 use std::pin::pin;
 
 use chrono::{DateTime, Utc};
-use http::StatusCode;
+use http::{StatusCode, header};
 use serde::Serialize;
 
 use crate::auth::Token;
@@ -17,7 +17,7 @@ use crate::models::DashboardUser;
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Access {
-    /// The client has no credential: it reads what is public.
+    /// There is no credential, in a header neither: the client reads what is public.
     Anonymous,
     /// An upload token. Whether it is good shows only when it is used: the server has no call that asks.
     UploadToken,
@@ -29,7 +29,7 @@ pub enum Access {
         /// When it expires.
         expires_at: DateTime<Utc>,
     },
-    /// The admin key: everything.
+    /// The admin key, or a dashboard token that a header carries: everything.
     Admin,
     /// The server knows no such credential, or it has expired or been revoked. Calls are treated as anonymous.
     Rejected,
@@ -65,13 +65,16 @@ impl Check {
     }
 
     async fn ask(&self) -> Result<Access> {
-        let Some(token) = self.client.transport.config().credentials.token().await? else {
+        let config = self.client.transport.config();
+        let token = config.credentials.token().await?;
+        let mut headers = [Some(&config.headers), self.options.headers()].into_iter().flatten();
+        if token.is_none() && !headers.any(|headers| headers.contains_key(header::AUTHORIZATION)) {
             return Ok(Access::Anonymous);
-        };
-        if token.is_upload_token() {
+        }
+        if token.as_ref().is_some_and(Token::is_upload_token) {
             return Ok(Access::UploadToken);
         }
-        if looks_like_jwt(&token) {
+        if token.as_ref().is_some_and(looks_like_jwt) {
             let me = Request::get("/api/tokens/dashboard/me").options(self.options.clone());
             match self.client.transport.send(me).await {
                 Ok(answer) => {

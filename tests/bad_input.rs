@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use carbonfiles::models::Order;
-use carbonfiles::{Client, Error, ErrorKind, Expiry, FilePath, Source};
+use carbonfiles::{Access, Client, Error, ErrorKind, Expiry, FilePath, Source};
 use carbonfiles_testserver::TestServer;
 use futures::StreamExt;
 use http::Method;
@@ -468,4 +468,10 @@ async fn a_client_without_a_credential_may_be_told_one_by_a_header() {
     let token = bucket.upload_tokens().create().await.unwrap().token;
     guest.bucket(bucket.id()).file("x").upload("x".as_bytes()).upload_token(&token).await.unwrap();
     assert_eq!(server.requests().last().unwrap().header("authorization"), None);
+    // What it is good for is asked about like a token.
+    assert_eq!(guest.check().header("authorization", &named).await.unwrap(), Access::Admin);
+    assert_eq!(guest.check().await.unwrap(), Access::Rejected);
+    server.clear_requests();
+    assert_eq!(builder(server.url()).build().unwrap().check().await.unwrap(), Access::Anonymous);
+    assert!(server.requests().is_empty());
 }
