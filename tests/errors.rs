@@ -325,6 +325,30 @@ async fn answers_that_break_off_and_answers_that_are_no_http() {
     }
 }
 
+/// As a rule the base URL is http, and the server wants https.
+#[tokio::test]
+async fn a_redirection_says_where_to() {
+    for (location, hint) in [
+        ("https://files.example.com/healthz?token=5ec2e7#x", Some("https://files.example.com/healthz:")),
+        ("https://u:5ec2e7@files.example.com/a/cfu_5ec2e7", Some("https://files.example.com/a/[redacted]:")),
+        ("/cf/healthz", Some("/cf/healthz:")),
+        ("mailto:a@example.com", None),
+        ("http://", None),
+    ] {
+        let page = b"<html><h1>301 Moved Permanently</h1></html>";
+        let server = RawServer::saying(answer(301, &format!("Location: {location}\r\n"), page)).await;
+        let call = client(&server.url).request(Method::GET, "/healthz").query("token", format!("cfu_{SECRET}"));
+        let error = within(call.send()).await.unwrap_err();
+        assert_eq!((error.kind(), error.hint().is_some()), (ErrorKind::Decode, hint.is_some()), "{location} {error:?}");
+        assert!(error.hint().unwrap_or_default().contains(hint.unwrap_or_default()), "{error:?}");
+        assert!(
+            !error.to_string().contains(SECRET) && !error.hint().is_some_and(|hint| hint.contains(SECRET)),
+            "{error:?}"
+        );
+        assert_sound(&error);
+    }
+}
+
 #[tokio::test]
 async fn where_nobody_listens() {
     let address = nobody().await;

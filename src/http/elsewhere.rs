@@ -117,7 +117,7 @@ impl Destination {
         }
     }
 
-    fn location(&self, headers: &HeaderMap) -> Option<Url> {
+    pub(super) fn location(&self, headers: &HeaderMap) -> Option<Url> {
         self.url.join(headers.get(header::LOCATION)?.to_str().ok()?).ok()
     }
 

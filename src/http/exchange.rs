@@ -175,7 +175,8 @@ impl Transport {
         let secrets: Vec<_> = call.token.iter().cloned().chain(named).collect();
         let secrets = Secrets::of(&secrets, &call.url, self.headers_of(request)).with_body(&request.secrets);
         let dialect = to.foreign.unwrap_or(self.config().dialect);
-        let error = refusal(dialect, status, &headers, &excerpt, &secrets);
+        let moved_to = to.location(&headers).filter(|_| to.foreign.is_none());
+        let error = refusal(dialect, status, &headers, &excerpt, &secrets, moved_to.as_ref());
         call.answer = body.map(|body| response(headers.clone(), body));
         Err(error.with_headers(headers))
     }

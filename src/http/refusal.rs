@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use http::{HeaderMap, StatusCode};
-use url::Url;
+use url::{Origin, Url};
 
 use super::retry::retry_after;
 use super::secrets::Secrets;
@@ -55,13 +55,15 @@ const LONGEST: usize = 500;
 /// The most field errors that are passed on.
 const MOST_FIELDS: usize = 50;
 
-/// The error of an answer. Whatever the server says, the `secrets` that were sent are not repeated.
+/// The error of an answer. Whatever the server says, the `secrets` that were sent are not repeated. `moved_to` is where a
+/// redirection of the API leads.
 pub(crate) fn refusal(
     dialect: &dyn Dialect,
     status: StatusCode,
     headers: &HeaderMap,
     body: &[u8],
     secrets: &Secrets,
+    moved_to: Option<&Url>,
 ) -> Error {
     let decoded = dialect.decode(status, headers, body);
     let words = |text: String| presentable(&text, LONGEST, secrets);
@@ -70,10 +72,17 @@ pub(crate) fn refusal(
         .with_status(status)
         .with_retry_after(retry_after(headers))
         .with_details(presentable_details(decoded.details, secrets));
-    match decoded.hint.and_then(words) {
+    match decoded.hint.or_else(|| redirected(status, moved_to?)).and_then(words) {
         Some(hint) => error.with_hint(hint),
         None => error,
     }
+}
+
+/// As a rule the base URL is http where the service wants https.
+fn redirected(status: StatusCode, to: &Url) -> Option<String> {
+    let origin = Some(to.origin()).filter(Origin::is_tuple).filter(|_| status.is_redirection())?;
+    let (origin, path) = (origin.ascii_serialization(), to.path());
+    Some(format!("The server redirects to {origin}{path}: does the base URL have to begin so?"))
 }
 
 /// A text that a hub of events sent, fit to be passed on.

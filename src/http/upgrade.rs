@@ -60,7 +60,7 @@ impl Transport {
             if status != StatusCode::SWITCHING_PROTOCOLS {
                 let headers = std::mem::take(answer.headers_mut());
                 let excerpt = read_excerpt(&mut answer, BODY_LIMIT, BODY_PATIENCE).await;
-                let said = refusal(config.dialect, status, &headers, &excerpt, &secrets);
+                let said = refusal(config.dialect, status, &headers, &excerpt, &secrets, None);
                 return Err(refused(upgrade.protocol, &headers, &said));
             }
             let headers = answer.headers().clone();
