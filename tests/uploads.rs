@@ -296,6 +296,12 @@ async fn replayable_sources_survive_resets_and_others_say_why_not() {
     assert_eq!(error.kind(), ErrorKind::Interrupted);
     assert!(error.hint().unwrap().contains("factory"), "{error}");
     assert!(bucket.file("c.bin").get_opt().await.unwrap().is_none());
+
+    // Of its one attempt it has the kind, and of a server that said more also the words.
+    server.inject(Fault::status(503).body(r#"{"error":"busy"}"#).on("PUT", "/upload/stream"));
+    let error = bucket.file("c.bin").upload(Source::reader(std::io::Cursor::new(data))).await.unwrap_err();
+    assert_eq!((error.kind(), error.attempts(), error.message()), (ErrorKind::Server, 1, "busy"), "{error:?}");
+    assert!(error.hint().unwrap().contains("factory"), "{error}");
 }
 
 #[tokio::test]

@@ -42,7 +42,8 @@ pub enum ErrorKind {
     IntegrityMismatch,
     /// The source or the remote file changed while it was being read.
     ContentChanged,
-    /// The request would have to be sent again, but its body can be read only once.
+    /// A storage sent the request on to another place (307, 308), but its body can be read only once. After any other fault
+    /// of such a body, the error is of that fault's own kind, with a hint.
     BodyNotReplayable,
     /// A local file, reader or stream failed.
     Io,

@@ -69,7 +69,7 @@ impl File {
 /// a file changed while it was read, `IntegrityMismatch` where it is not what was expected; nothing is stored then. Of the
 /// server: `PayloadTooLarge`, `QuotaExceeded`, `NotFound` (the bucket), `PermissionDenied`, `Unauthenticated`. `Conflict` where
 /// another upload of this client to the same path is still under way after 10 min, and `Timeout` where it is after the call's
-/// limit. `BodyNotReplayable` where it would have to be sent again and the source can be read only once. After `Interrupted`,
+/// limit. A source that can be read only once is not sent again: the error is that of its one attempt. After `Interrupted`,
 /// `Timeout` and `Server` the file may have been stored.
 ///
 /// Where the answer was lost and the file is found on the server, its `deduplicated` is `false`: nobody knows. Where all was

@@ -60,8 +60,9 @@ impl Files {
 /// upload that succeeds at another path afterwards, [`Uploaded::maybe_also_at`] does.
 ///
 /// `QuotaExceeded`, when it is announced; `PayloadTooLarge` beyond [`spool_limit`](Upload::spool_limit); `PermissionDenied` where
-/// the storage refuses, with its word in [`Error::code`]; `BodyNotReplayable` and `ContentChanged` where the source can't be
-/// sent again after a fault; and those of any call.
+/// the storage refuses, with its word in [`Error::code`]; `BodyNotReplayable` where the storage sends the upload on to
+/// another place (307, 308) and the source can be read only once; `ContentChanged` where it has changed between two attempts;
+/// and those of any call.
 #[must_use = "nothing is sent until it is awaited"]
 pub struct Upload<'a> {
     tenant: Tenant,
