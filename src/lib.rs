@@ -65,7 +65,8 @@
 //! # Cancelling
 //!
 //! Dropping a future or a stream cancels what it does. An upload that is dropped leaves nothing visible on the server, and a
-//! file that was there stays, unless it had been sent whole by then: then it may be stored. A dropped [`File::download_to`]
+//! file that was there stays, unless it had been sent whole by then: then it may be stored. Of a
+//! [`Files::upload_multipart`], which is not atomic, that holds for each file by itself. A dropped [`File::download_to`]
 //! leaves the target untouched and keeps the partial file so that a later call can resume it. A
 //! [`LogWriter`](files::LogWriter) that is dropped appends the rest in the background.
 //! For other calls that change something, whether the server has done it is then unknown.

@@ -161,6 +161,34 @@ async fn uploads_leave_the_old_file_or_the_whole_new_one() {
 }
 
 #[tokio::test]
+async fn of_several_files_in_one_request_those_before_stay() {
+    let server = server().await;
+    let bucket = bucket(&admin(&server)).await;
+    bucket.file("second").upload(OLD).await.unwrap();
+    let data = pattern(LENGTH);
+    let start = |bucket: Bucket| -> BoxFuture<'static, ()> {
+        let upload = bucket.files().upload_multipart().file("first", "whole".as_bytes()).file("second", data.clone());
+        let upload = upload.file("third", "never sent".as_bytes()).send();
+        Box::pin(async { drop(upload.await) })
+    };
+    // In the second, and more of it is held back than the sockets' buffers take.
+    let hold = Fault::stall_request_after(100_000).on("POST", "/upload");
+    assert!(dropped_at(&server, &bucket, hold, &start).await);
+    // The server notices by itself.
+    let first = within(async {
+        loop {
+            match content(&bucket, "first").await {
+                Some(first) => break first,
+                None => tokio::task::yield_now().await,
+            }
+        }
+    });
+    assert_eq!(first.await, b"whole");
+    assert!(content(&bucket, "second").await.as_deref() == Some(OLD));
+    assert_eq!(content(&bucket, "third").await, None);
+}
+
+#[tokio::test]
 async fn an_upload_dropped_while_its_source_is_read_ahead_has_sent_nothing() {
     let server = server().await;
     let bucket = bucket(&admin(&server)).await;
