@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use chrono::{DateTime, Datelike, FixedOffset, SecondsFormat, Timelike, Utc};
+use chrono::{DateTime, Datelike, SecondsFormat, TimeZone, Timelike, Utc};
 
 use crate::error::{Error, Result};
 use crate::models::time;
@@ -25,7 +25,7 @@ const ACCEPTED: &str = "accepted are a duration such as 90s, 15m, 12h, 30d or 2w
 /// | `"1893553445"` | seconds since 1970 |
 /// | `"never"`, [`Expiry::never()`] | never; only for buckets |
 /// | [`Duration`] | from now, by the server's clock, rounded up to whole seconds |
-/// | [`DateTime`](chrono::DateTime), [`SystemTime`] | that time, to the microsecond |
+/// | [`DateTime`](chrono::DateTime) of any time zone, [`SystemTime`] | that time, to the microsecond |
 ///
 /// Making one cannot fail. What the server would refuse, misread or answer with a 500 (wire description, section 4) is
 /// reported by the request, before anything is sent. So is a time that has passed, which the server would take; see
@@ -249,15 +249,9 @@ impl From<Duration> for Expiry {
     }
 }
 
-impl From<DateTime<Utc>> for Expiry {
-    fn from(time: DateTime<Utc>) -> Self {
-        When::At(time).into()
-    }
-}
-
-impl From<DateTime<FixedOffset>> for Expiry {
-    fn from(time: DateTime<FixedOffset>) -> Self {
-        time.to_utc().into()
+impl<Z: TimeZone> From<DateTime<Z>> for Expiry {
+    fn from(time: DateTime<Z>) -> Self {
+        When::At(time.to_utc()).into()
     }
 }
 

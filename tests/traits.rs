@@ -11,8 +11,8 @@ use carbonfiles::buckets::{
 use carbonfiles::files::{
     Append, AppendAt, Batch, BatchProgress, BatchStream, DeleteFile, DeleteMany, DownloadDir, DownloadFile,
     DownloadFileTo, DownloadMany, GetFile, GetFileOpt, HeadFile, ListAllFiles, ListDirectory, ListFiles, ListStable,
-    ListTree, ListTreeEntries, LogWriter, OpenLog, Patch, TreeEntry, Upload, UploadDir, UploadMany, UploadMultipart,
-    UploadWriter, VerifyFile,
+    ListTree, ListTreeEntries, LogWriter, OpenLog, Patch, TreeEntry, Upload, UploadDir, UploadItem, UploadMany,
+    UploadMultipart, UploadWriter, VerifyFile,
 };
 use carbonfiles::keys::{CreateKey, GetKeyUsage, ListAllKeys, ListKeys, RevokeKey};
 use carbonfiles::models::{
@@ -348,4 +348,14 @@ async fn nothing_piles_up() {
         })
         .collect();
     assert!(threads.into_iter().all(|thread| thread.join().unwrap()));
+}
+
+#[test]
+fn arguments_take_what_is_at_hand() {
+    let (local, utc) = (chrono::Local::now(), chrono::Utc::now());
+    assert_eq!(Expiry::from(local), Expiry::from(local.to_utc()));
+    assert_eq!(Expiry::from(utc), Expiry::from(utc.fixed_offset()));
+    let path = std::path::PathBuf::from("a/b.txt");
+    let items: [UploadItem<'_>; 3] = [(&path).into(), path.as_path().into(), path.clone().into()];
+    assert!(items.iter().all(|item| format!("{item:?}") == format!("{:?}", items[0])), "{items:?}");
 }

@@ -1,3 +1,4 @@
+use chrono::FixedOffset;
 use proptest::prelude::*;
 
 use super::*;

@@ -26,6 +26,9 @@ use crate::error::{BoxError, Error, ErrorKind, Result, reason};
 /// An upload of known size goes out with `Content-Length`. One that turns out shorter or longer than its size fails,
 /// and so does a file that changes while it is read; then nothing becomes visible on the server.
 ///
+/// A `String` goes as `text.into_bytes()`. Bytes that are borrowed have to be `'static`; of others, make them yours
+/// (`to_vec()`), or read them by `Source::reader(&bytes[..]).size(n)`, which can't be sent again.
+///
 /// A path may lead to a pipe: a FIFO, or `/dev/fd/3` as of a shell's `<(…)`. Its writer and the first bytes are waited for
 /// before anything is sent. On Linux that takes no thread. On other systems, and for open pipes and devices everywhere, each
 /// read that waits holds one of the runtime's blocking threads, also when the call has been dropped, and the runtime can't

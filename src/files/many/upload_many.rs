@@ -70,6 +70,13 @@ impl From<PathBuf> for UploadItem<'_> {
 }
 
 /// Under the last part of its path.
+impl From<&PathBuf> for UploadItem<'_> {
+    fn from(local: &PathBuf) -> Self {
+        local.clone().into()
+    }
+}
+
+/// Under the last part of its path.
 impl From<&Path> for UploadItem<'_> {
     fn from(local: &Path) -> Self {
         local.to_owned().into()
