@@ -6,7 +6,7 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use icu_normalizer::ComposingNormalizerBorrowed;
+use icu_normalizer::{ComposingNormalizerBorrowed, DecomposingNormalizerBorrowed};
 
 use crate::error::{Error, Result};
 
@@ -98,9 +98,11 @@ pub(crate) fn fold(name: &str) -> String {
     if name.is_ascii() {
         return name.to_ascii_lowercase();
     }
-    let nfc = ComposingNormalizerBorrowed::new_nfc();
-    // Upper case first: it takes apart what has one capital form, such as ß and ss.
-    nfc.normalize(&nfc.normalize(name).to_uppercase().to_lowercase()).into_owned()
+    // Taken apart first, or a mark that becomes a letter would keep its place before others. Then by upper case, which takes
+    // apart what has one capital form, such as ß and ss; but ẞ is a capital itself.
+    let apart = DecomposingNormalizerBorrowed::new_nfd().normalize(name);
+    let level = apart.to_lowercase().to_uppercase().to_lowercase();
+    ComposingNormalizerBorrowed::new_nfc().normalize(&level).into_owned()
 }
 
 /// Finds names that can't stand side by side: one in two spellings, or as a file and as a folder.
@@ -263,6 +265,9 @@ mod tests {
     fn spellings_of_one_name() {
         assert_eq!(fold("ÉA"), fold("e\u{301}a"));
         assert_eq!(fold("Straße"), fold("STRASSE"));
+        assert_eq!(fold("STRAẞE"), fold("straße"));
+        // An iota subscript becomes a letter, which has to come behind the marks of the one before it.
+        assert_eq!(fold("\u{1fcc}\u{342}"), fold("\u{1fc7}"));
         assert_ne!(fold("a"), fold("ä"));
         assert_eq!(fold("Σίσυφος"), fold("ΣΊΣΥΦΟΣ"));
     }
@@ -323,7 +328,25 @@ mod tests {
         })
     }
 
+    /// Letters of one case and of two, and marks that are reordered, composed or become letters.
+    const LETTERS: &str = "[a-zß-ſǅΑ-ϿẖẞK\u{1f00}-\u{1fff}\u{300}-\u{36f}/.]{0,6}|\\PC{0,6}";
+
     proptest! {
+        #[test]
+        fn what_is_in_one_form_stays_as_it_is(name in LETTERS) {
+            let form = fold(&name);
+            prop_assert_eq!(&fold(&form), &form);
+            let nfc = ComposingNormalizerBorrowed::new_nfc().normalize(&name);
+            prop_assert_eq!(&fold(&nfc), &form);
+            // Of one that is taken apart: else marks go to the letter that another mark has become.
+            let nfd = DecomposingNormalizerBorrowed::new_nfd().normalize(&name);
+            prop_assert_eq!(&fold(&nfd.to_uppercase()), &form);
+            prop_assert_eq!(&fold(&nfd.to_lowercase()), &form);
+            // Beginnings of names are looked up in it.
+            let parts: Vec<_> = name.split('/').map(fold).collect();
+            prop_assert_eq!(parts.join("/"), form);
+        }
+
         #[test]
         fn clashes_are_those_of_each_with_all(
             names in prop::collection::vec("([aAbéÉ]|e\u{301}){1,2}(/[aAb]){0,2}/?", 1..8),
