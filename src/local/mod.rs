@@ -4,7 +4,7 @@ mod names;
 mod selection;
 mod walk;
 
-pub(crate) use names::{Clash, Names, check_parents, local_path};
+pub(crate) use names::{Clash, Names, check_parents, fold, local_path};
 pub use selection::Symlinks;
 pub(crate) use selection::{Selection, is_part, selection_setters};
 pub(crate) use walk::{LocalFile, Odd, Stamp, Walked, Why, still_inside, walk};

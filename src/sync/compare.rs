@@ -1,9 +1,9 @@
 //! Two listings side by side: what has to be done so that one becomes like the other.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use super::plan::{Direction, SyncAction, SyncPlan};
-use crate::local::Names;
+use crate::local::{Names, fold};
 
 /// A side of a sync: its files by their path below the folder, and their sizes.
 pub(super) type Side = BTreeMap<String, u64>;
@@ -36,12 +36,13 @@ impl Comparison {
         let all: BTreeSet<&str> = from.keys().chain(to.keys()).map(String::as_str).collect();
         let mut names = Names::new(self.case_sensitive);
         all.iter().for_each(|name| names.add(name));
+        let oddities = Oddities::new(&self.odd, self.case_sensitive);
 
         let mut actions = Vec::new();
         let mut unchanged = 0;
         for name in all {
             let path = name.to_owned();
-            let report = self.oddity(name).or_else(|| names.clash(name).map(|clash| clash.to_string()));
+            let report = oddities.reason(name).or_else(|| names.clash(name).map(|clash| clash.to_string()));
             actions.push(match (from.get(name), to.get(name), report) {
                 (_, _, Some(reason)) => SyncAction::Report { path, reason },
                 (Some(_), Some(_), None) if self.equal.contains(name) => {
@@ -62,13 +63,40 @@ impl Comparison {
         actions.sort_by(|a, b| a.path().cmp(b.path()));
         SyncPlan { direction: self.direction, prefix: self.prefix, actions, unchanged }
     }
+}
+
+/// What can't be taken, for names to be looked up in.
+struct Oddities<'o> {
+    odd: &'o BTreeMap<String, String>,
+    /// The same by the one form of all spellings, unless the file system tells them apart.
+    spellings: HashMap<String, &'o str>,
+}
+
+impl<'o> Oddities<'o> {
+    fn new(odd: &'o BTreeMap<String, String>, exact: bool) -> Self {
+        let spellings = odd.keys().filter(|_| !exact).map(|path| (fold(path), path.as_str())).collect();
+        Self { odd, spellings }
+    }
 
     /// Why nothing can be said of a name: itself, or a folder on the way to it, can't be taken.
-    fn oddity(&self, name: &str) -> Option<String> {
-        // From the folder itself on, which is the empty path.
-        let ends = [0].into_iter().chain(name.match_indices('/').map(|(at, _)| at)).chain([name.len()]);
-        ends.filter_map(|end| self.odd.get(&name[..end])).next().cloned()
+    fn reason(&self, name: &str) -> Option<String> {
+        if let Some(reason) = beginnings(name).find_map(|path| self.odd.get(path)) {
+            return Some(reason.clone());
+        }
+        if self.spellings.is_empty() {
+            return None;
+        }
+        let form = fold(name);
+        let path = *beginnings(&form).find_map(|path| self.spellings.get(path))?;
+        let reason = self.odd.get(path)?;
+        Some(format!("{path:?} differs from it, or a folder of it, only in letter case or Unicode form: {reason}"))
     }
+}
+
+/// The folders on the way to a name, from the folder itself on, which is the empty path; and the name.
+fn beginnings(name: &str) -> impl Iterator<Item = &str> {
+    let ends = [0].into_iter().chain(name.match_indices('/').map(|(at, _)| at)).chain([name.len()]);
+    ends.map(|end| &name[..end])
 }
 
 #[cfg(test)]
@@ -136,6 +164,27 @@ mod tests {
         assert_eq!(
             compared(Direction::Up, &["a"], &["link", "secret/x", "secrets"], odd),
             "+a ?link ?secret ?secret/x -secrets"
+        );
+        // Another spelling may be the same to the file system.
+        let spelled = |exact| {
+            move |c: &mut Comparison| {
+                (c.delete_extra, c.case_sensitive) = (true, exact);
+                c.odd.insert("readme".into(), "a link".into());
+                c.odd.insert("Photos".into(), "unreadable".into());
+            }
+        };
+        let remote = ["README", "photos/x", "readme.md"];
+        assert_eq!(
+            compared(Direction::Up, &[], &remote, spelled(false)),
+            "?Photos ?README ?photos/x ?readme -readme.md"
+        );
+        assert_eq!(
+            compared(Direction::Down, &[], &remote, spelled(false)),
+            "?Photos ?README ?photos/x ?readme +readme.md"
+        );
+        assert_eq!(
+            compared(Direction::Up, &[], &remote, spelled(true)),
+            "?Photos -README -photos/x ?readme -readme.md"
         );
         // What could not be read to its end is the folder itself.
         let root = |c: &mut Comparison| {

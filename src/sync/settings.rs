@@ -14,7 +14,9 @@ use crate::blocking::blocking;
 use crate::error::Result;
 use crate::files::{Files, Settings};
 use crate::http::{CallOptions, within};
-use crate::local::{LocalFile, Selection, Stamp, Walked, Why, folder_prefix, is_part, local_path, still_inside, walk};
+use crate::local::{
+    LocalFile, Selection, Stamp, Walked, Why, fold, folder_prefix, is_part, local_path, still_inside, walk,
+};
 use crate::models::FileInfo;
 use crate::transfer::{Hasher, PathCheck, Source, is_empty_folder};
 
@@ -127,17 +129,13 @@ impl Scope {
             odd.extend(parts.map(|name| (name.clone(), LIKE_A_PART.to_owned())));
         }
         let folders = if direction == Direction::Down { local.folders } else { Vec::new() };
-        for name in self.folders_that_stay(folders.into_iter().filter(|name| remote.contains_key(name))).await? {
-            let why = format!("{name:?} is both a file and a folder that is not empty");
-            odd.entry(name).or_insert(why);
-        }
         let check = still_inside(self.folder.clone(), selection.symlinks);
         let equal = equal(&local.files, &remote, hashes, &mut odd, concurrency, check).await;
         let sizes = local.files.iter().map(|file| (file.name.clone(), file.stamp.size)).collect::<Side>();
         hashes.retain(|name| sizes.contains_key(name));
         hashes.save().await?;
         let folder = self.folder.clone();
-        let comparison = Comparison {
+        let mut comparison = Comparison {
             direction,
             prefix: prefix.clone(),
             local: sizes,
@@ -155,7 +153,12 @@ impl Scope {
             case_sensitive: self.case_sensitive,
         };
         // Of a hundred thousand files it takes a while.
-        let plan = blocking(move || Ok(comparison.plan())).await?;
+        let root = self.folder.clone();
+        let plan = blocking(move || {
+            report_folders_that_stay(&mut comparison, &root, folders);
+            Ok(comparison.plan())
+        });
+        let plan = plan.await?;
         let stamps = local.files.into_iter().map(|file| (file.name, file.stamp)).collect();
         Ok((plan, stamps))
     }
@@ -186,16 +189,6 @@ impl Scope {
         walk(self.folder.clone(), selection).await
     }
 
-    /// Those of some local folders that can't make way for a file: something is in them, even if it is nothing that is meant.
-    async fn folders_that_stay(&self, names: impl Iterator<Item = String>) -> Result<Vec<String>> {
-        let (folder, names) = (self.folder.clone(), names.collect::<Vec<_>>());
-        if names.is_empty() {
-            return Ok(names);
-        }
-        let stays = move |name: &String| !local_path(&folder, name).is_ok_and(|path| is_empty_folder(&path));
-        blocking(move || Ok(names.into_iter().filter(stays).collect())).await
-    }
-
     async fn remote(
         &self,
         prefix: &str,
@@ -211,6 +204,23 @@ impl Scope {
             }
         }
         Ok(found)
+    }
+}
+
+/// Local folders that can't make way for the file of the bucket of that name: something is in them, even if it is nothing that
+/// is meant.
+fn report_folders_that_stay(comparison: &mut Comparison, root: &Path, folders: Vec<String>) {
+    if folders.is_empty() {
+        return;
+    }
+    let exact = comparison.case_sensitive;
+    let form = |name: &String| if exact { name.clone() } else { fold(name) };
+    let files: HashSet<String> = comparison.remote.keys().map(form).collect();
+    for name in folders.into_iter().filter(|name| files.contains(&form(name))) {
+        if !local_path(root, &name).is_ok_and(|path| is_empty_folder(&path)) {
+            let why = format!("{name:?} is both a file and a folder that is not empty");
+            comparison.odd.entry(name).or_insert(why);
+        }
     }
 }
 

@@ -187,6 +187,19 @@ async fn an_empty_folder_makes_way_for_a_file_and_any_other_is_told() {
     assert!(bucket.file("new").download_to(at("alone")).await.unwrap_err().is_invalid_input());
 }
 
+#[tokio::test]
+async fn a_folder_in_another_spelling_of_a_file_is_told_too() {
+    let server = server().await;
+    let bucket = bucket(&admin(&server)).await;
+    let folder = tempfile::tempdir().unwrap();
+    write(folder.path(), &tree(&[("Logs/kept.log", "k"), ("other/kept.log", "k")]));
+    fs::create_dir(folder.path().join("Empty")).unwrap();
+    fill(&bucket, &tree(&[("logs", "1"), ("empty", "2"), ("new", "3")])).await;
+    let sync = || bucket.files().sync_down(folder.path()).exclude("**/*.log");
+    assert_eq!(lines(&sync().plan().await.unwrap()), ["?Logs", "+empty", "?logs", "+new"]);
+    assert_eq!(lines(&sync().case_sensitive(true).plan().await.unwrap()), ["+empty", "+logs", "+new"]);
+}
+
 #[cfg(unix)]
 #[tokio::test]
 async fn a_file_that_is_too_deep_is_reported_by_the_plan() {
