@@ -304,6 +304,11 @@ impl Memory {
     pub(super) async fn save(&mut self) -> Result<()> {
         self.hashes.save().await
     }
+
+    /// The same for a sync that has failed or was stopped.
+    pub(super) async fn save_what_is_known(&mut self) {
+        self.hashes.save_what_is_known().await;
+    }
 }
 
 /// The setters of both directions.

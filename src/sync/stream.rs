@@ -31,7 +31,7 @@ pub enum SyncFile<T> {
 /// what is under way.
 ///
 /// An `Err` is of the sync as a whole, when all has been copied: the hashes could not be written to their file. Nothing is
-/// deleted then. What became of a file is in its [`outcome`](BatchFile::outcome).
+/// deleted then. After a failure or where it was stopped there is none: that alone is told. What became of a file is in its [`outcome`](BatchFile::outcome).
 #[must_use = "a stream does nothing unless it is polled"]
 pub struct SyncStream<'a, T> {
     plan: SyncPlan,
@@ -82,7 +82,11 @@ impl<'a, T: Send + 'a> SyncStream<'a, T> {
                 yield SyncFile::Copied(file);
             }
             if let Some((memory, _)) = &mut learning {
-                memory.save().await?;
+                match failed || copying.stopped() {
+                    // Why it ended, and what was done, is not to be hidden by that.
+                    true => memory.save_what_is_known().await,
+                    false => memory.save().await?,
+                }
             }
             stops.copying.store(copying.stopped(), Ordering::Relaxed);
             let extras = extras.into_iter().map(move |job| match failed || copying.stopped() {

@@ -119,3 +119,31 @@ async fn hashes_that_can_not_be_written_are_an_error_of_the_whole_and_nothing_is
     let done = bucket.files().sync_up(folder.path()).delete_extra(true).await.unwrap();
     assert_eq!(support::totals(done), (0, 1));
 }
+
+#[tokio::test]
+async fn a_sync_that_was_cancelled_says_what_was_done_also_where_hashes_can_not_be_written() {
+    let server = server().await;
+    let bucket = bucket(&admin(&server)).await;
+    let (folder, cache) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let files = tree(&[("a", "1"), ("b", "2"), ("c", "3")]);
+    write(folder.path(), &files);
+    grow_old().await;
+    // A folder is in the place of the file of hashes.
+    let sync = || bucket.files().sync_up(folder.path()).delete_extra(true).concurrency(1).hash_cache(cache.path());
+    let held = server.inject(Fault::stall_request_after(1).on("PUT", "upload/stream").skip(2).forever());
+    let up = sync().start();
+    support::within(held.fired_at_least(1)).await;
+    up.cancel();
+    let done = support::within(up).await.unwrap();
+    assert_eq!((done.copied.done().count(), done.copied.stopped), (2, true));
+    assert_eq!(done.into_result().unwrap_err().kind(), ErrorKind::Cancelled);
+
+    // Nor does it hide what has failed.
+    server.clear_faults();
+    for name in ["a", "b"] {
+        bucket.file(name).delete().await.unwrap();
+    }
+    server.inject(Fault::status(403).on("PUT", "upload/stream").skip(1));
+    let failed = support::within(sync().send()).await.unwrap();
+    assert_eq!((failed.copied.done().count(), failed.copied.failed().count()), (1, 1));
+}
