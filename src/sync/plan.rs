@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
+use crate::local::Selection;
 
 /// Which side is made like the other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -90,14 +91,26 @@ impl SyncPlan {
         self.actions.iter().map(size).fold(0, u64::saturating_add)
     }
 
-    /// Refuses a plan that was made for something else, or that deletes where that is not allowed.
-    pub(super) fn check(&self, direction: Direction, prefix: &str, delete_extra: bool) -> Result<()> {
+    /// Refuses a plan that was made for something else, that deletes where that is not allowed, or that touches what is not
+    /// meant.
+    pub(super) fn check(
+        &self,
+        direction: Direction,
+        prefix: &str,
+        delete_extra: bool,
+        selection: &Selection,
+    ) -> Result<()> {
         let bad = |why: &str| Err(Error::invalid_input("plan", why));
         if self.direction != direction || self.prefix != prefix {
             return bad("it was made for another direction or another folder of the bucket");
         }
         if !delete_extra && self.actions.iter().any(|action| matches!(action, SyncAction::Delete { .. })) {
             return bad("it deletes files, and delete_extra(true) was not said");
+        }
+        let touches = |action: &&SyncAction| matches!(action, SyncAction::Copy { .. } | SyncAction::Delete { .. });
+        let mut touched = self.actions.iter().filter(touches).map(SyncAction::path);
+        if let Some(path) = touched.find(|path| !selection.means(path)) {
+            return bad(&format!("it has {path:?}, which this sync leaves out: by a filter, or as its file of hashes"));
         }
         Ok(())
     }

@@ -67,7 +67,9 @@ impl SyncSettings<'_> {
         let scope = &self.scope;
         match self.plan.take() {
             Some(plan) => {
-                plan.check(direction, &folder_prefix(&scope.prefix)?, scope.delete_extra)?;
+                scope.selection.check()?;
+                let selection = scope.without_cache().await?;
+                plan.check(direction, &folder_prefix(&scope.prefix)?, scope.delete_extra, &selection)?;
                 Ok((plan, None))
             }
             None => {
@@ -357,7 +359,8 @@ macro_rules! sync_setters {
             }
 
             /// Carries out a plan that was made before, instead of making one. It must be for this direction and prefix, and
-            /// its deletions need [`delete_extra`](Self::delete_extra) here too. What leads outside the folders fails.
+            /// its deletions need [`delete_extra`](Self::delete_extra) here too. One that copies or deletes what the filters that are
+            /// set here leave out is refused as well. What leads outside the folders fails.
             pub fn apply(mut self, plan: $crate::sync::SyncPlan) -> Self {
                 self.settings.plan = Some(plan);
                 self

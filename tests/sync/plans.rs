@@ -27,6 +27,36 @@ async fn a_plan_is_data_and_can_be_carried_out_later() {
 }
 
 #[tokio::test]
+async fn what_the_filters_leave_out_stays_whatever_the_plan_says() {
+    let server = server().await;
+    let bucket = bucket(&admin(&server)).await;
+    let (folder, cache) = (tempfile::tempdir().unwrap(), "hashes.json");
+    write(folder.path(), &tree(&[("new", "1"), (cache, "{}")]));
+    fill(&bucket, &tree(&[("extra", "2")])).await;
+    let (up, down) = (|| bucket.files().sync_up(folder.path()), || bucket.files().sync_down(folder.path()));
+    let (to_bucket, to_folder) =
+        (up().delete_extra(true).plan().await.unwrap(), down().delete_extra(true).plan().await.unwrap());
+    assert_eq!(lines(&to_bucket), ["-extra", "+hashes.json", "+new"]);
+    assert_eq!(lines(&to_folder), ["+extra", "-hashes.json", "-new"]);
+    server.clear_requests();
+    let refused = |error: carbonfiles::Error, name: &str| {
+        assert!(error.is_invalid_input() && error.message().contains(name), "{error}");
+    };
+    let up = || up().delete_extra(true).apply(to_bucket.clone());
+    let down = || down().delete_extra(true).apply(to_folder.clone());
+    refused(up().exclude("extra").await.unwrap_err(), "extra");
+    refused(up().filter(|name| name != "new").await.unwrap_err(), "new");
+    refused(up().include("a***").await.unwrap_err(), "a***");
+    refused(up().hash_cache(folder.path().join(cache)).await.unwrap_err(), cache);
+    refused(down().include("extra").await.unwrap_err(), cache);
+    refused(down().hash_cache(folder.path().join(cache)).await.unwrap_err(), cache);
+    assert!(server.requests().is_empty());
+    assert_eq!(read(folder.path()), tree(&[("new", "1"), (cache, "{}")]));
+    // Filters that leave nothing of it out are no reason.
+    assert_eq!(support::totals(up().exclude("other").await.unwrap()), (2, 1));
+}
+
+#[tokio::test]
 async fn a_plan_that_leads_outside_does_not() {
     let server = server().await;
     let bucket = bucket(&admin(&server)).await;
