@@ -15,7 +15,7 @@ use super::zip_directory::Directory;
 use crate::blocking::{GivenUp, blocking, blocking_while_waited_for};
 use crate::error::{Error, ErrorKind, Result, reason};
 use crate::http::{CallOptions, awaitable};
-use crate::local::{Names, check_parents, is_part, local_path};
+use crate::local::{Names, check_parents, is_part, local_folder, local_path};
 use crate::transfer::{
     Beside, Work, give_mode, is_special, once_name, options_beside, reports_progress, starts, unusable,
 };
@@ -42,7 +42,7 @@ impl<'a> DownloadZip<'a> {
         let options = self.options.clone();
         UnpackZip {
             download: self,
-            folder: folder.as_ref().to_owned(),
+            folder: local_folder(folder.as_ref()),
             limits: Limits::default(),
             exact: false,
             options,

@@ -9,7 +9,15 @@ pub use selection::Symlinks;
 pub(crate) use selection::{Selection, is_part, selection_setters};
 pub(crate) use walk::{LocalFile, Odd, Stamp, Walked, Why, still_inside, walk};
 
+use std::path::{Path, PathBuf};
+
 use crate::error::{Error, Result};
+
+/// A local folder as its user means it: an empty path is the folder that the program is in, as it is before a file's name, but
+/// the system has no such folder.
+pub(crate) fn local_folder(folder: &Path) -> PathBuf {
+    if folder.as_os_str().is_empty() { Path::new(".").to_owned() } else { folder.to_owned() }
+}
 
 /// The folder of a bucket that a local folder stands for: empty, or its path with a slash at the end.
 ///

@@ -15,7 +15,8 @@ use crate::error::Result;
 use crate::files::{Files, Settings};
 use crate::http::{CallOptions, within};
 use crate::local::{
-    LocalFile, Selection, Stamp, Walked, Why, fold, folder_prefix, is_part, local_path, still_inside, walk,
+    LocalFile, Selection, Stamp, Walked, Why, fold, folder_prefix, is_part, local_folder, local_path, still_inside,
+    walk,
 };
 use crate::models::FileInfo;
 use crate::transfer::{Hasher, PathCheck, Source, is_empty_folder};
@@ -42,7 +43,7 @@ impl SyncSettings<'_> {
     pub(super) fn new(files: Files, folder: &Path) -> Self {
         let scope = Scope {
             files,
-            folder: folder.to_owned(),
+            folder: local_folder(folder),
             prefix: String::new(),
             selection: Selection::default(),
             delete_extra: false,

@@ -56,6 +56,26 @@ async fn what_the_filters_leave_out_stays_whatever_the_plan_says() {
     assert_eq!(support::totals(up().exclude("other").await.unwrap()), (2, 1));
 }
 
+/// Tests run in the folder of the crate.
+#[tokio::test]
+async fn an_empty_folder_is_the_one_that_the_program_is_in() {
+    let server = server().await;
+    let bucket = bucket(&admin(&server)).await;
+    let up = bucket.files().upload_dir("").include("Cargo.toml").exclude("target");
+    assert_eq!(up.await.unwrap().into_result().unwrap().len(), 1);
+    let (up, down) = (bucket.files().sync_up(""), bucket.files().sync_down(""));
+    for plan in
+        [up.include("Cargo.*").exclude("target").plan().await, down.include("Cargo.*").exclude("target").plan().await]
+    {
+        let plan = plan.unwrap();
+        assert_eq!(plan.unchanged, 1, "{plan:?}");
+    }
+    let mut shown = vec![format!("{:?}", bucket.files().download_dir(""))];
+    #[cfg(feature = "zip")]
+    shown.push(format!("{:?}", bucket.zip().unpack("")));
+    assert!(shown.iter().all(|shown| shown.contains("folder: \".\"")), "{shown:?}");
+}
+
 #[tokio::test]
 async fn a_plan_that_leads_outside_does_not() {
     let server = server().await;

@@ -14,7 +14,9 @@ use crate::blocking::blocking;
 use crate::error::{Error, ErrorKind, Result, reason};
 use crate::files::{DownloadFileTo, Files};
 use crate::http::{CallOptions, awaitable};
-use crate::local::{Clash, Names, Selection, check_parents, folder_prefix, is_part, local_path, selection_setters};
+use crate::local::{
+    Clash, Names, Selection, check_parents, folder_prefix, is_part, local_folder, local_path, selection_setters,
+};
 use crate::models::FileInfo;
 use crate::transfer::Downloaded;
 
@@ -39,7 +41,7 @@ impl Files {
     pub fn download_dir<'a>(&self, folder: impl AsRef<Path>) -> DownloadDir<'a> {
         DownloadDir {
             files: self.clone(),
-            folder: folder.as_ref().to_owned(),
+            folder: local_folder(folder.as_ref()),
             prefix: String::new(),
             selection: Selection::default(),
             case_sensitive: false,

@@ -11,7 +11,9 @@ use crate::error::Result;
 use crate::file_path::FilePath;
 use crate::files::{Files, Upload};
 use crate::http::{awaitable, within};
-use crate::local::{Odd, Selection, Symlinks, Walked, Why, folder_prefix, selection_setters, still_inside, walk};
+use crate::local::{
+    Odd, Selection, Symlinks, Walked, Why, folder_prefix, local_folder, selection_setters, still_inside, walk,
+};
 use crate::models::UploadedFile;
 use crate::transfer::{PathCheck, Source};
 
@@ -36,7 +38,7 @@ impl Files {
     pub fn upload_dir<'a>(&self, folder: impl AsRef<Path>) -> UploadDir<'a> {
         UploadDir {
             files: self.clone(),
-            folder: folder.as_ref().to_owned(),
+            folder: local_folder(folder.as_ref()),
             prefix: String::new(),
             selection: Selection::default(),
             each: Box::new(|_, upload| upload),
