@@ -1,17 +1,28 @@
 //! Work that would hold up a worker of the runtime.
 
+use std::panic::resume_unwind;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use tokio::runtime::Handle;
-use tokio::task::spawn_blocking;
+use tokio::task::{JoinError, spawn_blocking};
 
 use crate::error::{Error, ErrorKind, Result};
 
 /// Runs a job on the runtime's blocking threads.
 pub(crate) async fn blocking<T: Send + 'static>(job: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
-    let stopped = |cause| Err(Error::new(ErrorKind::Io, "the runtime stopped meanwhile").caused_by(cause));
+    let stopped =
+        |cause| Err(Error::new(ErrorKind::Io, "the runtime stopped meanwhile").caused_by(unless_panicked(cause)));
     spawn_blocking(job).await.unwrap_or_else(stopped)
+}
+
+/// Why a task has no outcome. Its panic goes on in who waits for it, as if there were no task: it may be that of a closure of the
+/// user's.
+pub(crate) fn unless_panicked(cause: JoinError) -> JoinError {
+    match cause.try_into_panic() {
+        Ok(panic) => resume_unwind(panic),
+        Err(cause) => cause,
+    }
 }
 
 /// The same for a long job, which asks now and then whether anybody still waits for it.

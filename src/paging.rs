@@ -12,6 +12,7 @@ use futures::stream::{BoxStream, Fuse, FusedStream, StreamExt};
 use serde::{Deserialize, Deserializer, Serialize};
 use tokio_util::task::AbortOnDropHandle;
 
+use crate::blocking::unless_panicked;
 use crate::error::{Error, ErrorKind, Result};
 use crate::http::{Request, here};
 use crate::models::Order;
@@ -249,7 +250,8 @@ impl<T: Send + 'static> Ahead<T> {
 
     async fn page(self) -> Result<T> {
         self.0.await.unwrap_or_else(|cause| {
-            Err(Error::new(ErrorKind::Interrupted, "the runtime stopped fetching a page").caused_by(cause))
+            let stopped = Error::new(ErrorKind::Interrupted, "the runtime stopped fetching a page");
+            Err(stopped.caused_by(unless_panicked(cause)))
         })
     }
 }

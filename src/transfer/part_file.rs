@@ -11,7 +11,7 @@ use tokio::time::sleep;
 
 use super::beside::{Beside, Work};
 use super::part::{BETWEEN, Dropped, Lock, Part, Record, Replaces, Saving, TRIES, Taken, check_target};
-use crate::blocking::{blocking, drop_aside};
+use crate::blocking::{blocking, drop_aside, unless_panicked};
 use crate::error::{Error, ErrorKind, Result};
 
 /// What an earlier download of the same content left.
@@ -210,7 +210,7 @@ impl PartFile {
         }
         // Kept in place while it runs, for this may be dropped and called again.
         let done = match &mut self.step {
-            Step::Job(job) => Some(job.await.unwrap_or_else(|cause| Err(stopped().caused_by(cause)))),
+            Step::Job(job) => Some(job.await.unwrap_or_else(|cause| Err(stopped().caused_by(unless_panicked(cause))))),
             Step::Writing(part) => Some(part.finish().await),
             Step::None | Step::New(_) | Step::Part(_) => None,
         };

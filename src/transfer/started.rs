@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::progress::Progress;
+use crate::blocking::unless_panicked;
 use crate::call::Call;
 use crate::error::{Error, ErrorKind, Fate, Result};
 use crate::http::here;
@@ -96,12 +97,9 @@ impl<T, P> Future for Transfer<T, P> {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         Poll::Ready(match ready!(self.task.poll_unpin(cx)) {
             Ok(outcome) => outcome,
-            Err(ended) => match ended.try_into_panic() {
-                Ok(panic) => std::panic::resume_unwind(panic),
-                Err(ended) => Err(Error::new(ErrorKind::Cancelled, "the transfer was cancelled")
-                    .with_fate(Fate::Unknown)
-                    .caused_by(ended)),
-            },
+            Err(ended) => Err(Error::new(ErrorKind::Cancelled, "the transfer was cancelled")
+                .with_fate(Fate::Unknown)
+                .caused_by(unless_panicked(ended))),
         })
     }
 }

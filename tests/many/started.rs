@@ -111,6 +111,27 @@ async fn a_callback_that_panics_is_not_swallowed() {
     let _ = within(files.upload_many([("x", vec![1])]).progress(|_| panic!("the callback's own")).start()).await;
 }
 
+/// It is called by the job that looks through the folder.
+#[tokio::test]
+#[should_panic(expected = "the filter's own")]
+async fn a_filter_that_panics_is_not_swallowed() {
+    let server = server().await;
+    let files = bucket(&admin(&server)).await.files();
+    let folder = folder_of(1, 1);
+    let _ = within(files.upload_dir(folder.path()).filter(|_| panic!("the filter's own")).start()).await;
+}
+
+/// It is called by the task that fetches a page.
+#[tokio::test]
+#[should_panic(expected = "the provider's own")]
+async fn a_token_provider_that_panics_in_a_listing_is_not_swallowed() {
+    async fn token() -> Result<&'static str, std::io::Error> {
+        panic!("the provider's own")
+    }
+    let client = support::builder("http://127.0.0.1:9").token_provider(token).build().unwrap();
+    let _ = within(client.bucket("b").files().list_all().stable().items().try_next()).await;
+}
+
 #[tokio::test]
 async fn cancelled_on_the_way_it_says_what_was_done() {
     let server = server().await;

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use tokio::task::{JoinHandle, spawn_blocking};
 
 use super::file::FileReading;
+use crate::blocking::unless_panicked;
 use crate::error::{Error, ErrorKind, Result};
 use crate::transfer::CHUNK;
 use crate::transfer::buffers::Ring;
@@ -79,8 +80,10 @@ impl ReadAhead {
             let Step::Job(job) = &mut self.step else { return self.failed.take().map_or(Ok(None), Err) };
             let read = job.await;
             self.step = Step::Ended;
-            *self =
-                read.map_err(|e| Error::new(ErrorKind::Io, "the runtime stopped reading a file").caused_by(e))?.into();
+            let stopped = |cause| {
+                Error::new(ErrorKind::Io, "the runtime stopped reading a file").caused_by(unless_panicked(cause))
+            };
+            *self = read.map_err(stopped)?.into();
         }
     }
 }
