@@ -34,9 +34,10 @@ impl DeleteFile {
             .replay(Replay::Deletion)
             .options(self.options.clone());
         let Some(not_found) = transport.send(request).await?.presumed.take() else { return Ok(()) };
-        // The server says so of somebody else's file as well (wire description section 3), which anybody may look at.
-        let look = self.file.get().options(self.options).retry(RetryPolicy::never());
-        if look.await.is_ok() { Err(not_found) } else { Ok(()) }
+        // The server says so of somebody else's file as well (wire description section 3), which anybody may look at; not by
+        // `get`, for it may remember one that is gone.
+        self.options.set_retry(RetryPolicy::never());
+        if self.file.listed(self.options).await.is_ok() { Err(not_found) } else { Ok(()) }
     }
 }
 

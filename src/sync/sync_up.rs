@@ -87,10 +87,12 @@ impl<'a> SyncUp<'a> {
             let (file, options) = (files.file(&path), options.clone());
             async move {
                 match file.delete().options(options.clone()).await {
-                    // Gone already is as good; but the server also says so of what this credential must not delete.
-                    Err(error) if error.is_not_found() => match file.get_opt().options(options).await? {
-                        None => Ok(()),
-                        Some(_) => Err(error.with_kind(ErrorKind::PermissionDenied).with_hint(NOT_THE_OWNER)),
+                    // Gone already is as good; but the server also says so of what this credential must not delete. Not
+                    // looked at by `get`, for the server may remember what is gone.
+                    Err(error) if error.is_not_found() => match file.listed(options).await {
+                        Ok(_) => Err(error.with_kind(ErrorKind::PermissionDenied).with_hint(NOT_THE_OWNER)),
+                        Err(look) if look.is_not_found() => Ok(()),
+                        Err(look) => Err(look),
                     },
                     deleted => deleted,
                 }

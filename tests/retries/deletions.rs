@@ -90,6 +90,22 @@ async fn a_file_that_is_still_there_has_not_been_deleted() {
     assert_eq!((lost.fired(), silent.fired()), (1, 1), "one look");
 }
 
+/// The server may remember a file that is gone, for five minutes; what is looked at is what it lists.
+#[tokio::test]
+async fn a_deleted_file_that_the_server_remembers_has_been_deleted() {
+    let server = server().await;
+    let file = bucket(&admin(&server)).await.file("a.txt");
+    file.upload("x".as_bytes()).await.unwrap();
+    let held = server.inject(Fault::stall_headers().on("GET", "/files/a.txt"));
+    let read = tokio::spawn(file.get().send());
+    within(held.fired_at_least(1)).await;
+    server.inject(Fault::lose_reply().on("DELETE", ""));
+    within(file.delete().send()).await.unwrap();
+    assert!(file.get_opt().await.unwrap().is_some(), "the server says that it is there");
+    held.release();
+    within(read).await.unwrap().unwrap();
+}
+
 /// The server may have failed after it had deleted, as it stores a file and answers 500.
 #[tokio::test]
 async fn a_deletion_that_got_a_500_may_have_been_carried_out() {

@@ -206,8 +206,15 @@ async fn what_is_deleted_already_is_no_failure_and_what_is_not_is_one() {
     fill(&bucket, &both).await;
     let up = || bucket.files().sync_up(folder.path()).delete_extra(true).concurrency(1);
     let plan = up().plan().await.unwrap();
+    // The server remembers it, as somebody was reading it.
+    let held = server.inject(Fault::stall_headers().on("GET", "/files/b"));
+    let read = tokio::spawn(bucket.file("b").get().send());
+    support::within(held.fired_at_least(1)).await;
     bucket.file("b").delete().await.unwrap();
+    assert!(bucket.file("b").get_opt().await.unwrap().is_some(), "the server says that it is there");
     assert_eq!(support::totals(up().apply(plan).await.unwrap()), (0, 3));
+    held.release();
+    support::within(read).await.unwrap().unwrap();
 
     fill(&bucket, &both).await;
     server.inject(Fault::status(403).on("DELETE", "/files/b"));
