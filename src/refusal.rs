@@ -5,13 +5,23 @@ use std::time::Duration;
 use http::{HeaderMap, StatusCode};
 use serde::Deserialize;
 
-use crate::error::{Details, ErrorKind};
+use crate::error::{Details, Error, ErrorKind};
 use crate::http::{Decoded, Dialect};
 
 pub(crate) struct CarbonFiles;
 
 /// How long a connection may wait for its next request: the server closes it after 131 s (wire description section 2).
 pub(crate) const POOL_IDLE: Duration = Duration::from_secs(90);
+
+/// How the server says that there is no such bucket (wire description section 2). Anybody on the way says 404.
+pub(crate) const NO_BUCKET: &str = "Bucket not found";
+/// And no such file.
+pub(crate) const NO_FILE: &str = "File not found";
+
+/// Whether an error is a 404 in these words.
+pub(crate) fn says(error: &Error, words: &str) -> bool {
+    error.is_not_found() && error.message() == words
+}
 
 #[derive(Deserialize)]
 struct Refusal {

@@ -12,6 +12,7 @@ use crate::call::Call;
 use crate::error::{Error, ErrorKind, Fate, Result, TimeoutPhase};
 use crate::files::File;
 use crate::models::FileInfo;
+use crate::refusal::NO_FILE;
 
 /// How often the file is asked for without an event, for what has none: `PATCH`, append, expiry.
 const ASK_AGAIN: Duration = Duration::from_secs(5);
@@ -60,7 +61,7 @@ impl Bucket {
     pub fn wait_for(&self, path: impl AsRef<str>) -> Call<'static, FileInfo> {
         let waiting = wait(self.file(path), |file| file.is_some());
         Call::new(async move {
-            let gone = || Error::new(ErrorKind::NotFound, "File not found");
+            let gone = || Error::new(ErrorKind::NotFound, NO_FILE);
             waiting.await.and_then(|file| file.ok_or_else(gone))
         })
     }

@@ -7,6 +7,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::http::CallOptions;
 use crate::models::{FileInfo, TreePage};
 use crate::paging::check_headway;
+use crate::refusal::NO_FILE;
 
 /// The first is the one, but for names that nobody has.
 const ROWS: u64 = 10;
@@ -29,7 +30,7 @@ impl File {
             }
             match page.cursor {
                 Some(next) if next.as_str() < path.as_str() => cursor = next,
-                _ => return Err(Error::new(ErrorKind::NotFound, "File not found")),
+                _ => return Err(Error::new(ErrorKind::NotFound, NO_FILE)),
             }
         }
     }

@@ -106,6 +106,35 @@ async fn a_deleted_file_that_the_server_remembers_has_been_deleted() {
     within(read).await.unwrap().unwrap();
 }
 
+/// The server may remember a bucket that is gone, and then takes whoever deletes it again for somebody who must not.
+#[tokio::test]
+async fn a_bucket_that_the_server_remembers_has_been_deleted() {
+    for (first, look, is_gone) in [
+        (504, (404, r#"{"error":"Bucket not found"}"#), true),
+        (504, (200, r#"{"items":[],"total":0,"limit":1,"offset":0}"#), false),
+        // Of something on the way, and of nobody.
+        (504, (404, r#"{"error":"no route"}"#), false),
+        (504, (503, ""), false),
+        // The first attempt was turned away.
+        (429, (404, r#"{"error":"Bucket not found"}"#), false),
+    ] {
+        let tries = AtomicU32::new(0);
+        let server = RawServer::start(move |head| {
+            Answer::Bytes(match (&*head.method, tries.fetch_add(1, Ordering::SeqCst)) {
+                ("DELETE", 0) => answer(first, "", b""),
+                ("DELETE", _) => answer(403, "Content-Type: application/json\r\n", br#"{"error":"Access denied"}"#),
+                _ => answer(look.0, "Content-Type: application/json\r\n", look.1.as_bytes()),
+            })
+        })
+        .await;
+        let client = builder(&server.url).token("key").build().unwrap();
+        let outcome = within(client.bucket("b").delete().send()).await;
+        let error = outcome.as_ref().err().map(|error| (error.kind(), error.message(), error.attempts()));
+        let denied = Some((ErrorKind::PermissionDenied, "Access denied", 2));
+        assert_eq!(error, denied.filter(|_| !is_gone), "{first}, {look:?}");
+    }
+}
+
 /// The server may have failed after it had deleted, as it stores a file and answers 500.
 #[tokio::test]
 async fn a_deletion_that_got_a_500_may_have_been_carried_out() {

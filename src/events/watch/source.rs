@@ -17,6 +17,7 @@ use crate::events::subscribe::Subscribe;
 use crate::http::CallOptions;
 use crate::models::{BucketInfo, FileInfo};
 use crate::paging::Page;
+use crate::refusal::{NO_BUCKET, NO_FILE, says};
 
 /// One thing of those that are watched.
 pub(super) trait Row: Clone + PartialEq + Send + Sync + 'static {
@@ -85,16 +86,6 @@ pub(super) trait Source: Clone + Send + Sync + 'static {
     fn told(&self, event: Event) -> Told<Self::Row>;
     /// Whether a failed listing says that there is nothing to list any more.
     fn is_gone(&self, error: &Error) -> bool;
-}
-
-/// How the server says that there is no such bucket (wire description section 2). Anybody on the way says 404.
-const NO_BUCKET: &str = "Bucket not found";
-/// And no such file.
-const NO_FILE: &str = "File not found";
-
-/// Whether an error is a 404 in these words.
-fn says(error: &Error, words: &str) -> bool {
-    error.is_not_found() && error.message() == words
 }
 
 /// The file, or nothing where the server itself says that there is none, or not even a bucket.
