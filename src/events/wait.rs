@@ -11,6 +11,7 @@ use crate::buckets::Bucket;
 use crate::call::Call;
 use crate::error::{Error, ErrorKind, Fate, Result, TimeoutPhase};
 use crate::files::File;
+use crate::http::CallOptions;
 use crate::models::FileInfo;
 use crate::refusal::NO_FILE;
 
@@ -67,12 +68,22 @@ impl Bucket {
     }
 }
 
+/// What the file is. The server may remember one from before a change, or one that is gone, but never that there was none:
+/// what it says is there is asked of what it lists. Not the other way round, for a listing looks through all rows behind a
+/// file that is not there, which here is asked for every few seconds.
+async fn look(file: &File) -> Result<Option<FileInfo>> {
+    match found_file(file.get().await)? {
+        None => Ok(None),
+        Some(_) => found_file(file.listed(CallOptions::default()).await),
+    }
+}
+
 async fn wait(file: File, mut wanted: impl FnMut(Option<&FileInfo>) -> bool + Send) -> Result<Option<FileInfo>> {
     let mut events = file.events().await?;
     let mut ask = true;
     loop {
         if std::mem::take(&mut ask) {
-            match found_file(file.get().await) {
+            match look(&file).await {
                 Ok(now) if wanted(now.as_ref()) => return Ok(now),
                 Ok(_) => {}
                 // It will be asked again. Who says 404 in other words than the server's is something on the way.

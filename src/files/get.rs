@@ -8,6 +8,9 @@ use crate::models::FileInfo;
 
 impl File {
     /// What the file is: size, type, hash, times (public). `NotFound` where there is none, and for directories.
+    ///
+    /// The server remembers what it has read: where a read meets a change or a deletion, it may say for five minutes what the
+    /// file was, and for some seconds where a slow reader of live events holds up a deletion. Its listings are up to date.
     pub fn get(&self) -> GetFile {
         GetFile { file: self.clone(), options: CallOptions::default() }
     }

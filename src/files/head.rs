@@ -8,7 +8,8 @@ use crate::http::{CallOptions, Request, awaitable};
 use crate::transfer::ContentInfo;
 
 impl File {
-    /// Size, type, ETag and time of the content, without the content (public).
+    /// Size, type, ETag and time of the content, without the content (public). They may be those from before a change or a
+    /// deletion, as [`File::get`] says.
     pub fn head(&self) -> HeadFile {
         HeadFile { file: self.clone(), options: CallOptions::default() }
     }

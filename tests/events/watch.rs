@@ -403,6 +403,30 @@ async fn waiting_believes_the_server_alone() {
     assert_eq!(within(nowhere).await.unwrap(), None);
 }
 
+/// The server may remember a file as it was, or one that is gone; what is waited for is asked of what it lists.
+#[tokio::test]
+async fn waiting_is_not_for_what_the_server_remembers() {
+    let (server, _client, bucket) = start().await;
+    let (file, limit) = (bucket.file("a"), Duration::from_secs(20));
+    upload(&bucket, "a").await;
+    let held = server.inject(Fault::stall_headers().on("GET", "/files/a"));
+    let read = tokio::spawn(file.get().send());
+    within(held.fired_at_least(1)).await;
+    file.upload("22".as_bytes()).await.unwrap();
+    assert_eq!(file.get().await.unwrap().size, 1, "the server says that it is what it was");
+    let now = file.wait_until(|file| file.is_some_and(|file| file.size == 2), limit);
+    assert_eq!(within(now).await.unwrap().unwrap().size, 2);
+    file.delete().await.unwrap();
+    assert!(file.get_opt().await.unwrap().is_some(), "the server says that it is there");
+    assert_eq!(within(file.wait_until(|file| file.is_none(), limit)).await.unwrap(), None);
+    let again = tokio::spawn(bucket.wait_for("a"));
+    within(server.hub().until(|hub| hub.subscribers(&Group::File(bucket.id().into(), "a".into())) == 1)).await;
+    file.upload("333".as_bytes()).await.unwrap();
+    assert_eq!(within(again).await.unwrap().unwrap().size, 3);
+    held.release();
+    within(read).await.unwrap().unwrap();
+}
+
 /// The same client again, from the first moment of a server that was not there.
 #[tokio::test]
 async fn a_watch_may_be_there_before_the_server() {
