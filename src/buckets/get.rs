@@ -1,5 +1,7 @@
 //! `GET /api/buckets/{id}`
 
+use chrono::{DateTime, Utc};
+
 use super::Bucket;
 use crate::error::{Error, Result};
 use crate::http::{CallOptions, Request, awaitable};
@@ -20,6 +22,17 @@ impl Bucket {
     /// As [`Bucket::get`], where a bucket that is not there is `None`.
     pub fn get_opt(&self) -> GetBucketOpt {
         GetBucketOpt { get: self.get(), options: CallOptions::default() }
+    }
+
+    /// What the bucket is without its files, and the server's time at which it says so.
+    pub(crate) async fn details(&self, options: CallOptions) -> Result<(BucketDetails, Option<DateTime<Utc>>)> {
+        let request = Request::get(self.route("")?).rows(FILES).options(options);
+        let answer = self.client.transport.send(request).await?;
+        let date = answer.date();
+        let mut details: BucketDetails = answer.json()?;
+        // The server's cache may have kept somebody else's `include=files`.
+        (details.files, details.has_more_files) = (None, None);
+        Ok((details, date))
     }
 }
 
@@ -43,12 +56,8 @@ impl GetBucket {
     }
 
     async fn run(mut self) -> Result<BucketDetails> {
-        let transport = &self.bucket.client.transport;
-        transport.start(&mut self.options);
-        let request = Request::get(self.bucket.route("")?).rows(FILES).options(self.options.clone());
-        // The server's cache may have kept somebody else's `include=files`.
-        let mut details: BucketDetails = transport.send(request).await?.json()?;
-        (details.files, details.has_more_files) = (None, None);
+        self.bucket.client.transport.start(&mut self.options);
+        let (mut details, _) = self.bucket.details(self.options.clone()).await?;
         if self.with_files {
             let mut list = self.bucket.files().list().limit(FILES);
             list = list.sort(crate::models::FileSort::Path).order(crate::models::Order::Asc).options(self.options);

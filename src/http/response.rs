@@ -7,6 +7,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
+use chrono::{DateTime, Utc};
 use futures::poll;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use serde::de::DeserializeOwned;
@@ -112,6 +113,12 @@ impl Response {
         let (body, exchange) = (ResponseBody::Whole(Bytes::new()), self.exchange.clone());
         let (headers, api_etag) = (self.headers.clone(), self.api_etag.clone());
         Answer { status: self.status, headers, body, exchange, limits: self.limits, api_etag, presumed: None }.into()
+    }
+
+    /// The server's time at which it was made.
+    pub(crate) fn date(&self) -> Option<DateTime<Utc>> {
+        let date = self.headers.get(header::DATE)?.to_str().ok()?;
+        httpdate::parse_http_date(date).ok().map(DateTime::from)
     }
 
     /// Says which part of the whole its body is.

@@ -5,6 +5,7 @@ mod support;
 
 mod backlog;
 mod bad_input;
+mod buckets;
 mod callbacks;
 mod connection;
 mod consistency;

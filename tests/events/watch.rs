@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use carbonfiles::events::{BucketWatchEvent, WatchEvent};
+use carbonfiles::events::WatchEvent;
 use carbonfiles::{Client, ErrorKind};
 use carbonfiles_testserver::{Fault, Group};
 use futures::{Stream, StreamExt, TryStreamExt};
 
 use crate::support::{self, within};
-use crate::{client, settings, start, upload};
+use crate::{client, start, upload};
 
 /// `init`, `=path`, `done`, `*path size`, `-path`, `failed`.
 pub(crate) async fn told(
@@ -233,65 +233,6 @@ async fn an_unknown_event_is_no_gap_and_an_unreadable_one_is() {
     assert_eq!(told(&mut watch, 1).await, ["*a 1"]);
     say("FileUpdated").await;
     assert_eq!(told(&mut watch, 1).await, ["failed"]);
-}
-
-/// A bucket that never rests is shown all the same, and one that comes later expires in time.
-#[tokio::test]
-async fn busy_buckets_and_brief_ones() {
-    let (_server, client, bucket) = start().await;
-    let mut watch = client.watch().relist_every(Duration::from_secs(3600));
-    for _ in 0..3 {
-        within(watch.next()).await.unwrap().unwrap();
-    }
-    let busy = async {
-        loop {
-            upload(&bucket, "a").await;
-            bucket.file("a").delete().await.unwrap();
-            upload(&bucket, &fastrand::u64(..).to_string()).await;
-        }
-    };
-    let mut count = 0;
-    let shown = async {
-        for _ in 0..3 {
-            let BucketWatchEvent::Changed(now) = within(watch.next()).await.unwrap().unwrap() else { panic!() };
-            assert!(now.file_count >= count);
-            count = now.file_count;
-        }
-    };
-    tokio::select! {
-        () = busy => {}
-        () = shown => {}
-    }
-    let brief = client.buckets().create("brief").expires(Duration::from_secs(1)).await.unwrap();
-    let mut seen = Vec::new();
-    while seen.len() < 2 {
-        match within(watch.next()).await.unwrap().unwrap() {
-            BucketWatchEvent::Changed(one) if one.id == brief.id => seen.push("there"),
-            BucketWatchEvent::Removed(id) if id == brief.id => seen.push("gone"),
-            _ => {}
-        }
-    }
-    assert_eq!(seen, ["there", "gone"]);
-}
-
-#[tokio::test]
-async fn all_buckets_with_what_is_stored_in_them() {
-    let (server, client, bucket) = start().await;
-    let mut watch = client.watch();
-    let mut next = async || within(watch.next()).await.unwrap().unwrap();
-    assert_eq!(next().await, BucketWatchEvent::Init);
-    assert!(matches!(next().await, BucketWatchEvent::Bucket(b) if b.id == bucket.id()));
-    assert_eq!(next().await, BucketWatchEvent::InitDone);
-    let other = client.buckets().create("other").expires(Duration::from_secs(3600)).await.unwrap();
-    assert_eq!(next().await, BucketWatchEvent::Changed(other.clone()));
-    upload(&bucket, "abc").await;
-    assert!(matches!(next().await, BucketWatchEvent::Changed(b) if (b.file_count, b.total_size) == (1, 3)));
-    client.bucket(&other.id).update().name("renamed").await.unwrap();
-    assert!(matches!(next().await, BucketWatchEvent::Changed(b) if b.name == "renamed"));
-    client.bucket(&other.id).delete().await.unwrap();
-    assert_eq!(next().await, BucketWatchEvent::Removed(other.id));
-    let guest = support::builder(server.url()).events(settings()).build().unwrap();
-    assert!(within(guest.watch().next()).await.unwrap().unwrap_err().is_denied());
 }
 
 #[tokio::test]

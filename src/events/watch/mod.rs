@@ -106,8 +106,8 @@ impl Bucket {
 impl Client {
     /// Follows all buckets (admin key or dashboard token): as [`Bucket::watch`], for the rows of
     /// [`Buckets::list_all`](crate::Buckets::list_all). What is stored in a bucket changes its row too, at most some
-    /// three times a second, and every 2 s or less often where more than 64 buckets are busy; a bucket that expires goes when
-    /// its time has come.
+    /// three times a second, and every 2 s or less often where more than 64 buckets are busy; what the server remembers of a
+    /// bucket may be from before, until the next listing. A bucket that expires goes when its time has come.
     pub fn watch(&self) -> WatchBuckets {
         WatchBuckets { client: self.clone(), pace: Pace::default(), steps: None }
     }

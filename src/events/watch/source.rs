@@ -186,10 +186,15 @@ impl Source for AllBuckets {
     }
 
     fn look(&self, id: String) -> BoxFuture<'static, Result<Option<BucketInfo>>> {
-        let get = self.client.bucket(id).get();
+        let bucket = self.client.bucket(id);
         Box::pin(async move {
             tokio::time::sleep(SETTLE).await;
-            Ok(found(get.await, NO_BUCKET)?.map(|details| details.bucket))
+            let asked = found(bucket.details(CallOptions::default()).await, NO_BUCKET)?;
+            // The server may remember one that has expired, by its own clock.
+            Ok(asked.and_then(|(details, date)| {
+                let now = date.unwrap_or_else(Utc::now);
+                Some(details.bucket).filter(|bucket| bucket.expires_at.is_none_or(|at| at > now))
+            }))
         })
     }
 

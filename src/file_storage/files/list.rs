@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use futures::stream::BoxStream;
-use http::{Method, header};
+use http::Method;
 
 use super::Files;
 use crate::error::{Error, Result};
@@ -204,10 +204,10 @@ async fn fetch(
     options: CallOptions,
 ) -> Result<(Page<StoredFile>, Option<DateTime<Utc>>)> {
     let answer = client.transport().send(query.request(page, per_page, options)).await?;
-    let date = answer.headers.get(header::DATE).and_then(|date| httpdate::parse_http_date(date.to_str().ok()?).ok());
+    let date = answer.date();
     let answer: FilePage = answer.json()?;
     let offset = answer.page.saturating_sub(1).saturating_mul(answer.per_page);
-    Ok((Page::new(answer.items, answer.total, answer.per_page, offset), date.map(Into::into)))
+    Ok((Page::new(answer.items, answer.total, answer.per_page, offset), date))
 }
 
 /// Rows from an offset on, out of a page that holds it.
