@@ -54,6 +54,9 @@ const AGES: Duration = Duration::from_secs(86_400 * 365 * 30);
 const BREATH: Duration = Duration::from_millis(100);
 /// A listing in place of look-ups comes no sooner after the last one, nor sooner than that one took.
 const INSTEAD: Duration = Duration::from_secs(2);
+/// Where a row is there though its time has passed, the first listing after it comes so soon; each further one takes twice
+/// as long.
+const OVERDUE: Duration = Duration::from_secs(1);
 /// So many events are taken before what they changed is passed on.
 const BATCH: usize = 256;
 
@@ -73,6 +76,7 @@ pub(super) fn steps<S: Source>(source: S, pace: Pace) -> Steps<S::Row> {
         crowded: false,
         instead_from: Instant::now(),
         failures: 0,
+        overdue: 0,
         said_to_be_gone: false,
         lookups: FuturesUnordered::new(),
         asked: HashMap::new(),
@@ -112,6 +116,8 @@ struct Driver<S: Source> {
     instead_from: Instant,
     /// Listings in a row that failed.
     failures: u32,
+    /// Listings in a row that had a row whose time had passed.
+    overdue: u32,
     /// The last listing was refused for there being nothing to list.
     said_to_be_gone: bool,
     lookups: FuturesUnordered<LookUp<S::Row>>,
@@ -301,9 +307,13 @@ impl<S: Source> Driver<S> {
     }
 
     fn list_when_expired(&mut self, at: Option<DateTime<Utc>>) {
-        if let Some(left) = at.and_then(|at| (at - Utc::now()).to_std().ok()) {
-            self.list_at(later(Instant::now(), left.saturating_add(BREATH)));
-        }
+        let Some(at) = at else { return };
+        let wait = match (at - Utc::now()).to_std() {
+            Ok(left) => left.saturating_add(BREATH),
+            // Not yet by the server's clock, which this one is ahead of.
+            Err(_) => OVERDUE.saturating_mul(1 << self.overdue.min(16)),
+        };
+        self.list_at(later(Instant::now(), wait));
     }
 
     fn begin_listing(&mut self) {
@@ -339,8 +349,11 @@ impl<S: Source> Driver<S> {
         self.instead_from = now + INSTEAD.max(now - self.began);
         self.list_at(later(now, self.pace.pause()));
         let present = Utc::now();
-        let expires = self.view.rows().filter_map(Row::expires_at).filter(|at| *at > present).min();
-        self.list_when_expired(expires);
+        let expiries = || self.view.rows().filter_map(Row::expires_at);
+        let (next, overdue) = (expiries().filter(|at| *at > present).min(), expiries().find(|at| *at <= present));
+        self.list_when_expired(next);
+        self.list_when_expired(overdue);
+        self.overdue = if overdue.is_some() { self.overdue.saturating_add(1) } else { 0 };
     }
 
     /// Before the first listing is complete, what will not pass by itself ends the watch. After it, only the server's own

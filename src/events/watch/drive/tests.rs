@@ -9,7 +9,7 @@ use tokio::time::{sleep, timeout};
 use super::*;
 use crate::events::event::Event;
 use crate::events::settings::EventSettings;
-use crate::models::FileInfo;
+use crate::models::{BucketInfo, FileInfo};
 
 #[derive(Clone)]
 struct Fake {
@@ -216,4 +216,72 @@ async fn a_listing_stands_for_too_many_look_ups() {
     }
     source.follow(MINUTE).await;
     assert_eq!((source.look_ups(), source.listings().len()), (Pace::default().look_ups, 1));
+}
+
+/// A bucket whose time has passed by this clock, and by the server's only after so many listings.
+#[derive(Clone)]
+struct Overdue {
+    settings: EventSettings,
+    start: Instant,
+    /// Listings that have it; when those that were made began, in seconds; the events.
+    notes: Arc<Mutex<(usize, Vec<f64>, Option<Event>)>>,
+}
+
+fn overdue() -> BucketInfo {
+    let past = Utc::now() - Duration::from_secs(1);
+    let json = serde_json::json!({"id": "brief", "name": "brief", "owner": "admin", "file_count": 0, "total_size": 0,
+        "created_at": past, "expires_at": past});
+    serde_json::from_value(json).unwrap()
+}
+
+impl Source for Overdue {
+    type Row = BucketInfo;
+
+    fn settings(&self) -> &EventSettings {
+        &self.settings
+    }
+
+    fn subscribe(&self) -> BoxFuture<'static, Result<Arrivals>> {
+        let told = self.notes.lock().unwrap().2.take();
+        let told = told.map(|event| Ok(Arrival { at: Instant::now(), event }));
+        Box::pin(async move { Ok(stream::iter(told).chain(stream::pending()).boxed()) })
+    }
+
+    fn list(&self) -> BoxStream<'static, Result<Page<BucketInfo>>> {
+        let mut notes = self.notes.lock().unwrap();
+        notes.1.push(self.start.elapsed().as_secs_f64().round());
+        let rows = if notes.1.len() <= notes.0 { vec![overdue()] } else { Vec::new() };
+        stream::iter([Ok(Page::new(rows, 0, 100, 0))]).boxed()
+    }
+
+    fn look(&self, _: String) -> BoxFuture<'static, Result<Option<BucketInfo>>> {
+        Box::pin(std::future::pending())
+    }
+
+    fn told(&self, event: Event) -> Told<BucketInfo> {
+        match event {
+            Event::BucketCreated { bucket } => Told::Stored(bucket),
+            _ => Told::Nothing,
+        }
+    }
+
+    fn is_gone(&self, _: &Error) -> bool {
+        false
+    }
+}
+
+/// Where this clock is ahead of the server's, the end of a bucket is waited for.
+#[tokio::test(start_paused = true)]
+async fn a_bucket_whose_time_has_passed_goes_when_the_server_says_so() {
+    for (listed, event, times) in
+        [(3, None, &[0.0, 1.0, 3.0, 7.0][..]), (0, Some(Event::BucketCreated { bucket: overdue() }), &[0.0, 1.0])]
+    {
+        let notes = Arc::new(Mutex::new((listed, Vec::new(), event)));
+        let source = Overdue { settings: EventSettings::default(), start: Instant::now(), notes: notes.clone() };
+        let mut steps = steps(source, Pace { relist: Duration::MAX, ..Pace::default() });
+        let removed = async { while !matches!(steps.next().await, Some(Ok(Step::Removed(_)))) {} };
+        timeout(Duration::from_secs(10), removed).await.unwrap();
+        assert!(timeout(MINUTE, steps.next()).await.is_err());
+        assert_eq!(notes.lock().unwrap().1, times);
+    }
 }
