@@ -10,8 +10,9 @@
 //!   └── Refused ◀────────────────┘  (jittered, endless)
 //! ```
 //!
-//! Refused is only what will not pass by itself: the hub's own refusals, and, before the first connection, an answer that
-//! is not that of a hub. Once a connection has been made, such an answer is taken for a fault on the way.
+//! Refused is only what will not pass by itself: the hub's own refusals, also of the only subscription, and, before the first
+//! connection, an answer that is not that of a hub. Once a connection has been made, such an answer is taken for a fault on
+//! the way.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -104,14 +104,18 @@ pub(super) struct Running {
 impl Running {
     /// Ends the task, unless there is a subscription again.
     pub(super) fn retire(&mut self) -> bool {
-        {
+        let refusal = {
             let mut registry = self.line.registry();
             if !registry.is_empty() {
                 return false;
             }
             registry.running = false;
-        }
-        self.end(ConnectionState::Closed);
+            registry.take_refusal()
+        };
+        self.end(match refusal {
+            Some(error) => ConnectionState::Refused { reason: error.to_string() },
+            None => ConnectionState::Closed,
+        });
         true
     }
 

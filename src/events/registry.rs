@@ -123,6 +123,8 @@ pub(super) struct Registry {
     pub(super) running: bool,
     /// The number of subscriptions.
     count: usize,
+    /// Why there is none any more, where the hub has refused the last.
+    refusal: Option<Error>,
     all: Group,
     /// In order, as there are few: with one bucket, its name is compared and not hashed for each event.
     buckets: BTreeMap<Arc<str>, BucketGroups>,
@@ -143,6 +145,11 @@ pub(super) type Wakers = Vec<Waker>;
 impl Registry {
     pub(super) fn is_empty(&self) -> bool {
         self.count == 0
+    }
+
+    /// Why there is no subscription any more, where the hub has refused the last.
+    pub(super) fn take_refusal(&mut self) -> Option<Error> {
+        self.refusal.take()
     }
 
     /// The number of the last invocation or subscription.
@@ -177,6 +184,7 @@ impl Registry {
         }
         self.group(interest).members.push(Subscriber { id, filter, queue, told_of_loss: false });
         self.count += 1;
+        self.refusal = None;
         self.mark(interest);
         id
     }
@@ -352,6 +360,9 @@ impl Registry {
         group.joined = Joined::No;
         let refused = std::mem::take(&mut group.members);
         self.count -= refused.len();
+        if self.count == 0 && !refused.is_empty() {
+            self.refusal = Some(error.clone());
+        }
         wakers.extend(refused.into_iter().filter_map(|member| member.queue.fail(error.clone())));
     }
 
@@ -468,7 +479,8 @@ impl Registry {
 
     /// Nobody listens any more, and the connection will be closed: who comes now needs a new one.
     pub(super) fn close(&mut self) {
-        *self = Self { running: self.running, last_id: self.last_id, ..Self::default() };
+        let (running, last_id) = (self.running, self.last_id);
+        *self = Self { running, last_id, refusal: self.refusal.take(), ..Self::default() };
     }
 
     /// Ends all subscriptions.

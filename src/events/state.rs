@@ -37,7 +37,8 @@ pub enum ConnectionState {
         /// Why, in words.
         reason: String,
     },
-    /// The server refused for good: all subscriptions have ended with the error. A new one tries again.
+    /// The server refused the connection or its last subscription for good: all have ended with the error. A new one tries
+    /// again. Where others are left, a refused subscription changes nothing here.
     #[non_exhaustive]
     Refused {
         /// In the server's words where it gave any.

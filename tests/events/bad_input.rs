@@ -74,7 +74,9 @@ async fn everything_is_for_the_admin_in_the_servers_words() {
         assert_eq!((error.kind(), error.message()), (kind, said));
         assert!(error.hint().is_some());
         assert!(!format!("{error:?}").contains("mistyped"));
-        within(client.events().state_of_all().wait_for(|state| *state == ConnectionState::Closed)).await;
+        let over = |state: &ConnectionState| matches!(state, ConnectionState::Closed | ConnectionState::Refused { .. });
+        let state = within(client.events().state_of_all().wait_for(over)).await;
+        assert!(matches!(&state, ConnectionState::Refused { reason, .. } if reason.contains(said)), "{state:?}");
     }
     let error = within(with(guest.token.expose()).events().all().send()).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::PermissionDenied);
