@@ -62,7 +62,8 @@ pub enum Event {
         /// The bucket.
         bucket_id: String,
     },
-    /// The connection was lost. What happens from now until [`Event::Reconnected`] will not be told.
+    /// The connection was lost. Until [`Event::Reconnected`], what is told is not complete: some subscriptions may be back
+    /// before others.
     #[non_exhaustive]
     Disconnected {
         /// Why, in words.
