@@ -372,6 +372,19 @@ async fn a_log_sends_no_more_at_once_than_was_asked_for() {
     assert_eq!(content(&file).await.len(), 4 + (350 << 10));
 }
 
+/// The server answers with what it remembers of the file, which may be from before the append.
+#[tokio::test]
+async fn an_append_that_is_answered_with_the_length_before_has_been_made() {
+    let (server, _, file) = start().await;
+    let held = server.inject(Fault::stall_headers().on("GET", "/files/log.txt"));
+    let read = tokio::spawn(file.get().send());
+    within(held.fired_at_least(1)).await;
+    assert_eq!(within(file.append_at(4, "45".as_bytes())).await.unwrap().size, 6);
+    assert_eq!(file.get().await.unwrap().size, 4, "the server says that it is as it was");
+    held.release();
+    within(read).await.unwrap().unwrap();
+}
+
 #[tokio::test]
 async fn a_flush_that_was_given_up_does_not_answer_for_what_came_after() {
     let (server, _, file) = start().await;

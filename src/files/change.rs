@@ -137,14 +137,23 @@ impl<'a> Change<'a> {
         let mut body = UploadBody::new(vec![part], Bytes::new(), false, self.reporter, None);
         body.hold(turn);
         let answer = self.file.client().transport.send_body(&request, &mut body).await;
-        let info: FileInfo = answer.map_err(|e| explain_pause(e, &body))?.json()?;
+        let mut info: FileInfo = answer.map_err(|e| explain_pause(e, &body))?.json()?;
         let sent = body.sent().iter().map(|part| part.size).sum::<u64>();
-        if let Place::EndAt { offset, .. } = self.place
-            && info.size != offset.saturating_add(sent)
-        {
-            let message =
-                format!("{sent} bytes were written at {offset}, and the file has {}: others write to it", info.size);
-            return Err(Error::new(ErrorKind::Conflict, message).with_fate(Fate::Unknown));
+        if let Place::EndAt { offset, .. } = self.place {
+            let end = offset.saturating_add(sent);
+            // The answer is what the server remembers, which may be the file from before; what it lists is as it is.
+            if info.size != end
+                && let Ok(listed) = Box::pin(self.file.listed(options)).await
+            {
+                info = listed;
+            }
+            if info.size != end {
+                let message = format!(
+                    "{sent} bytes were written at {offset}, and the file has {}: others write to it",
+                    info.size
+                );
+                return Err(Error::new(ErrorKind::Conflict, message).with_fate(Fate::Unknown));
+            }
         }
         body.done();
         Ok(info)

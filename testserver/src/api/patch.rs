@@ -9,6 +9,7 @@ use crate::http::exchange::Exchange;
 use crate::http::query::dotnet_integer;
 use crate::http::refusal::Refusal;
 use crate::http::reply::{self, Reply};
+use crate::state::bucket::FileView;
 use crate::state::upload::Patched;
 
 const NO_BUCKET: Refusal = Refusal::NotFound("Bucket not found");
@@ -51,7 +52,13 @@ pub(super) async fn patch(exchange: &mut Exchange, id: &str, path: &str) -> Resu
         match outcome {
             // Gone meanwhile, which is noticed when there is nothing to show for it.
             None => return Ok(reply::empty(StatusCode::OK)),
-            Some(Patched::Stored(view)) => return Ok(reply::json(StatusCode::OK, &view)),
+            // What is answered is what is remembered, which may be the row from before.
+            Some(Patched::Stored) => {
+                return Ok(match exchange.shared.state().remembered_file(id, path, now) {
+                    Some(file) => reply::json(StatusCode::OK, &FileView::read_back(file)),
+                    None => reply::empty(StatusCode::OK),
+                });
+            }
             Some(Patched::Overtaken) => {
                 file = files::find(exchange, id, path)?;
                 base = exchange.shared.state().contents.blob(&file.hash).ok_or(Refusal::Unhandled)?;

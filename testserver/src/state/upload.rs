@@ -122,16 +122,15 @@ impl State {
         file.updated_at = now;
         self.contents.hold(row, hash, blob);
         self.contents.release(&old);
-        let view = FileView::read_back(&file);
         self.buckets.get_mut(bucket_id)?.put_file(file);
         self.caches.forget_details(bucket_id);
-        Some(Patched::Stored(Box::new(view)))
+        Some(Patched::Stored)
     }
 }
 
 /// What has come of a patch.
 pub(crate) enum Patched {
-    Stored(Box<FileView>),
+    Stored,
     /// The file has changed since; without the defect the patch is applied again.
     Overtaken,
 }
