@@ -15,7 +15,12 @@ const ROWS: u64 = 10;
 impl File {
     /// What the file is, by a listing that begins with it. The answer to [`File::get`] may be that of a content before: the
     /// server remembers it, but not what it lists (see `docs/server-notes.md`).
-    pub(crate) async fn listed(&self, mut options: CallOptions) -> Result<FileInfo> {
+    pub(crate) async fn listed(&self, options: CallOptions) -> Result<FileInfo> {
+        self.listed_opt(options).await?.ok_or_else(|| Error::new(ErrorKind::NotFound, NO_FILE))
+    }
+
+    /// The same, where `None` is the listing's own word that there is no such file: no 404 of the listing itself is.
+    pub(super) async fn listed_opt(&self, mut options: CallOptions) -> Result<Option<FileInfo>> {
         let path = self.checked_path()?;
         let (files, transport) = (self.bucket.files(), &self.client().transport);
         transport.start(&mut options);
@@ -26,11 +31,11 @@ impl File {
             let page: TreePage = transport.send(request).await?.json()?;
             check_headway(behind, page.files.iter().map(|file| file.path.as_str()), page.cursor.as_deref())?;
             if let Some(found) = page.files.into_iter().find(|file| file.path == path.as_str()) {
-                return Ok(found);
+                return Ok(Some(found));
             }
             match page.cursor {
                 Some(next) if next.as_str() < path.as_str() => cursor = next,
-                _ => return Err(Error::new(ErrorKind::NotFound, NO_FILE)),
+                _ => return Ok(None),
             }
         }
     }

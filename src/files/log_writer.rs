@@ -92,10 +92,11 @@ impl OpenLog {
         let appending = turn(&self.file.bucket, &path, key("log"), &self.options, || {}).await?;
         let offset = match self.file.head().options(self.options.clone()).await {
             Ok(info) => known_length(&info)?,
-            Err(error) if error.is_not_found() => {
-                self.file.upload(Bytes::new()).options(self.options.clone()).await?;
-                0
-            }
+            // A 404 may be a gateway's, or of a content that is missing, and making the file would empty it.
+            Err(error) if error.is_not_found() => match self.file.listed_opt(self.options.clone()).await? {
+                Some(info) => info.size,
+                None => self.file.upload(Bytes::new()).options(self.options.clone()).await?.size,
+            },
             Err(error) => return Err(error),
         };
         // The limit is for each append; that for opening it ends here.

@@ -343,3 +343,23 @@ async fn a_flush_that_was_given_up_does_not_answer_for_what_came_after() {
     let error = error.get_ref().unwrap().downcast_ref::<carbonfiles::Error>().unwrap();
     assert_eq!(error.kind(), ErrorKind::PermissionDenied);
 }
+
+/// An ingress during a rollout, or a content that is missing behind metadata that are there.
+#[tokio::test]
+async fn a_log_is_made_only_where_the_listing_has_none() {
+    let (server, client, file) = start().await;
+    let lost = server.inject(Fault::status(404).on("HEAD", CONTENT));
+    let mut log = within(file.log_writer()).await.unwrap();
+    assert_eq!((lost.fired(), content(&file).await), (1, Bytes::from("0123")));
+    log.write_all(b"45").await.unwrap();
+    within(log.shutdown()).await.unwrap();
+    assert_eq!(content(&file).await, "012345");
+
+    // Who is in front of everything knows nothing of the file.
+    for (method, path) in [("HEAD", CONTENT), ("GET", "/files")] {
+        server.inject(Fault::status(404).on(method, path));
+    }
+    assert!(within(file.log_writer()).await.unwrap_err().is_not_found());
+    assert!(within(client.bucket("nosuchbuck").file("log.txt").log_writer()).await.unwrap_err().is_not_found());
+    assert_eq!(content(&file).await, "012345");
+}
