@@ -44,6 +44,14 @@ impl Dialect for CarbonFiles {
         Decoded { kind, message: Some(error), hint, details }
     }
 
+    fn says_gone(&self, path: &str, body: &[u8]) -> bool {
+        match self.decode(StatusCode::NOT_FOUND, &HeaderMap::new(), body).message.as_deref() {
+            Some(words) => matches!(words, "API key not found" | "Bucket not found" | "File not found"),
+            // Of a short URL it says no more than this (recording 802).
+            None => body.is_empty() && path.starts_with("/api/short/"),
+        }
+    }
+
     fn template(&self, path: &str) -> Option<String> {
         let segments: Vec<_> = path.split('/').skip(1).collect();
         Some(match segments[..] {

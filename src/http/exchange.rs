@@ -12,7 +12,7 @@ use super::classify::{exchange_error, is_write_failure};
 use super::elsewhere::Destination;
 use super::probe::refusal_of_head;
 use super::refusal::{BODY_LIMIT, BODY_PATIENCE, refusal};
-use super::request::{Receive, Request};
+use super::request::{Receive, Replay, Request};
 use super::response::{Answer, ReadLimits, Response, ResponseBody, read_excerpt, read_whole};
 use super::secrets::Secrets;
 use super::transport::{Call, Transport};
@@ -175,6 +175,7 @@ impl Transport {
         let secrets: Vec<_> = call.token.iter().cloned().chain(named).collect();
         let secrets = Secrets::of(&secrets, &call.url, self.headers_of(request)).with_body(&request.secrets);
         let dialect = to.foreign.unwrap_or(self.config().dialect);
+        call.says_gone = request.replay == Replay::Deletion && dialect.says_gone(&request.path, &excerpt);
         let moved_to = to.location(&headers).filter(|_| to.foreign.is_none());
         let error = refusal(dialect, status, &headers, &excerpt, &secrets, moved_to.as_ref());
         call.answer = body.map(|body| response(headers.clone(), body));

@@ -70,6 +70,8 @@ pub(super) struct Call {
     pub(super) answer: Option<Response>,
     /// The attempt under way, or the last one, may have been sent: it had its credential.
     pub(super) sent: bool,
+    /// The refusal of a deletion has the service's own words for what is not there.
+    pub(super) says_gone: bool,
     /// An attempt before it may have been carried out.
     pub(super) may_be_done: bool,
 }
@@ -167,6 +169,7 @@ impl Transport {
             given: None,
             answer: None,
             sent: false,
+            says_gone: false,
             may_be_done: false,
         };
         // In a place of its own: all the futures around it stay small, which are copied wherever they are passed on.
@@ -237,7 +240,7 @@ impl Transport {
                     body.answered();
                     return Err(error);
                 }
-                Err(error) if may_be_deleted && request.replay == Replay::Deletion && error.is_not_found() => {
+                Err(error) if may_be_deleted && call.says_gone && error.is_not_found() => {
                     return Ok(self.already_deleted(request, call, error));
                 }
                 Err(error) => error,

@@ -142,7 +142,7 @@ async fn a_deletion_that_got_a_500_may_have_been_carried_out() {
         let tries = AtomicU32::new(0);
         let server = RawServer::start(move |head| {
             let is_first = head.method == "DELETE" && tries.fetch_add(1, Ordering::SeqCst).is_multiple_of(2);
-            Answer::Bytes(answer(if is_first { first } else { 404 }, "", b""))
+            Answer::Bytes(if is_first { answer(first, "", b"") } else { answer(404, "", words_for(&head.target)) })
         })
         .await;
         let client = builder(&server.url).token("key").build().unwrap();
@@ -155,4 +155,46 @@ async fn a_deletion_that_got_a_500_may_have_been_carried_out() {
             assert_eq!(outcome.is_ok(), succeeds, "{first}: {outcome:?}");
         }
     }
+}
+
+/// What the server says to a deletion of nothing (recordings 425, 661, 802).
+fn words_for(target: &str) -> &'static [u8] {
+    match target {
+        _ if target.contains("/files/") => br#"{"error": "File not found"}"#,
+        _ if target.starts_with("/api/buckets/") => br#"{"error": "Bucket not found"}"#,
+        _ if target.starts_with("/api/keys/") => br#"{"error": "API key not found"}"#,
+        _ => b"",
+    }
+}
+
+/// A gateway that lost sight of the server says 502, and then that it knows no such thing.
+#[tokio::test]
+async fn a_gateway_does_not_say_what_was_deleted() {
+    let server = server().await;
+    let client = admin(&server);
+    let bucket = bucket(&client).await;
+    let file = bucket.file("a.txt");
+    let done = file.upload("x".as_bytes()).await.unwrap();
+    let short = client.short_url(done.short_code.as_deref().unwrap());
+    let key = client.keys().create("k").await.unwrap();
+    for (says, call) in [
+        ("<html>default backend</html>", "key"),
+        (r#"{"status": 404, "error": "Not Found", "path": "/"}"#, "key"),
+        ("", "key"),
+        ("<html>", "short"),
+        ("", "bucket"),
+        ("", "file"),
+    ] {
+        let gateway = [502, 404].map(|status| server.inject(Fault::status(status).body(says).on("DELETE", "")));
+        let error = match call {
+            "key" => within(client.key(&key.prefix).revoke().send()).await,
+            "short" => within(short.delete().send()).await,
+            "bucket" => within(bucket.delete().send()).await,
+            _ => within(file.delete().send()).await,
+        };
+        let error = error.unwrap_err();
+        assert_eq!(gateway.map(|fault| fault.fired()), [1, 1], "{call} {says:?}");
+        assert_eq!((error.kind(), error.may_have_been_done()), (ErrorKind::NotFound, true), "{call} {says:?}");
+    }
+    assert_eq!((file.get().await.unwrap().size, client.keys().list().await.unwrap().total), (1, 1));
 }
