@@ -162,17 +162,32 @@ impl Credentials {
 
     pub(crate) async fn token(&self) -> Result<Option<Token>> {
         match self {
-            Self::Renewed(session) => session.token().await.map(Some),
+            Self::Renewed(session) => session.token().await.map(Some).map_err(|error| {
+                let kind = of_credential(error.kind());
+                error.with_kind(kind)
+            }),
             Self::Anonymous => Ok(None),
             Self::Fixed(token) => Ok(Some(token.clone())),
             Self::Provider(provide) => match provide().await {
                 Ok(token) => Ok(Some(token)),
                 Err(cause) => {
-                    let kind = kind_within(&*cause).unwrap_or(ErrorKind::Unauthenticated);
+                    let kind = kind_within(&*cause).map_or(ErrorKind::Unauthenticated, of_credential);
                     Err(Error::new(kind, "the token provider failed").caused_by(cause))
                 }
             },
         }
+    }
+}
+
+/// What a call fails with whose credential met that. A kind that says something of what was asked for would be taken for the
+/// answer: "not found" for a file that is not there.
+fn of_credential(met: ErrorKind) -> ErrorKind {
+    match met {
+        ErrorKind::NotFound
+        | ErrorKind::PreconditionFailed
+        | ErrorKind::RangeNotSatisfiable
+        | ErrorKind::Unsupported => ErrorKind::Unauthenticated,
+        met => met,
     }
 }
 
@@ -199,8 +214,9 @@ macro_rules! token_provider {
             $(#[$docs])*
             ///
             /// A provider that fails ends the call before it is sent: with the kind of the [`Error`](crate::Error) of this crate
-            /// that its error is or comes from, and `Unauthenticated` for any other. Where it fails when asked once more, the
-            /// refusal is the error.
+            /// that its error is or comes from, and `Unauthenticated` for any other. So it is where that kind would say something
+            /// of what was asked for (`NotFound`, `PreconditionFailed`, `RangeNotSatisfiable`, `Unsupported`). Where it fails when
+            /// asked once more, the refusal is the error.
             pub fn token_provider<F, Fut, T, E>(mut self, provide: F) -> Self
             where
                 F: Fn() -> Fut + Send + Sync + 'static,

@@ -123,6 +123,30 @@ async fn a_provider_fails_with_the_kind_of_what_it_met() {
     assert_eq!(server.requests().len(), seen, "nothing is sent without a token");
 }
 
+/// What the vault does not have, or will not give, says nothing of what was asked for with it.
+#[tokio::test]
+async fn a_credential_that_is_not_found_leaves_open_what_is_there() {
+    let server = server().await;
+    let bucket = bucket(&admin(&server)).await;
+    for (status, met) in [
+        (404, ErrorKind::NotFound),
+        (412, ErrorKind::PreconditionFailed),
+        (416, ErrorKind::RangeNotSatisfiable),
+        (501, ErrorKind::Unsupported),
+    ] {
+        server.inject(Fault::status(status));
+        let vault = builder(server.url()).retry(RetryPolicy::never()).build().unwrap();
+        let cause = within(vault.health().send()).await.unwrap_err();
+        assert_eq!(cause.kind(), met);
+        let provide = move || std::future::ready(Err::<String, _>(cause.clone()));
+        let client = builder(server.url()).token_provider(provide).build().unwrap();
+        let error = within(client.bucket(bucket.id()).get_opt().send()).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Unauthenticated, "{error:?}");
+        let source = std::error::Error::source(&error).unwrap();
+        assert_eq!(source.downcast_ref::<carbonfiles::Error>().unwrap().kind(), met);
+    }
+}
+
 #[tokio::test]
 async fn a_client_with_another_token_is_that_users_and_shares_the_rest() {
     let server = server().await;

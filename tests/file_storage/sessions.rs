@@ -386,6 +386,16 @@ async fn a_login_that_fails_says_nothing_of_the_call() {
 }
 
 #[tokio::test]
+async fn a_login_that_is_not_found_leaves_open_what_is_there() {
+    // A gateway that knows no logins.
+    let server = RawServer::saying(answer(404, "", b"<html>default backend</html>")).await;
+    let client = builder(&server).login("a@example.com", "password").build().unwrap();
+    let error = within(client.file("3b53bad0-8223-48db-81fb-d6600ae05a40").get_opt().send()).await.unwrap_err();
+    assert_eq!((error.kind(), error.status().map(|status| status.as_u16())), (ErrorKind::Unauthenticated, Some(404)));
+    assert!(error.url().unwrap().ends_with("/api/users/auth/token"), "{error}");
+}
+
+#[tokio::test]
 async fn no_error_repeats_what_a_login_has_sent() {
     // All the worlds a body may come back in: as it was, escaped, cut, in fields, in pages.
     for (password, echoed) in [
