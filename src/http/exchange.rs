@@ -34,15 +34,15 @@ impl Transport {
         call: &mut Call,
     ) -> Result<Response> {
         let Asked { request, to } = asked;
-        (call.sent, call.answer) = (false, None);
+        (call.sent, call.answer, call.gauge) = (false, None, None);
         call.token = self.credential(request, to, call.given.take()).await?;
         let body = std::mem::take(&mut outgoing.body);
         let exchange = self.begin(request, to, body, outgoing.length, call.token.as_ref())?;
         call.sent = true;
-        let answer = self.answer(exchange, request, outgoing.feed.as_mut()).await;
+        // Before anything is waited for: the limit of the call may end that.
+        call.gauge = outgoing.feed.as_ref().map(|feed| feed.gauge.clone());
+        let answer = self.answer(exchange, request, outgoing.feed.as_mut()).await?;
         let gauge = outgoing.feed.as_ref().map(|feed| feed.gauge.as_ref());
-        call.bytes_sent = gauge.map_or(0, Gauge::taken);
-        let answer = answer?;
         let cause = match answer {
             Ok(answer) => return self.receive(asked, answer, gauge, call).await,
             Err(cause) => cause,
@@ -53,7 +53,7 @@ impl Transport {
         // Kept until here: a feed that is dropped fails the body, and the answer with it.
         outgoing.feed = None;
         // Never a head that is a whole request: asking with it would store an empty file.
-        let announced = outgoing.length.unwrap_or(call.bytes_sent);
+        let announced = outgoing.length.unwrap_or(call.bytes_sent());
         let unclear = request.refused_early && overlooked && announced > 0 && error.fate() == Fate::Unknown;
         if !unclear {
             return Err(error);

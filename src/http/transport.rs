@@ -12,7 +12,7 @@ use http::{HeaderMap, StatusCode, header};
 use tokio::time::{Instant, sleep};
 use url::Url;
 
-use super::body::{Fixed, Outgoing, RequestBody};
+use super::body::{Fixed, Gauge, Outgoing, RequestBody};
 use super::elsewhere::Destination;
 use super::exchange::Asked;
 use super::limits::{Limits, Room, Way};
@@ -55,7 +55,8 @@ pub(super) struct Call {
     pub(super) start: Instant,
     pub(super) deadline: Option<Instant>,
     pub(super) attempts: u32,
-    pub(super) bytes_sent: u64,
+    /// Of the body of the last attempt.
+    pub(super) gauge: Option<Arc<Gauge>>,
     /// That of the API.
     pub(super) url: Arc<Url>,
     /// The one gone to last, as it may be shown.
@@ -161,7 +162,7 @@ impl Transport {
             start,
             deadline,
             attempts: 0,
-            bytes_sent: 0,
+            gauge: None,
             url,
             shown,
             span,
@@ -368,13 +369,17 @@ impl Transport {
 }
 
 impl Call {
+    pub(super) fn bytes_sent(&self) -> u64 {
+        self.gauge.as_deref().map_or(0, Gauge::taken)
+    }
+
     pub(super) fn exchange(&self, request: &Request) -> Exchange {
         Exchange {
             method: request.method.clone(),
             url: self.shown.clone(),
             attempts: self.attempts,
             start: self.start,
-            bytes_sent: self.bytes_sent,
+            bytes_sent: self.bytes_sent(),
             span: self.span.clone(),
         }
     }
