@@ -279,7 +279,8 @@ impl Error {
         self.0.request.as_ref().map(|r| r.url.as_str())
     }
 
-    /// How many times the request was tried, counting tries that found no connection; 0 where it was refused before the first.
+    /// How many times the request was tried, counting tries that found no connection or had no credential fit for it; 0 where
+    /// it ended before the first: an argument was refused, or its turn never came.
     #[must_use]
     pub fn attempts(&self) -> u32 {
         self.0.request.as_ref().map_or(0, |r| r.attempts)
