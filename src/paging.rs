@@ -307,7 +307,8 @@ const BARREN: u64 = 64;
 /// Windows overlap by one row. Where the row that should come first is another one, rows were added or removed before
 /// it meanwhile: then the last row that was handed out is looked for, in this window and in those before it, and the
 /// listing goes on behind it. So deletions of less than a few windows, and additions of less than one, neither
-/// lose nor repeat a row; `offset` listings can't promise more (see `stable()` for files).
+/// lose nor repeat a row; `offset` listings can't promise more (see `stable()` for files). Where none of the rows handed out
+/// last is there, it goes on as many rows before as the total has fallen by: a consumer may delete what it gets.
 pub(crate) fn by_offset<T, F, Fut>(window: Window, key: fn(&T) -> &str, fetch: F) -> BoxStream<'static, Result<Page<T>>>
 where
     T: Send + Sync + 'static,
@@ -344,7 +345,7 @@ where
         };
         let mut asked = start;
         let mut recent = HashSet::<String>::new();
-        let (mut overlaps, mut rereads, mut width, mut barren) = (false, 0, 0, 0);
+        let (mut overlaps, mut rereads, mut width, mut barren, mut total) = (false, 0, 0, 0, 0_u64);
         let mut windows = Windows { ahead: VecDeque::new(), depth: 0 };
         loop {
             let mut page = match windows.ahead.pop_front() {
@@ -355,10 +356,11 @@ where
             // Without an overlap there is nothing to recognise. Rounds are counted, so that the listing ends.
             if overlaps && seen.is_none() && rereads < REREADS {
                 rereads += 1;
-                let step = width - 1;
+                let (step, from, mut now, mut lost) = (width - 1, asked, page.total, 0);
                 for steps in 1..=REREADS {
-                    let back = asked.saturating_sub(steps * step).max(start);
+                    let back = from.saturating_sub(steps * step).max(start);
                     let earlier = fetch(back).await?;
+                    now = earlier.total;
                     seen = last_of(&earlier.items, &recent, key);
                     if seen.is_some() {
                         (asked, page) = (back, earlier);
@@ -366,6 +368,18 @@ where
                     if seen.is_some() || back == start {
                         break;
                     }
+                }
+                // Nothing is left of what came last. Most likely its consumer deletes it: what the listing lost lay before this
+                // place. More may be lost with each look.
+                for _ in 0..BARREN {
+                    if seen.is_some() || total.saturating_sub(now) <= lost {
+                        break;
+                    }
+                    lost = total.saturating_sub(now);
+                    asked = from.saturating_add(1).saturating_sub(lost).max(start);
+                    page = fetch(asked).await?;
+                    now = page.total;
+                    seen = last_of(&page.items, &recent, key);
                 }
             }
             let came = page.items.len() as u64;
@@ -389,7 +403,8 @@ where
             // A window of one row can't both overlap and go forward.
             overlaps = came > 1;
             width = came;
-            let yielded = Page::new(items, page.total, limit, asked.saturating_add(handed_out));
+            total = page.total;
+            let yielded = Page::new(items, total, limit, asked.saturating_add(handed_out));
             asked = next - u64::from(overlaps);
             if ends {
                 if first || !yielded.items.is_empty() {
@@ -398,7 +413,7 @@ where
                 break;
             }
             let step = came - u64::from(overlaps);
-            windows.fetch(asked, |place| behind(place, step), yielded.total, fetch);
+            windows.fetch(asked, |place| behind(place, step), total, fetch);
             if !yielded.items.is_empty() {
                 yield yielded;
             }

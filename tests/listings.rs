@@ -329,3 +329,24 @@ async fn a_tree_may_be_polled_after_its_end() {
         support::ends(&mut bucket.files().tree().prefix(prefix).entries()).await;
     }
 }
+
+/// One after another, and many at once.
+#[tokio::test]
+async fn what_a_listing_gives_may_be_deleted_as_it_comes() {
+    let server = support::server().await;
+    let client = support::admin(&server);
+    for at_once in [1, 16] {
+        for name in 0..60 {
+            client.buckets().create(name.to_string()).await.unwrap();
+            client.keys().create(name.to_string()).await.unwrap();
+        }
+        let buckets = client.buckets().list_all().limit(20).items();
+        let deletions = buckets.map_ok(|row| client.bucket(&row.id).delete().send());
+        within(deletions.try_buffer_unordered(at_once).try_collect::<Vec<_>>()).await.unwrap();
+        let keys = client.keys().list_all().limit(20).items();
+        let revocations = keys.map_ok(|row| client.key(&row.prefix).revoke().send());
+        within(revocations.try_buffer_unordered(at_once).try_collect::<Vec<_>>()).await.unwrap();
+        let left = (client.buckets().list().await.unwrap().total, client.keys().list().await.unwrap().total);
+        assert_eq!(left, (0, 0), "{at_once} at once");
+    }
+}

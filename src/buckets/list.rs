@@ -20,7 +20,7 @@ impl Buckets {
         }
     }
 
-    /// All buckets, page after page.
+    /// All buckets, page after page. They may be deleted as they come.
     pub fn list_all(&self) -> ListAllBuckets {
         ListAllBuckets {
             buckets: self.clone(),

@@ -14,7 +14,7 @@ impl Keys {
         ListKeys { keys: self.clone(), window: Window::default(), sort: None, options: CallOptions::default() }
     }
 
-    /// All keys, page after page.
+    /// All keys, page after page. They may be revoked as they come.
     pub fn list_all(&self) -> ListAllKeys {
         ListAllKeys {
             keys: self.clone(),

@@ -53,6 +53,24 @@ async fn all(pages: BoxStream<'static, Result<Page<String>>>) -> Vec<String> {
     Items::new(pages).try_collect().await.unwrap()
 }
 
+/// What a consumer gets who deletes each row that is `unwanted` as soon as it comes.
+async fn all_deleting(
+    mut pages: BoxStream<'static, Result<Page<String>>>,
+    rows: &Rows,
+    unwanted: impl Fn(usize) -> bool,
+) -> Vec<String> {
+    let mut got = Vec::new();
+    while let Some(page) = pages.try_next().await.unwrap() {
+        for row in page {
+            if unwanted(got.len()) {
+                rows.lock().unwrap().retain(|other| *other != row);
+            }
+            got.push(row);
+        }
+    }
+    got
+}
+
 fn rows(n: usize) -> Rows {
     Arc::new(Mutex::new((0..n).map(|i| format!("{i:05}")).collect()))
 }
@@ -89,6 +107,16 @@ async fn windows_of_known_rows_only_come_to_an_end() {
     );
     let error = Items::new(pages).try_collect::<Vec<_>>().await.unwrap_err();
     assert!(error.kind() == ErrorKind::Decode && *fetched.lock().unwrap() < 100, "{error}");
+}
+
+#[tokio::test]
+async fn a_consumer_may_delete_what_it_gets() {
+    for (n, limit) in [(60, 20), (3000, 1000), (1000, 2), (500, 7)] {
+        let rows = rows(n);
+        let before = rows.lock().unwrap().clone();
+        let got = all_deleting(listing(&rows, limit, 1000, vec![]), &rows, |_| true).await;
+        assert!(got == before && rows.lock().unwrap().is_empty(), "{n} {limit}: {} came", got.len());
+    }
 }
 
 #[tokio::test]
@@ -142,6 +170,42 @@ proptest! {
         });
         let checked = check_headway(asked.as_deref(), rows.iter().map(String::as_str), next.as_deref());
         prop_assert_eq!(checked.is_ok(), behind && goes_on);
+    }
+
+    #[test]
+    fn a_consumer_that_deletes_some_gets_each_row_once(
+        n in 0usize..300,
+        limit in 2u64..20,
+        unwanted in proptest::collection::vec(prop_oneof![9 => Just(true), 1 => Just(false)], 300),
+    ) {
+        let rows = rows(n);
+        let before = rows.lock().unwrap().clone();
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let listing = listing(&rows, limit, 1000, vec![]);
+        let got = runtime.block_on(all_deleting(listing, &rows, |at| unwanted.get(at) == Some(&true)));
+        prop_assert_eq!(got, before);
+    }
+
+    #[test]
+    fn a_consumer_that_deletes_all_loses_nothing_to_others(
+        n in 0usize..120,
+        limit in 8u64..20,
+        changes in proptest::collection::vec(
+            proptest::collection::vec(prop_oneof![
+                (0usize..200).prop_map(Change::Delete),
+                (0u32..1_000_000).prop_map(Change::Prepend),
+            ], 0..3),
+            0..30,
+        ),
+    ) {
+        let rows = rows(n);
+        let before: HashSet<_> = rows.lock().unwrap().iter().cloned().collect();
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let got = runtime.block_on(all_deleting(listing(&rows, limit, 1000, changes), &rows, |_| true));
+        let left: Vec<_> = rows.lock().unwrap().iter().filter(|row| before.contains(*row)).cloned().collect();
+        prop_assert!(left.is_empty(), "{:?}", left);
+        let once: HashSet<_> = got.iter().collect();
+        prop_assert_eq!(once.len(), got.len());
     }
 
     // Fewer changes per window than a window has rows: then nothing that was there throughout is lost or doubled.
