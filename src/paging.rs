@@ -1,6 +1,8 @@
 //! Listings: one page, a stream of pages, a stream of items.
 
-use std::collections::{HashSet, VecDeque};
+mod ahead;
+
+use std::collections::HashSet;
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
@@ -10,11 +12,10 @@ use async_stream::try_stream;
 use futures::Stream;
 use futures::stream::{BoxStream, Fuse, FusedStream, StreamExt};
 use serde::{Deserialize, Deserializer, Serialize};
-use tokio_util::task::AbortOnDropHandle;
 
-use crate::blocking::unless_panicked;
+use self::ahead::{Ahead, Windows};
 use crate::error::{Error, ErrorKind, Result};
-use crate::http::{Request, here};
+use crate::http::Request;
 use crate::models::Order;
 
 /// One page of a listing.
@@ -240,62 +241,6 @@ macro_rules! pages {
 
 pub(crate) use pages;
 
-/// A page that is fetched while the one before it is consumed. Dropping it stops the fetching.
-struct Ahead<T>(AbortOnDropHandle<Result<T>>);
-
-impl<T: Send + 'static> Ahead<T> {
-    fn fetch(page: impl Future<Output = Result<T>> + Send + 'static) -> Self {
-        Self(AbortOnDropHandle::new(tokio::spawn(here(page))))
-    }
-
-    async fn page(self) -> Result<T> {
-        self.0.await.unwrap_or_else(|cause| {
-            let stopped = Error::new(ErrorKind::Interrupted, "the runtime stopped fetching a page");
-            Err(stopped.caused_by(unless_panicked(cause)))
-        })
-    }
-}
-
-/// So many windows of a listing by offset are under way at most while one is consumed: over a slow link, the listing is that
-/// many times as fast as one window after another.
-const AHEAD: usize = 4;
-
-/// The windows of a listing by offset that are on their way, in order.
-struct Windows<T> {
-    ahead: VecDeque<(u64, Ahead<Page<T>>)>,
-    /// How many there may be: few at first, since few listings are read to their end.
-    depth: usize,
-}
-
-impl<T: Send + 'static> Windows<T> {
-    /// Asks for the windows from `offset` on that are not on their way; `behind` is where the one behind an offset begins.
-    /// Others that were asked for are dropped.
-    fn fetch<Fut>(&mut self, offset: u64, behind: impl Fn(u64) -> u64, total: u64, fetch: impl Fn(u64) -> Fut)
-    where
-        Fut: Future<Output = Result<Page<T>>> + Send + 'static,
-    {
-        self.depth = (self.depth * 2).clamp(1, AHEAD);
-        let mut place = offset;
-        for (at, _) in &self.ahead {
-            if *at != place {
-                self.ahead.clear();
-                place = offset;
-                break;
-            }
-            place = behind(place);
-        }
-        while self.ahead.len() < self.depth {
-            // The first is asked for whatever the total says: that may be wrong. One that begins at the last row has, as a
-            // rule, nothing but the overlap.
-            if place.saturating_add(1) >= total && !self.ahead.is_empty() {
-                break;
-            }
-            self.ahead.push_back((place, Ahead::fetch(fetch(place))));
-            place = behind(place);
-        }
-    }
-}
-
 /// How often a listing that shifted is read again, each time one window further back, before what is there is taken.
 const REREADS: u64 = 4;
 
@@ -346,10 +291,10 @@ where
         let mut asked = start;
         let mut recent = HashSet::<String>::new();
         let (mut overlaps, mut rereads, mut width, mut barren, mut total) = (false, 0, 0, 0, 0_u64);
-        let mut windows = Windows { ahead: VecDeque::new(), depth: 0 };
+        let mut windows = Windows::default();
         loop {
-            let mut page = match windows.ahead.pop_front() {
-                Some((_, window)) => window.page().await?,
+            let mut page = match windows.next() {
+                Some(window) => window.page().await?,
                 None => fetch(asked).await?,
             };
             let mut seen = last_of(&page.items, &recent, key);
