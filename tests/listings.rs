@@ -350,3 +350,27 @@ async fn what_a_listing_gives_may_be_deleted_as_it_comes() {
         assert_eq!(left, (0, 0), "{at_once} at once");
     }
 }
+
+/// Another client has stored it by multipart. As the cursor of the next window it is over the 8 KiB of a request line.
+#[tokio::test]
+async fn a_path_that_is_too_long_for_a_cursor_is_no_end_of_a_window() {
+    let (server, bucket) = setup().await;
+    let long = format!("b/{}", vec!["日".repeat(80); 12].join("/"));
+    fill(&bucket, ["a", "c", "d"].map(str::to_owned)).await;
+    let form =
+        format!("--x\r\nContent-Disposition: form-data; name=\"file\"; filename=\"{long}\"\r\n\r\n1\r\n--x--\r\n");
+    let stored = support::admin(&server)
+        .request(carbonfiles::Method::POST, format!("/api/buckets/{}/upload", bucket.id()))
+        .header("content-type", "multipart/form-data; boundary=x")
+        .body(form);
+    stored.await.unwrap();
+    let listing = |limit| bucket.files().list_all().stable().limit(limit);
+    let paths = |limit| listing(limit).items().map_ok(|file| file.path).try_collect::<Vec<_>>();
+    for limit in [2, 3, 4, 1000] {
+        assert_eq!(paths(limit).await.unwrap(), ["a", &long, "c", "d"], "{limit}");
+    }
+    // There is no shorter one to go on behind.
+    let error = paths(1).await.unwrap_err();
+    assert!(error.is_invalid_input() && error.message().contains(&long), "{error}");
+    assert!(bucket.files().tree().cursor(&long).await.unwrap_err().message().contains(&long));
+}

@@ -119,6 +119,40 @@ async fn names_of_all_sorts_round_trip() {
     }
 }
 
+/// Of a path that is only in a body, its length would not matter; but it has to go into a request line to be read or deleted.
+#[tokio::test]
+async fn a_path_that_could_never_be_asked_for_is_refused() {
+    let server = server().await;
+    let client = admin(&server);
+    let bucket = bucket(&client).await;
+    server.clear_requests();
+    let long = vec!["日".repeat(80); 12].join("/");
+    let files = bucket.files();
+    let batch = files.upload_many([(long.clone(), b"x".to_vec())]).await.unwrap();
+    for error in [
+        bucket.file(&long).upload("x".as_bytes()).await.unwrap_err(),
+        // This one takes up less room in the query of an upload than in a path.
+        bucket.file("* ".repeat(1400) + "x").upload("x".as_bytes()).await.unwrap_err(),
+        files.upload_multipart().file("short", vec![1]).file(&long, vec![1]).await.unwrap_err(),
+        bucket.file(&long).upload_writer().finish().await.unwrap_err(),
+        batch.into_result().unwrap_err(),
+    ] {
+        assert!(error.is_invalid_input() && error.message().contains("8192 bytes"), "{error}");
+    }
+    assert!(server.requests().is_empty());
+    // The longest that can be asked for is taken, and can be read and deleted.
+    let around = format!("GET /api/buckets/{}/files//content HTTP/1.1\r\n", bucket.id()).len();
+    let longest = "n".repeat(8192 - around);
+    for path in [longest.clone(), vec!["日".repeat(80); 7].join("/") + "/content"] {
+        let file = bucket.file(&path);
+        file.upload("x".as_bytes()).await.unwrap();
+        assert_eq!(file.get().await.unwrap().size, 1);
+        assert_eq!(content(&bucket, &path).await, "x");
+        file.delete().await.unwrap();
+    }
+    assert!(bucket.file(longest + "n").upload("x".as_bytes()).await.unwrap_err().is_invalid_input());
+}
+
 #[tokio::test]
 async fn progress_starts_at_nothing_and_ends_done() {
     let server = server().await;

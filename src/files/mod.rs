@@ -43,6 +43,7 @@ pub use multipart::UploadMultipart;
 pub use stable::ListStable;
 pub use tree::{ListTree, ListTreeEntries, TreeEntry};
 pub use upload::Upload;
+pub(crate) use upload::check_length;
 pub use upload_writer::UploadWriter;
 pub use verify::VerifyFile;
 

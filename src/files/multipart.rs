@@ -8,7 +8,7 @@ use bytes::Bytes;
 use http::Method;
 
 use super::Files;
-use super::upload::{authorize, check, explain_pause, path_turn, send};
+use super::upload::{authorize, check, check_length, explain_pause, path_turn, send};
 use crate::auth::Token;
 use crate::buckets::Bucket;
 use crate::error::{Error, ErrorKind, Fate, Result};
@@ -128,6 +128,7 @@ impl<'a> UploadMultipart<'a> {
         if let Some(twice) = self.files.iter().find(|file| !seen.insert(&file.path)) {
             return Err(Error::invalid_input("files", format!("{} comes twice", twice.path)));
         }
+        self.files.iter().try_for_each(|file| check_length(&self.bucket, &file.path))?;
         let mut reporter = self.reporter;
         let framing = Framing::new();
         let request = framing.request(&self.bucket)?.rows(self.files.len() as u64);

@@ -55,13 +55,22 @@ impl ListStable {
         paging::by_cursor(limit, move |cursor| {
             let (files, options, prefix) = (files.clone(), options.clone(), prefix.clone());
             async move {
-                let request =
-                    tree_request(&files, literal(&prefix), NO_DELIMITER, Some(limit), cursor.as_deref(), options)?;
-                let mut page: TreePage = files.client().transport.send(request).await?.json()?;
+                let request = |cursor: Option<&str>| {
+                    tree_request(&files, literal(&prefix), NO_DELIMITER, Some(limit), cursor, options.clone())
+                };
+                let mut page: TreePage = files.client().transport.send(request(cursor.as_deref())?).await?.json()?;
                 let rows = page.files.iter().map(|file| file.path.as_str());
                 paging::check_headway(cursor.as_deref(), rows, page.cursor.as_deref())?;
                 if page.files.is_empty() && page.cursor.is_some() {
                     return Err(paging::no_headway("a window without rows is said not to be the last"));
+                }
+                // A window ends where the next one can begin. Where there is no such place, asking for that one says why.
+                let begins = |path: &str| request(Some(path)).is_ok();
+                if page.cursor.as_deref().is_some_and(|cursor| !begins(cursor))
+                    && let Some(last) = page.files.iter().rposition(|file| begins(&file.path))
+                {
+                    page.files.truncate(last + 1);
+                    page.cursor = page.files.last().map(|file| file.path.clone());
                 }
                 let left = page.total_files;
                 page.files.retain(|file| file.path.starts_with(&prefix));

@@ -39,13 +39,19 @@ pub(super) fn tree_request(
     cursor: Option<&str>,
     options: CallOptions,
 ) -> Result<Request> {
-    Ok(Request::get(files.bucket.route("/files")?)
+    let request = Request::get(files.bucket.route("/files")?)
         .query("delimiter", delimiter)
         .query_opt("prefix", Some(prefix).filter(|prefix| !prefix.is_empty()))
         .rows(limit.unwrap_or(100))
         .query_opt("limit", limit)
         .query_opt("cursor", cursor)
-        .options(options))
+        .options(options);
+    match cursor {
+        Some(cursor) if !files.client().transport.fits(&request) => {
+            Err(Error::invalid_input("cursor", format!("{cursor:?} is too long to list what comes behind it")))
+        }
+        _ => Ok(request),
+    }
 }
 
 /// Files and directories under a prefix. Made by [`Files::tree`].

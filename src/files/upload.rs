@@ -18,7 +18,8 @@ use crate::buckets::Bucket;
 use crate::error::{Error, ErrorKind, Fate, Result, TimeoutPhase};
 use crate::file_path::FilePath;
 use crate::http::{
-    Authorization, CallOptions, Replay, Request, RequestBody, RetryPolicy, awaitable, call_options, later, within,
+    Authorization, CallOptions, REQUEST_LINE, Replay, Request, RequestBody, RetryPolicy, awaitable, call_options,
+    later, within,
 };
 use crate::models::{UploadResponse, UploadedFile};
 use crate::transfer::{
@@ -65,7 +66,8 @@ impl File {
 /// with 500 (wire description section 13).
 ///
 /// # Errors
-/// `InvalidInput` for a path or a token that can't be one, before anything is sent. Of the source: `Io`, `ContentChanged` where
+/// `InvalidInput` for a path or a token that can't be one, or a path that is too long for a request to name the file, before
+/// anything is sent. Of the source: `Io`, `ContentChanged` where
 /// a file changed while it was read, `IntegrityMismatch` where it is not what was expected; nothing is stored then. Of the
 /// server: `PayloadTooLarge`, `QuotaExceeded`, `NotFound` (the bucket), `PermissionDenied`, `Unauthenticated`. `Conflict` where
 /// another upload of this client to the same path is still under way after 10 min, and `Timeout` where it is after the call's
@@ -201,6 +203,7 @@ impl fmt::Debug for Upload<'_> {
 /// A stream upload of a name with a non-ASCII or control character is stored **and** answered with 500 (surprise 5), and
 /// a request line over 8 KiB is refused: such names go by multipart.
 fn route(bucket: &Bucket, path: &FilePath) -> Result<(Request, Bytes, Bytes)> {
+    check_length(bucket, path)?;
     const LONGEST_QUERY: usize = 6 << 10;
     if path.is_ascii_printable() {
         let request = Request::new(Method::PUT, bucket.route("/upload/stream")?).query("filename", path.as_str());
@@ -211,6 +214,17 @@ fn route(bucket: &Bucket, path: &FilePath) -> Result<(Request, Bytes, Bytes)> {
     }
     let framing = Framing::new();
     Ok((framing.request(bucket)?, framing.prefix(path, true), framing.suffix()))
+}
+
+/// Refuses a path whose file could be stored, but never be read or deleted: in the body of a request it may have any length.
+pub(crate) fn check_length(bucket: &Bucket, path: &FilePath) -> Result<()> {
+    let content = Request::get(bucket.file(path.as_str()).route("/content")?);
+    if bucket.client().transport.fits(&content) {
+        return Ok(());
+    }
+    let why =
+        format!("{:?} is too long to be read again: a request line has at most {REQUEST_LINE} bytes", path.as_str());
+    Err(Error::invalid_input("path", why))
 }
 
 /// Uploads and changes of one file go one after another: waits for those before, as long as a call may last.

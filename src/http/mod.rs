@@ -50,7 +50,7 @@ pub(crate) use secrets::Secrets;
 pub use timeouts::Timeouts;
 pub(crate) use tls::check_tls;
 pub(crate) use trace::{here, resuming};
-pub(crate) use transport::{Config, Transport};
+pub(crate) use transport::{Config, REQUEST_LINE, Transport};
 #[cfg(feature = "events")]
 pub(crate) use upgrade::{Upgrade, Upgraded};
 pub(crate) use watchdog::later;

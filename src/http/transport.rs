@@ -77,6 +77,9 @@ pub(super) struct Call {
     pub(super) may_be_done: bool,
 }
 
+/// The longest request line that the server takes, with its line end.
+pub(crate) const REQUEST_LINE: usize = 8 << 10;
+
 impl Transport {
     pub(crate) fn new(config: Config) -> Self {
         Self(Arc::new(Inner { config, budget: Arc::default() }))
@@ -105,6 +108,13 @@ impl Transport {
             return Ok(url);
         }
         Err(Error::invalid_input("path", "it is not the path of a URL"))
+    }
+
+    /// Whether the server takes so long a request line: of a longer one it says 414, and closes the connection.
+    pub(crate) fn fits(&self, request: &Request) -> bool {
+        let target = self.0.config.base.path().trim_end_matches('/').len() + request.path.len() + request.query.len();
+        // Two blanks, a question mark, `HTTP/1.1` and the line end.
+        request.method.as_str().len() + target + 12 + usize::from(!request.query.is_empty()) <= REQUEST_LINE
     }
 
     /// Where the API has what is asked for; of what is elsewhere, the API itself.

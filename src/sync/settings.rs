@@ -12,7 +12,7 @@ use super::plan::{Direction, SyncPlan};
 use crate::Symlinks;
 use crate::blocking::blocking;
 use crate::error::Result;
-use crate::files::{Files, Settings};
+use crate::files::{Files, Settings, check_length};
 use crate::http::{CallOptions, within};
 use crate::local::{
     LocalFile, Selection, Stamp, Walked, Why, fold, folder_prefix, is_part, local_folder, local_path, still_inside,
@@ -137,17 +137,20 @@ impl Scope {
         let sizes = local.files.iter().map(|file| (file.name.clone(), file.stamp.size)).collect::<Side>();
         hashes.retain(|name| sizes.contains_key(name));
         hashes.save().await?;
-        let folder = self.folder.clone();
+        let (bucket, folder, above) = (self.files.bucket().clone(), self.folder.clone(), prefix.clone());
         let mut comparison = Comparison {
             direction,
-            prefix: prefix.clone(),
+            prefix,
             local: sizes,
             remote: remote.into_iter().map(|(name, file)| (name, file.size)).collect(),
             equal,
             odd,
             unfit: Box::new(move |name| {
                 let unfit = match direction {
-                    Direction::Up => crate::FilePath::try_from(name).err(),
+                    Direction::Up => {
+                        let path = crate::FilePath::try_from([&above, name].concat());
+                        path.and_then(|path| check_length(&bucket, &path)).err()
+                    }
                     Direction::Down => None,
                 };
                 unfit.or_else(|| local_path(&folder, name).err()).map(|error| error.message().to_owned())

@@ -264,6 +264,19 @@ async fn a_file_that_is_too_deep_is_reported_by_the_plan() {
     assert!(path == "a" && reason.contains("256 folders deep"), "{reason}");
 }
 
+#[cfg(unix)]
+#[tokio::test]
+async fn a_path_that_could_never_be_asked_for_is_reported_by_the_plan() {
+    let server = server().await;
+    let bucket = bucket(&admin(&server)).await;
+    let folder = tempfile::tempdir().unwrap();
+    let long = vec!["日".repeat(80); 11].join("/");
+    write(folder.path(), &tree(&[("a", "1"), (&long, "2")]));
+    let prefixed = bucket.files().sync_up(folder.path()).prefix("日".repeat(80));
+    assert_eq!(lines(&prefixed.plan().await.unwrap()), ["+a".to_owned(), format!("?{long}")]);
+    assert_eq!(support::totals(bucket.files().sync_up(folder.path()).await.unwrap()), (2, 0));
+}
+
 /// Between the look at the folder and the reading of a file, it may become something else.
 #[cfg(unix)]
 #[tokio::test]
