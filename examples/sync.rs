@@ -8,7 +8,7 @@
 #[allow(dead_code, reason = "each example uses a part of it")]
 mod common;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Instant;
 
@@ -53,11 +53,21 @@ async fn run() -> Result<(), Failure> {
     if !options.demo {
         return sync(&files, &options).await;
     }
+    let copy = beside(&options.folder)?;
     sync(&files, &options).await?;
     sync(&files, &options).await?;
-    let mut copy = options.folder.clone().into_os_string();
+    sync(&files, &Options { up: false, folder: copy, ..options }).await
+}
+
+/// The folder with `.copy` behind its name: beside it, also for `folder/` and `.`.
+fn beside(folder: &Path) -> Result<PathBuf, Failure> {
+    let folder = std::path::absolute(folder)?;
+    let Some(name) = folder.file_name() else {
+        return Err(format!("{} has no name that .copy could be put behind", folder.display()).into());
+    };
+    let mut copy = name.to_owned();
     copy.push(".copy");
-    sync(&files, &Options { up: false, folder: copy.into(), ..options }).await
+    Ok(folder.with_file_name(copy))
 }
 
 async fn sync(files: &Files, options: &Options) -> Result<(), Failure> {
