@@ -16,7 +16,7 @@ use tokio_util::sync::PollSender;
 
 use super::File;
 use super::change::known_length;
-use super::upload::turn;
+use super::upload::{path_turn, turn};
 use crate::error::{Error, ErrorKind, Result};
 use crate::http::{CallOptions, awaitable, later};
 use crate::transfer::Turn;
@@ -90,12 +90,14 @@ impl OpenLog {
         };
         // One that was dropped may still append the rest.
         let appending = turn(&self.file.bucket, &path, key("log"), &self.options, || {}).await?;
+        // Nor does anything of this client become the file between the look and the making of it.
+        let here = path_turn(&self.file.bucket, &path, &self.options, || {}).await?;
         let offset = match self.file.head().options(self.options.clone()).await {
             Ok(info) => known_length(&info)?,
             // A 404 may be a gateway's, or of a content that is missing, and making the file would empty it.
             Err(error) if error.is_not_found() => match self.file.listed_opt(self.options.clone()).await? {
                 Some(info) => info.size,
-                None => self.file.upload(Bytes::new()).options(self.options.clone()).await?.size,
+                None => self.file.upload(Bytes::new()).in_turn(here).options(self.options.clone()).await?.size,
             },
             Err(error) => return Err(error),
         };

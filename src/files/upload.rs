@@ -87,6 +87,7 @@ pub struct Upload<'a> {
     verify: bool,
     expected: Option<String>,
     spool: Option<u64>,
+    turn: Option<Turn>,
     options: CallOptions,
 }
 
@@ -101,6 +102,7 @@ impl<'a> Upload<'a> {
             verify: true,
             expected: None,
             spool: None,
+            turn: None,
             options: CallOptions::default(),
         }
     }
@@ -114,6 +116,12 @@ impl<'a> Upload<'a> {
     /// Whether that is where it is stored.
     pub(super) fn goes_to(&self, path: &FilePath) -> bool {
         self.path.as_ref().is_ok_and(|own| own == path)
+    }
+
+    /// Has its turn at the path already.
+    pub(super) fn in_turn(mut self, turn: Turn) -> Self {
+        self.turn = Some(turn);
+        self
     }
 
     /// Uses an upload token of the bucket, and no other credential: beside a valid one the server would not count it.
@@ -171,7 +179,10 @@ impl<'a> Upload<'a> {
         let part = Part { prefix, source: self.source, expected: self.expected };
         let mut body =
             UploadBody::new(vec![part], suffix, self.verify, self.reporter, Some(self.bucket.client().turns.clone()));
-        let turn = path_turn(&self.bucket, &path, &self.options, || body.queued()).await?;
+        let turn = match self.turn {
+            Some(turn) => turn,
+            None => path_turn(&self.bucket, &path, &self.options, || body.queued()).await?,
+        };
         body.hold(turn);
         let authorized = pin!(authorize(request, &self.bucket, self.token));
         let request = within(self.options.deadline(None), authorized).await.map_err(Error::never_sent)?;

@@ -9,7 +9,7 @@ use carbonfiles_testserver::Fault;
 use futures::FutureExt;
 use tokio::io::AsyncWriteExt;
 
-use super::support::{self, bucket, builder};
+use super::support::{self, admin, bucket, builder, server};
 use super::{CONTENT, content, patches, start, within};
 
 #[tokio::test]
@@ -362,4 +362,26 @@ async fn a_log_is_made_only_where_the_listing_has_none() {
     assert!(within(file.log_writer()).await.unwrap_err().is_not_found());
     assert!(within(client.bucket("nosuchbuck").file("log.txt").log_writer()).await.unwrap_err().is_not_found());
     assert_eq!(content(&file).await, "012345");
+}
+
+/// An upload of the file is under way, that of a new one: to make it then would empty what has just been stored.
+#[tokio::test]
+async fn a_log_is_opened_behind_an_upload_of_its_file() {
+    let server = server().await;
+    let bucket = bucket(&admin(&server)).await;
+    let file = bucket.file("new.txt");
+    let held = server.inject(Fault::stall_request_after(1).on("PUT", ""));
+    let upload = tokio::spawn(file.upload(vec![7; 300_000]).send());
+    within(held.fired_at_least(1)).await;
+    let opening = tokio::spawn(file.log_writer().send());
+    // Time for a look at what is not there yet.
+    for _ in 0..20 {
+        within(bucket.get()).await.unwrap();
+    }
+    held.release();
+    within(upload).await.unwrap().unwrap();
+    let mut log = within(opening).await.unwrap().unwrap();
+    log.write_all(b"more").await.unwrap();
+    within(log.shutdown()).await.unwrap();
+    assert_eq!(content(&file).await.len(), 300_004);
 }
