@@ -223,8 +223,10 @@ async fn a_listing_stands_for_too_many_look_ups() {
 struct Overdue {
     settings: EventSettings,
     start: Instant,
-    /// Listings that have it; when those that were made began, in seconds; the events.
-    notes: Arc<Mutex<(usize, Vec<f64>, Option<Event>)>>,
+    listed: usize,
+    event: Option<Event>,
+    /// When listings began, in seconds.
+    listings: Arc<Mutex<Vec<f64>>>,
 }
 
 fn overdue() -> BucketInfo {
@@ -242,15 +244,14 @@ impl Source for Overdue {
     }
 
     fn subscribe(&self) -> BoxFuture<'static, Result<Arrivals>> {
-        let told = self.notes.lock().unwrap().2.take();
-        let told = told.map(|event| Ok(Arrival { at: Instant::now(), event }));
+        let told = self.event.clone().map(|event| Ok(Arrival { at: Instant::now(), event }));
         Box::pin(async move { Ok(stream::iter(told).chain(stream::pending()).boxed()) })
     }
 
     fn list(&self) -> BoxStream<'static, Result<Page<BucketInfo>>> {
-        let mut notes = self.notes.lock().unwrap();
-        notes.1.push(self.start.elapsed().as_secs_f64().round());
-        let rows = if notes.1.len() <= notes.0 { vec![overdue()] } else { Vec::new() };
+        let mut listings = self.listings.lock().unwrap();
+        listings.push(self.start.elapsed().as_secs_f64().round());
+        let rows = if listings.len() <= self.listed { vec![overdue()] } else { Vec::new() };
         stream::iter([Ok(Page::new(rows, 0, 100, 0))]).boxed()
     }
 
@@ -276,12 +277,12 @@ async fn a_bucket_whose_time_has_passed_goes_when_the_server_says_so() {
     for (listed, event, times) in
         [(3, None, &[0.0, 1.0, 3.0, 7.0][..]), (0, Some(Event::BucketCreated { bucket: overdue() }), &[0.0, 1.0])]
     {
-        let notes = Arc::new(Mutex::new((listed, Vec::new(), event)));
-        let source = Overdue { settings: EventSettings::default(), start: Instant::now(), notes: notes.clone() };
+        let (settings, start, listings) = (EventSettings::default(), Instant::now(), Arc::<Mutex<_>>::default());
+        let source = Overdue { settings, start, listed, event, listings: listings.clone() };
         let mut steps = steps(source, Pace { relist: Duration::MAX, ..Pace::default() });
         let removed = async { while !matches!(steps.next().await, Some(Ok(Step::Removed(_)))) {} };
         timeout(Duration::from_secs(10), removed).await.unwrap();
         assert!(timeout(MINUTE, steps.next()).await.is_err());
-        assert_eq!(notes.lock().unwrap().1, times);
+        assert_eq!(*listings.lock().unwrap(), times);
     }
 }
