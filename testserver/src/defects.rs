@@ -43,10 +43,12 @@ defects! {
     unsendable_zip_name, with_unsendable_zip_name;
     /// The cache of bucket details does not tell apart who asked for `include=files`.
     include_files_mixup, with_include_files_mixup;
-    /// Bucket details are cached for 10 minutes: stale `last_used_at`, and expired buckets that still answer.
+    /// Bucket details are cached for 10 minutes: stale `last_used_at`, and expired buckets that still answer,
+    /// as deleted ones do until the hub has told of it.
     stale_bucket_detail, with_stale_bucket_detail;
     /// A GET of a file whose answer is held back (`stall_headers`) while the file is overwritten, patched or deleted makes the
-    /// server remember the row from before for 5 minutes: contents come under the old ETag, and what is gone is shown.
+    /// server remember the row from before for 5 minutes: contents come under the old ETag, and what is gone is shown. A row
+    /// that was read is shown until the hub has told of its deletion, which a slow reader holds up.
     stale_file_metadata, with_stale_file_metadata;
     /// A short URL that was resolved goes on redirecting for 10 minutes after its file is gone.
     stale_short_urls, with_stale_short_urls;

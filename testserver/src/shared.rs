@@ -70,7 +70,20 @@ impl Drop for Reading {
     }
 }
 
+/// Does something with what is known when it is dropped.
+pub(crate) struct AtTheEnd<'a, F: FnMut(&mut State)>(&'a Shared, F);
+
+impl<F: FnMut(&mut State)> Drop for AtTheEnd<'_, F> {
+    fn drop(&mut self) {
+        (self.1)(&mut self.0.state());
+    }
+}
+
 impl Shared {
+    pub(crate) fn at_the_end<F: FnMut(&mut State)>(&self, work: F) -> AtTheEnd<'_, F> {
+        AtTheEnd(self, work)
+    }
+
     /// The row of a file was read, and the answer is held back.
     pub(crate) fn read(self: &Arc<Self>, bucket_id: &str, path: &str) -> Reading {
         let key = (bucket_id.to_owned(), path.to_owned());

@@ -194,6 +194,8 @@ pub(super) async fn delete(exchange: &Exchange, id: &str) -> Result<Reply, Refus
         changeable(&mut state, id, &caller, exchange.shared.now())?;
         state.remove_bucket(id);
     }
+    // Whatever is remembered is forgotten after it was told, also where the client has gone meanwhile.
+    let _forget = exchange.shared.at_the_end(|state| state.caches.forget_bucket(id));
     exchange.shared.hub.publish(Event::bucket_deleted(id)).await;
     Ok(reply::empty(StatusCode::NO_CONTENT))
 }

@@ -15,9 +15,9 @@ const NO_FILE: Refusal = Refusal::NotFound("File not found");
 
 /// A file of a bucket that has not expired, as the server remembers it.
 pub(super) fn remembered(exchange: &Exchange, id: &str, path: &str) -> Result<File, Refusal> {
-    let (state, now) = (exchange.shared.state(), exchange.shared.now());
+    let (mut state, now) = (exchange.shared.state(), exchange.shared.now());
     state.living_bucket(id, now).ok_or(NO_BUCKET)?;
-    state.remembered_file(id, path, now).cloned().ok_or(NO_FILE)
+    state.remembered_file(id, path, now).ok_or(NO_FILE)
 }
 
 /// Notes on an answer what was read for it.
@@ -69,14 +69,19 @@ pub(super) async fn delete(exchange: &Exchange, id: &str, path: &str) -> Result<
     let now = exchange.shared.now();
     exchange.shared.state().living_bucket(id, now).ok_or(NO_BUCKET)?;
     let caller = exchange.authenticated()?;
-    {
+    let file = {
         let mut state = exchange.shared.state();
         let bucket = state.living_bucket(id, now).ok_or(NO_BUCKET)?;
         if !caller.owns(bucket) {
             return Err(NO_FILE);
         }
-        state.remove_file(id, path, now).ok_or(NO_FILE)?;
-    }
+        state.remove_file(id, path).ok_or(NO_FILE)?
+    };
+    // Whatever is remembered is forgotten after it was told, also where the client has gone meanwhile.
+    let _forget = exchange.shared.at_the_end(|state| {
+        state.forget_file(id, &file, now);
+        state.caches.forget_details(id);
+    });
     exchange.shared.hub.publish(Event::file_deleted(id, path)).await;
     Ok(reply::empty(StatusCode::NO_CONTENT))
 }

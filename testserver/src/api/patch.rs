@@ -55,7 +55,7 @@ pub(super) async fn patch(exchange: &mut Exchange, id: &str, path: &str) -> Resu
             // What is answered is what is remembered, which may be the row from before.
             Some(Patched::Stored) => {
                 return Ok(match exchange.shared.state().remembered_file(id, path, now) {
-                    Some(file) => reply::json(StatusCode::OK, &FileView::read_back(file)),
+                    Some(file) => reply::json(StatusCode::OK, &FileView::read_back(&file)),
                     None => reply::empty(StatusCode::OK),
                 });
             }

@@ -16,7 +16,7 @@ pub(crate) const KEY: TimeDelta = TimeDelta::seconds(30);
 pub(crate) const VERDICT: TimeDelta = TimeDelta::minutes(2);
 /// How long statistics stand.
 pub(crate) const STATS: TimeDelta = TimeDelta::minutes(5);
-/// How long a row that was read too early stands.
+/// How long a row that was read stands.
 pub(crate) const FILE: TimeDelta = TimeDelta::minutes(5);
 /// How long the detail of a bucket, or a resolved short code, stands.
 pub(crate) const DETAIL: TimeDelta = TimeDelta::minutes(10);
@@ -60,7 +60,7 @@ pub(crate) struct Caches {
     pub(crate) verdicts: HashMap<String, Cached<Verdict>>,
     pub(crate) codes: HashMap<String, Cached<(String, String)>>,
     pub(crate) stats: Option<Cached<Stats>>,
-    /// Rows from before a change, by bucket and path.
+    /// Rows that were read, perhaps before a change, by bucket and path.
     pub(crate) files: HashMap<(String, String), Cached<File>>,
     /// By bucket and whether files were asked for (always "no" while the defect mixes them up).
     details: HashMap<(String, bool), Cached<BucketDetail>>,

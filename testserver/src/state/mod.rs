@@ -82,7 +82,7 @@ impl State {
         self.caches.stats = None;
     }
 
-    /// Removes a bucket with its files, tokens, codes and cached answers; the hashes of its bytes stay known.
+    /// Removes a bucket with its files, tokens and codes; the hashes of its bytes stay known, and so do cached answers.
     pub(crate) fn remove_bucket(&mut self, id: &str) {
         let Some(bucket) = self.buckets.remove(id) else {
             return;
@@ -93,8 +93,6 @@ impl State {
         }
         self.codes.retain(|_, (bucket_id, _)| bucket_id != id);
         self.tokens.retain(|_, token| token.bucket_id != id);
-        self.caches.forget_bucket(id);
-        self.caches.stats = None;
     }
 
     /// Removes all buckets that have expired.
@@ -103,13 +101,21 @@ impl State {
             self.buckets.values().filter(|bucket| bucket.has_expired(now)).map(|bucket| bucket.id.clone()).collect();
         for id in expired {
             self.remove_bucket(&id);
+            self.caches.forget_bucket(&id);
         }
     }
 
-    /// A file as its metadata say, which may be those from before a change.
-    pub(crate) fn remembered_file(&self, bucket_id: &str, path: &str, now: DateTime<Utc>) -> Option<&File> {
-        let early = self.caches.files.get(&(bucket_id.to_owned(), path.to_owned())).and_then(|cached| cached.at(now));
-        early.or_else(|| self.buckets.get(bucket_id)?.file(path))
+    /// A file as its metadata say: once read, its row is remembered, which may be one from before a change.
+    pub(crate) fn remembered_file(&mut self, bucket_id: &str, path: &str, now: DateTime<Utc>) -> Option<File> {
+        let key = (bucket_id.to_owned(), path.to_owned());
+        if let Some(row) = self.caches.files.get(&key).and_then(|cached| cached.at(now)) {
+            return Some(row.clone());
+        }
+        let row = self.buckets.get(bucket_id)?.file(path)?.clone();
+        if self.defects.stale_file_metadata {
+            self.caches.files.insert(key, Cached::until(now + cache::FILE, row.clone()));
+        }
+        Some(row)
     }
 
     /// A file has changed. Who read its row before and has not answered yet remembers it from now on.
@@ -122,15 +128,13 @@ impl State {
         }
     }
 
-    /// Removes a file. Its code dies with it, but not in the cache of resolved ones.
-    pub(crate) fn remove_file(&mut self, bucket_id: &str, path: &str, now: DateTime<Utc>) -> Option<File> {
+    /// Removes a file, but not what is remembered of it. Its code dies with it, but not in the cache of resolved ones.
+    pub(crate) fn remove_file(&mut self, bucket_id: &str, path: &str) -> Option<File> {
         let file = self.buckets.get_mut(bucket_id)?.remove_file(path)?;
-        self.forget_file(bucket_id, &file, now);
         self.contents.release(&file.hash);
         if self.codes.get(&file.short_code).is_some_and(|(bucket, of)| bucket == bucket_id && of == path) {
             self.codes.remove(&file.short_code);
         }
-        self.caches.forget_details(bucket_id);
         if !self.defects.stale_short_urls {
             self.caches.codes.remove(&file.short_code);
         }

@@ -55,9 +55,13 @@ impl State {
             Some(old) => (old.created_at, old.short_code.clone(), old.row),
             None => (now, self.new_code(&arrival.bucket_id, &arrival.path), row),
         };
-        if let Some(old) = &old {
-            self.contents.release(&old.hash);
-            self.forget_file(&arrival.bucket_id, old, now);
+        match &old {
+            Some(old) => {
+                self.contents.release(&old.hash);
+                self.forget_file(&arrival.bucket_id, old, now);
+            }
+            // One that is being deleted may be remembered.
+            None => drop(self.caches.files.remove(&(arrival.bucket_id.clone(), arrival.path.clone()))),
         }
         let file = File {
             row: file_row,

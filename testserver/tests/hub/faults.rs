@@ -1,8 +1,9 @@
 //! What can be made to go wrong with events and invocations.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use carbonfiles_testserver::{Fault, HubTimes, TestServer};
+use carbonfiles_testserver::{Defects, Fault, HubTimes, TestServer};
 use serde_json::json;
 
 use crate::client::{Client, End, bucket, request, upload, within};
@@ -143,4 +144,46 @@ async fn a_client_that_really_does_not_read_is_reset_and_the_others_get_everythi
     within(async { tokio::join!(flood, read) }).await;
     assert_eq!(server.hub().connections().len(), 1);
     assert_eq!(slow.end().await, End::Reset);
+}
+
+/// What is deleted is told before it is forgotten: while a reader holds the telling up, it is remembered if it was read.
+#[tokio::test]
+async fn what_is_deleted_is_remembered_until_it_has_been_told() {
+    for (defects, file, again) in [(Defects::all(), 200, 403), (Defects::none(), 404, 404)] {
+        let server = Arc::new(TestServer::builder().defects(defects).start().await.unwrap());
+        let id = bucket(&server).await;
+        for name in ["read", "unread"] {
+            assert_eq!(upload(&server, &id, name).await, 201);
+        }
+        let _client = Client::subscribed(&server, "SubscribeToBucket", json!([id])).await;
+        let bucket = format!("/api/buckets/{id}");
+        let (read, unread) = (format!("{bucket}/files/read"), format!("{bucket}/files/unread"));
+        let status = async |method: &str, target: &str| request(&server, method, target, "").await.0;
+        let delete = |target: &str| {
+            let (server, target) = (Arc::clone(&server), target.to_owned());
+            tokio::spawn(async move { request(&server, "DELETE", &target, "").await.0 })
+        };
+        let listing = async || request(&server, "GET", &format!("{bucket}/files"), "").await.1;
+        let until = async |said: &str| within(async { while !listing().await.contains(said) {} }).await;
+
+        assert_eq!((status("GET", &read).await, status("GET", &bucket).await), (200, 200));
+        server.hub().stall(true);
+        let deleting = [delete(&read), delete(&unread)];
+        until("\"total\":0").await;
+        assert_eq!((status("GET", &read).await, status("GET", &unread).await), (file, 404));
+        server.hub().stall(false);
+        for done in deleting {
+            assert_eq!(within(done).await.unwrap(), 204);
+        }
+        assert_eq!(status("GET", &read).await, 404);
+
+        assert_eq!(status("GET", &bucket).await, 200);
+        server.hub().stall(true);
+        let deleting = delete(&bucket);
+        until("Bucket not found").await;
+        assert_eq!(status("DELETE", &bucket).await, again);
+        server.hub().stall(false);
+        assert_eq!(within(deleting).await.unwrap(), 204);
+        assert_eq!(status("DELETE", &bucket).await, 404);
+    }
 }
