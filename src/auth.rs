@@ -215,8 +215,8 @@ macro_rules! token_provider {
             ///
             /// A provider that fails ends the call before it is sent: with the kind of the [`Error`](crate::Error) of this crate
             /// that its error is or comes from, and `Unauthenticated` for any other. So it is where that kind would say something
-            /// of what was asked for (`NotFound`, `PreconditionFailed`, `RangeNotSatisfiable`, `Unsupported`). Where it fails when
-            /// asked once more, the refusal is the error.
+            /// of what was asked for (`NotFound`, `PreconditionFailed`, `RangeNotSatisfiable`, `Unsupported`). Where it fails
+            /// when asked once more, the refusal is the error.
             pub fn token_provider<F, Fut, T, E>(mut self, provide: F) -> Self
             where
                 F: Fn() -> Fut + Send + Sync + 'static,
