@@ -8,9 +8,11 @@ mod proxy;
 use std::time::{Duration, Instant};
 
 use carbonfiles_testserver::TestServer;
-use proxy::{BodyEnd, Head, Proxy, Rule};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use proxy::relay::Relay;
+use proxy::{BodyEnd, Head, Proxy, Rule, Server};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinSet;
 
 const GUARD: Duration = Duration::from_secs(60);
 
@@ -210,6 +212,66 @@ async fn an_answer_that_comes_early_overtakes_the_request_and_a_connection_is_co
     tokio::time::timeout(GUARD, socket.read_to_string(&mut answer)).await.unwrap().unwrap();
     assert!(answer.starts_with("HTTP/1.1 4"), "{answer}");
     assert_eq!((proxy.connections(), proxy.requests().len()), (1, 4));
+}
+
+/// Before a server, and only for those who name it as its URL does. Each of its connections takes one request.
+async fn front(server: &TestServer) -> (String, JoinSet<()>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let host = format!("localhost:{}", listener.local_addr().unwrap().port());
+    let (url, behind) = (format!("http://{host}"), server.url().trim_start_matches("http://").to_owned());
+    let mut accepting = JoinSet::new();
+    accepting.spawn(async move {
+        let mut connections = JoinSet::new();
+        while let Ok((client, _)) = listener.accept().await {
+            let (host, behind) = (host.clone(), behind.clone());
+            connections.spawn(async move {
+                let mut client = BufReader::new(client);
+                let Ok(Some(head)) = Head::read(&mut client).await else { return };
+                if head.get("host") != Some(host.as_str()) {
+                    let nobody = b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+                    return client.write_all(nobody).await.unwrap();
+                }
+                let mut server = TcpStream::connect(behind).await.unwrap();
+                server.write_all(&head.bytes()).await.unwrap();
+                let _ = tokio::io::copy_bidirectional(&mut client, &mut server).await;
+            });
+        }
+    });
+    (url, accepting)
+}
+
+#[tokio::test]
+async fn a_server_hears_its_own_name_through_the_proxy_and_through_the_relay() {
+    let server = TestServer::start().await.unwrap();
+    let (url, _front) = front(&server).await;
+    let (proxy, relay) = (Proxy::before(&url, "").await.unwrap(), Relay::before(&url).await.unwrap());
+    let http = reqwest::Client::builder().no_proxy().build().unwrap();
+    for url in [proxy.url(), relay.url(), relay.url()] {
+        assert_eq!(http.get(format!("{url}/healthz")).send().await.unwrap().status(), 200);
+    }
+    let mut socket = TcpStream::connect(relay.url().trim_start_matches("http://")).await.unwrap();
+    let head = "GET /hub/files HTTP/1.1\r\nHost: h\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n";
+    let head = format!("{head}Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n");
+    socket.write_all(head.as_bytes()).await.unwrap();
+    let mut socket = BufReader::new(socket);
+    assert_eq!(Head::read(&mut socket).await.unwrap().unwrap().status(), 101);
+    relay.cut();
+    let cut = tokio::time::timeout(GUARD, socket.read(&mut [0])).await.unwrap();
+    assert!(!matches!(cut, Ok(1..)), "{cut:?}");
+}
+
+#[test]
+fn where_a_server_is() {
+    for (url, host, authority, base) in [
+        ("http://a.example", "a.example", "a.example:80", ""),
+        ("http://a.example:8080/cf/", "a.example:8080", "a.example:8080", "/cf"),
+        ("http://[::1]", "[::1]", "[::1]:80", ""),
+        ("http://[::1]:8080", "[::1]:8080", "[::1]:8080", ""),
+    ] {
+        let server = Server::of(url).unwrap();
+        assert_eq!((server.host.as_str(), server.authority.as_str(), server.base.as_str()), (host, authority, base));
+    }
+    assert!(Server::of("https://a.example").is_err());
 }
 
 #[test]

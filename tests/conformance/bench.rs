@@ -207,11 +207,14 @@ impl Bench {
 
     /// A proxy that shows the server below a path.
     pub(crate) async fn bare_proxy(&self, below: &str) -> Result<Proxy, Trouble> {
-        if !self.url().starts_with("http://") {
-            let reason = "the proxy of this program speaks no TLS: name the server by http://";
-            return Err(Trouble::Skipped(reason.to_owned()));
-        }
-        Ok(Proxy::before(self.url(), below).await?)
+        Ok(Proxy::before(self.plain_url()?, below).await?)
+    }
+
+    /// The base URL of a server that can have a proxy of this program before it.
+    pub(crate) fn plain_url(&self) -> Result<&str, Trouble> {
+        let reason = "the proxy of this program speaks no TLS: name the server by http://";
+        let plain = self.url().starts_with("http://");
+        plain.then(|| self.url()).ok_or_else(|| Trouble::Skipped(reason.to_owned()))
     }
 
     /// A path on disk that nothing else uses; it goes with the run.

@@ -5,13 +5,11 @@ use std::time::{Duration, Instant};
 use carbonfiles::events::{ConnectionState, Event, EventKind, EventStream};
 use carbonfiles::{Bucket, Client};
 use futures::StreamExt;
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::watch;
-use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use crate::bench::{Bench, builder};
 use crate::operation::{Outcome, Trouble, ensure, same};
+use crate::proxy::relay::Relay;
 
 /// An event comes within milliseconds, and after a lost connection within some seconds.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -104,60 +102,11 @@ pub(super) async fn unsubscribe(bench: Bench) -> Outcome {
     Ok("the last one closes the connection".to_owned())
 }
 
-/// Passes bytes between clients and the server, until it is told to cut.
-struct Relay {
-    url: String,
-    /// Whether nobody is let in; every message ends those who are in.
-    away: watch::Sender<bool>,
-    _accepting: JoinSet<()>,
-}
-
-impl Relay {
-    async fn before(bench: &Bench) -> Result<Self, Trouble> {
-        let Some(server) = bench.url().strip_prefix("http://") else {
-            return Err(Trouble::Skipped(
-                "the relay of this program speaks no TLS: name the server by http://".to_owned(),
-            ));
-        };
-        let (authority, path) = server.find('/').map_or((server, ""), |at| server.split_at(at));
-        let authority = if authority.contains(':') { authority.to_owned() } else { format!("{authority}:80") };
-        let listener = TcpListener::bind("127.0.0.1:0").await?;
-        let url = format!("http://{}{path}", listener.local_addr()?);
-        let away = watch::Sender::new(false);
-        let messages = away.subscribe();
-        let mut accepting = JoinSet::new();
-        accepting.spawn(async move {
-            let mut connections = JoinSet::new();
-            while let Ok((mut client, _)) = listener.accept().await {
-                let (authority, mut messages) = (authority.clone(), messages.clone());
-                if *messages.borrow_and_update() {
-                    continue;
-                }
-                connections.spawn(async move {
-                    let Ok(mut server) = TcpStream::connect(authority).await else { return };
-                    tokio::select! {
-                        _ = tokio::io::copy_bidirectional(&mut client, &mut server) => {}
-                        _ = messages.changed() => {}
-                    }
-                });
-            }
-        });
-        Ok(Self { url, away, _accepting: accepting })
-    }
-
-    fn client(&self, bench: &Bench) -> Result<Client, Trouble> {
-        Ok(builder(&self.url).token(bench.admin_key()).build()?)
-    }
-
-    /// Ends every connection without a word.
-    fn cut(&self) {
-        self.away.send_modify(|_| {});
-    }
-
-    /// Ends every connection, and lets nobody in until it is told `false`.
-    fn away(&self, away: bool) {
-        self.away.send_replace(away);
-    }
+/// A relay before the server, and an admin's client behind it.
+async fn relay(bench: &Bench) -> Result<(Relay, Client), Trouble> {
+    let relay = Relay::before(bench.plain_url()?).await?;
+    let client = builder(relay.url()).token(bench.admin_key()).build()?;
+    Ok((relay, client))
 }
 
 async fn lost_and_back(events: &mut EventStream) -> Result<(), Trouble> {
@@ -170,8 +119,7 @@ async fn lost_and_back(events: &mut EventStream) -> Result<(), Trouble> {
 
 pub(super) async fn reconnect(bench: Bench) -> Outcome {
     let bucket = bench.bucket().await?;
-    let relay = Relay::before(&bench).await?;
-    let client = relay.client(&bench)?;
+    let (relay, client) = relay(&bench).await?;
     let mut events = client.bucket(bucket.id()).events().await?;
     for _ in 0..3 {
         relay.cut();
@@ -183,8 +131,7 @@ pub(super) async fn reconnect(bench: Bench) -> Outcome {
 
 pub(super) async fn subscriptions_return(bench: Bench) -> Outcome {
     let bucket = bench.bucket().await?;
-    let relay = Relay::before(&bench).await?;
-    let client = relay.client(&bench)?;
+    let (relay, client) = relay(&bench).await?;
     let mut of_bucket = client.bucket(bucket.id()).events().await?;
     let mut of_file = client.bucket("elsewhere1").file("a").events().await?;
     let mut of_all = client.events().all().await?;
@@ -202,8 +149,7 @@ pub(super) async fn subscriptions_return(bench: Bench) -> Outcome {
 
 pub(super) async fn loss_and_return(bench: Bench) -> Outcome {
     let bucket = bench.bucket().await?;
-    let relay = Relay::before(&bench).await?;
-    let client = relay.client(&bench)?;
+    let (relay, client) = relay(&bench).await?;
     let mut events = client.bucket(bucket.id()).events().await?;
     let mut states = client.events().state();
     let mut watch = client.bucket(bucket.id()).watch();

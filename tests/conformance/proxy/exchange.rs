@@ -141,13 +141,13 @@ async fn exchange(
     }
     let server = match server {
         Some(server) => server,
-        None => match TcpStream::connect(&shared.authority).await {
+        None => match TcpStream::connect(&shared.server.authority).await {
             Ok(stream) => server.insert(Peer::new(stream)),
             Err(_) => return Then::Reset,
         },
     };
     head.first = head.first.replacen(&head.target().to_owned(), &target, 1);
-    head.set("Host", Some(shared.host.clone()));
+    head.set("Host", Some(shared.server.host.clone()));
 
     let sent = AtomicBool::new(false);
     let request = async {

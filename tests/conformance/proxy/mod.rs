@@ -5,6 +5,8 @@
 //! overtake the rest of a request, and a client that goes takes its request to the server with it.
 
 mod exchange;
+#[cfg_attr(not(feature = "events"), allow(dead_code, reason = "only live events need it"))]
+pub(crate) mod relay;
 mod rule;
 mod seen;
 mod wire;
@@ -30,13 +32,29 @@ pub(crate) struct Proxy {
     _accepting: JoinSet<()>,
 }
 
-struct Shared {
+/// What the base URL of a server says.
+pub(crate) struct Server {
     /// The server's name, as its own clients would give it.
-    host: String,
+    pub(crate) host: String,
     /// Where to connect to: `host:port`.
-    authority: String,
-    /// What the server's base URL has for a path.
-    base: String,
+    pub(crate) authority: String,
+    /// What the URL has for a path.
+    pub(crate) base: String,
+}
+
+impl Server {
+    pub(crate) fn of(url: &str) -> io::Result<Self> {
+        let unfit = || io::Error::other("the proxy needs a server at http://…: put one that speaks TLS behind it");
+        let server = url.strip_prefix("http://").ok_or_else(unfit)?.trim_end_matches('/');
+        let (host, base) = server.find('/').map_or((server, ""), |at| server.split_at(at));
+        let has_port = host.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok());
+        let authority = if has_port { host.to_owned() } else { format!("{host}:80") };
+        Ok(Self { host: host.to_owned(), authority, base: base.to_owned() })
+    }
+}
+
+struct Shared {
+    server: Server,
     /// What clients have for a path before the server's.
     below: String,
     rules: Mutex<Vec<Active>>,
@@ -47,17 +65,8 @@ struct Shared {
 impl Proxy {
     /// A proxy before the server of a base URL, which clients see below a path such as `/cf`, or none.
     pub(crate) async fn before(url: &str, path: &str) -> io::Result<Self> {
-        let unfit = || io::Error::other("the proxy needs a server at http://…: put one that speaks TLS behind it");
-        let server = url.strip_prefix("http://").ok_or_else(unfit)?.trim_end_matches('/');
-        let (authority, base) = match server.find('/') {
-            Some(at) => server.split_at(at),
-            None => (server, ""),
-        };
-        let has_port = authority.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok());
         let shared = Arc::new(Shared {
-            host: authority.to_owned(),
-            authority: if has_port { authority.to_owned() } else { format!("{authority}:80") },
-            base: base.to_owned(),
+            server: Server::of(url)?,
             below: path.to_owned(),
             rules: Mutex::default(),
             seen: watch::Sender::new(Vec::new()),
@@ -120,7 +129,7 @@ impl Shared {
     /// The target on the server; `None` where it is not below the path that clients should have.
     fn target(&self, target: &str) -> Option<String> {
         let rest = target.strip_prefix(self.below.as_str())?;
-        rest.starts_with('/').then(|| format!("{}{rest}", self.base))
+        rest.starts_with('/').then(|| format!("{}{rest}", self.server.base))
     }
 }
 
