@@ -84,10 +84,13 @@ impl Report {
         let listed = Tally::of(self.results.iter().filter(|result| !is_beyond(result)));
         let beyond = Tally::of(self.results.iter().filter(is_beyond));
         self.print_groups();
+        let print = |what, sums: &Tally| {
+            println!("{what}: {} passed, {} failed, {} skipped", sums.passed, sums.failed, sums.skipped);
+        };
         if beyond.passed + beyond.failed + beyond.skipped > 0 {
-            println!("beyond: {} passed, {} failed", beyond.passed, beyond.failed);
+            print("beyond", &beyond);
         }
-        println!("operations: {} passed, {} failed, {} skipped", listed.passed, listed.failed, listed.skipped);
+        print("operations", &listed);
         if let Some(path) = &arguments.json {
             let sums =
                 |tally: &Tally| json!({"passed": tally.passed, "failed": tally.failed, "skipped": tally.skipped});
