@@ -89,14 +89,22 @@ pub(super) async fn all(bench: Bench) -> Outcome {
 
 pub(super) async fn unsubscribe(bench: Bench) -> Outcome {
     let (bucket, other) = (bench.bucket().await?, bench.bucket().await?);
-    let client = bench.with_token(bench.admin_key())?;
-    let dropped = client.bucket(bucket.id()).events().await?;
+    let (relay, client) = relay(&bench).await?;
+    let mut dropped = client.bucket(bucket.id()).events().await?;
     let mut kept = client.bucket(other.id()).events().await?;
+    upload(&bucket, "before.txt", "a").await?;
+    same!(kind(&next(&mut dropped).await?), (Some(EventKind::FileCreated), Some("before.txt")), "the event before");
+    ensure!(relay.has_passed("before.txt"), "its path is not in what the server sends");
     drop(dropped);
-    upload(&bucket, "a", "a").await?;
+    // The hub does one thing after another. The first of these may still be asked for before the other is left; once the
+    // second stands, the other is gone.
+    let first = client.bucket("elsewhere1").file("a").events().await?;
+    let second = client.bucket("elsewhere1").file("b").events().await?;
+    upload(&bucket, "behind.txt", "a").await?;
     upload(&other, "b", "b").await?;
     same!(kind(&next(&mut kept).await?), (Some(EventKind::FileCreated), Some("b")), "the only event");
-    drop(kept);
+    ensure!(!relay.has_passed("behind.txt"), "the server goes on sending events of what nobody listens to");
+    drop((kept, first, second));
     let closed = async { client.events().state().wait_for(|state| *state == ConnectionState::Closed).await };
     ensure!(timeout(PATIENCE, closed).await.is_ok(), "the connection stays open without subscriptions");
     Ok("the last one closes the connection".to_owned())

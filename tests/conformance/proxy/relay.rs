@@ -1,7 +1,7 @@
 //! Passes connections on whole, also those that become something other than HTTP, until it is told to cut them.
 
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
@@ -21,6 +21,8 @@ struct Shared {
     server: Server,
     /// Whether nobody is let in; every message ends those who are in.
     away: watch::Sender<bool>,
+    /// What the server has sent, on all connections.
+    said: Mutex<Vec<u8>>,
 }
 
 impl Relay {
@@ -29,7 +31,7 @@ impl Relay {
         let server = Server::of(url)?;
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let url = format!("http://{}{}", listener.local_addr()?, server.base);
-        let shared = Arc::new(Shared { server, away: watch::Sender::new(false) });
+        let shared = Arc::new(Shared { server, away: watch::Sender::new(false), said: Mutex::default() });
         let mut accepting = JoinSet::new();
         accepting.spawn(accept(listener, shared.clone()));
         Ok(Self { url, shared, _accepting: accepting })
@@ -38,6 +40,12 @@ impl Relay {
     /// The base URL to give to clients.
     pub(crate) fn url(&self) -> &str {
         &self.url
+    }
+
+    /// Whether the server has sent this text to a client. Frames of a WebSocket's server carry text as it is.
+    pub(crate) fn has_passed(&self, text: &str) -> bool {
+        let said = self.shared.said.lock().unwrap_or_else(PoisonError::into_inner);
+        said.windows(text.len()).any(|bytes| bytes == text.as_bytes())
     }
 
     /// Ends every connection without a word.
@@ -84,10 +92,12 @@ async fn pass(client: TcpStream, shared: &Shared) -> io::Result<()> {
     let down = async {
         let mut bytes = vec![0; 16 << 10];
         loop {
-            match from_server.read(&mut bytes).await? {
-                0 => return Ok(()),
-                read => to_client.write_all(&bytes[..read]).await?,
+            let read = from_server.read(&mut bytes).await?;
+            if read == 0 {
+                return Ok(());
             }
+            shared.said.lock().unwrap_or_else(PoisonError::into_inner).extend_from_slice(&bytes[..read]);
+            to_client.write_all(&bytes[..read]).await?;
         }
     };
     tokio::select! {
