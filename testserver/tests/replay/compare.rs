@@ -1,6 +1,6 @@
 //! What differs between a recorded answer and a live one.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Cursor;
 
 use serde_json::Value;
@@ -65,6 +65,12 @@ pub(crate) fn replay(live: &mut Live, exchange: &Exchange) -> Vec<String> {
     } else {
         differences.extend(other_body(live, recorded, &answer.body));
     }
+    let json = json.unwrap_or_default();
+    differences.extend(recorded.mime_types.as_ref().and_then(|types| media_types(types, &json)));
+    differences.extend(recorded.files_count.and_then(|count| {
+        let files = json["files"].as_array().map_or(0, Vec::len) as u64;
+        (files != count).then(|| format!("{files} files, recorded {count}"))
+    }));
     differences
 }
 
@@ -93,6 +99,19 @@ fn headers(live: &Live, recorded: &Recorded, answer: &Answer, is_json: bool) -> 
         }
     }
     differences
+}
+
+/// Of uploaded files, by the extensions of their paths.
+fn media_types(recorded: &BTreeMap<String, String>, answered: &Value) -> Option<String> {
+    let text = |file: &Value, name: &str| file[name].as_str().unwrap_or_default().to_owned();
+    let extension = |path: String| path.rsplit('.').next().unwrap_or_default().to_owned();
+    let files = answered["uploaded"].as_array().into_iter().flatten();
+    let found: BTreeMap<_, _> = files.map(|file| (extension(text(file, "path")), text(file, "mime_type"))).collect();
+    let different = |(name, kind): &(&String, &String)| found.get(*name) != Some(*kind);
+    let different: Vec<_> =
+        recorded.iter().filter(different).map(|(name, kind)| (name, kind, found.get(name))).collect();
+    let same = different.is_empty() && found.len() == recorded.len();
+    (!same).then(|| format!("{} media types, recorded {}; differing: {different:?}", found.len(), recorded.len()))
 }
 
 fn archive(recorded: &[String], body: &[u8]) -> Option<String> {

@@ -1,5 +1,6 @@
 //! The recordings.
 
+use std::collections::BTreeMap;
 use std::io::Read;
 use std::path::Path;
 use std::time::Duration;
@@ -29,6 +30,10 @@ pub(crate) struct Recorded {
     pub(crate) body: Value,
     pub(crate) body_encoding: String,
     pub(crate) zip_entries: Option<Vec<String>>,
+    /// Of an answer of which only a part is kept: the media type of each file, by the extension of its path.
+    pub(crate) mime_types: Option<BTreeMap<String, String>>,
+    /// And how many files it lists.
+    pub(crate) files_count: Option<u64>,
     transport_error: bool,
 }
 
@@ -120,6 +125,10 @@ fn exchange(recorded: &Value) -> Exchange {
                 let name = |entry: &Value| text(if entry.is_string() { entry } else { &entry["name"] });
                 entries.iter().map(name).collect()
             }),
+            mime_types: response["mime_types"]
+                .as_object()
+                .map(|types| types.iter().map(|(extension, kind)| (extension.clone(), text(kind))).collect()),
+            files_count: response["files_count"].as_u64(),
             transport_error: response.get("transport_error").is_some(),
         },
     }
