@@ -18,8 +18,18 @@ use crate::servers;
 /// These take long without doing much, so they run beside the others.
 const BESIDE: [&str; 3] = ["N4", "N5", "P9"];
 
+/// These move 256 MiB, some of them up and down.
+const LARGE: [&str; 6] = ["B20", "E4", "E5", "G6", "G7", "G8"];
+
 /// What ends an operation that hangs. None comes near it.
 const GUARD: Duration = Duration::from_secs(300);
+
+/// What ends one of the large ones: 512 MiB at 1 Mbit/s.
+const LARGE_GUARD: Duration = Duration::from_secs(512 * 8 * 1_048_576 / 1_000_000);
+
+fn guard(operation: &Operation) -> Duration {
+    if LARGE.contains(&operation.id) { LARGE_GUARD } else { GUARD }
+}
 
 /// A dull server is not worth waiting for.
 const DULL_GUARD: Duration = Duration::from_secs(30);
@@ -33,7 +43,7 @@ pub(crate) async fn run(arguments: &Arguments) -> io::Result<std::process::ExitC
         // The process stays until all is over.
         let (servers, _process) = servers::find().await?;
         println!("CarbonFiles operations on {}", servers.url);
-        run_on(servers, arguments, GUARD, &mut |seen| report.add(seen)).await?;
+        run_on(servers, arguments, guard, &mut |seen| report.add(seen)).await?;
     }
     report.close(arguments)
 }
@@ -44,7 +54,7 @@ pub(crate) async fn run_dull(arguments: &Arguments) -> io::Result<std::process::
     let servers =
         Servers { url: dull.url.clone(), admin_key: "admin-test-key".to_owned(), limited: Some(dull.url.clone()) };
     let (mut passed, mut all) = (Vec::new(), 0);
-    run_on(servers, arguments, DULL_GUARD, &mut |seen| {
+    run_on(servers, arguments, |_| DULL_GUARD, &mut |seen| {
         all += 1;
         if let Ok(text) = &seen.outcome {
             println!("{} passes against a server that answers {{}}: {text}", seen.operation.id);
@@ -61,16 +71,18 @@ pub(crate) async fn run_dull(arguments: &Arguments) -> io::Result<std::process::
 async fn run_on(
     servers: Servers,
     arguments: &Arguments,
-    guard: Duration,
+    guard: fn(&Operation) -> Duration,
     note: &mut dyn FnMut(Seen),
 ) -> io::Result<()> {
     let world = World::new(servers).map_err(|trouble| io::Error::other(format!("{trouble:?}")))?;
     let selected = || crate::operations().filter(|operation| arguments.selects(operation));
     let is_long = |operation: &&Operation| BESIDE.contains(&operation.id);
-    let mut long: FuturesUnordered<_> =
-        selected().filter(is_long).map(|operation| tokio::spawn(perform(world.clone(), operation, guard))).collect();
+    let mut long: FuturesUnordered<_> = selected()
+        .filter(is_long)
+        .map(|operation| tokio::spawn(perform(world.clone(), operation, guard(operation))))
+        .collect();
     for operation in selected().filter(|operation| !is_long(operation)) {
-        note(perform(world.clone(), operation, guard).await);
+        note(perform(world.clone(), operation, guard(operation)).await);
         while let Some(Some(Ok(seen))) = long.next().now_or_never() {
             note(seen);
         }
