@@ -34,7 +34,7 @@ impl Transport {
         call: &mut Call,
     ) -> Result<Response> {
         let Asked { request, to } = asked;
-        (call.sent, call.answer, call.gauge) = (false, None, None);
+        (call.sent, call.says_gone, call.answer, call.gauge) = (false, false, None, None);
         call.token = self.credential(request, to, call.given.take()).await?;
         let body = std::mem::take(&mut outgoing.body);
         let exchange = self.begin(request, to, body, outgoing.length, call.token.as_ref())?;

@@ -1,10 +1,10 @@
 //! Replays what the real server was seen to answer, in order, and compares exchange by exchange.
 //!
 //! Compared: status; names of the headers; values of the headers that clients use; JSON member by member (time stamps
-//! by their form: with or without `Z`); text and binary bodies exactly; archives by their entries; long lists of which only
-//! a part is kept by their counts and media types. Ids, codes, keys and
-//! tokens are mapped as they come. Exchanges that need another configuration, a race, a wait or a crash are left out
-//! here; most of them have tests of their own beside this one.
+//! by their form: with or without `Z`); text and binary bodies exactly; archives by their entries; long lists of which
+//! only a part is kept by their counts and media types. Ids, codes, keys and tokens are mapped as they come. Exchanges
+//! that need another configuration, a race, a wait or a crash are left out here; most of them have tests of their own
+//! beside this one.
 
 mod compare;
 mod hub;
