@@ -70,9 +70,11 @@ async fn an_empty_folder_is_the_one_that_the_program_is_in() {
         let plan = plan.unwrap();
         assert_eq!(plan.unchanged, 1, "{plan:?}");
     }
-    let mut shown = vec![format!("{:?}", bucket.files().download_dir(""))];
-    #[cfg(feature = "zip")]
-    shown.push(format!("{:?}", bucket.zip().unpack("")));
+    let shown = [
+        format!("{:?}", bucket.files().download_dir("")),
+        #[cfg(feature = "zip")]
+        format!("{:?}", bucket.zip().unpack("")),
+    ];
     assert!(shown.iter().all(|shown| shown.contains("folder: \".\"")), "{shown:?}");
 }
 
