@@ -198,14 +198,7 @@ impl Inner {
     async fn refresh(&self, tokens: &SessionTokens) -> Result<Response> {
         let body = json!({ "refresh_token": tokens.refresh_token });
         let request = users(Method::POST, "/token/refresh", &body, &tokens.refresh_token)?;
-        self.ask(request.replay(Replay::Never)).await
-    }
-
-    async fn ask(&self, request: Request) -> Result<Response> {
-        // What is not there is this route, and not what the call is about.
-        let misplaced =
-            |error: Error| if error.is_not_found() { error.with_kind(ErrorKind::Unsupported) } else { error };
-        self.transport.send(request).await.map_err(misplaced)
+        self.transport.send(request.replay(Replay::Never)).await
     }
 
     async fn log_in(&self, email: &str, password: &Secret) -> Result<Token> {
@@ -215,7 +208,7 @@ impl Inner {
         }
         let body = json!({ "email": email, "password": password });
         let request = users(Method::POST, "/token", &body, password)?.replay(Replay::Safe);
-        let error = match self.ask(request).await {
+        let error = match self.transport.send(request).await {
             Ok(answer) => return self.keep(answer.json()?),
             Err(error) => error,
         };
