@@ -23,8 +23,8 @@ pub(crate) trait Dialect: Send + Sync {
 
     /// Whether a 404 with this body is the service's own word that what was to be deleted is not there. One of a gateway that
     /// knows no such service says nothing of it.
-    fn says_gone(&self, _path: &str, _body: &[u8]) -> bool {
-        true
+    fn says_gone(&self, _path: &str, body: &[u8]) -> bool {
+        self.decode(StatusCode::NOT_FOUND, &HeaderMap::new(), body).details.absent
     }
 
     /// Whether a redirection leads to a page for people, such as a set-up, and not to content: then it is a refusal.

@@ -37,14 +37,9 @@ impl DeleteFile {
             .json(&Body { file_path: self.file.checked_path()? })?
             .replay(Replay::Deletion)
             .options(self.options);
-        let mut answer = self.file.client.transport.send(request).await?;
-        match answer.presumed.take() {
-            Some(not_found) if !not_found.tells_of_absence() => Err(not_found.unless_done(true)),
-            Some(_) => Ok(Deleted::default()),
-            // A success may say nothing.
-            None if answer.whole().is_empty() => Ok(Deleted::default()),
-            None => answer.json(),
-        }
+        let answer = self.file.client.transport.send(request).await?;
+        // There is no body where an attempt before, whose answer was lost, has done it.
+        if answer.whole().is_empty() { Ok(Deleted::default()) } else { answer.json() }
     }
 }
 

@@ -28,10 +28,7 @@ pub struct DeleteFile {
 impl DeleteFile {
     async fn run(self) -> Result<()> {
         let request = api(Method::DELETE, self.file.route("")?).replay(Replay::Deletion).options(self.options);
-        match self.file.client.transport().send(request).await?.presumed.take() {
-            Some(not_found) if !not_found.tells_of_absence() => Err(not_found.unless_done(true)),
-            _ => Ok(()),
-        }
+        self.file.client.transport().send(request).await.map(drop)
     }
 }
 
