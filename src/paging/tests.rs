@@ -157,6 +157,12 @@ async fn a_total_beyond_all_numbers_is_the_largest() {
     assert_eq!(totals, [u64::MAX, u64::MAX]);
 }
 
+/// Those of others, by windows: fewer of one than a window of eight has rows.
+fn changes() -> impl Strategy<Value = Vec<Vec<Change>>> {
+    let change = prop_oneof![(0usize..200).prop_map(Change::Delete), (0u32..1_000_000).prop_map(Change::Prepend)];
+    proptest::collection::vec(proptest::collection::vec(change, 0..3), 0..30)
+}
+
 proptest! {
     #[test]
     fn headway_is_rows_behind_the_cursor_and_a_cursor_behind_the_rows(
@@ -190,13 +196,7 @@ proptest! {
     fn a_consumer_that_deletes_all_loses_nothing_to_others(
         n in 0usize..120,
         limit in 8u64..20,
-        changes in proptest::collection::vec(
-            proptest::collection::vec(prop_oneof![
-                (0usize..200).prop_map(Change::Delete),
-                (0u32..1_000_000).prop_map(Change::Prepend),
-            ], 0..3),
-            0..30,
-        ),
+        changes in changes(),
     ) {
         let rows = rows(n);
         let before: HashSet<_> = rows.lock().unwrap().iter().cloned().collect();
@@ -213,13 +213,7 @@ proptest! {
     fn shifts_lose_and_double_nothing(
         n in 0usize..120,
         limit in 8u64..20,
-        changes in proptest::collection::vec(
-            proptest::collection::vec(prop_oneof![
-                (0usize..200).prop_map(Change::Delete),
-                (0u32..1_000_000).prop_map(Change::Prepend),
-            ], 0..3),
-            0..30,
-        ),
+        changes in changes(),
     ) {
         let rows = rows(n);
         let before = rows.lock().unwrap().clone();
