@@ -13,6 +13,7 @@ use carbonfiles::{Client, ErrorKind, File, Phase, Source, TimeoutPhase};
 use carbonfiles_testserver::{Fault, TestServer};
 use futures::{StreamExt, stream};
 use support::{Answer, RawServer, admin, answer, bucket, builder, server};
+use tokio::io::AsyncWriteExt;
 
 const CONTENT: &str = "/content";
 
@@ -73,17 +74,40 @@ async fn appends_of_one_client_to_one_file_are_all_there() {
     assert_eq!(content(&file).await.len(), 4 + 200);
 }
 
-/// The server answers with what it remembers of the file, which may be from before the append.
-#[tokio::test]
-async fn an_append_that_is_answered_with_the_length_before_has_been_made() {
-    let (server, _, file) = start().await;
+/// Appends while the row of the file is being read, which the server remembers from then on, as it was before. What comes is
+/// what the append is answered.
+async fn append_while_it_is_read(server: &TestServer, file: &File, offset: u64, bytes: &'static str) -> u64 {
     let held = server.inject(Fault::stall_headers().on("GET", "/files/log.txt"));
     let read = tokio::spawn(file.get().send());
     within(held.fired_at_least(1)).await;
-    assert_eq!(within(file.append_at(4, "45".as_bytes())).await.unwrap().size, 6);
-    assert_eq!(file.get().await.unwrap().size, 4, "the server says that it is as it was");
+    let size = within(file.append_at(offset, bytes.as_bytes())).await.unwrap().size;
+    assert_eq!(file.get().await.unwrap().size, offset, "the server says that it is as it was");
     held.release();
     within(read).await.unwrap().unwrap();
+    size
+}
+
+#[tokio::test]
+async fn an_append_that_is_answered_with_the_length_before_has_been_made() {
+    let (server, _, file) = start().await;
+    assert_eq!(append_while_it_is_read(&server, &file, 4, "45").await, 6);
+}
+
+/// What the server remembers is what it compares an offset with, too.
+#[tokio::test]
+async fn an_append_to_a_file_that_is_remembered_as_shorter_is_made() {
+    let (server, _, file) = start().await;
+    append_while_it_is_read(&server, &file, 4, "45").await;
+    let mut log = within(file.log_writer()).await.unwrap();
+    assert_eq!(file.patch(6, "67".as_bytes()).await.unwrap_err().kind(), ErrorKind::RangeNotSatisfiable);
+    log.write_all(b"67").await.unwrap();
+    within(log.flush()).await.unwrap();
+    assert_eq!((content(&file).await, file.get().await.unwrap().size), (Bytes::from("01234567"), 8));
+
+    append_while_it_is_read(&server, &file, 8, "89").await;
+    let once = Source::reader(&b"x"[..]);
+    assert_eq!(within(file.append_at(10, once)).await.unwrap_err().kind(), ErrorKind::RangeNotSatisfiable);
+    assert_eq!(within(file.append_at(10, "ab".as_bytes())).await.unwrap().size, 12);
 }
 
 #[tokio::test]

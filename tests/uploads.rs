@@ -2,6 +2,8 @@
 
 #[path = "uploads/answers.rs"]
 mod answers;
+#[path = "uploads/refusals.rs"]
+mod refusals;
 #[path = "uploads/several.rs"]
 mod several;
 mod support;
@@ -174,32 +176,6 @@ async fn progress_starts_at_nothing_and_ends_done() {
         assert!(!sized || seen.iter().all(|p| p.total == Some(5 << 20)), "{name}");
         assert!(seen.len() > 5, "{name}: {}", seen.len());
     }
-}
-
-#[tokio::test]
-async fn early_refusals_arrive_typed_fifty_times_out_of_fifty() {
-    let server = server().await;
-    let limited = TestServer::builder().max_upload_size(1 << 20).start().await.unwrap();
-    let anonymous = Client::anonymous(server.url()).unwrap();
-    let open = bucket(&admin(&server)).await;
-    let small = bucket(&admin(&limited)).await;
-    let big = Bytes::from(vec![7u8; 64 << 20]);
-    let endless =
-        || Source::stream(stream::iter((0..256).map(|_| Ok::<_, std::io::Error>(Bytes::from(vec![7u8; 256 << 10])))));
-    for round in 0..50 {
-        for (file, kind) in [
-            (small.file("x"), ErrorKind::PayloadTooLarge),
-            (anonymous.bucket(open.id()).file("x"), ErrorKind::Unauthenticated),
-            (admin(&server).bucket("nosuch1234").file("x"), ErrorKind::NotFound),
-        ] {
-            for source in [Source::from(big.clone()), endless()] {
-                let error = file.upload(source).verify(false).await.unwrap_err();
-                assert_eq!(error.kind(), kind, "round {round}: {error:?}");
-                assert!(error.status().is_some());
-            }
-        }
-    }
-    assert!(small.files().list().await.unwrap().items.is_empty());
 }
 
 #[tokio::test]

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::pin::pin;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Method, header};
@@ -10,7 +11,8 @@ use super::File;
 use super::upload::{explain_pause, path_turn};
 use crate::auth::Token;
 use crate::error::{Error, ErrorKind, Fate, Result};
-use crate::http::{Authorization, CallOptions, Receive, Replay, Request, Response, awaitable, within};
+use crate::http::body::RequestBody;
+use crate::http::{Authorization, CallOptions, Receive, Replay, Request, Response, Transport, awaitable, within};
 use crate::models::FileInfo;
 use crate::transfer::{ContentInfo, Part, Reporter, Source, UploadBody, header_value, reports_progress, starts};
 
@@ -136,7 +138,17 @@ impl<'a> Change<'a> {
         let part = Part { prefix: Bytes::new(), source: self.source, expected: None };
         let mut body = UploadBody::new(vec![part], Bytes::new(), false, self.reporter, None);
         body.hold(turn);
-        let answer = self.file.client().transport.send_body(&request, &mut body).await;
+        let transport = &self.file.client().transport;
+        let mut answer = transport.send_body(&request, &mut body).await;
+        // The file does end there. What the server compares with is what it remembers, which may be the file from before.
+        if let (Place::EndAt { .. }, Err(error)) = (self.place, &answer)
+            && error.kind() == ErrorKind::RangeNotSatisfiable
+            && body.is_replayable()
+            && Box::pin(forget(&request, transport)).await.is_ok()
+        {
+            body.again_after(error.attempts(), Duration::ZERO);
+            answer = transport.send_body(&request, &mut body).await;
+        }
         let mut info: FileInfo = answer.map_err(|e| explain_pause(e, &body))?.json()?;
         let sent = body.sent().iter().map(|part| part.size).sum::<u64>();
         if let Place::EndAt { offset, .. } = self.place {
@@ -158,6 +170,12 @@ impl<'a> Change<'a> {
         body.done();
         Ok(info)
     }
+}
+
+/// Makes the server forget what it remembers of a file: a change of no bytes at its beginning, which leaves them as they are.
+async fn forget(change: &Request, transport: &Transport) -> Result<()> {
+    let nothing = change.clone().set_header(header::CONTENT_RANGE, HeaderValue::from_static("bytes 0-"));
+    transport.send(nothing).await.map(drop)
 }
 
 /// Does the file end at this offset, or, where there may have been an earlier try, with bytes of the source behind it?

@@ -47,18 +47,22 @@ impl Transport {
             Ok(answer) => return self.receive(asked, answer, gauge, call).await,
             Err(cause) => cause,
         };
-        // What broke after all was written broke while the answer was awaited: no refusal was overlooked.
-        let overlooked = is_write_failure(&cause) || gauge.is_some_and(|gauge| !gauge.has_ended());
+        // Before all was written, a refusal may be there unread. After that it can only have been lost on the way: one that
+        // depends on nothing but the head is asked for where nothing else would tell why.
+        let unread = is_write_failure(&cause) || gauge.is_some_and(|gauge| !gauge.has_ended());
         let error = exchange_error(cause);
         // Kept until here: a feed that is dropped fails the body, and the answer with it.
         outgoing.feed = None;
         // Never a head that is a whole request: asking with it would store an empty file.
         let announced = outgoing.length.unwrap_or(call.bytes_sent());
-        let unclear = request.refused_early && overlooked && announced > 0 && error.fate() == Fate::Unknown;
-        if !unclear {
+        let unclear = request.refused_early && announced > 0 && error.fate() == Fate::Unknown;
+        if !(unclear && (unread || call.is_last && to.foreign.is_none())) {
             return Err(error);
         }
-        Box::pin(self.overlooked(asked, announced, call)).await.and(Err(error))
+        match Box::pin(self.overlooked(asked, announced, call)).await {
+            Err(refusal) if unread || refusal.kind() == ErrorKind::PayloadTooLarge => Err(refusal),
+            _ => Err(error),
+        }
     }
 
     /// Waits for the head of an answer, within the limits, while the body is fed.
@@ -107,7 +111,7 @@ impl Transport {
         request.options.idle_timeout().unwrap_or(self.config().timeouts.idle)
     }
 
-    /// What a server that broke the connection in the middle of a body had to say: a refusal, or nothing.
+    /// What a server that broke the connection of an upload had to say: a refusal, or nothing.
     async fn overlooked(&self, asked: Asked<'_>, announced: u64, call: &mut Call) -> Result<()> {
         let Ok(head) = self.build(asked.request, asked.to, call.token.as_ref()) else { return Ok(()) };
         match refusal_of_head(&self.config().http, head, announced).await {

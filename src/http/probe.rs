@@ -1,9 +1,10 @@
-//! Asks a server that broke the connection in the middle of a body what it had to say.
+//! Asks a server that broke the connection of an upload what it had to say.
 //!
 //! A server may refuse an upload before it has read it, and close. The client that is still writing sees a broken pipe,
 //! and hyper reports that without reading the answer that is already there. So the head of the request is sent once
 //! more, with the same length, and no byte of the body: a server that refuses does so at once, one that would accept
-//! waits, and stores nothing when the connection is dropped.
+//! waits, and stores nothing when the connection is dropped. The same is asked where the whole body was taken on the way,
+//! by a relay that lost the answer.
 
 use std::time::Duration;
 

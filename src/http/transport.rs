@@ -69,6 +69,8 @@ pub(super) struct Call {
     pub(super) given: Option<Token>,
     /// The answer to the last attempt, where any would do.
     pub(super) answer: Option<Response>,
+    /// What may be sent again is not sent again after the attempt under way.
+    pub(super) is_last: bool,
     /// The attempt under way, or the last one, may have been sent: it had its credential.
     pub(super) sent: bool,
     /// The refusal of a deletion has the service's own words for what is not there.
@@ -179,6 +181,7 @@ impl Transport {
             token: None,
             given: None,
             answer: None,
+            is_last: false,
             sent: false,
             says_gone: false,
             may_be_done: false,
@@ -227,6 +230,7 @@ impl Transport {
         let mut afresh = 0;
         loop {
             call.attempts += 1;
+            call.is_last = call.attempts - afresh >= policy.max_attempts || !body.is_replayable();
             call.sent = false;
             let mut outgoing = body.open(call.attempts).await?;
             let renewed = expired.is_some();
