@@ -195,7 +195,6 @@ impl Error {
     }
 
     /// The service itself says that there is no such thing.
-    #[cfg(feature = "file-storage")]
     pub(crate) fn tells_of_absence(&self) -> bool {
         self.0.details.absent
     }

@@ -125,7 +125,8 @@ impl Dialect for S3 {
         });
         let kind = code.as_deref().and_then(kind_of);
         let expired = has_expired(code.as_deref(), &reason);
-        let details = Details { code, expired, ..Details::default() };
+        let absent = matches!(code.as_deref(), Some("NoSuchKey" | "NoSuchBucket"));
+        let details = Details { code, expired, absent, ..Details::default() };
         Decoded { kind, message: Some(reason), details, ..Decoded::default() }
     }
 }
@@ -186,7 +187,10 @@ mod tests {
         assert!(!decode(403, &xml("AccessDenied", "Access Denied")).details.expired);
         assert!(decode(400, &xml("ExpiredRequest", "")).details.expired);
         assert!(!decode(403, &xml("SignatureDoesNotMatch", "your date has expired, or so")).details.expired);
-        assert_eq!(decode(404, &xml("NoSuchKey", "a &lt;key&gt;")).message.as_deref(), Some("a <key>"));
+        let absent = decode(404, &xml("NoSuchKey", "a &lt;key&gt;"));
+        assert!(absent.details.absent && absent.message.as_deref() == Some("a <key>"));
+        assert!(decode(404, &xml("NoSuchBucket", "x")).details.absent);
+        assert!(!decode(404, &xml("NoSuchUpload", "x")).details.absent && !decode(404, "<html>").details.absent);
         assert_eq!(decode(400, &xml("EntityTooLarge", "x")).kind, Some(ErrorKind::PayloadTooLarge));
         assert_eq!(decode(400, &xml("SomethingNew", "x")).kind, None);
         assert_eq!(decode(503, &xml("SlowDown", "")).message.as_deref(), Some("the storage refused: SlowDown"));

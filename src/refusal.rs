@@ -17,10 +17,17 @@ pub(crate) const POOL_IDLE: Duration = Duration::from_secs(90);
 pub(crate) const NO_BUCKET: &str = "Bucket not found";
 /// And no such file.
 pub(crate) const NO_FILE: &str = "File not found";
+/// And no such key.
+const NO_KEY: &str = "API key not found";
 
 /// Whether an error is a 404 in these words.
 pub(crate) fn says(error: &Error, words: &str) -> bool {
     error.is_not_found() && error.message() == words
+}
+
+/// The same of a file that a listing has shown not to be there.
+pub(crate) fn no_file() -> Error {
+    Error::new(ErrorKind::NotFound, NO_FILE).with_details(Details { absent: true, ..Details::default() })
 }
 
 #[derive(Deserialize)]
@@ -40,16 +47,15 @@ impl Dialect for CarbonFiles {
             .then_some(ErrorKind::Unauthenticated);
         // A dashboard token that has expired gets no other answer where only the admin may.
         let perhaps_unknown = status == StatusCode::FORBIDDEN && error == "Admin access required";
-        let details = Details { perhaps_unknown, ..Details::default() };
+        let absent = status == StatusCode::NOT_FOUND && matches!(&*error, NO_BUCKET | NO_FILE | NO_KEY);
+        let details = Details { perhaps_unknown, absent, ..Details::default() };
         Decoded { kind, message: Some(error), hint, details }
     }
 
     fn says_gone(&self, path: &str, body: &[u8]) -> bool {
-        match self.decode(StatusCode::NOT_FOUND, &HeaderMap::new(), body).message.as_deref() {
-            Some(words) => matches!(words, "API key not found" | "Bucket not found" | "File not found"),
-            // Of a short URL it says no more than this (recording 802).
-            None => body.is_empty() && path.starts_with("/api/short/"),
-        }
+        // Of a short URL it says no more than this (recording 802), and a gateway may say as little.
+        let of_short_url = body.is_empty() && path.starts_with("/api/short/");
+        of_short_url || self.decode(StatusCode::NOT_FOUND, &HeaderMap::new(), body).details.absent
     }
 
     fn template(&self, path: &str) -> Option<String> {
@@ -98,6 +104,24 @@ mod tests {
             ("", None),
         ] {
             assert_eq!(CarbonFiles.template(path).as_deref(), template, "{path}");
+        }
+    }
+
+    #[test]
+    fn only_a_404_in_the_servers_words_is_an_absence() {
+        for (status, body, absent) in [
+            (404, r#"{"error":"Bucket not found"}"#, true),
+            (404, r#"{"error":"File not found","hint":"Use upload endpoints to create files."}"#, true),
+            (404, r#"{"error":"API key not found"}"#, true),
+            (410, r#"{"error":"File not found"}"#, false),
+            (404, r#"{"error":"Bucket not found or access denied"}"#, false),
+            (404, r#"{"error":"Not Found"}"#, false),
+            (404, "File not found", false),
+            (404, "<html>", false),
+            (404, "", false),
+        ] {
+            let decoded = CarbonFiles.decode(StatusCode::from_u16(status).unwrap(), &HeaderMap::new(), body.as_bytes());
+            assert_eq!(decoded.details.absent, absent, "{status} {body}");
         }
     }
 

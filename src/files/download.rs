@@ -45,8 +45,8 @@ impl File {
 ///
 /// # Errors
 /// `NotFound`, `RangeNotSatisfiable`, `PreconditionFailed` for [`if_match`](DownloadFile::if_match), and those of any call.
-/// Reading the body gives `ContentChanged` where the file was replaced meanwhile, `IntegrityMismatch` where its SHA-256 is
-/// another, and `Interrupted` or `Timeout` when it can't be continued after a cut.
+/// Reading the body gives `ContentChanged` where the file was replaced or deleted meanwhile, `IntegrityMismatch` where its
+/// SHA-256 is another, and `Interrupted` or `Timeout` when it can't be continued after a cut.
 #[must_use = "nothing is sent until it is awaited"]
 pub struct DownloadFile<'a, O = Download<'a>> {
     pub(super) file: File,

@@ -29,9 +29,10 @@ impl File {
     /// uploaded or synced leave out all parts.
     ///
     /// # Errors
-    /// `ContentChanged` where the content is replaced while it is being read, unless
+    /// `ContentChanged` where the content is replaced or deleted while it is being read, unless
     /// [`restart_if_changed`](DownloadFileTo::restart_if_changed); `PreconditionFailed` for
-    /// [`if_match`](DownloadFileTo::if_match); `IntegrityMismatch`; `Io` for the target.
+    /// [`if_match`](DownloadFileTo::if_match); `IntegrityMismatch`; `Io` for the target. `NotFound` leaves what has come for a
+    /// later call: while the content comes, it is a 404 that is not the server's own, and lasted.
     ///
     /// ```no_run
     /// # async fn f(file: carbonfiles::File) -> carbonfiles::Result<()> {

@@ -3,11 +3,11 @@
 use super::File;
 use super::stable::{NO_DELIMITER, literal};
 use super::tree::tree_request;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::Result;
 use crate::http::CallOptions;
 use crate::models::{FileInfo, TreePage};
 use crate::paging::check_headway;
-use crate::refusal::NO_FILE;
+use crate::refusal::no_file;
 
 /// The first is the one, but for names that nobody has.
 const ROWS: u64 = 10;
@@ -20,7 +20,7 @@ impl File {
     /// What the file is, by a listing that begins with it. The answer to [`File::get`] may be that of a content before: the
     /// server remembers it, but not what it lists (see `docs/server-notes.md`).
     pub(crate) async fn listed(&self, options: CallOptions) -> Result<FileInfo> {
-        self.listed_opt(options).await?.ok_or_else(|| Error::new(ErrorKind::NotFound, NO_FILE))
+        self.listed_opt(options).await?.ok_or_else(no_file)
     }
 
     /// The same, where `None` is the listing's own word that there is no such file: no 404 of the listing itself is.

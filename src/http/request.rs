@@ -88,6 +88,8 @@ pub(crate) struct Parts {
     pub(crate) lasting_500: bool,
     /// Its head alone may make the server refuse it, and asking with the head alone changes nothing on the server.
     pub(crate) refused_early: bool,
+    /// What it asks for was there a moment ago.
+    pub(crate) was_there: bool,
     /// Statuses that are answers, beside 2xx.
     pub(crate) also_expected: &'static [StatusCode],
     /// Tells an answer by its body where its status is that of an error.
@@ -133,6 +135,7 @@ impl Request {
             slow: false,
             lasting_500: false,
             refused_early: false,
+            was_there: false,
             also_expected: &[],
             is_answer: None,
             any_status: false,

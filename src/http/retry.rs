@@ -120,6 +120,8 @@ pub(super) fn may_retry(request: &Request, body: &dyn RequestBody, error: &Error
         Fate::Unknown => error.kind() == ErrorKind::Interrupted,
         // A 408, or what a storage says in place of it.
         Fate::Answered if error.kind() == ErrorKind::Timeout(TimeoutPhase::Send) => true,
+        // Of something on the way that has lost the service for a while.
+        Fate::Answered if request.was_there && error.is_not_found() && !error.tells_of_absence() => true,
         Fate::Answered => match error.status() {
             Some(StatusCode::INTERNAL_SERVER_ERROR) => !request.lasting_500,
             Some(status) => matches!(status.as_u16(), 408 | 429 | 502 | 503 | 504),

@@ -11,7 +11,7 @@ use super::asked::Wanted;
 use super::gathering::Gathering;
 use super::hashing::Hasher;
 use super::info::{ContentInfo, Extent, was_hashed_since};
-use super::plan::{DownloadPlan, header_value};
+use super::plan::{DownloadPlan, changed_if_gone, header_value};
 use super::progress::{Phase, Reporter};
 use crate::error::{Error, ErrorKind, Result, TimeoutPhase};
 use crate::http::{Receive, Response, RetryPolicy, Room, later, resuming};
@@ -356,6 +356,7 @@ impl<'a> Body<'a> {
             .also_expect(&[])
             .set_header(header::RANGE, header_value("range", &range)?)
             .set_header(header::IF_RANGE, header_value("etag", etag)?);
+        request.was_there = true;
         request.headers.remove(header::IF_NONE_MATCH);
         // The limit is for the whole of the download, not for each part of it.
         request.options.end_by(self.deadline);
@@ -363,11 +364,7 @@ impl<'a> Body<'a> {
             Ok(response) => response,
             Err(error) => {
                 self.stage = Stage::Over;
-                let gone = matches!(
-                    error.kind(),
-                    ErrorKind::NotFound | ErrorKind::RangeNotSatisfiable | ErrorKind::PreconditionFailed
-                );
-                return Err(if gone { error.with_kind(ErrorKind::ContentChanged) } else { error });
+                return Err(changed_if_gone(error));
             }
         };
         (self.asked_at, self.answer_end) =

@@ -21,7 +21,7 @@ use super::hashing::Hasher;
 use super::info::{ContentInfo, was_hashed_since};
 use super::part::{Lock, Part};
 use super::part_file::PartFile;
-use super::plan::{DownloadPlan, header_value};
+use super::plan::{DownloadPlan, changed_if_gone, header_value};
 use super::positioned::write_all_at;
 use super::progress::{Phase, Reporter};
 use super::to_file::{gone_bad, no_range};
@@ -169,6 +169,7 @@ impl Asking {
     /// One range of the content with this ETag.
     async fn pinned(self, deadline: Option<Instant>, etag: String, start: u64, end: u64) -> Result<Box<Body<'static>>> {
         let mut request = self.request.clone().set_header(header::IF_MATCH, header_value("etag", &etag)?);
+        request.was_there = true;
         request.headers.remove(header::IF_NONE_MATCH);
         request.options.end_by(deadline);
         let changed = "the content was replaced while it was being read";
@@ -181,13 +182,8 @@ impl Asking {
         match plan.start_within(room).await {
             Ok(Some(body)) if is_same(body.info()) => Ok(body),
             Ok(_) => Err(Error::new(ErrorKind::ContentChanged, changed)),
-            Err(error) => Err(match error.kind() {
-                ErrorKind::PreconditionFailed
-                | ErrorKind::RangeNotSatisfiable
-                | ErrorKind::NotFound
-                | ErrorKind::Unsupported => error.with_kind(ErrorKind::ContentChanged),
-                _ => error,
-            }),
+            Err(error) if error.kind() == ErrorKind::Unsupported => Err(error.with_kind(ErrorKind::ContentChanged)),
+            Err(error) => Err(changed_if_gone(error)),
         }
     }
 }

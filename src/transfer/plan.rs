@@ -251,6 +251,13 @@ fn misfit(range: Option<Wanted>, response: &Response) -> Option<Error> {
     Some(response.error(kind, problem))
 }
 
+/// The error of a request for more of a content that has begun to come: that it is another one by now, or gone, if it was the
+/// service that said so. A 404 of something on the way says nothing of it.
+pub(super) fn changed_if_gone(error: Error) -> Error {
+    let is_other = matches!(error.kind(), ErrorKind::RangeNotSatisfiable | ErrorKind::PreconditionFailed);
+    if is_other || error.tells_of_absence() { error.with_kind(ErrorKind::ContentChanged) } else { error }
+}
+
 pub(crate) fn header_value(argument: &'static str, text: &str) -> Result<HeaderValue> {
     HeaderValue::try_from(text).map_err(|_| Error::invalid_input(argument, "it can't be sent in a header"))
 }

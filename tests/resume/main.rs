@@ -3,6 +3,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod gateway;
 mod pinned;
 mod ranges;
 #[cfg(unix)]
@@ -355,7 +356,8 @@ async fn one_stream_goes_on_with_ranges_and_ranges_with_one_stream() {
     let scene = Scene::new(20 * MIB).await;
     scene.interrupted(9 * MIB as u64).await;
     // The ranges after the first are refused.
-    let refused = scene.server.inject(Fault::status(404).on("GET", CONTENT).skip(2).forever());
+    let gone = Fault::status(404).body(r#"{"error":"File not found"}"#);
+    let refused = scene.server.inject(gone.on("GET", CONTENT).skip(2).forever());
     let ranged = scene.file.download_to(&scene.target).parallel(2);
     within(ranged).await.unwrap_err();
     assert!(refused.fired() > 0);

@@ -224,6 +224,49 @@ async fn a_download_goes_on_after_a_cut_with_a_fresh_url_where_it_needs_one() {
 }
 
 #[tokio::test]
+async fn a_404_after_a_cut_is_believed_only_in_their_own_words() {
+    let server = server().await;
+    let client = client(&server);
+    let content = pattern(3 << 20);
+    let done = client.tenant("u").files().upload(content.clone()).await.unwrap();
+    let file = client.file(&done.file_path);
+    let cut = || server.inject_storage(Fault::reset_response_after(2 << 20).on("GET", ""));
+    // Of what is before the storage.
+    cut();
+    server.inject_storage(Fault::status(404).body("<html>").on("GET", ""));
+    assert_eq!(file.download().await.unwrap().bytes(4 << 20).await.unwrap(), content);
+
+    let folder = tempfile::tempdir().unwrap();
+    let target = folder.path().join("copy");
+    let left = || std::fs::read_dir(folder.path()).unwrap().count();
+    let cut_and_not_found = async |body: &'static str| {
+        cut();
+        let gone = server.inject_storage(Fault::status(404).body(body).on("GET", "").times(2));
+        let twice = RetryPolicy::default().base_delay(Duration::from_millis(1)).max_attempts(2);
+        let error = within(file.download_to(&target).retry(twice).send()).await.unwrap_err();
+        (error.kind(), gone.fired())
+    };
+    assert_eq!((cut_and_not_found("").await, left()), ((ErrorKind::NotFound, 2), 2), "a part and its record");
+    assert!(within(file.download_to(&target).send()).await.unwrap().resumed >= 2 << 20);
+    std::fs::remove_file(&target).unwrap();
+    let key = "<Error><Code>NoSuchKey</Code><Message>The specified key does not exist.</Message></Error>";
+    assert_eq!((cut_and_not_found(key).await, left()), ((ErrorKind::ContentChanged, 1), 0));
+    // The second of them is still to come.
+    assert!(within(file.download_to(&target).send()).await.unwrap_err().is_not_found());
+
+    // The URL is asked for anew, and the service says that there is no such file, or something before it does.
+    for (body, kind, left_over) in
+        [(r#"{"detail":"File not found"}"#, ErrorKind::ContentChanged, 0), ("<html>", ErrorKind::NotFound, 2)]
+    {
+        cut();
+        server.inject_storage(Fault::status(403).body(EXPIRED).on("GET", ""));
+        server.inject(Fault::status(404).body(body).on("POST", "/download/").skip(1));
+        let error = within(file.download_to(&target).send()).await.unwrap_err();
+        assert_eq!((error.kind(), left()), (kind, left_over), "{body} {error}");
+    }
+}
+
+#[tokio::test]
 async fn a_url_that_is_about_to_expire_is_not_used_again() {
     let server = server().await;
     let client = client(&server);

@@ -131,6 +131,50 @@ async fn a_bucket_that_refuses_is_understood() {
     assert!(!format!("{error} {error:?}").contains("0123456789abcdef"));
 }
 
+/// Of the rest of a content, after a cut: of who is before the bucket or the service, and of these themselves.
+#[tokio::test]
+async fn a_404_after_a_cut_is_believed_only_in_their_own_words() {
+    let own = br#"{"detail":{"code":"file_storage.not_found","message":"File not found"}}"#;
+    let key = b"<Error><Code>NoSuchKey</Code><Message>The specified key does not exist.</Message></Error>";
+    for (at_bucket, is_gone, body) in [
+        (true, false, &b"<html>"[..]),
+        (true, false, b""),
+        (true, true, key),
+        (false, false, br#"{"detail":"Not Found"}"#),
+        (false, false, b"404 page not found"),
+        (false, true, own),
+    ] {
+        let content = move |head: &Head, n| match n {
+            0 => {
+                let head = &b"HTTP/1.1 200 X\r\nETag: \"v1\"\r\nContent-Length: 10\r\n\r\n"[..];
+                Answer::ThenClose([head, b"01234"].concat())
+            }
+            1 => Answer::Bytes(answer(404, "", body)),
+            _ => {
+                assert!(head.text.to_lowercase().contains("range: bytes=5-9"), "{}", head.text);
+                Answer::Bytes(answer(206, "ETag: \"v1\"\r\nContent-Range: bytes 5-9/10\r\n", b"56789"))
+            }
+        };
+        let (service, _bucket, seen) = match at_bucket {
+            true => {
+                let (service, _, bucket, seen) = with_bucket(content, b"0123456789").await;
+                (service, Some(bucket), seen)
+            }
+            false => {
+                let (service, seen) = noting(content).await;
+                (service, None, seen)
+            }
+        };
+        let download = within(client(&service).file(ID).download().verify(false).send()).await.unwrap();
+        let (outcome, body) = (within(download.bytes(10)).await, String::from_utf8_lossy(body));
+        match is_gone {
+            true => assert_eq!(outcome.unwrap_err().kind(), ErrorKind::ContentChanged, "{body}"),
+            false => assert_eq!(outcome.unwrap(), "0123456789", "{body}"),
+        }
+        assert_eq!(seen.lock().unwrap().len(), if is_gone { 2 } else { 3 }, "{body}");
+    }
+}
+
 #[tokio::test]
 async fn ranges_of_a_bucket_are_put_together_and_compared() {
     const WHOLE: usize = 5 << 20;
