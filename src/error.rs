@@ -199,6 +199,11 @@ impl Error {
         self.0.details.absent
     }
 
+    /// Nothing, where the service itself says that there is nothing.
+    pub(crate) fn or_none<T>(self) -> Result<Option<T>> {
+        if self.tells_of_absence() { Ok(None) } else { Err(self) }
+    }
+
     pub(crate) fn fate(&self) -> Fate {
         self.0.fate
     }

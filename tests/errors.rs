@@ -5,6 +5,7 @@ mod support;
 use std::collections::BTreeMap;
 use std::error::Error as _;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use carbonfiles::{Client, Error, ErrorKind, RetryPolicy, TimeoutPhase};
@@ -81,6 +82,7 @@ fn assert_sound(error: &Error) {
 struct Refusal {
     n: String,
     method: Method,
+    path: String,
     status: u16,
     bytes: Vec<u8>,
     error: Option<String>,
@@ -93,6 +95,7 @@ impl Refusal {
         let answer = &exchange["response"];
         let status = answer["status"].as_u64().filter(|status| *status >= 400)? as u16;
         let method: Method = exchange["request"]["method"].as_str()?.parse().unwrap();
+        let path = exchange["request"]["path"].as_str()?.split('?').next()?.to_owned();
         let json = answer["body_encoding"] == "json";
         let body = match &answer["raw"] {
             Value::String(raw) => raw.clone(),
@@ -113,16 +116,30 @@ impl Refusal {
         let text = |name: &str| answer["body"][name].as_str().filter(|_| json).map(str::to_owned);
         let (error, hint) = (text("error"), text("hint"));
         let n = exchange["n"].to_string().replace('"', "");
-        Some(Self { n, method, status, bytes, error, hint })
+        Some(Self { n, method, path, status, bytes, error, hint })
+    }
+
+    fn all() -> Vec<Self> {
+        let recordings =
+            std::fs::read(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/carbonfiles/recordings.json")).unwrap();
+        let recordings: Vec<Value> = serde_json::from_slice(&recordings).unwrap();
+        recordings.iter().filter_map(Self::of).collect()
+    }
+
+    /// Says that there is no such bucket or file, to who asks what it is.
+    fn is_absence(&self) -> bool {
+        let of_what = match self.path.split('/').collect::<Vec<_>>()[..] {
+            ["", "api", "buckets", _] => true,
+            ["", "api", "buckets", _, "files", .., last] => !matches!(last, "content" | "verify"),
+            _ => false,
+        };
+        (&self.method, self.status) == (&Method::GET, 404) && of_what
     }
 }
 
 #[tokio::test]
 async fn every_recorded_refusal_has_a_kind_and_the_servers_words() {
-    let recordings =
-        std::fs::read(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/carbonfiles/recordings.json")).unwrap();
-    let recordings: Vec<Value> = serde_json::from_slice(&recordings).unwrap();
-    let refusals: Arc<Vec<Refusal>> = Arc::new(recordings.iter().filter_map(Refusal::of).collect());
+    let refusals = Arc::new(Refusal::all());
     let server = {
         let refusals = refusals.clone();
         RawServer::start(move |head| {
@@ -154,6 +171,22 @@ async fn every_recorded_refusal_has_a_kind_and_the_servers_words() {
     println!("{} refusals: {counts:#?}", refusals.len());
     assert!(refusals.len() >= 300, "the recordings have lost refusals");
     assert_eq!(counts.len(), 10, "{counts:?}");
+}
+
+#[tokio::test]
+async fn every_recorded_404_of_a_bucket_or_file_says_that_it_is_not_there() {
+    let absences: Vec<_> = Refusal::all().into_iter().filter(Refusal::is_absence).collect();
+    let (asked, answers) = (AtomicUsize::new(0), absences.iter().map(|a| a.bytes.clone()).collect::<Vec<_>>());
+    let server = RawServer::start(move |_| Answer::Bytes(answers[asked.fetch_add(1, Ordering::SeqCst)].clone())).await;
+    let bucket = client(&server.url).bucket("b");
+    for absence in &absences {
+        let is_none = match absence.path.contains("/files/") {
+            true => within(bucket.file("x").get_opt().send()).await.map(|file| file.is_none()),
+            false => within(bucket.get_opt().send()).await.map(|bucket| bucket.is_none()),
+        };
+        assert!(is_none.unwrap(), "[{}] {}", absence.n, absence.path);
+    }
+    assert!(absences.len() >= 30, "the recordings have lost some: {}", absences.len());
 }
 
 fn hostile_bodies() -> Vec<(&'static str, Vec<u8>)> {

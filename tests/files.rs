@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 use bytes::Bytes;
 use carbonfiles::models::{FileSort, Order};
 use carbonfiles::{ErrorKind, Source};
+use carbonfiles_testserver::Fault;
 use futures::{StreamExt, TryStreamExt};
 use support::{admin, assert_now, bucket, server};
 
@@ -99,6 +100,35 @@ async fn files_whose_name_is_an_operation() {
     assert_eq!(paths.len(), 8);
     for path in paths {
         bucket.file(&path).delete().await.unwrap();
+    }
+}
+
+/// A route that is missing for a while, during a roll-out: who makes what is not there would make it once more.
+#[tokio::test]
+async fn a_404_of_something_on_the_way_does_not_say_that_nothing_is_there() {
+    let server = server().await;
+    let client = admin(&server);
+    let bucket = bucket(&client).await;
+    let file = bucket.file("a/content");
+    file.upload("x".as_bytes()).await.unwrap();
+    for (status, body) in [(404, ""), (404, "<html>"), (404, r#"{"error":"Not Found"}"#), (410, "gone")] {
+        let gateway = server.inject(Fault::status(status).body(body).on("GET", "").times(3));
+        for error in [
+            bucket.get_opt().await.unwrap_err(),
+            bucket.file("b").get_opt().await.unwrap_err(),
+            // Asked of the listing.
+            file.get_opt().await.unwrap_err(),
+        ] {
+            assert_eq!((error.kind(), error.status().unwrap().as_u16()), (ErrorKind::NotFound, status), "{error}");
+        }
+        server.inject(Fault::status(status).body(body).on("GET", "").skip(1));
+        let error = bucket.get_opt().with_files().await.unwrap_err();
+        assert!(error.is_not_found() && gateway.fired() == 3, "{error}");
+    }
+    let none = client.bucket("nosuchbuck");
+    assert!(none.get_opt().await.unwrap().is_none() && none.get_opt().with_files().await.unwrap().is_none());
+    for path in ["a", "a/content"] {
+        assert!(none.file(path).get_opt().await.unwrap().is_none(), "{path}");
     }
 }
 

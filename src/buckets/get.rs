@@ -19,7 +19,8 @@ impl Bucket {
         GetBucket { bucket: self.clone(), with_files: false, options: CallOptions::default() }
     }
 
-    /// As [`Bucket::get`], where a bucket that is not there is `None`.
+    /// As [`Bucket::get`], where a bucket that is not there is `None`. A 404 that is not the server's own says nothing of the
+    /// bucket, and is an error.
     pub fn get_opt(&self) -> GetBucketOpt {
         GetBucketOpt { get: self.get(), options: CallOptions::default() }
     }
@@ -88,12 +89,8 @@ impl GetBucketOpt {
 
     async fn run(mut self) -> Result<Option<BucketDetails>> {
         self.get.options = self.options;
-        self.get.run().await.map(Some).or_else(none_where_not_found)
+        self.get.run().await.map(Some).or_else(Error::or_none)
     }
 }
 
 awaitable!(GetBucketOpt => Option<BucketDetails>);
-
-pub(crate) fn none_where_not_found<T>(error: Error) -> Result<Option<T>> {
-    if error.is_not_found() { Ok(None) } else { Err(error) }
-}

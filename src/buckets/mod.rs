@@ -15,7 +15,6 @@ use std::sync::Arc;
 
 pub use create::CreateBucket;
 pub use delete::DeleteBucket;
-pub(crate) use get::none_where_not_found;
 pub use get::{GetBucket, GetBucketOpt};
 pub use list::{ListAllBuckets, ListBuckets};
 pub use summary::GetSummary;

@@ -1,8 +1,7 @@
 //! `GET /api/buckets/{id}/files/{path}`
 
 use super::File;
-use crate::buckets::none_where_not_found;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::http::{CallOptions, Request, awaitable};
 use crate::models::FileInfo;
 
@@ -15,7 +14,8 @@ impl File {
         GetFile { file: self.clone(), options: CallOptions::default() }
     }
 
-    /// As [`File::get`], where a file that is not there is `None`.
+    /// As [`File::get`], where a file that is not there is `None`. A 404 that is not the server's own says nothing of the
+    /// file, and is an error.
     pub fn get_opt(&self) -> GetFileOpt {
         GetFileOpt { file: self.clone(), options: CallOptions::default() }
     }
@@ -54,7 +54,7 @@ pub struct GetFileOpt {
 
 impl GetFileOpt {
     async fn run(self) -> Result<Option<FileInfo>> {
-        GetFile { file: self.file, options: self.options }.run().await.map(Some).or_else(none_where_not_found)
+        GetFile { file: self.file, options: self.options }.run().await.map(Some).or_else(Error::or_none)
     }
 }
 

@@ -3,7 +3,7 @@
 use http::Method;
 
 use super::File;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::file_storage::client::api;
 use crate::file_storage::models::StoredFile;
 use crate::http::{CallOptions, awaitable};
@@ -48,10 +48,7 @@ pub struct GetFileOpt {
 
 impl GetFileOpt {
     async fn run(self) -> Result<Option<StoredFile>> {
-        match self.file.get().options(self.options).run().await {
-            Err(error) if error.tells_of_absence() => Ok(None),
-            found => found.map(Some),
-        }
+        self.file.get().options(self.options).run().await.map(Some).or_else(Error::or_none)
     }
 }
 
