@@ -24,7 +24,7 @@ impl File {
     }
 
     /// The same, where `None` is the listing's own word that there is no such file: no 404 of the listing itself is.
-    pub(super) async fn listed_opt(&self, mut options: CallOptions) -> Result<Option<FileInfo>> {
+    pub(crate) async fn listed_opt(&self, mut options: CallOptions) -> Result<Option<FileInfo>> {
         let path = self.checked_path()?;
         let (files, transport) = (self.bucket.files(), &self.client().transport);
         transport.start(&mut options);

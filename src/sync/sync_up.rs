@@ -14,6 +14,7 @@ use crate::files::{EachUpload, Files, Job, NotNow, Totals, Upload, many_starts, 
 use crate::http::awaitable;
 use crate::local::{local_path, still_inside};
 use crate::models::UploadedFile;
+use crate::refusal::{NO_FILE, says};
 use crate::transfer::Source;
 
 impl Files {
@@ -87,12 +88,14 @@ impl<'a> SyncUp<'a> {
             let (file, options) = (files.file(&path), options.clone());
             async move {
                 match file.delete().options(options.clone()).await {
-                    // Gone already is as good; but the server also says so of what this credential must not delete. Not
-                    // looked at by `get`, for the server may remember what is gone.
-                    Err(error) if error.is_not_found() => match file.listed(options).await {
-                        Ok(_) => Err(error.with_kind(ErrorKind::PermissionDenied).with_hint(NOT_THE_OWNER)),
-                        Err(look) if look.is_not_found() => Ok(()),
-                        Err(look) => Err(look),
+                    // Gone already is as good; but the server also says so of what this credential must not delete, and
+                    // anybody on the way of anything. Not looked at by `get`, for the server may remember what is gone.
+                    Err(error) if error.is_not_found() => match file.listed_opt(options).await? {
+                        None => Ok(()),
+                        Some(_) if says(&error, NO_FILE) => {
+                            Err(error.with_kind(ErrorKind::PermissionDenied).with_hint(NOT_THE_OWNER))
+                        }
+                        Some(_) => Err(error),
                     },
                     deleted => deleted,
                 }

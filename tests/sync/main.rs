@@ -1,5 +1,6 @@
 //! Folders made equal, as a user would, on the test server.
 
+mod gateway;
 #[cfg(target_os = "linux")]
 mod hashes;
 mod plans;
