@@ -210,14 +210,14 @@ async fn an_upload_with_a_token_whose_answer_was_lost_costs_one_use() {
 async fn an_upload_with_a_token_of_which_nothing_can_be_known_is_not_sent_again() {
     let server = server().await;
     let bucket = bucket(&admin(&server)).await;
-    for (name, can_look) in [("unhashed.txt", true), ("unseen.txt", false)] {
+    for (name, look) in [("unhashed.txt", None), ("unseen.txt", Some(503)), ("astray.txt", Some(404))] {
         let token = bucket.upload_tokens().create().max_uploads(1).await.unwrap().token;
         server.clear_requests();
         server.inject(Fault::lose_reply().on("PUT", "/upload/stream"));
-        if !can_look {
-            server.inject(Fault::status(503).on("GET", name).forever());
+        if let Some(status) = look {
+            server.inject(Fault::status(status).body("<html>").on("GET", name).forever());
         }
-        let upload = bucket.file(name).upload("x".as_bytes()).upload_token(&token).verify(!can_look);
+        let upload = bucket.file(name).upload("x".as_bytes()).upload_token(&token).verify(look.is_some());
         let error = within(upload.send()).await.unwrap_err();
         assert_eq!((error.kind(), carried_out(&server, "PUT")), (ErrorKind::Interrupted, 1), "{error}");
         server.clear_faults();

@@ -370,14 +370,14 @@ async fn stored(bucket: &Bucket, paths: &[FilePath], sent: &[Digest], options: &
     let mut files = Vec::with_capacity(paths.len());
     for (path, sent) in paths.iter().zip(sent) {
         // Not by `get`, which may remember a content before.
-        match bucket.file(path.as_str()).listed(options.clone()).await {
-            Ok(file) if file.size == sent.size && (file.sha256.is_none() || sent.sha256.is_none()) => {
+        match bucket.file(path.as_str()).listed_opt(options.clone()).await {
+            Ok(Some(file)) if file.size == sent.size && (file.sha256.is_none() || sent.sha256.is_none()) => {
                 return Stored::Unknown;
             }
-            Ok(file) if file.size == sent.size && file.sha256 == sent.sha256 => {
+            Ok(Some(file)) if file.size == sent.size && file.sha256 == sent.sha256 => {
                 files.push(UploadedFile { file, deduplicated: false });
             }
-            Err(error) if !error.is_not_found() => return Stored::Unknown,
+            Err(_) => return Stored::Unknown,
             _ if paths.len() == 1 => return Stored::No,
             _ => return Stored::Unknown,
         }
