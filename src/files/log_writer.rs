@@ -32,7 +32,8 @@ impl File {
     /// the same offset ([`File::append_at`]). When an append fails for a reason that passes, it is tried again after the same
     /// time, 100 ms at least, and with the next `flush`, which says what was wrong; meanwhile writes wait once four times the
     /// bytes of a flush are gathered behind those that failed. A reason that does not pass (no permission, the file was
-    /// deleted, another writer) ends the writer: what it was is the error of the next call.
+    /// deleted, another writer) ends the writer: what it was is the error of the next call. A 404 passes, unless the server's
+    /// listing has no such file, or it says that there is no such bucket.
     ///
     /// A crash loses what was not flushed. When the writer is dropped, the rest is appended in the background:
     /// calls with their retries, whose error nobody hears and which loses what is left. Use `shutdown`. There may be one writer
@@ -115,6 +116,7 @@ impl OpenLog {
             tried: false,
             offset,
             due: None,
+            ended: false,
             failure: failure.clone(),
             _turn: appending,
         };
@@ -150,6 +152,8 @@ struct Appender {
     offset: u64,
     /// When something has to be appended, at the latest.
     due: Option<Instant>,
+    /// The last append failed for a reason that does not pass.
+    ended: bool,
     failure: Failure,
     /// The next writer for this file waits until this has ended.
     _turn: Turn,
@@ -190,7 +194,7 @@ impl Appender {
             };
             match outcome {
                 // Whoever asks next finds it, if nobody waits for this answer any more.
-                Err(error) if !error.is_retryable() => {
+                Err(error) if self.ended => {
                     *self.failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
                     return;
                 }
@@ -238,13 +242,26 @@ impl Appender {
             let append = self.log.file.append_at(self.offset, self.unsent.clone()).tried(self.tried);
             if let Err(error) = append.options(self.log.options.clone()).await {
                 self.tried = true;
+                let may_pass = error.is_not_found() && Box::pin(self.may_be_there()).await;
+                self.ended = !(may_pass || error.is_retryable());
                 self.due = Some(later(Instant::now(), self.log.flush_every.max(SHORTEST_PAUSE)));
-                return Err(error);
+                return Err(if may_pass { error.with_hint(KEPT) } else { error });
             }
             self.offset = self.offset.saturating_add(std::mem::take(&mut self.unsent).len() as u64);
         }
     }
+
+    /// Whether a 404 may be of something on the way: that to a `HEAD` has no words. What is listed is the server's word.
+    async fn may_be_there(&self) -> bool {
+        match self.log.file.listed_opt(self.log.options.clone()).await {
+            Ok(found) => found.is_some(),
+            Err(error) => !error.tells_of_absence(),
+        }
+    }
 }
+
+/// The hint of a 404 that does not end the writer.
+const KEPT: &str = "The server does not say that the file was deleted: what was written is kept, so flush again";
 
 /// Of one write.
 const MOST: usize = 64 << 10;

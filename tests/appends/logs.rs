@@ -364,6 +364,37 @@ async fn a_log_is_made_only_where_the_listing_has_none() {
     assert_eq!(content(&file).await, "012345");
 }
 
+/// `HEAD` gives no words, so a 404 of it may be anybody's: what counts is the listing.
+#[tokio::test]
+async fn a_log_goes_on_after_a_404_of_something_on_the_way() {
+    let (server, _, file) = start().await;
+    let ages = Duration::from_secs(3600);
+    let mut log = file.log_writer().flush_every(ages).await.unwrap();
+    for (line, look) in [("45", None), ("67", Some("<html>")), ("89", Some(""))] {
+        let lost = server.inject(Fault::status(404).on("HEAD", CONTENT));
+        if let Some(look) = look {
+            server.inject(Fault::status(404).body(look).on("GET", "delimiter"));
+        }
+        log.write_all(line.as_bytes()).await.unwrap();
+        let error = within(log.flush()).await.unwrap_err();
+        let error = error.get_ref().unwrap().downcast_ref::<carbonfiles::Error>().unwrap();
+        assert!(error.is_not_found() && error.hint().is_some() && lost.fired() == 1, "{look:?} {error}");
+        within(log.flush()).await.unwrap();
+    }
+    assert_eq!(content(&file).await, "0123456789");
+    // The change itself is refused in words of nobody's.
+    server.inject(Fault::status(404).body("<html>").on("PATCH", CONTENT));
+    log.write_all(b"ab").await.unwrap();
+    assert!(within(log.flush()).await.is_err());
+    within(log.flush()).await.unwrap();
+    assert_eq!(content(&file).await, "0123456789ab");
+
+    log.write_all(b"cd").await.unwrap();
+    file.bucket().delete().await.unwrap();
+    assert!(within(log.flush()).await.is_err());
+    assert!(within(log.write_all(b"ef")).await.is_err(), "the server itself says that there is no such bucket");
+}
+
 /// An upload of the file is under way, that of a new one: to make it then would empty what has just been stored.
 #[tokio::test]
 async fn a_log_is_opened_behind_an_upload_of_its_file() {
