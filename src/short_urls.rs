@@ -76,7 +76,7 @@ impl ShortUrl {
     /// Deletes it (owner of the bucket, or admin). The file stays, and goes on showing the dead code.
     ///
     /// Where a first try may have deleted it and the next one finds nothing, it counts as deleted; but the server finds
-    /// nothing of somebody else's either.
+    /// nothing of somebody else's either, and says it by an empty 404, as something on the way to it may.
     pub fn delete(&self) -> DeleteShortUrl {
         DeleteShortUrl { short_url: self.clone(), options: CallOptions::default() }
     }
