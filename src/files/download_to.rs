@@ -7,7 +7,7 @@ use super::File;
 use super::download::DownloadFile;
 use crate::error::Result;
 use crate::http::{CallOptions, awaitable};
-use crate::transfer::{Downloaded, Most, Replaces, Saving, expects, reports_progress, save, saves, starts};
+use crate::transfer::{Downloaded, Most, PathCheck, Replaces, Saving, expects, reports_progress, save, saves, starts};
 
 impl File {
     /// Downloads the content into a file: written beside the target, checked against the server's SHA-256, synced, and
@@ -84,6 +84,12 @@ impl<'a> DownloadFileTo<'a> {
         if self.saving.replaces == Replaces::File {
             self.saving.replaces = Replaces::FileOrEmptyFolder;
         }
+        self
+    }
+
+    /// The folder of its target is made, or the target refused, by this.
+    pub(super) fn in_folder(mut self, folder: PathCheck) -> Self {
+        self.saving.folder = Some(folder);
         self
     }
 

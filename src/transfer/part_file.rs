@@ -9,6 +9,7 @@ use chrono::{DateTime, Utc};
 use tokio::task::{JoinHandle, spawn_blocking};
 use tokio::time::sleep;
 
+use super::PathCheck;
 use super::beside::{Beside, Work};
 use super::part::{BETWEEN, Dropped, Lock, Part, Record, Replaces, Saving, TRIES, Taken, check_target};
 use crate::blocking::{blocking, drop_aside, unless_panicked};
@@ -29,6 +30,7 @@ pub(super) struct Found {
 pub(super) struct PartFile {
     target: PathBuf,
     replaces: Replaces,
+    folder: Option<PathCheck>,
     /// Others may find it again.
     lasting: bool,
     step: Step,
@@ -58,13 +60,20 @@ impl PartFile {
     /// Refuses a target that can't be written, or must not be, and finds what an earlier download to it left, if anything is
     /// to be left.
     pub(super) async fn find(target: &Path, how: &Saving) -> Result<Self> {
-        let (target, dropped) = (target.to_owned(), Arc::default());
-        let step = Step::None;
-        let mut part = Self { target, replaces: how.replaces, lasting: how.resume, step, first: None, dropped };
+        let mut part = Self {
+            target: target.to_owned(),
+            replaces: how.replaces,
+            folder: how.folder.clone(),
+            lasting: how.resume,
+            step: Step::None,
+            first: None,
+            dropped: Arc::default(),
+        };
         for _ in 0..TRIES {
             let (target, replaces, dropped) = (part.target.clone(), part.replaces, part.dropped.clone());
-            let lasting = part.lasting;
+            let (folder, lasting) = (part.folder.clone(), part.lasting);
             let found = blocking(move || {
+                folder.map_or(Ok(()), |folder| folder(&target))?;
                 check_target(&target, replaces)?;
                 let found = if lasting { Lock::find(&target).unwrap_or(Some(Taken::Unusable)) } else { None };
                 Ok(found.and_then(|taken| match taken {
@@ -159,7 +168,12 @@ impl PartFile {
             _ => None,
         };
         let (target, replaces, dropped) = (self.target.clone(), self.replaces, self.dropped.clone());
-        move || Part::create(&target, replaces, record, dropped).map(Box::new)
+        let folder = self.folder.clone();
+        move || {
+            // Much may have happened to it while the content was waited for.
+            folder.map_or(Ok(()), |folder| folder(&target))?;
+            Part::create(&target, replaces, record, dropped).map(Box::new)
+        }
     }
 
     pub(super) async fn commit(

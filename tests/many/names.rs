@@ -92,6 +92,65 @@ async fn a_link_in_the_folder_does_not_lead_out_of_it() {
     assert!(read_folder(outside.path()).is_empty());
 }
 
+/// What becomes of two files of one folder to which this happens when the second is to be asked for, or while it is.
+#[cfg(unix)]
+async fn downloaded_while(happens: fn(&Path), root: &Path, while_asked_for: bool) -> Vec<Option<ErrorKind>> {
+    let (page, asked, of_server) = (listing_page(&["d/a", "d/b"]), AtomicU64::new(0), root.to_owned());
+    let server = RawServer::start(move |head| {
+        if !head.target.contains("/content") {
+            return Answer::Bytes(answer(200, "Content-Type: application/json\r\n", &page));
+        }
+        if asked.fetch_add(1, Ordering::SeqCst) == 1 && while_asked_for {
+            happens(&of_server);
+        }
+        Answer::Bytes(answer(200, &format!("ETag: \"{SHA}\"\r\n"), b"x"))
+    })
+    .await;
+    let files = builder(&server.url).build().unwrap().bucket("b").files();
+    let down = files.download_dir(root).concurrency(1).on_failure(OnFailure::GoOn).each(|path, download| {
+        if path == "d/b" && !while_asked_for {
+            happens(root);
+        }
+        download
+    });
+    let kind = |file: carbonfiles::files::BatchFile<_>| match file.outcome {
+        FileOutcome::Failed(error) => Some(error.kind()),
+        _ => None,
+    };
+    within(down.send()).await.unwrap().files.into_iter().map(kind).collect()
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn a_folder_that_becomes_a_link_on_the_way_leads_no_file_out() {
+    for while_asked_for in [false, true] {
+        let around = tempfile::tempdir().unwrap();
+        let (folder, outside) = (around.path().join("folder"), around.path().join("outside"));
+        fs::create_dir(&outside).unwrap();
+        let happens = |folder: &Path| {
+            fs::rename(folder.join("d"), folder.join("before")).unwrap();
+            std::os::unix::fs::symlink("../outside", folder.join("d")).unwrap();
+        };
+        let kinds = downloaded_while(happens, &folder, while_asked_for).await;
+        assert_eq!(kinds, [None, Some(ErrorKind::Io)], "{while_asked_for}");
+        assert_eq!(fs::read_dir(outside).unwrap().count(), 0);
+        assert_eq!(read_folder(&folder.join("before")).into_keys().collect::<Vec<_>>(), ["a"]);
+    }
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn a_folder_that_is_gone_on_the_way_is_made_again() {
+    for while_asked_for in [false, true] {
+        let folder = tempfile::tempdir().unwrap();
+        // As another process does whose sync deletes what it takes for extra.
+        let happens = |folder: &Path| fs::remove_dir_all(folder.join("d")).unwrap();
+        let kinds = downloaded_while(happens, folder.path(), while_asked_for).await;
+        assert_eq!(kinds, [None, None], "{while_asked_for}");
+        assert_eq!(read_folder(folder.path()).into_keys().collect::<Vec<_>>(), ["d/b"]);
+    }
+}
+
 #[tokio::test]
 async fn what_is_named_like_a_part_is_told_as_skipped_both_ways() {
     let parts = ["deep/x.0123456789abcdef.carbonfiles.part", "x.0123456789abcdef-once.carbonfiles.part.json"];

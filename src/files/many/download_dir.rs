@@ -1,9 +1,8 @@
 //! Downloads into a folder.
 
-use std::collections::HashSet;
 use std::fmt;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use futures::TryStreamExt;
 
@@ -18,7 +17,7 @@ use crate::local::{
     Clash, Names, Selection, check_parents, folder_prefix, is_part, local_folder, local_path, selection_setters,
 };
 use crate::models::FileInfo;
-use crate::transfer::Downloaded;
+use crate::transfer::{Downloaded, PathCheck};
 
 impl Files {
     /// Downloads the files of the bucket, or of a folder of it, into a local folder, several at once, each as
@@ -177,9 +176,9 @@ pub(crate) fn downloading<'a>(
     mut each: EachDownload<'a>,
     options: CallOptions,
 ) -> impl FnMut(Download, Option<Track<'a>>) -> crate::Call<'a, Downloaded> + Send + 'a {
-    let folders = Arc::new(Folders { root, made: Mutex::default() });
+    let folders = folders(root);
     move |Download { path, target, size }, track| {
-        let call = files.file(&path).download_to(&target).options(options.clone());
+        let call = files.file(&path).download_to(&target).options(options.clone()).in_folder(folders.clone());
         let call = match size {
             Some(size) => call.listed(size),
             None => call,
@@ -192,42 +191,19 @@ pub(crate) fn downloading<'a>(
             }
             None => call,
         };
-        let folders = folders.clone();
-        crate::Call::new(async move {
-            folders.make(target).await?;
-            call.await
-        })
+        call.send()
     }
 }
 
-/// The folders that a batch has made.
-struct Folders {
-    /// What they lie in, where that is one folder.
-    root: Option<PathBuf>,
-    made: Mutex<HashSet<PathBuf>>,
-}
-
-impl Folders {
-    /// Makes the folder of a target, below the root as far as it leads through real folders only; once for all files in it.
-    async fn make(self: Arc<Self>, target: PathBuf) -> Result<()> {
-        let Some(folder) = target.parent().map(Path::to_owned) else { return Ok(()) };
-        if self.made().contains(&folder) {
-            return Ok(());
-        }
-        blocking(move || {
-            let allowed = self.root.as_ref().map_or(Ok(()), |root| check_parents(root, &target));
-            allowed.and_then(|()| std::fs::create_dir_all(&folder)).map_err(|cause| {
-                Error::io(format!("{} can't be written: {}", target.display(), reason(&cause)), cause)
-            })?;
-            self.made().insert(folder);
-            Ok(())
-        })
-        .await
-    }
-
-    fn made(&self) -> MutexGuard<'_, HashSet<PathBuf>> {
-        self.made.lock().unwrap_or_else(PoisonError::into_inner)
-    }
+/// Makes the folder of a target, below the root as far as it leads through real folders only. For each file anew: since the
+/// one before it, the folder may have become a link, or gone.
+fn folders(root: Option<PathBuf>) -> PathCheck {
+    Arc::new(move |target| {
+        let Some(folder) = target.parent() else { return Ok(()) };
+        let allowed = root.as_ref().map_or(Ok(()), |root| check_parents(root, target));
+        let made = allowed.and_then(|()| if folder.is_dir() { Ok(()) } else { std::fs::create_dir_all(folder) });
+        made.map_err(|cause| Error::io(format!("{} can't be written: {}", target.display(), reason(&cause)), cause))
+    })
 }
 
 selection_setters!(['a] DownloadDir<'a>, selection);

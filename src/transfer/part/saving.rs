@@ -4,9 +4,10 @@ use std::fs::File;
 
 use super::Replaces;
 use crate::error::Result;
+use crate::transfer::PathCheck;
 
 /// How a target is written.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(crate) struct Saving {
     pub(crate) replaces: Replaces,
     /// A part is kept for a later download, and one that was kept is gone on with.
@@ -20,6 +21,8 @@ pub(crate) struct Saving {
     pub(crate) most: Most,
     /// Looks at all that has come, so many bytes, before it becomes the target.
     pub(crate) accept: Option<fn(&File, u64) -> Result<()>>,
+    /// Makes the folder of the target, or refuses it: asked each time before something is looked for or made in it.
+    pub(crate) folder: Option<PathCheck>,
 }
 
 /// How many bytes may come.
@@ -42,6 +45,7 @@ impl Default for Saving {
             parallel: 1,
             most: Most::Any,
             accept: None,
+            folder: None,
         }
     }
 }
