@@ -284,6 +284,25 @@ async fn a_transfer_that_stands_still_has_told_how_far_it_came() {
 }
 
 #[tokio::test]
+async fn ranges_that_stand_still_have_told_how_far_they_came() {
+    let server = server().await;
+    let bucket = bucket(&admin(&server)).await;
+    let file = bucket.file("x.bin");
+    file.upload(pattern(4 << 20)).await.unwrap();
+    for limit in [None, Some(support::GUARD)] {
+        // The second of two ranges. What the first brought comes at once.
+        let held = server.inject(Fault::stall_response_after(500_000).on("GET", "/content").skip(1));
+        let (told, mut heard) = tokio::sync::mpsc::unbounded_channel();
+        let download = file.download().parallel(2).progress(move |now| told.send(now.sent).unwrap_or_default());
+        let download = limit.into_iter().fold(download, carbonfiles::files::DownloadFile::timeout);
+        let reading = tokio::spawn(async move { download.await?.bytes(4 << 20).await });
+        within(async { while heard.recv().await.unwrap() < 2 << 20 {} }).await;
+        held.release();
+        assert_eq!(within(reading).await.unwrap().unwrap().len(), 4 << 20);
+    }
+}
+
+#[tokio::test]
 async fn small_uploads_take_no_more_room_than_they_need() {
     let server = server().await;
     let client = builder(server.url()).token(server.admin_key()).max_buffered_bytes(2 << 20).build().unwrap();

@@ -3,9 +3,9 @@
 use std::pin::pin;
 
 use bytes::Bytes;
-use futures::stream::{BoxStream, StreamExt};
+use futures::stream::{BoxStream, TryStreamExt};
 use http::{StatusCode, header};
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::{Instant, sleep};
 
 use super::asked::Wanted;
 use super::gathering::Gathering;
@@ -14,7 +14,7 @@ use super::info::{ContentInfo, Extent, was_hashed_since};
 use super::plan::{DownloadPlan, changed_if_gone, header_value};
 use super::progress::{Phase, Reporter};
 use crate::error::{Error, ErrorKind, Result, TimeoutPhase};
-use crate::http::{Receive, Response, RetryPolicy, Room, later, resuming};
+use crate::http::{Receive, Response, RetryPolicy, Room, later, resuming, within};
 
 pub(super) const ENDED_EARLY: &str = "the answer ended before its last byte";
 
@@ -182,25 +182,30 @@ impl<'a> Body<'a> {
         }
     }
 
-    /// The next piece, as it comes from the transport.
+    /// The next piece, as it comes.
     async fn piece(&mut self) -> Result<Option<Bytes>> {
+        match self.window {
+            // What is seldom needed lies elsewhere: this is a part of whatever reads a body.
+            Some(_) => Box::pin(self.window_piece()).await,
+            None => self.answer_piece().await,
+        }
+    }
+
+    /// The next piece that the ranges have brought: each of them goes on by itself after a cut.
+    async fn window_piece(&mut self) -> Result<Option<Bytes>> {
+        let Some(window) = self.window.as_mut().filter(|_| self.stage == Stage::Coming) else { return Ok(None) };
+        match self.plan.reporter.beside(within(self.deadline, window.try_next())).await {
+            Ok(Some(piece)) => return self.took(piece).map(Some),
+            Ok(None) if self.end.is_none_or(|end| end == self.position) => self.stage = Stage::Whole,
+            Ok(None) => self.give_up(Error::new(ErrorKind::Interrupted, ENDED_EARLY))?,
+            Err(error) => self.give_up(error)?,
+        }
+        Ok(None)
+    }
+
+    /// The next piece from the transport; after a cut, of another answer.
+    async fn answer_piece(&mut self) -> Result<Option<Bytes>> {
         while self.stage == Stage::Coming {
-            if let Some(window) = &mut self.window {
-                let next = match self.deadline {
-                    None => self.plan.reporter.beside(window.next()).await,
-                    Some(deadline) => timeout_at(deadline, window.next()).await.unwrap_or_else(|_| {
-                        let kind = ErrorKind::Timeout(TimeoutPhase::Total);
-                        Some(Err(Error::new(kind, "the call took longer than its limit")))
-                    }),
-                };
-                match next {
-                    Some(Ok(piece)) => return self.took(piece).map(Some),
-                    Some(Err(error)) => self.give_up(error)?,
-                    None if self.end.is_none_or(|end| end == self.position) => self.stage = Stage::Whole,
-                    None => self.give_up(Error::new(ErrorKind::Interrupted, ENDED_EARLY))?,
-                }
-                continue;
-            }
             // Pinned here: it would be copied on its way into another future.
             let next = {
                 let next = pin!(self.response.chunk());
@@ -212,7 +217,7 @@ impl<'a> Body<'a> {
                 Ok(None) if self.answer_end == Some(self.position) && self.position - self.asked_at >= HEADWAY => {
                     Box::pin(self.ask_for_rest(Error::new(ErrorKind::Interrupted, ENDED_EARLY))).await?;
                 }
-                // What is seldom needed lies elsewhere: this is a part of whatever reads a body.
+                // Boxed as above.
                 Ok(None) => Box::pin(self.resume(Error::new(ErrorKind::Interrupted, ENDED_EARLY))).await?,
                 Err(error) => Box::pin(self.resume(error)).await?,
             }
