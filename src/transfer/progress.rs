@@ -184,8 +184,10 @@ impl Audience<'_> {
                 self.held_back = Some((sent, phase));
                 return;
             }
-            // What was hashed, or sent by an attempt that failed, does not count for the speed of this one.
-            if last.attempt != attempt || matches!(last.phase, Phase::Hashing | Phase::Spooling) && news {
+            // What was hashed, left by an earlier download, or sent by an attempt that failed, does not count for the speed
+            // of this one.
+            let moved = !matches!(last.phase, Phase::Queued | Phase::Hashing | Phase::Spooling);
+            if last.attempt != attempt || news && !moved {
                 self.speed = Speed::default();
             }
         }
@@ -224,6 +226,11 @@ impl Speed {
             self.0.push_back((now, sent));
         }
         rate
+    }
+
+    /// So many bytes of what is told from now on are there without having moved.
+    pub(crate) fn skip(&mut self, bytes: u64) {
+        self.0.iter_mut().for_each(|(_, sent)| *sent = sent.saturating_add(bytes));
     }
 }
 
@@ -348,5 +355,18 @@ mod tests {
         assert_eq!((seen[20].rate, seen[20].eta()), (Some(100), Some(Duration::from_secs(390))));
         assert_eq!((seen[21].rate, seen[21].eta()), (None, None), "a new attempt is measured anew");
         assert_eq!(seen[22].eta(), Some(Duration::ZERO));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_an_earlier_download_left_is_no_speed() {
+        let mut seen = Vec::new();
+        let mut reporter = Reporter::default();
+        reporter.set_callback(|p| seen.push(p.rate));
+        for (sent, phase) in [(0, Phase::Queued), (900_000, Phase::Sending), (901_000, Phase::Sending)] {
+            reporter.report(sent, phase);
+            tokio::time::advance(Duration::from_secs(1)).await;
+        }
+        drop(reporter);
+        assert_eq!(seen, [None, None, Some(1000)]);
     }
 }

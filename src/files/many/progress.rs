@@ -154,7 +154,14 @@ impl<'a> Tally<'a> {
             (Some(expected), false) => sums.bytes_total += u128::from(expected),
             (None, _) => sums.unsized_files += 1,
         }
-        Track { tally: Self(self.0.clone()), path: path.to_owned(), sent: 0, total: expected, done: false }
+        Track {
+            tally: Self(self.0.clone()),
+            path: path.to_owned(),
+            sent: 0,
+            total: expected,
+            moving: None,
+            done: false,
+        }
     }
 
     /// A file has ended, one way or the other.
@@ -239,6 +246,8 @@ pub(crate) struct Track<'a> {
     path: String,
     sent: u64,
     total: Option<u64>,
+    /// The attempt whose bytes move.
+    moving: Option<u32>,
     done: bool,
 }
 
@@ -261,15 +270,19 @@ impl Track<'_> {
             sums.bytes_total += u128::from(progress.total.unwrap_or(0));
             self.total = progress.total;
         }
-        let sent = match progress.phase {
+        let (sent, moving) = match progress.phase {
             // What is read there has not moved.
-            Phase::Queued | Phase::Spooling | Phase::Hashing => self.sent,
-            _ => progress.sent,
+            Phase::Queued | Phase::Spooling | Phase::Hashing => (self.sent, None),
+            _ => (progress.sent, Some(progress.attempt)),
         };
         // Where the server does not say how much comes, no more than was listed.
         let sent = sent.min(progress.total.or(self.total).unwrap_or(u64::MAX));
+        // An attempt begins behind what an earlier download has left.
+        if progress.phase == Phase::Sending && moving != self.moving {
+            sums.speed.skip(sent.saturating_sub(self.sent));
+        }
         sums.bytes = sums.bytes - u128::from(self.sent) + u128::from(sent);
-        (self.sent, self.done) = (sent, progress.phase == Phase::Done);
+        (self.sent, self.moving, self.done) = (sent, moving, progress.phase == Phase::Done);
         sums.report(false, false);
     }
 }
@@ -322,6 +335,41 @@ mod tests {
         drop((track, tally));
         assert_eq!((seen[0], seen[seen.len() - 1]), ((0, false), (1000, true)));
         assert!((10..=12).contains(&seen.len()), "{seen:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_an_earlier_download_left_is_no_speed() {
+        let mut seen = Vec::new();
+        let tally = Tally::new(told(|p| seen.push((p.bytes, p.rate))), Duration::ZERO);
+        tally.expect(Some(2), Some(20_000_000));
+        let (mut fresh, mut left) = (tally.begin("fresh", Some(10_000_000)), tally.begin("left", Some(10_000_000)));
+        let progress = |sent, attempt, phase| Progress { sent, attempt, phase, ..Progress::START };
+        for (second, (sent, attempt, phase)) in [
+            (0, 1, Phase::Queued),
+            (9_000_000, 1, Phase::Hashing),
+            (9_000_000, 1, Phase::Sending),
+            (9_001_000, 1, Phase::Sending),
+            (9_001_000, 1, Phase::Retrying { after: Duration::ZERO }),
+            (9_002_000, 1, Phase::Sending),
+        ]
+        .into_iter()
+        .enumerate()
+        {
+            fresh.report(progress(second as u64 * 1000, 1, Phase::Sending));
+            left.report(progress(sent, attempt, phase));
+            tokio::time::advance(Duration::from_secs(1)).await;
+        }
+        drop((fresh, left, tally));
+        let of_both: Vec<_> = seen.iter().skip(2).step_by(2).copied().collect();
+        let expected = [
+            (0, None),
+            (1000, Some(1000)),
+            (9_002_000, Some(1000)),
+            (9_004_000, Some(4000 / 3)),
+            (9_005_000, Some(5000 / 4)),
+            (9_007_000, Some(7000 / 5)),
+        ];
+        assert_eq!(of_both[..6], expected);
     }
 
     #[test]
