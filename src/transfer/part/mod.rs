@@ -6,6 +6,7 @@
 //! its own is not ours, and left alone, as is whatever another user has put there.
 
 mod discard;
+mod dropped;
 mod names;
 mod record;
 mod saving;
@@ -14,7 +15,7 @@ mod target;
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -24,6 +25,7 @@ use crate::transfer::positioned::write_all_at;
 use crate::transfer::unusable::unusable;
 
 pub use discard::discard_partial;
+pub(super) use dropped::Dropped;
 pub(crate) use names::{is_part_name, once_name};
 use names::{part_path, random_path};
 pub(super) use record::{Lock, Record, Taken};
@@ -56,34 +58,17 @@ pub(super) struct Part {
     committed: bool,
 }
 
-/// Whether nobody waits for the target any more.
-#[derive(Debug, Default)]
-pub(super) struct Dropped(Mutex<bool>);
-
-impl Dropped {
-    /// From now on nothing becomes the target. Waits for what is becoming it just now: a rename.
-    pub(super) fn set(&self) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = true;
-    }
-
-    /// Does this, unless it is dropped already.
-    fn unless<T>(&self, job: impl FnOnce() -> T) -> Option<T> {
-        let dropped = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        (!*dropped).then(job)
-    }
-}
-
 impl Part {
     /// What an earlier download left. A record without a part is removed, and what it calls its part but is no file of
-    /// that name alone: a link, or a target whose second name a crash has left. So is a part whose record a crash left empty.
-    /// What another user has put there stays.
+    /// that name alone: a link, or a target whose second name a crash has left. So is a part whose record a crash left empty, or
+    /// is of no content. What another user has put there stays.
     pub(super) fn reopen(lock: Lock, target: &Path, replaces: Replaces, dropped: Arc<Dropped>) -> Option<Self> {
         let path = part_path(target);
         let file = open_own(&path).ok().filter(|file| lock.owns_open(file));
         let file = file.and_then(|file| file.metadata().map(|metadata| (file, metadata)).ok());
         let record = lock.record();
         let is_ours = (record.is_some() || file.is_some()) && lock.owns(&path);
-        let Some((record, (file, metadata))) = record.zip(file) else {
+        let Some((record, (file, metadata))) = record.filter(|record| record.length > 0).zip(file) else {
             if is_ours {
                 let _ = std::fs::remove_file(&path);
             }
@@ -165,7 +150,7 @@ impl Part {
         if let Some((lock, old)) = &mut self.kept {
             // It can't be gone on with by what is not known of it, nor by what it was of before.
             self.condemned = record.is_none();
-            let new = record.unwrap_or_else(|| Record::new(&old.source, "", 0, false, false));
+            let new = record.unwrap_or_else(|| old.of_no_content());
             let unhashed = !(old.hashed && new.hashed);
             *old = new;
             // What comes would be taken for the other content after a crash of the system, where no hash would tell.
@@ -218,14 +203,20 @@ impl Part {
             return Ok(());
         }
         self.committed = true;
-        if let Some((lock, _)) = &self.kept {
-            let _ = lock.remove();
-        }
+        self.forget();
         // Makes the rename last through a power cut, where folders can be synced.
         if let Ok(folder) = File::open(folder_of(&self.target)) {
             let _ = folder.sync_all();
         }
         Ok(())
+    }
+
+    /// Removes the record, unless the part still has its own name beside the target's: then a later download removes both.
+    fn forget(&self) {
+        let is_left = self.replaces == Replaces::Nothing && self.path.symlink_metadata().is_ok();
+        if let Some((lock, _)) = self.kept.as_ref().filter(|_| !is_left) {
+            let _ = lock.remove();
+        }
     }
 
     fn become_target(&self) -> Result<()> {
@@ -240,9 +231,22 @@ impl Part {
                 self.failed(cause)
             });
         }
+        self.link_onto_nothing(|part| std::fs::remove_file(part))
+    }
+
+    fn link_onto_nothing(&self, remove: impl FnOnce(&Path) -> io::Result<()>) -> Result<()> {
+        // Where a crash leaves both names, the part is the target, and must not be gone on with. If there is no link, the
+        // record is written anew when this is dropped.
+        if let Some((lock, record)) = &self.kept {
+            lock.note(&record.of_no_content()).map_err(|e| self.failed(e))?;
+        }
         // Unlike a rename, a link does not replace what has appeared there meanwhile.
         match std::fs::hard_link(&self.path, &self.target) {
-            Ok(()) => std::fs::remove_file(&self.path).map_err(|e| self.failed(e)),
+            Ok(()) => {
+                // The target is there, whatever becomes of the other name.
+                let _ = remove(&self.path);
+                Ok(())
+            }
             // A file system without links: the name is taken first.
             Err(cause) if cause.kind() != io::ErrorKind::AlreadyExists => self.rename_onto_nothing(),
             Err(_) => Err(exists(&self.target)),
@@ -308,8 +312,6 @@ pub(super) const BETWEEN: Duration = Duration::from_millis(10);
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::{AtomicBool, Ordering};
-
     use super::*;
     use crate::error::ErrorKind;
 
@@ -339,8 +341,8 @@ mod tests {
         // As if it were killed: nothing is tidied, and the lock is let go.
         part.committed = true;
         drop(part);
-        assert_eq!(reopen(&target).unwrap().written, 0);
-        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "little is not kept");
+        assert!(reopen(&target).is_none());
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
     }
 
     #[test]
@@ -403,34 +405,42 @@ mod tests {
     }
 
     #[test]
-    fn nothing_becomes_the_target_once_it_is_said_to_be_dropped() {
-        let (dropped, renamed) = (Arc::<Dropped>::default(), Arc::new(AtomicBool::new(false)));
-        let (begun, begins) = std::sync::mpsc::channel();
-        let (go_on, goes_on) = std::sync::mpsc::channel();
-        let job = std::thread::spawn({
-            let (dropped, renamed) = (dropped.clone(), renamed.clone());
-            move || {
-                dropped.unless(|| {
-                    begun.send(()).unwrap();
-                    goes_on.recv().unwrap();
-                    renamed.store(true, Ordering::SeqCst);
-                })
+    fn a_name_of_the_part_that_is_left_beside_the_target_is_nobodys_and_goes_with_the_next_download() {
+        let folder = tempfile::tempdir().unwrap();
+        let target = folder.path().join("x");
+        for killed in [false, true] {
+            let mut part = Part::create(&target, Replaces::Nothing, Some(record("\"v1\"")), Arc::default()).unwrap();
+            part.append(&[1; 2 << 20]).unwrap();
+            let mut noted = None;
+            part.link_onto_nothing(|_| {
+                noted = part.lock().and_then(|lock| lock.record());
+                Err(io::ErrorKind::PermissionDenied.into())
+            })
+            .unwrap();
+            assert_eq!(noted.unwrap().length, 0, "whoever finds it has nothing to go on with");
+            part.committed = true;
+            if !killed {
+                part.forget();
             }
-        });
-        begins.recv().unwrap();
-        let setter = std::thread::spawn({
-            let dropped = dropped.clone();
-            move || {
-                dropped.set();
-                renamed.load(Ordering::SeqCst)
-            }
-        });
-        // It would have ended by now.
-        (0..100).for_each(|_| std::thread::yield_now());
-        go_on.send(()).unwrap();
-        assert!(setter.join().unwrap(), "it waits for what is becoming the target");
-        assert!(job.join().unwrap().is_some());
-        assert!(dropped.unless(|| ()).is_none());
+            drop(part);
+            assert!(reopen(&target).is_none());
+            let left: Vec<_> = std::fs::read_dir(folder.path()).unwrap().map(|left| left.unwrap().path()).collect();
+            assert_eq!(left, std::slice::from_ref(&target));
+            assert_eq!(std::fs::metadata(&target).unwrap().len(), 2 << 20);
+            std::fs::remove_file(&target).unwrap();
+        }
+    }
+
+    #[test]
+    fn a_part_whose_target_has_appeared_meanwhile_is_kept() {
+        let folder = tempfile::tempdir().unwrap();
+        let target = folder.path().join("x");
+        let mut part = Part::create(&target, Replaces::Nothing, Some(record("\"v1\"")), Arc::default()).unwrap();
+        part.append(&[1; 2 << 20]).unwrap();
+        std::fs::write(&target, "old").unwrap();
+        assert_eq!(part.commit(None, None).unwrap_err().kind(), ErrorKind::Conflict);
+        drop(part);
+        assert_eq!(reopen(&target).unwrap().written, 2 << 20);
     }
 
     #[test]

@@ -33,6 +33,11 @@ impl Record {
         Self { carbonfiles_part: 1, source: source.into(), etag: etag.into(), length, hashed, written: 0, sparse }
     }
 
+    /// Of the same source, for what can't be gone on with.
+    pub(super) fn of_no_content(&self) -> Self {
+        Self::new(&self.source, "", 0, false, false)
+    }
+
     /// A later download would read as much, however far the number of its bytes grows.
     pub(crate) fn can_be_noted(&self) -> bool {
         const DIGITS: usize = 20;
