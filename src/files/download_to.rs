@@ -17,11 +17,12 @@ impl File {
     /// everybody may read it, only this user may read what is written beside it.
     ///
     /// After a cut it goes on where it was. So does a later call to the same target, also of another process, after this one
-    /// failed, was cancelled or was killed: the bytes so far are in `<target>.<digits>.carbonfiles.part`, and a record beside
-    /// it (`….json`) says which content they belong to; they are hashed again ([`Phase::Hashing`](crate::Phase::Hashing)) and
-    /// the rest is asked for, if the server still has that content, else it starts over. Parts below 1 MiB are not kept, and
-    /// those of another user are not touched. What is not wanted any more is removed by
-    /// [`discard_partial`](crate::files::discard_partial); with [`resume(false)`](DownloadFileTo::resume) nothing is left.
+    /// failed, was cancelled or was killed: the bytes so far are in `<target>.<digits>.carbonfiles.part` (without the target's
+    /// name where that is over 104 bytes), and a record beside it (`….json`) says which content they belong to; they are hashed
+    /// again ([`Phase::Hashing`](crate::Phase::Hashing)) and the rest is asked for, if the server still has that
+    /// content, else it starts over. Parts below 1 MiB are not kept, and those of another user are not touched. What is not
+    /// wanted any more is removed by [`discard_partial`](crate::files::discard_partial); with
+    /// [`resume(false)`](DownloadFileTo::resume) nothing is left.
     ///
     /// Of two downloads to one target at once, the second writes into a part of its own, and the last to be whole stays. Such
     /// a part (`….<digits>-once.carbonfiles.part`), as also without `resume`, is removed however the call ends, but stays where
