@@ -10,7 +10,7 @@ use super::Reading;
 use super::ahead::ReadAhead;
 use crate::blocking::blocking;
 use crate::error::{Error, ErrorKind, Result, reason};
-use crate::transfer::positioned::read_at;
+use crate::transfer::positioned::{read_at, uninterrupted};
 use crate::transfer::source::{PathCheck, source_error};
 use crate::transfer::unusable::unusable;
 
@@ -189,15 +189,10 @@ impl FileReading {
         while filled < buffer.len() {
             let read = match self.seen {
                 Some(_) => read_at(&self.file, &mut buffer[filled..], position + filled as u64),
-                None => io::Read::read(&mut &*self.file, &mut buffer[filled..]),
-            };
-            match read {
-                Ok(0) => break,
-                Ok(read) => filled += read,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-                Err(error) => return Err(error),
-            }
-            if self.seen.is_none() {
+                None => uninterrupted(|| io::Read::read(&mut &*self.file, &mut buffer[filled..])),
+            }?;
+            filled += read;
+            if read == 0 || self.seen.is_none() {
                 break;
             }
         }
