@@ -196,7 +196,13 @@ impl Temporary {
     }
 
     fn rename(mut self, target: &Path) -> Result<()> {
-        give_mode(&self.file, target).and_then(|()| std::fs::rename(&self.path, target)).map_err(|e| self.failed(e))?;
+        let replaces = target.symlink_metadata().is_ok();
+        // After a power cut the name could lead to an empty file, and the old one would be gone.
+        let synced = if replaces { self.file.sync_data() } else { Ok(()) };
+        synced
+            .and_then(|()| give_mode(&self.file, target))
+            .and_then(|()| std::fs::rename(&self.path, target))
+            .map_err(|e| self.failed(e))?;
         self.keep = true;
         Ok(())
     }
@@ -381,5 +387,30 @@ starts!(UnpackZip => Unpacked, download.reporter);
 impl fmt::Debug for UnpackZip<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("UnpackZip").field("folder", &self.folder).field("limits", &self.limits).finish_non_exhaustive()
+    }
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_can_not_be_synced_replaces_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let target = folder.path().join("x");
+        // Syncing a pipe fails, like a file on a broken disk.
+        let unpacked = || {
+            let (_, pipe) = io::pipe().unwrap();
+            let mut unpacked = Temporary::new(folder.path(), &target).unwrap();
+            unpacked.file = std::os::fd::OwnedFd::from(pipe).into();
+            unpacked
+        };
+        std::fs::write(&target, "old").unwrap();
+        assert_eq!(unpacked().rename(&target).unwrap_err().kind(), ErrorKind::Io);
+        assert_eq!(std::fs::read(&target).unwrap(), b"old");
+        std::fs::remove_file(&target).unwrap();
+        unpacked().rename(&target).unwrap();
+        assert_eq!(std::fs::read(&target).unwrap(), b"", "where nothing is lost there is no sync");
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
     }
 }
