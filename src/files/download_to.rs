@@ -33,7 +33,9 @@ impl File {
     /// `ContentChanged` where the content is replaced or deleted while it is being read, unless
     /// [`restart_if_changed`](DownloadFileTo::restart_if_changed); `PreconditionFailed` for
     /// [`if_match`](DownloadFileTo::if_match); `IntegrityMismatch`; `Io` for the target. `NotFound` leaves what has come for a
-    /// later call: while the content comes, it is a 404 that is not the server's own, and lasted.
+    /// later call: while the content comes, it is a 404 that is not the server's own, and lasted. With each of them the target
+    /// is what it was. Only a `Timeout` may leave it complete: where the limit passes after the renaming, while the folder is
+    /// synced, for success means that a power cut undoes nothing.
     ///
     /// ```no_run
     /// # async fn f(file: carbonfiles::File) -> carbonfiles::Result<()> {

@@ -40,7 +40,8 @@ pub enum FileOutcome<T> {
     /// It is there, and checked.
     Done(T),
     /// It could not be done. An upload whose answer was lost, or that arrived differently, may have been stored all the same;
-    /// a download's target is as it was.
+    /// a download's target is as it was, or complete where the limit passed at its very end
+    /// ([`download_to`](crate::File::download_to)).
     Failed(Error),
     /// Nothing was tried, or it was given up.
     Skipped(Skipped),
