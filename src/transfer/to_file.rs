@@ -85,35 +85,60 @@ async fn attempt(
     target: &Path,
     how: &Saving,
 ) -> Result<Downloaded> {
-    let ranges = match how.parallel {
-        1 => None,
-        _ => {
-            let from = from.as_ref().map(|found| (found.etag.as_str(), found.at));
-            let (transport, request) = (plan.transport.clone(), plan.request.clone());
-            let asking = Asking { transport, request, size: Ranges::TO_FILE, has_room: false };
-            let room = plan.room(1, DOWNLOAD_BUFFERS).await?;
-            match (Ranges::begin(asking.clone(), from, None, room).await?, from) {
-                // The server has another content by now, or no ranges.
-                (None, Some(_)) => {
-                    let room = plan.room(1, DOWNLOAD_BUFFERS).await?;
-                    Ranges::begin(asking, None, None, room).await?
-                }
-                (ranges, _) => ranges,
-            }
+    if how.parallel > 1 {
+        // Not a part of what most downloads are.
+        let ranges = Box::pin(begin_ranges(plan, from.as_ref())).await?;
+        if let Some(ranges) = ranges {
+            return Box::pin(by_ranges(plan, ranges, origin, part, target, how)).await;
         }
-    };
-    if let Some(ranges) = ranges {
-        let info = ranges.info.clone();
-        how.check_length(info.length)?;
-        part.begin(how.record(origin, &info, true), ranges.at).await?;
-        let resumed = ranges.at;
-        let verified_sha256 = save_ranges(plan, ranges, part, how.parallel).await?;
-        let size = info.length.unwrap_or(0);
-        part.commit(how.accept, how.modified(&info)).await?;
-        plan.reporter.done(size);
-        let etag = origin.tag(&info, verified_sha256.as_deref());
-        return Ok(Downloaded { path: target.into(), size, resumed, verified_sha256, etag });
     }
+    by_stream(plan, from, origin, part, target, how).await
+}
+
+/// `None` where the server has no ranges.
+async fn begin_ranges(plan: &mut DownloadPlan<'_>, from: Option<&Found>) -> Result<Option<Ranges>> {
+    let from = from.map(|found| (found.etag.as_str(), found.at));
+    let (transport, request) = (plan.transport.clone(), plan.request.clone());
+    let asking = Asking { transport, request, size: Ranges::TO_FILE, has_room: false };
+    let room = plan.room(1, DOWNLOAD_BUFFERS).await?;
+    match (Ranges::begin(asking.clone(), from, None, room).await?, from) {
+        // The server has another content by now, or no ranges.
+        (None, Some(_)) => {
+            let room = plan.room(1, DOWNLOAD_BUFFERS).await?;
+            Ranges::begin(asking, None, None, room).await
+        }
+        (ranges, _) => Ok(ranges),
+    }
+}
+
+async fn by_ranges(
+    plan: &mut DownloadPlan<'_>,
+    ranges: Ranges,
+    origin: &Origin,
+    part: &mut PartFile,
+    target: &Path,
+    how: &Saving,
+) -> Result<Downloaded> {
+    let info = ranges.info.clone();
+    how.check_length(info.length)?;
+    part.begin(how.record(origin, &info, true), ranges.at).await?;
+    let resumed = ranges.at;
+    let verified_sha256 = save_ranges(plan, ranges, part, how.parallel).await?;
+    let size = info.length.unwrap_or(0);
+    part.commit(how.accept, how.modified(&info)).await?;
+    plan.reporter.done(size);
+    let etag = origin.tag(&info, verified_sha256.as_deref());
+    Ok(Downloaded { path: target.into(), size, resumed, verified_sha256, etag })
+}
+
+async fn by_stream(
+    plan: &mut DownloadPlan<'_>,
+    from: Option<Found>,
+    origin: &Origin,
+    part: &mut PartFile,
+    target: &Path,
+    how: &Saving,
+) -> Result<Downloaded> {
     let from = match from {
         None => None,
         Some(found) => {

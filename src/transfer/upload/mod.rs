@@ -188,48 +188,63 @@ impl<'a> UploadBody<'a> {
             kept,
             marks: self.reporter.is_used().then(Marks::default),
         };
-        if let Some(length) = length.filter(|length| *length <= SMALL) {
-            let mut data = Joined::of(length as usize);
-            feeding.run(opened, &mut Sink::Memory(&mut data)).await?;
-            let data = data.into_bytes();
-            if data.is_empty() {
-                // The head completes it.
-                gauge.end_at_once();
-                return Ok(Outgoing { body: Bytes::new().into(), length: Some(0), feed: None });
-            }
-            let body = whole(data, gauge.clone());
-            let run = feeding.marks.map(|marks| {
-                let (reporter, watched) = (&mut self.reporter, gauge.clone());
-                Box::pin(async move {
-                    report_rest(reporter, &watched, &marks).await;
-                    Ok(())
-                }) as BoxFuture<'_, _>
-            });
-            return Ok(Outgoing { body, length: Some(length), feed: Some(Feed { gauge, run }) });
-        }
-        let (sender, body) = channel(length, gauge.clone());
-        let reporter = &mut self.reporter;
+        let Some(short) = length.filter(|length| *length <= SMALL) else {
+            return Ok(streamed(feeding, opened, &mut self.reporter, length, gauge));
+        };
+        let mut data = Joined::of(short as usize);
+        feeding.run(opened, &mut Sink::Memory(&mut data)).await?;
+        Ok(joined(data.into_bytes(), feeding.marks, &mut self.reporter, gauge))
+    }
+}
+
+/// A body that is there already.
+fn joined<'s>(data: Bytes, marks: Option<Marks>, reporter: &'s mut Reporter<'_>, gauge: Arc<Gauge>) -> Outgoing<'s> {
+    let length = Some(data.len() as u64);
+    if data.is_empty() {
+        // The head completes it.
+        gauge.end_at_once();
+        return Outgoing { body: data.into(), length, feed: None };
+    }
+    let body = whole(data, gauge.clone());
+    let run = marks.map(|marks| {
         let watched = gauge.clone();
-        let run: BoxFuture<'_, _> = Box::pin(async move {
-            let Some(marks) = feeding.marks.clone() else {
-                return feeding.run(opened, &mut Sink::Request(sender)).await;
-            };
-            {
-                let mut sink = Sink::Request(sender);
-                let mut fed = pin!(feeding.run(opened, &mut sink));
-                loop {
-                    tokio::select! {
-                        biased;
-                        done = &mut fed => break done?,
-                        () = reporter.beside(watched.changed.notified()) => reporter.report(marks.content(watched.taken()), Phase::Sending),
-                    }
-                }
-            }
+        Box::pin(async move {
             report_rest(reporter, &watched, &marks).await;
             Ok(())
-        });
-        Ok(Outgoing { body, length, feed: Some(Feed { gauge, run: Some(run) }) })
-    }
+        }) as BoxFuture<'_, _>
+    });
+    Outgoing { body, length, feed: Some(Feed { gauge, run }) }
+}
+
+/// A body that is read while it is sent.
+fn streamed<'s>(
+    mut feeding: Feeding<'s>,
+    opened: Vec<Opened<'s>>,
+    reporter: &'s mut Reporter<'_>,
+    length: Option<u64>,
+    gauge: Arc<Gauge>,
+) -> Outgoing<'s> {
+    let (sender, body) = channel(length, gauge.clone());
+    let watched = gauge.clone();
+    let run: BoxFuture<'s, _> = Box::pin(async move {
+        let Some(marks) = feeding.marks.clone() else {
+            return feeding.run(opened, &mut Sink::Request(sender)).await;
+        };
+        {
+            let mut sink = Sink::Request(sender);
+            let mut fed = pin!(feeding.run(opened, &mut sink));
+            loop {
+                tokio::select! {
+                    biased;
+                    done = &mut fed => break done?,
+                    () = reporter.beside(watched.changed.notified()) => reporter.report(marks.content(watched.taken()), Phase::Sending),
+                }
+            }
+        }
+        report_rest(reporter, &watched, &marks).await;
+        Ok(())
+    });
+    Outgoing { body, length, feed: Some(Feed { gauge, run: Some(run) }) }
 }
 
 /// Reports what the transport takes of a body that is complete on this side.
