@@ -179,9 +179,8 @@ const _: () = {
     #[cfg(feature = "events")]
     {
         use carbonfiles::events::{
-            BucketChanges, BucketWatchEvent, ConnectionState, Event, EventGuard, EventKind, EventSettings, EventStream,
-            Events, Mirror, MirrorChanges, Overflow, StartMirror, StateWatch, Subscribe, WatchBuckets, WatchEvent,
-            WatchFiles,
+            BucketChanges, ConnectionState, Event, EventGuard, EventKind, EventSettings, EventStream, Events, Mirror,
+            MirrorChanges, Overflow, StartMirror, StateWatch, Subscribe, WatchBuckets, WatchEvent, WatchFiles,
         };
         handle::<Events>();
         handle::<Mirror>();
@@ -195,8 +194,8 @@ const _: () = {
         model::<BucketChanges>();
         model::<Event>();
         model::<EventKind>();
-        model::<BucketWatchEvent>();
-        model::<WatchEvent>();
+        model::<WatchEvent<BucketInfo>>();
+        model::<WatchEvent<FileInfo>>();
         value::<ConnectionState>();
         value::<EventSettings>();
         value::<Overflow>();

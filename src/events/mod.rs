@@ -57,7 +57,7 @@ pub use queue::Overflow;
 pub use settings::EventSettings;
 pub use state::{ConnectionState, StateWatch};
 pub use subscribe::{EventStream, Subscribe};
-pub use watch::{BucketWatchEvent, WatchBuckets, WatchEvent, WatchFiles};
+pub use watch::{WatchBuckets, WatchEvent, WatchFiles};
 
 use self::line::Line;
 use self::registry::Interest;

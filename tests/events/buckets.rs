@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use carbonfiles::events::BucketWatchEvent;
+use carbonfiles::events::WatchEvent;
 use futures::StreamExt;
 
 use crate::support::{self, within};
@@ -26,7 +26,7 @@ async fn busy_buckets_and_brief_ones() {
     let mut count = 0;
     let shown = async {
         for _ in 0..3 {
-            let BucketWatchEvent::Changed(now) = within(watch.next()).await.unwrap().unwrap() else { panic!() };
+            let WatchEvent::Changed(now) = within(watch.next()).await.unwrap().unwrap() else { panic!() };
             assert!(now.file_count >= count);
             count = now.file_count;
         }
@@ -39,8 +39,8 @@ async fn busy_buckets_and_brief_ones() {
     let mut seen = Vec::new();
     while seen.len() < 2 {
         match within(watch.next()).await.unwrap().unwrap() {
-            BucketWatchEvent::Changed(one) if one.id == brief.id => seen.push("there"),
-            BucketWatchEvent::Removed(id) if id == brief.id => seen.push("gone"),
+            WatchEvent::Changed(one) if one.id == brief.id => seen.push("there"),
+            WatchEvent::Removed(id) if id == brief.id => seen.push("gone"),
             _ => {}
         }
     }
@@ -52,17 +52,17 @@ async fn all_buckets_with_what_is_stored_in_them() {
     let (server, client, bucket) = start().await;
     let mut watch = client.watch();
     let mut next = async || within(watch.next()).await.unwrap().unwrap();
-    assert_eq!(next().await, BucketWatchEvent::Init);
-    assert!(matches!(next().await, BucketWatchEvent::Bucket(b) if b.id == bucket.id()));
-    assert_eq!(next().await, BucketWatchEvent::InitDone);
+    assert_eq!(next().await, WatchEvent::Init);
+    assert!(matches!(next().await, WatchEvent::Listed(b) if b.id == bucket.id()));
+    assert_eq!(next().await, WatchEvent::InitDone);
     let other = client.buckets().create("other").expires(Duration::from_secs(3600)).await.unwrap();
-    assert_eq!(next().await, BucketWatchEvent::Changed(other.clone()));
+    assert_eq!(next().await, WatchEvent::Changed(other.clone()));
     upload(&bucket, "abc").await;
-    assert!(matches!(next().await, BucketWatchEvent::Changed(b) if (b.file_count, b.total_size) == (1, 3)));
+    assert!(matches!(next().await, WatchEvent::Changed(b) if (b.file_count, b.total_size) == (1, 3)));
     client.bucket(&other.id).update().name("renamed").await.unwrap();
-    assert!(matches!(next().await, BucketWatchEvent::Changed(b) if b.name == "renamed"));
+    assert!(matches!(next().await, WatchEvent::Changed(b) if b.name == "renamed"));
     client.bucket(&other.id).delete().await.unwrap();
-    assert_eq!(next().await, BucketWatchEvent::Removed(other.id));
+    assert_eq!(next().await, WatchEvent::Removed(other.id));
     let guest = support::builder(server.url()).events(settings()).build().unwrap();
     assert!(within(guest.watch().next()).await.unwrap().unwrap_err().is_denied());
 }
@@ -82,10 +82,10 @@ async fn an_expired_bucket_that_the_server_remembers_stays_gone() {
     server.clock().advance(Duration::from_secs(360));
     assert_eq!(client.bucket(&brief.id).get().await.unwrap().bucket.id, brief.id, "the server says that it is there");
     server.hub().restart();
-    assert_eq!(within(watch.next()).await.unwrap().unwrap(), BucketWatchEvent::Removed(brief.id));
+    assert_eq!(within(watch.next()).await.unwrap().unwrap(), WatchEvent::Removed(brief.id));
     for path in ["b", "c", "d"] {
         upload(&other, path).await;
         let next = within(watch.next()).await.unwrap().unwrap();
-        assert!(matches!(&next, BucketWatchEvent::Changed(bucket) if bucket.id == other.id()), "{next:?}");
+        assert!(matches!(&next, WatchEvent::Changed(bucket) if bucket.id == other.id()), "{next:?}");
     }
 }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use carbonfiles::events::WatchEvent;
+use carbonfiles::models::FileInfo;
 use carbonfiles::{Client, ErrorKind};
 use carbonfiles_testserver::{Fault, Group};
 use futures::{Stream, StreamExt, TryStreamExt};
@@ -12,14 +13,14 @@ use crate::{client, start, upload};
 
 /// `init`, `=path`, `done`, `*path size`, `-path`, `failed`.
 pub(crate) async fn told(
-    watch: &mut (impl Stream<Item = carbonfiles::Result<WatchEvent>> + Unpin),
+    watch: &mut (impl Stream<Item = carbonfiles::Result<WatchEvent<FileInfo>>> + Unpin),
     count: usize,
 ) -> Vec<String> {
     let mut told = Vec::new();
     for _ in 0..count {
         told.push(match within(watch.next()).await.unwrap().unwrap() {
             WatchEvent::Init => "init".to_owned(),
-            WatchEvent::File(file) => format!("={}", file.path),
+            WatchEvent::Listed(file) => format!("={}", file.path),
             WatchEvent::InitDone => "done".to_owned(),
             WatchEvent::Changed(file) => format!("*{} {}", file.path, file.size),
             WatchEvent::Removed(path) => format!("-{path}"),

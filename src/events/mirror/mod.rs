@@ -103,7 +103,7 @@ async fn follow(watch: WatchFiles, shared: Arc<Shared>, ready: oneshot::Sender<R
             let mut store = shared.store.write().unwrap_or_else(PoisonError::into_inner);
             for event in chunk {
                 match event {
-                    Ok(WatchEvent::File(file) | WatchEvent::Changed(file)) => store.set(file),
+                    Ok(WatchEvent::Listed(file) | WatchEvent::Changed(file)) => store.set(file),
                     Ok(WatchEvent::Removed(path)) => store.remove(&path),
                     Ok(WatchEvent::InitDone) => done = true,
                     Ok(WatchEvent::Init | WatchEvent::ListingFailed { .. }) => {}

@@ -9,23 +9,13 @@ use futures::stream::{self, BoxStream, Fuse, FuturesUnordered};
 use futures::{FutureExt, StreamExt};
 use tokio::time::{Instant, sleep_until};
 
+use super::WatchEvent;
 use super::source::{Arrivals, Row, Source, Told};
 use super::view::{Change, View};
 use crate::error::{Error, ErrorKind, Result};
 use crate::events::event::Arrival;
 use crate::http::later;
 use crate::paging::Page;
-
-/// What a watch tells.
-#[derive(Debug)]
-pub(crate) enum Step<R> {
-    Init,
-    Listed(R),
-    InitDone,
-    Changed(R),
-    Removed(String),
-    ListingFailed(String),
-}
 
 /// How often things are done.
 #[derive(Debug, Clone, Copy)]
@@ -61,7 +51,7 @@ const OVERDUE: Duration = Duration::from_secs(1);
 const BATCH: usize = 256;
 
 /// The steps of a watch, and no more once they have ended.
-pub(super) type Steps<R> = Fuse<BoxStream<'static, Result<Step<R>>>>;
+pub(super) type Steps<R> = Fuse<BoxStream<'static, Result<WatchEvent<R>>>>;
 
 /// The steps of a watch. Everything is done as they are polled: there is no task behind them.
 pub(super) fn steps<S: Source>(source: S, pace: Pace) -> Steps<S::Row> {
@@ -123,7 +113,7 @@ struct Driver<S: Source> {
     lookups: FuturesUnordered<LookUp<S::Row>>,
     /// Keys that are being looked up.
     asked: HashMap<String, Since>,
-    out: VecDeque<Step<S::Row>>,
+    out: VecDeque<WatchEvent<S::Row>>,
     /// Comes after what is in `out`.
     end: Option<Error>,
     ended: bool,
@@ -148,7 +138,7 @@ enum News<R> {
 }
 
 impl<S: Source> Driver<S> {
-    async fn next(&mut self) -> Option<Result<Step<S::Row>>> {
+    async fn next(&mut self) -> Option<Result<WatchEvent<S::Row>>> {
         loop {
             if let Some(step) = self.out.pop_front() {
                 return Some(Ok(step));
@@ -171,7 +161,7 @@ impl<S: Source> Driver<S> {
             // Before the first listing, so that nothing falls between the two.
             self.events = Some(self.source.subscribe().await?);
             self.view.resume(Instant::now());
-            self.out.push_back(Step::Init);
+            self.out.push_back(WatchEvent::Init);
             self.begin_listing();
             return Ok(());
         };
@@ -266,9 +256,9 @@ impl<S: Source> Driver<S> {
             let step = match change {
                 Change::Set(row) => {
                     self.list_when_expired(row.expires_at());
-                    Step::Changed(row)
+                    WatchEvent::Changed(row)
                 }
-                Change::Removed(key) => Step::Removed(key),
+                Change::Removed(key) => WatchEvent::Removed(key),
             };
             self.out.push_back(step);
         }
@@ -329,7 +319,7 @@ impl<S: Source> Driver<S> {
             for row in &page {
                 // One that is listed again, since the first listing broke off, is told only if it has changed.
                 if let Some(Change::Set(row)) = self.view.set(row.clone()) {
-                    self.out.push_back(Step::Listed(row));
+                    self.out.push_back(WatchEvent::Listed(row));
                 }
             }
         }
@@ -343,7 +333,7 @@ impl<S: Source> Driver<S> {
         let changes = self.view.end_listing(now);
         self.tell(changes);
         if !std::mem::replace(&mut self.listed_once, true) {
-            self.out.push_back(Step::InitDone);
+            self.out.push_back(WatchEvent::InitDone);
         }
         self.rest_until = now + BREATH;
         self.instead_from = now + INSTEAD.max(now - self.began);
@@ -374,7 +364,7 @@ impl<S: Source> Driver<S> {
             BREATH
         } else {
             self.failures += 1;
-            self.out.push_back(Step::ListingFailed(error.to_string()));
+            self.out.push_back(WatchEvent::ListingFailed { reason: error.to_string() });
             self.source.settings().delay(self.failures, error.retry_after()).max(BREATH)
         };
         self.rest_until = later(Instant::now(), wait);

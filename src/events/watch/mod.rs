@@ -14,7 +14,7 @@ use futures::{Stream, StreamExt};
 use serde::{Deserialize, Serialize};
 
 pub(super) use drive::Pace;
-use drive::{Step, Steps};
+use drive::Steps;
 pub(super) use source::found_file;
 use source::{AllBuckets, FilesOf};
 
@@ -23,46 +23,23 @@ use crate::client::Client;
 use crate::error::Result;
 use crate::models::{BucketInfo, FileInfo};
 
-/// What a [`WatchFiles`] tells of the files of a bucket.
+/// What a watch tells: of the files of a bucket ([`WatchFiles`]), or of the buckets of a server ([`WatchBuckets`]).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", content = "data", rename_all = "snake_case")]
 #[non_exhaustive]
-pub enum WatchEvent {
+pub enum WatchEvent<T> {
     /// The first listing begins.
     Init,
-    /// A file of the first listing.
-    File(FileInfo),
+    /// A file, or a bucket, of the first listing.
+    Listed(T),
     /// The first listing is complete. What follows are changes.
     InitDone,
-    /// A file is new or has changed; as it is now.
-    Changed(FileInfo),
-    /// There is no file of this path any more.
+    /// It is new or has changed, a bucket be it only in what is stored in it; as it is now.
+    Changed(T),
+    /// There is no file of this path any more, or no bucket of this id.
     Removed(String),
     /// A listing failed, for a reason that may pass, and is tried again. Events are still followed; what has none is
     /// seen by the listing that succeeds.
-    #[non_exhaustive]
-    ListingFailed {
-        /// Why, in words.
-        reason: String,
-    },
-}
-
-/// What a [`WatchBuckets`] tells of the buckets of a server.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "type", content = "data", rename_all = "snake_case")]
-#[non_exhaustive]
-pub enum BucketWatchEvent {
-    /// The first listing begins.
-    Init,
-    /// A bucket of the first listing.
-    Bucket(BucketInfo),
-    /// The first listing is complete. What follows are changes.
-    InitDone,
-    /// A bucket is new or has changed, be it only in what is stored in it; as it is now.
-    Changed(BucketInfo),
-    /// There is no bucket of this id any more.
-    Removed(String),
-    /// As [`WatchEvent::ListingFailed`].
     #[non_exhaustive]
     ListingFailed {
         /// Why, in words.
@@ -82,7 +59,7 @@ impl Bucket {
     /// let mut watch = bucket.watch();
     /// while let Some(event) = watch.try_next().await? {
     ///     match event {
-    ///         WatchEvent::File(file) | WatchEvent::Changed(file) => println!("{} {}", file.path, file.size),
+    ///         WatchEvent::Listed(file) | WatchEvent::Changed(file) => println!("{} {}", file.path, file.size),
     ///         WatchEvent::Removed(path) => println!("{path} is gone"),
     ///         _ => {}
     ///     }
@@ -139,19 +116,12 @@ impl WatchFiles {
 }
 
 impl Stream for WatchFiles {
-    type Item = Result<WatchEvent>;
+    type Item = Result<WatchEvent<FileInfo>>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let (bucket, prefix, pace) = (self.bucket.clone(), self.prefix.clone(), self.pace);
         let steps = self.steps.get_or_insert_with(|| drive::steps(FilesOf { bucket, prefix }, pace));
-        steps.poll_next_unpin(cx).map_ok(|step| match step {
-            Step::Init => WatchEvent::Init,
-            Step::Listed(file) => WatchEvent::File(file),
-            Step::InitDone => WatchEvent::InitDone,
-            Step::Changed(file) => WatchEvent::Changed(file),
-            Step::Removed(path) => WatchEvent::Removed(path),
-            Step::ListingFailed(reason) => WatchEvent::ListingFailed { reason },
-        })
+        steps.poll_next_unpin(cx)
     }
 }
 
@@ -184,19 +154,12 @@ impl WatchBuckets {
 }
 
 impl Stream for WatchBuckets {
-    type Item = Result<BucketWatchEvent>;
+    type Item = Result<WatchEvent<BucketInfo>>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let (client, pace) = (self.client.clone(), self.pace);
         let steps = self.steps.get_or_insert_with(|| drive::steps(AllBuckets { client }, pace));
-        steps.poll_next_unpin(cx).map_ok(|step| match step {
-            Step::Init => BucketWatchEvent::Init,
-            Step::Listed(bucket) => BucketWatchEvent::Bucket(bucket),
-            Step::InitDone => BucketWatchEvent::InitDone,
-            Step::Changed(bucket) => BucketWatchEvent::Changed(bucket),
-            Step::Removed(id) => BucketWatchEvent::Removed(id),
-            Step::ListingFailed(reason) => BucketWatchEvent::ListingFailed { reason },
-        })
+        steps.poll_next_unpin(cx)
     }
 }
 

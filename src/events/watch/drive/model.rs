@@ -244,9 +244,9 @@ impl Model {
         let over = Instant::now() + SETTLED;
         while let Ok(Some(step)) = timeout(over - Instant::now(), steps.next()).await {
             match step.expect("nothing ends the watch") {
-                Step::Listed(file) | Step::Changed(file) => drop(files.insert(file.path.clone(), file)),
-                Step::Removed(path) => assert!(files.remove(&path).is_some(), "{path} is removed twice"),
-                Step::Init | Step::InitDone | Step::ListingFailed(_) => {}
+                WatchEvent::Listed(file) | WatchEvent::Changed(file) => drop(files.insert(file.path.clone(), file)),
+                WatchEvent::Removed(path) => assert!(files.remove(&path).is_some(), "{path} is removed twice"),
+                WatchEvent::Init | WatchEvent::InitDone | WatchEvent::ListingFailed { .. } => {}
             }
             if self.with(|state| state.random.u8(..8) == 0) {
                 self.wait().await;

@@ -47,9 +47,9 @@ impl Fake {
         let over = Instant::now() + time;
         while let Ok(Some(Ok(step))) = timeout(over - Instant::now(), steps.next()).await {
             match step {
-                Step::Listed(file) | Step::Changed(file) => drop(there.insert(file.path)),
-                Step::Removed(path) => drop(there.remove(&path)),
-                Step::Init | Step::InitDone | Step::ListingFailed(_) => {}
+                WatchEvent::Listed(file) | WatchEvent::Changed(file) => drop(there.insert(file.path)),
+                WatchEvent::Removed(path) => drop(there.remove(&path)),
+                WatchEvent::Init | WatchEvent::InitDone | WatchEvent::ListingFailed { .. } => {}
             }
         }
         there
@@ -280,7 +280,7 @@ async fn a_bucket_whose_time_has_passed_goes_when_the_server_says_so() {
         let (settings, start, listings) = (EventSettings::default(), Instant::now(), Arc::<Mutex<_>>::default());
         let source = Overdue { settings, start, listed, event, listings: listings.clone() };
         let mut steps = steps(source, Pace { relist: Duration::MAX, ..Pace::default() });
-        let removed = async { while !matches!(steps.next().await, Some(Ok(Step::Removed(_)))) {} };
+        let removed = async { while !matches!(steps.next().await, Some(Ok(WatchEvent::Removed(_)))) {} };
         timeout(Duration::from_secs(10), removed).await.unwrap();
         assert!(timeout(MINUTE, steps.next()).await.is_err());
         assert_eq!(*listings.lock().unwrap(), times);
