@@ -94,12 +94,8 @@ async fn run(seed: u64, gaps: Arc<AtomicU64>) {
     if world == World::Anything && random.u8(..4) == 0 {
         bucket.update().expires(Duration::from_secs(600)).await.unwrap();
         server.clock().advance(Duration::from_secs(3600));
-        let ended = async {
-            while mirror.error().is_none() {
-                tokio::time::sleep(Duration::from_millis(5)).await;
-            }
-        };
-        within(ended).await;
+        let mut changes = mirror.changes();
+        within(async { while changes.next().await.is_some_and(|change| change.is_ok()) {} }).await;
         assert!(mirror.is_empty() && mirror.error().unwrap().is_not_found(), "seed {seed}");
         return;
     }
