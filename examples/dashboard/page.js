@@ -13,6 +13,9 @@ const files = new Map();
 const fresh = new Set();
 let totals = { files: 0, size: 0 };
 let largest = Infinity;
+let connection = { state: "connecting" };
+/** Whether what has no event may be missing. */
+let behind = false;
 let order = { by: "path", ascending: true };
 
 const events = new EventSource("events");
@@ -24,7 +27,7 @@ events.addEventListener("about", ({ data }) => {
 });
 
 events.addEventListener("files", ({ data }) => {
-  const { reset, changed, removed, total_files, total_size } = JSON.parse(data);
+  const { reset, changed, removed, total_files, total_size, stale } = JSON.parse(data);
   if (reset) files.clear();
   for (const path of removed) files.delete(path);
   for (const file of changed) {
@@ -32,15 +35,24 @@ events.addEventListener("files", ({ data }) => {
     if (!reset) fresh.add(file.path);
   }
   totals = { files: total_files, size: total_size };
+  behind = stale;
+  tellConnection();
   draw();
 });
 
 events.addEventListener("state", ({ data }) => {
-  const { state, reason } = JSON.parse(data);
-  if (state === "connected") tell("connected", "live");
+  connection = JSON.parse(data);
+  tellConnection();
+});
+
+/** A connection to the hub is not enough: what has no event is seen by listings. */
+function tellConnection() {
+  const { state, reason } = connection;
+  if (state === "connected" && behind) tell("connecting", "live, but the listing fails: something may be missing");
+  else if (state === "connected") tell("connected", "live");
   else if (state === "refused") tell("lost", reason);
   else tell("connecting", reason ? `reconnecting: ${reason}` : "connecting");
-});
+}
 
 events.addEventListener("over", ({ data }) => {
   events.close();

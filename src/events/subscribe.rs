@@ -121,6 +121,13 @@ impl IntoFuture for Subscribe {
     }
 }
 
+/// What was not done within its limit, and why, where that is known.
+pub(super) fn not_in_time(what: &str, reason: Option<&str>) -> Error {
+    let reason = reason.unwrap_or("no answer has come");
+    Error::new(ErrorKind::Timeout(TimeoutPhase::Total), format!("{what} within the limit: {reason}"))
+        .with_fate(Fate::Unknown)
+}
+
 /// The events of a subscription. Dropping it unsubscribes; with the last one the connection is closed.
 ///
 /// Loss and return of the connection are [`Event`]s. A refusal for good is the last item, an `Err`.
@@ -140,11 +147,10 @@ pub struct EventStream {
 impl EventStream {
     fn too_late(&self) -> Error {
         let reason = match self.line.state().get() {
-            ConnectionState::Waiting { reason, .. } | ConnectionState::Refused { reason } => reason,
-            _ => "no answer has come".to_owned(),
+            ConnectionState::Waiting { reason, .. } | ConnectionState::Refused { reason } => Some(reason),
+            _ => None,
         };
-        Error::new(ErrorKind::Timeout(TimeoutPhase::Total), format!("not subscribed within the limit: {reason}"))
-            .with_fate(Fate::Unknown)
+        not_in_time("not subscribed", reason.as_deref())
     }
 
     /// The items, and when they came.

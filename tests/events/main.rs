@@ -14,6 +14,7 @@ mod halted;
 mod scenario;
 mod scripted;
 mod streams;
+mod troubled;
 mod watch;
 
 use std::time::Duration;

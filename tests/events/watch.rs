@@ -11,7 +11,7 @@ use futures::{Stream, StreamExt, TryStreamExt};
 use crate::support::{self, within};
 use crate::{client, start, upload};
 
-/// `init`, `=path`, `done`, `*path size`, `-path`, `failed`.
+/// `waiting`, `init`, `=path`, `done`, `*path size`, `-path`, `failed`, `succeeded`.
 pub(crate) async fn told(
     watch: &mut (impl Stream<Item = carbonfiles::Result<WatchEvent<FileInfo>>> + Unpin),
     count: usize,
@@ -19,12 +19,14 @@ pub(crate) async fn told(
     let mut told = Vec::new();
     for _ in 0..count {
         told.push(match within(watch.next()).await.unwrap().unwrap() {
+            WatchEvent::Waiting { .. } => "waiting".to_owned(),
             WatchEvent::Init => "init".to_owned(),
             WatchEvent::Listed(file) => format!("={}", file.path),
             WatchEvent::InitDone => "done".to_owned(),
             WatchEvent::Changed(file) => format!("*{} {}", file.path, file.size),
             WatchEvent::Removed(path) => format!("-{path}"),
             WatchEvent::ListingFailed { .. } => "failed".to_owned(),
+            WatchEvent::ListingSucceeded => "succeeded".to_owned(),
             other => format!("{other:?}"),
         });
     }
@@ -112,9 +114,9 @@ async fn a_listing_that_fails_is_made_again() {
     }
     let down = server.inject(Fault::status(503).on("GET", "delimiter").times(9));
     let mut watch = bucket.watch();
-    let all = told(&mut watch, 9).await;
+    let all = told(&mut watch, 10).await;
     assert_eq!(down.fired(), 9, "four attempts each");
-    assert_eq!(all, ["init", "failed", "failed", "=0", "=1", "=2", "=3", "=4", "done"]);
+    assert_eq!(all, ["init", "failed", "failed", "=0", "=1", "=2", "=3", "=4", "succeeded", "done"]);
     let error = client.bucket("nothere").watch().try_collect::<Vec<_>>();
     assert!(within(error).await.unwrap_err().is_not_found());
     let error = client.bucket(" ").watch().try_collect::<Vec<_>>();
@@ -136,7 +138,7 @@ async fn a_watch_outlives_what_others_say_of_its_bucket() {
         Fault::status(404).body(r#"{"error":"no route"}"#).times(2),
     ] {
         server.inject(answer.on("GET", "delimiter"));
-        assert_eq!(told(&mut watch, 2).await, ["failed", "failed"]);
+        assert_eq!(told(&mut watch, 3).await, ["failed", "failed", "succeeded"], "though nothing is different");
     }
     let once = server.inject(Fault::status(404).body(r#"{"error":"Bucket not found"}"#).on("GET", "delimiter"));
     let watching = tokio::spawn(async move { (told(&mut watch, 1).await, watch) });
@@ -376,9 +378,10 @@ async fn a_watch_may_be_there_before_the_server() {
     let fresh: Client = client(&server);
     server.shutdown().await;
     let mut watch = fresh.bucket(bucket.id()).watch();
-    let watching = tokio::spawn(async move { told(&mut watch, 2).await });
+    assert_eq!(told(&mut watch, 2).await, ["waiting", "waiting"]);
     server.restart().await.unwrap();
-    assert_eq!(within(watching).await.unwrap(), ["init", "done"]);
+    while told(&mut watch, 1).await != ["init"] {}
+    assert_eq!(told(&mut watch, 1).await, ["done"]);
 }
 
 /// What a reader that stops loses is made good by a listing.

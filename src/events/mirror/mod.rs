@@ -17,6 +17,7 @@ use tokio_util::task::AbortOnDropHandle;
 pub use store::Changes;
 use store::Store;
 
+use super::subscribe::not_in_time;
 use super::watch::{WatchEvent, WatchFiles};
 use crate::buckets::Bucket;
 use crate::call::Call;
@@ -39,9 +40,10 @@ impl Bucket {
     /// ```
     ///
     /// # Errors
-    /// What the first listing and the subscription end with, `NotFound` among them.
+    /// What the first listing and the subscription end with, `NotFound` among them. What may pass is waited out; see
+    /// [`StartMirror::timeout`].
     pub fn mirror(&self) -> StartMirror {
-        StartMirror { watch: self.watch() }
+        StartMirror { watch: self.watch(), timeout: None }
     }
 }
 
@@ -50,6 +52,7 @@ impl Bucket {
 #[must_use = "nothing is sent until it is awaited"]
 pub struct StartMirror {
     watch: WatchFiles,
+    timeout: Option<Duration>,
 }
 
 impl StartMirror {
@@ -65,6 +68,13 @@ impl StartMirror {
         self
     }
 
+    /// Limits the wait until the first listing is complete: then it ends with `Timeout` and the reason that there is no
+    /// connection or no listing. There is no such limit by default: it is tried for as long as it is awaited.
+    pub fn timeout(mut self, limit: Duration) -> Self {
+        self.timeout = Some(limit);
+        self
+    }
+
     /// Starts it: the same as `.await` on the builder, as a future with a name, for `tokio::spawn` and the like.
     pub fn send(self) -> Call<'static, Mirror> {
         self.into_future()
@@ -75,7 +85,12 @@ impl StartMirror {
         let (ready, is_ready) = oneshot::channel();
         let task = AbortOnDropHandle::new(tokio::spawn(follow(self.watch, shared.clone(), ready)));
         let stopped = |_| Error::new(ErrorKind::Interrupted, "the runtime stopped the mirror");
-        is_ready.await.map_err(stopped)??;
+        let is_ready = async { is_ready.await.map_err(stopped)? };
+        let too_late = || not_in_time("the mirror was not ready", shared.read().listing_error());
+        match self.timeout {
+            None => is_ready.await?,
+            Some(limit) => tokio::time::timeout(limit, is_ready).await.unwrap_or_else(|_| Err(too_late()))?,
+        }
         Ok(Mirror(Arc::new(Inner { shared, _task: task })))
     }
 }
@@ -106,7 +121,10 @@ async fn follow(watch: WatchFiles, shared: Arc<Shared>, ready: oneshot::Sender<R
                     Ok(WatchEvent::Listed(file) | WatchEvent::Changed(file)) => store.set(file),
                     Ok(WatchEvent::Removed(path)) => store.remove(&path),
                     Ok(WatchEvent::InitDone) => done = true,
-                    Ok(WatchEvent::Init | WatchEvent::ListingFailed { .. }) => {}
+                    Ok(WatchEvent::Waiting { reason } | WatchEvent::ListingFailed { reason }) => {
+                        store.set_listing_error(Some(reason));
+                    }
+                    Ok(WatchEvent::Init | WatchEvent::ListingSucceeded) => store.set_listing_error(None),
                     Err(error) => store.end(error),
                 }
             }
@@ -152,7 +170,7 @@ struct Inner {
 
 struct Shared {
     store: RwLock<Store>,
-    /// Goes up with every change, and once more at the end.
+    /// Goes up with every change, and once more at the end. Set, be it to the same, after whatever the watch has told.
     revision: watch::Sender<u64>,
 }
 
@@ -203,8 +221,9 @@ impl Mirror {
         self.read().total_size()
     }
 
-    /// The number of the last change. It goes up with each, begins at the time of the mirror's start in microseconds, so
-    /// that it is not met again by a later mirror, and is exact as a JavaScript number.
+    /// The number of the last change, of the files or of [`Changes::stale`]. It goes up with each, begins at the time of
+    /// the mirror's start in microseconds, so that it is not met again by a later mirror, and is exact as a JavaScript
+    /// number.
     #[must_use]
     pub fn revision(&self) -> u64 {
         self.read().revision()
@@ -217,7 +236,7 @@ impl Mirror {
         self.read().changes_since(revision)
     }
 
-    /// What changes from now on; as [`Mirror::follow`].
+    /// What changes from now on, [`Changes::stale`] included; as [`Mirror::follow`].
     pub fn changes(&self) -> MirrorChanges {
         self.follow(self.revision())
     }
@@ -231,6 +250,14 @@ impl Mirror {
         let state =
             Following { mirror: self.clone(), at: revision, now: self.0.shared.revision.subscribe(), ended: false };
         MirrorChanges(stream::unfold(state, Following::next).boxed().fuse())
+    }
+
+    /// Why the last listing failed, if it did: until one succeeds, what has no event (`PATCH`, append, expiry) is not seen here,
+    /// nor what was lost with a connection. Events are followed all the same, if [`Events::state`](super::Events::state)
+    /// says that there is a connection.
+    #[must_use]
+    pub fn listing_error(&self) -> Option<String> {
+        self.read().listing_error().map(str::to_owned)
     }
 
     /// Why the mirror is not kept any more, if so: the bucket is gone, the server refused, or the runtime that it was
@@ -261,11 +288,11 @@ impl Following {
         }
         loop {
             self.now.mark_unchanged();
-            let (changes, error) = {
+            let (changes, turned, error) = {
                 let store = self.mirror.read();
-                (store.changes_since(self.at), store.error())
+                (store.changes_since(self.at), store.has_turned_since(self.at), store.error())
             };
-            if changes.reset || changes.revision > self.at && !changes.is_empty() {
+            if changes.reset || turned || changes.revision > self.at && !changes.is_empty() {
                 self.at = changes.revision;
                 return Some((Ok(changes), self));
             }

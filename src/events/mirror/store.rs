@@ -26,10 +26,13 @@ pub struct Changes {
     pub total_files: usize,
     /// Bytes of all files now; no more than `u64::MAX`.
     pub total_size: u64,
+    /// Whether the last listing failed, so that something may be missing: [`Mirror::listing_error`](super::Mirror::listing_error)
+    /// has the reason, which may name the server.
+    pub stale: bool,
 }
 
 impl Changes {
-    /// Whether nothing is different.
+    /// Whether no file is different.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.changed.is_empty() && self.removed.is_empty()
@@ -49,6 +52,9 @@ pub(super) struct Store {
     revision: u64,
     /// Sizes are the server's word: their sum may be more than a `u64` holds.
     total_size: u128,
+    listing_error: Option<String>,
+    /// When there was last one, or none any more.
+    turned: u64,
     error: Option<Error>,
 }
 
@@ -68,6 +74,8 @@ impl Store {
             floor: start,
             revision: start,
             total_size: 0,
+            listing_error: None,
+            turned: start,
             error: None,
         }
     }
@@ -94,6 +102,23 @@ impl Store {
         {
             self.floor = forgotten;
         }
+    }
+
+    pub(super) fn set_listing_error(&mut self, reason: Option<String>) {
+        if reason.is_some() != self.listing_error.is_some() {
+            self.revision += 1;
+            self.turned = self.revision;
+        }
+        self.listing_error = reason;
+    }
+
+    pub(super) fn listing_error(&self) -> Option<&str> {
+        self.listing_error.as_deref()
+    }
+
+    /// Whether listings have begun to fail, or to succeed again.
+    pub(super) fn has_turned_since(&self, revision: u64) -> bool {
+        self.turned > revision
     }
 
     pub(super) fn end(&mut self, error: Error) {
@@ -148,6 +173,7 @@ impl Store {
             removed,
             total_files: self.len(),
             total_size: self.total_size(),
+            stale: self.listing_error.is_some(),
         }
     }
 }

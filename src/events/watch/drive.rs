@@ -10,7 +10,7 @@ use futures::{FutureExt, StreamExt};
 use tokio::time::{Instant, sleep_until};
 
 use super::WatchEvent;
-use super::source::{Arrivals, Row, Source, Told};
+use super::source::{Arrivals, Reasons, Row, Source, Subscribing, Told};
 use super::view::{Change, View};
 use crate::error::{Error, ErrorKind, Result};
 use crate::events::event::Arrival;
@@ -57,6 +57,7 @@ pub(super) type Steps<R> = Fuse<BoxStream<'static, Result<WatchEvent<R>>>>;
 pub(super) fn steps<S: Source>(source: S, pace: Pace) -> Steps<S::Row> {
     let driver = Driver {
         events: None,
+        subscribing: None,
         view: View::new(),
         listing: None,
         listed_once: false,
@@ -91,6 +92,8 @@ struct Driver<S: Source> {
     source: S,
     pace: Pace,
     events: Option<Arrivals>,
+    /// The first subscription, and why it waits.
+    subscribing: Option<(Subscribing, Reasons)>,
     view: View<S::Row>,
     listing: Option<BoxStream<'static, Result<Page<S::Row>>>>,
     listed_once: bool,
@@ -157,14 +160,7 @@ impl<S: Source> Driver<S> {
     }
 
     async fn advance(&mut self) -> Result<()> {
-        let Some(events) = &mut self.events else {
-            // Before the first listing, so that nothing falls between the two.
-            self.events = Some(self.source.subscribe().await?);
-            self.view.resume(Instant::now());
-            self.out.push_back(WatchEvent::Init);
-            self.begin_listing();
-            return Ok(());
-        };
+        let Some(events) = &mut self.events else { return self.subscribe().await };
         // What happens during the first listing waits in the buffer, so that the first listing comes first.
         let cause = if self.crowded { self.next_listing.min(self.instead_from) } else { self.next_listing };
         let due = cause.max(self.rest_until);
@@ -187,6 +183,25 @@ impl<S: Source> Driver<S> {
             News::TimeToList => self.begin_listing(),
         }
         self.look_up_doubts();
+        Ok(())
+    }
+
+    /// Before the first listing, so that nothing falls between the two.
+    async fn subscribe(&mut self) -> Result<()> {
+        let source = &self.source;
+        let (subscribing, reasons) = self.subscribing.get_or_insert_with(|| (source.subscribe(), source.waits()));
+        tokio::select! {
+            biased;
+            events = subscribing => self.events = Some(events?),
+            Some(reason) = reasons.next() => {
+                self.out.push_back(WatchEvent::Waiting { reason });
+                return Ok(());
+            }
+        }
+        self.subscribing = None;
+        self.view.resume(Instant::now());
+        self.out.push_back(WatchEvent::Init);
+        self.begin_listing();
         Ok(())
     }
 
@@ -328,10 +343,13 @@ impl<S: Source> Driver<S> {
 
     fn end_listing(&mut self) {
         self.listing = None;
-        (self.failures, self.said_to_be_gone) = (0, false);
+        self.said_to_be_gone = false;
         let now = Instant::now();
         let changes = self.view.end_listing(now);
         self.tell(changes);
+        if std::mem::take(&mut self.failures) > 0 {
+            self.out.push_back(WatchEvent::ListingSucceeded);
+        }
         if !std::mem::replace(&mut self.listed_once, true) {
             self.out.push_back(WatchEvent::InitDone);
         }

@@ -28,6 +28,13 @@ use crate::models::{BucketInfo, FileInfo};
 #[serde(tag = "type", content = "data", rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum WatchEvent<T> {
+    /// The events can't be followed yet, and it is tried again; nothing is listed before they are. Only before `Init`: of a
+    /// connection that was lost later, [`Events::state`](super::Events::state) tells.
+    #[non_exhaustive]
+    Waiting {
+        /// Why there is no connection, in words.
+        reason: String,
+    },
     /// The first listing begins.
     Init,
     /// A file, or a bucket, of the first listing.
@@ -45,6 +52,8 @@ pub enum WatchEvent<T> {
         /// Why, in words.
         reason: String,
     },
+    /// A listing has succeeded after one that failed. What it found to be different was told before this.
+    ListingSucceeded,
 }
 
 impl Bucket {
@@ -72,7 +81,8 @@ impl Bucket {
     /// minute, for what has no event: `PATCH`, append, expiry. When the bucket is gone, its files are removed, and the
     /// stream ends with `NotFound`.
     ///
-    /// A listing that fails is told and tried again ([`WatchEvent::ListingFailed`]). Once the first one is complete, only
+    /// A listing that fails is told and tried again ([`WatchEvent::ListingFailed`], [`WatchEvent::ListingSucceeded`]), and so
+    /// is a connection that can't be made at first ([`WatchEvent::Waiting`]). Once the first one is complete, only
     /// the server's own word that there is no such bucket, given twice, or a refusal of the hub ends the stream: an
     /// error page on the way, or a 403, does not.
     pub fn watch(&self) -> WatchFiles {

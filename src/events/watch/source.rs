@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use futures::StreamExt;
-use futures::future::BoxFuture;
+use futures::future::{BoxFuture, ready};
 use futures::stream::BoxStream;
 
 use crate::buckets::Bucket;
@@ -13,6 +13,7 @@ use crate::error::{Error, Result};
 use crate::events::event::{Arrival, Event};
 use crate::events::protocol;
 use crate::events::settings::EventSettings;
+use crate::events::state::{ConnectionState, StateWatch};
 use crate::events::subscribe::Subscribe;
 use crate::http::CallOptions;
 use crate::models::{BucketInfo, FileInfo};
@@ -72,15 +73,30 @@ pub(super) enum Told<R> {
 /// Events, and when they came.
 pub(super) type Arrivals = BoxStream<'static, Result<Arrival>>;
 
-fn arrivals(events: Subscribe) -> BoxFuture<'static, Result<Arrivals>> {
+/// A subscription that is not in force yet.
+pub(super) type Subscribing = BoxFuture<'static, Result<Arrivals>>;
+
+/// Why there is no connection, each time that it could not be made.
+pub(super) type Reasons = BoxStream<'static, String>;
+
+fn arrivals(events: Subscribe) -> Subscribing {
     Box::pin(async move { Ok(events.await?.arrivals().boxed()) })
+}
+
+fn reasons(states: StateWatch) -> Reasons {
+    let reason = |state| match state {
+        ConnectionState::Waiting { reason, .. } => Some(reason),
+        _ => None,
+    };
+    states.filter_map(move |state| ready(reason(state))).boxed()
 }
 
 pub(super) trait Source: Clone + Send + Sync + 'static {
     type Row: Row;
 
     fn settings(&self) -> &EventSettings;
-    fn subscribe(&self) -> BoxFuture<'static, Result<Arrivals>>;
+    fn subscribe(&self) -> Subscribing;
+    fn waits(&self) -> Reasons;
     fn list(&self) -> BoxStream<'static, Result<Page<Self::Row>>>;
     fn look(&self, key: String) -> BoxFuture<'static, Result<Option<Self::Row>>>;
     fn told(&self, event: Event) -> Told<Self::Row>;
@@ -118,13 +134,17 @@ impl Source for FilesOf {
         self.bucket.client().lines.settings()
     }
 
-    fn subscribe(&self) -> BoxFuture<'static, Result<Arrivals>> {
+    fn subscribe(&self) -> Subscribing {
         // None is left out for a later one: that a storing and a deletion came close to each other has to be seen.
         let events = self.bucket.events();
         arrivals(match &self.prefix {
             Some(prefix) => events.prefix(prefix),
             None => events,
         })
+    }
+
+    fn waits(&self) -> Reasons {
+        reasons(self.bucket.client().events().state())
     }
 
     fn list(&self) -> BoxStream<'static, Result<Page<FileInfo>>> {
@@ -177,8 +197,12 @@ impl Source for AllBuckets {
         self.client.lines.settings()
     }
 
-    fn subscribe(&self) -> BoxFuture<'static, Result<Arrivals>> {
+    fn subscribe(&self) -> Subscribing {
         arrivals(self.client.events().all())
+    }
+
+    fn waits(&self) -> Reasons {
+        reasons(self.client.events().state_of_all())
     }
 
     fn list(&self) -> BoxStream<'static, Result<Page<BucketInfo>>> {

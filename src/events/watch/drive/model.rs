@@ -246,7 +246,7 @@ impl Model {
             match step.expect("nothing ends the watch") {
                 WatchEvent::Listed(file) | WatchEvent::Changed(file) => drop(files.insert(file.path.clone(), file)),
                 WatchEvent::Removed(path) => assert!(files.remove(&path).is_some(), "{path} is removed twice"),
-                WatchEvent::Init | WatchEvent::InitDone | WatchEvent::ListingFailed { .. } => {}
+                _ => {}
             }
             if self.with(|state| state.random.u8(..8) == 0) {
                 self.wait().await;
@@ -263,7 +263,11 @@ impl Source for Model {
         &self.settings
     }
 
-    fn subscribe(&self) -> BoxFuture<'static, Result<Arrivals>> {
+    fn waits(&self) -> Reasons {
+        stream::pending().boxed()
+    }
+
+    fn subscribe(&self) -> Subscribing {
         let model = self.clone();
         Box::pin(async move {
             model.wait().await;

@@ -49,7 +49,7 @@ impl Fake {
             match step {
                 WatchEvent::Listed(file) | WatchEvent::Changed(file) => drop(there.insert(file.path)),
                 WatchEvent::Removed(path) => drop(there.remove(&path)),
-                WatchEvent::Init | WatchEvent::InitDone | WatchEvent::ListingFailed { .. } => {}
+                _ => {}
             }
         }
         there
@@ -72,7 +72,11 @@ impl Source for Fake {
         &self.settings
     }
 
-    fn subscribe(&self) -> BoxFuture<'static, Result<Arrivals>> {
+    fn waits(&self) -> Reasons {
+        stream::pending().boxed()
+    }
+
+    fn subscribe(&self) -> Subscribing {
         let events = self.notes.lock().unwrap().events.take().unwrap();
         Box::pin(async move { Ok(events.boxed()) })
     }
@@ -243,7 +247,11 @@ impl Source for Overdue {
         &self.settings
     }
 
-    fn subscribe(&self) -> BoxFuture<'static, Result<Arrivals>> {
+    fn waits(&self) -> Reasons {
+        stream::pending().boxed()
+    }
+
+    fn subscribe(&self) -> Subscribing {
         let told = self.event.clone().map(|event| Ok(Arrival { at: Instant::now(), event }));
         Box::pin(async move { Ok(stream::iter(told).chain(stream::pending()).boxed()) })
     }
