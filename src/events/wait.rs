@@ -6,24 +6,27 @@ use futures::StreamExt;
 use tokio::time::{sleep, timeout};
 
 use super::event::Event;
-use super::watch::found_file;
+use super::watch::found;
 use crate::buckets::Bucket;
 use crate::call::Call;
 use crate::error::{Error, ErrorKind, Fate, Result, TimeoutPhase};
 use crate::files::File;
 use crate::http::CallOptions;
 use crate::models::FileInfo;
-use crate::refusal::NO_FILE;
+use crate::refusal::{NO_BUCKET, NO_FILE, says};
 
 /// How often the file is asked for without an event, for what has none: `PATCH`, append, expiry.
 const ASK_AGAIN: Duration = Duration::from_secs(5);
+/// How soon after a word that there is no bucket: given twice, it counts, as in a watch.
+const ASK_AT_ONCE: Duration = Duration::from_millis(100);
 
 impl File {
     /// Waits until the file is as `wanted`, which is given what it is, `None` where there is none; gives what it was then
     /// (public).
     ///
     /// It subscribes before it looks, so nothing is missed in between. A lost connection is waited out, and so is a 404 of
-    /// something on the way: that there is no file counts only in the server's own words.
+    /// something on the way: that there is no file, or no bucket, counts only in the server's own words. Without its bucket
+    /// there is no file; where that is not what is `wanted`, it ends with `NotFound`.
     ///
     /// ```no_run
     /// use std::time::Duration;
@@ -58,7 +61,7 @@ impl Bucket {
     /// There is no limit: use `tokio::time::timeout`, or [`File::wait_until`].
     ///
     /// # Errors
-    /// As [`File::events`] and [`File::get`].
+    /// As [`File::events`] and [`File::get`]; `NotFound` where there is no such bucket, or no more.
     pub fn wait_for(&self, path: impl AsRef<str>) -> Call<'static, FileInfo> {
         let waiting = wait(self.file(path), |file| file.is_some());
         Call::new(async move {
@@ -72,20 +75,30 @@ impl Bucket {
 /// what it says is there is asked of what it lists. Not the other way round, for a listing looks through all rows behind a
 /// file that is not there, which here is asked for every few seconds.
 async fn look(file: &File) -> Result<Option<FileInfo>> {
-    match found_file(file.get().await)? {
+    match found(file.get().await, NO_FILE)? {
         None => Ok(None),
-        Some(_) => found_file(file.listed(CallOptions::default()).await),
+        Some(_) => found(file.listed(CallOptions::default()).await, NO_FILE),
     }
 }
 
 async fn wait(file: File, mut wanted: impl FnMut(Option<&FileInfo>) -> bool + Send) -> Result<Option<FileInfo>> {
     let mut events = file.events().await?;
-    let mut ask = true;
+    let (mut ask, mut no_bucket) = (true, false);
     loop {
         if std::mem::take(&mut ask) {
+            let was_said = std::mem::take(&mut no_bucket);
             match look(&file).await {
                 Ok(now) if wanted(now.as_ref()) => return Ok(now),
                 Ok(_) => {}
+                Err(error) if says(&error, NO_BUCKET) => {
+                    if wanted(None) {
+                        return Ok(None);
+                    }
+                    if was_said {
+                        return Err(error);
+                    }
+                    no_bucket = true;
+                }
                 // It will be asked again. Who says 404 in other words than the server's is something on the way.
                 Err(error) if error.is_retryable() || error.is_not_found() => {}
                 Err(error) => return Err(error),
@@ -93,7 +106,7 @@ async fn wait(file: File, mut wanted: impl FnMut(Option<&FileInfo>) -> bool + Se
         }
         let event = tokio::select! {
             event = events.next() => event,
-            () = sleep(ASK_AGAIN) => {
+            () = sleep(if no_bucket { ASK_AT_ONCE } else { ASK_AGAIN }) => {
                 ask = true;
                 continue;
             }

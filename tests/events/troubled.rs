@@ -1,9 +1,9 @@
-//! What a watch and a mirror say while they can't do what they are for.
+//! What a watch, a mirror and a wait say while they can't do what they are for.
 
 use std::time::Duration;
 
 use carbonfiles::events::WatchEvent;
-use carbonfiles_testserver::Fault;
+use carbonfiles_testserver::{Fault, Group};
 use futures::StreamExt;
 
 use crate::support::{self, RawServer, answer, within};
@@ -74,4 +74,24 @@ async fn a_watch_says_why_it_does_not_begin() {
     assert!(matches!(&first, WatchEvent::Waiting { reason, .. } if reason.contains("502")), "{first:?}");
     let first = within(client.watch().next()).await.unwrap().unwrap();
     assert!(matches!(&first, WatchEvent::Waiting { reason, .. } if reason.contains("502")), "{first:?}");
+}
+
+/// The server says so twice; what others say of it, or it says once, is waited out.
+#[tokio::test]
+async fn waiting_ends_with_the_bucket() {
+    let (server, client, bucket) = start().await;
+    let error = within(client.bucket("nothere00").wait_for("x")).await.unwrap_err();
+    assert!(error.is_not_found() && error.message() == "Bucket not found", "{error}");
+    let once = Fault::status(404).body(r#"{"error":"Bucket not found"}"#).on("GET", "/files/x");
+    let page = Fault::status(404).body("<html>").on("GET", "/files/x");
+    let answers = [server.inject(once), server.inject(page)];
+    let waiting = tokio::spawn(bucket.wait_for("x"));
+    for answered in answers {
+        within(answered.fired_at_least(1)).await;
+    }
+    bucket.delete().await.unwrap();
+    // Of which no event tells a file's subscriber. After a gap it is asked for.
+    within(server.hub().until(|hub| hub.subscribers(&Group::File(bucket.id().into(), "x".into())) == 1)).await;
+    server.hub().restart();
+    assert!(within(waiting).await.unwrap().unwrap_err().is_not_found());
 }

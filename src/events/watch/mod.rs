@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 
 pub(super) use drive::Pace;
 use drive::Steps;
-pub(super) use source::found_file;
+pub(super) use source::found;
 use source::{AllBuckets, FilesOf};
 
 use crate::buckets::Bucket;

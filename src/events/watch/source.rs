@@ -104,16 +104,8 @@ pub(super) trait Source: Clone + Send + Sync + 'static {
     fn is_gone(&self, error: &Error) -> bool;
 }
 
-/// The file, or nothing where the server itself says that there is none, or not even a bucket.
-pub(in crate::events) fn found_file(asked: Result<FileInfo>) -> Result<Option<FileInfo>> {
-    match asked {
-        Err(error) if says(&error, NO_BUCKET) => Ok(None),
-        asked => found(asked, NO_FILE),
-    }
-}
-
 /// Nothing, where the server says in these words that there is none.
-fn found<R>(asked: Result<R>, none: &str) -> Result<Option<R>> {
+pub(in crate::events) fn found<R>(asked: Result<R>, none: &str) -> Result<Option<R>> {
     match asked {
         Err(error) if says(&error, none) => Ok(None),
         asked => asked.map(Some),
