@@ -228,7 +228,7 @@ const _: () = {
     }
     #[cfg(feature = "file-storage")]
     {
-        use carbonfiles::file_storage::files::{File, Files, PublicFile, WatchFiles};
+        use carbonfiles::file_storage::files::{File, Files, PublicFile, StoredEvent, WatchStored};
         use carbonfiles::file_storage::uploads::{ResumableUpload, Uploads};
         use carbonfiles::file_storage::{Client, models};
         client::<_, Client>(Files::client);
@@ -236,7 +236,8 @@ const _: () = {
         client::<_, Client>(PublicFile::client);
         client::<_, Client>(Uploads::client);
         client::<_, Client>(ResumableUpload::client);
-        stream::<WatchFiles>();
+        stream::<WatchStored>();
+        model::<StoredEvent>();
         model::<models::BulkDeleted>();
         model::<models::PartUrls>();
     }

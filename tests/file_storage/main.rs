@@ -95,7 +95,7 @@ async fn bad_input_is_refused_before_anything_is_sent() {
         client.upload_session("x").get().await.err(),
         client.upload_session("x").abort().await.err(),
     ];
-    let unpaused = futures::TryStreamExt::try_next(&mut files.watch().interval(std::time::Duration::ZERO)).await;
+    let unpaused = futures::TryStreamExt::try_next(&mut files.watch().relist_every(std::time::Duration::ZERO)).await;
     assert!(unpaused.unwrap_err().is_invalid_input());
     for (at, error) in refused.into_iter().enumerate() {
         let error = error.unwrap_or_else(|| panic!("{at} was not refused"));

@@ -2,7 +2,7 @@
 
 use std::sync::Mutex;
 
-use carbonfiles::file_storage::files::FileEvent;
+use carbonfiles::file_storage::files::StoredEvent;
 use carbonfiles::file_storage::models::FileSort;
 use carbonfiles::models::Order;
 use futures::TryStreamExt;
@@ -48,12 +48,15 @@ async fn a_sort_has_the_order_of_its_kind() {
 }
 
 #[tokio::test]
-async fn news_are_looked_for_among_the_newest_and_listed_from_the_oldest() {
+async fn what_is_new_is_looked_for_among_the_newest_and_listed_from_the_oldest() {
     let empty = br#"{"items":[],"total":0,"page":1,"per_page":200}"#;
     let (server, seen) = noting(|_, _| Answer::Bytes(answer(200, "", empty))).await;
-    let mut news = client(&server).files().watch();
-    assert!(matches!(within(news.try_next()).await.unwrap(), Some(FileEvent::Ready { files: 0, .. })));
+    let mut watch = client(&server).files().watch().header("x-of", "each request");
+    for expected in [StoredEvent::Init, StoredEvent::InitDone] {
+        assert_eq!(within(watch.try_next()).await.unwrap(), Some(expected));
+    }
     assert_eq!(asked(&seen, "sort"), ["-created_at", "created_at"].map(|sort| Some(sort.to_owned())));
+    assert!(seen.lock().unwrap().iter().all(|head| head.contains("x-of: each request")));
 }
 
 #[tokio::test]

@@ -29,7 +29,7 @@ pub use public::{DownloadPublic, DownloadPublicTo, PublicFile};
 pub use set_public::SetPublic;
 pub use thumbnail::GetThumbnail;
 pub use upload::Upload;
-pub use watch::{FileEvent, WatchFiles};
+pub use watch::{StoredEvent, WatchStored};
 
 use super::Client;
 use super::id::canonical;

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use carbonfiles::ErrorKind;
-use carbonfiles::file_storage::files::FileEvent;
+use carbonfiles::file_storage::files::StoredEvent;
 use futures::TryStreamExt;
 
 use super::operations;
@@ -55,28 +55,29 @@ operations! {
         let fields: Vec<_> = error.field_errors().iter().map(|field| field.location.join(".")).collect();
         assert_eq!(fields, ["query.page", "query.per_page"]);
     }
-    news_of_files => |context| {
+    watch_of_files => |context| {
         let files = context.client.files();
-        let mut news = files.watch().interval(Duration::from_millis(50));
-        assert!(matches!(news.try_next().await.unwrap(), Some(FileEvent::Ready { .. })));
+        let mut watch = files.watch().relist_every(Duration::from_millis(50));
+        while watch.try_next().await.unwrap().unwrap() != StoredEvent::InitDone {}
         let stored = context.file("x", ".txt").await;
-        let next = news.try_next().await.unwrap().unwrap();
-        assert!(matches!(&next, FileEvent::Uploaded(file) if file.id == stored.id), "{next:?}");
+        let next = watch.try_next().await.unwrap().unwrap();
+        assert!(matches!(&next, StoredEvent::Uploaded(file) if file.id == stored.id), "{next:?}");
         files.file(&stored.id).set_public(true).await.unwrap();
-        let next = news.try_next().await.unwrap().unwrap();
-        assert!(matches!(&next, FileEvent::Changed(file) if file.id == stored.id && file.public), "{next:?}");
+        let next = watch.try_next().await.unwrap().unwrap();
+        assert!(matches!(&next, StoredEvent::Changed(file) if file.id == stored.id && file.public), "{next:?}");
         files.file(&stored.id).delete().await.unwrap();
-        let next = news.try_next().await.unwrap().unwrap();
-        assert!(matches!(&next, FileEvent::Deleted(file) if file.id == stored.id), "{next:?}");
+        let next = watch.try_next().await.unwrap().unwrap();
+        assert!(matches!(&next, StoredEvent::Removed(file) if file.id == stored.id), "{next:?}");
     }
-    news_begins_with_what_is_there => |context| {
+    watch_begins_with_what_is_there => |context| {
         let stored = context.file("x", ".txt").await;
-        let mut news = context.client.files().watch().with_existing();
+        let mut watch = context.client.files().watch();
+        assert_eq!(watch.try_next().await.unwrap(), Some(StoredEvent::Init));
         let mut found = false;
         loop {
-            match news.try_next().await.unwrap().unwrap() {
-                FileEvent::Existing(file) => found |= file.id == stored.id,
-                FileEvent::Ready { files, .. } => break assert!(files > 0),
+            match watch.try_next().await.unwrap().unwrap() {
+                StoredEvent::Listed(file) => found |= file.id == stored.id,
+                StoredEvent::InitDone => break,
                 other => panic!("{other:?}"),
             }
         }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use carbonfiles::ErrorKind;
 use carbonfiles::file_storage::Client;
+use carbonfiles::file_storage::files::{StoredEvent, WatchStored};
 use futures::TryStreamExt;
 
 use super::{ID, builder, client, hash_of, noting, page, stored};
@@ -189,8 +190,7 @@ async fn a_404_of_something_on_the_way_is_no_absence() {
 }
 
 #[tokio::test]
-async fn news_go_on_after_an_outage_and_end_with_the_credential() {
-    use carbonfiles::file_storage::files::FileEvent;
+async fn a_watch_goes_on_after_an_outage_and_ends_with_the_credential() {
     let (server, _) = noting(|_, n| match n {
         0 | 1 => Answer::Bytes(answer(200, "", br#"{"items":[],"total":0,"page":1,"per_page":200}"#)),
         2..=5 => Answer::Bytes(answer(502, "", b"")),
@@ -198,12 +198,44 @@ async fn news_go_on_after_an_outage_and_end_with_the_credential() {
         _ => Answer::Bytes(answer(401, "", br#"{"detail":"Not authenticated"}"#)),
     })
     .await;
-    let mut news = client(&server).files().watch().interval(Duration::from_millis(1));
-    assert!(matches!(within(news.try_next()).await.unwrap(), Some(FileEvent::Ready { files: 0, .. })));
-    assert!(matches!(within(news.try_next()).await.unwrap(), Some(FileEvent::Unreachable { .. })));
-    assert!(matches!(within(news.try_next()).await.unwrap(), Some(FileEvent::Uploaded(file)) if file.id == ID));
-    assert_eq!(within(news.try_next()).await.unwrap_err().kind(), ErrorKind::Unauthenticated);
-    assert!(within(news.try_next()).await.unwrap().is_none());
+    let mut watch = client(&server).files().watch().relist_every(Duration::from_millis(1));
+    assert_eq!(told(&mut watch, 5).await, ["init", "init_done", "listing_failed", "uploaded", "listing_succeeded"]);
+    assert_eq!(within(watch.try_next()).await.unwrap_err().kind(), ErrorKind::Unauthenticated);
+    assert!(within(watch.try_next()).await.unwrap().is_none());
+}
+
+/// The words of the events, as they are serialised. They can be read again.
+async fn told(watch: &mut WatchStored, count: usize) -> Vec<String> {
+    let mut words = Vec::new();
+    for _ in 0..count {
+        let event = within(watch.try_next()).await.unwrap().unwrap();
+        let json = serde_json::to_value(&event).unwrap();
+        words.push(json["type"].as_str().unwrap().to_owned());
+        assert_eq!(serde_json::from_value::<StoredEvent>(json).unwrap(), event);
+    }
+    words
+}
+
+/// Pages of an ingress, a 403 for a while: a watch that has begun outlives them, and one that has not does not begin.
+#[tokio::test]
+async fn a_watch_outlives_what_others_answer() {
+    let empty = br#"{"items":[],"total":0,"page":1,"per_page":200}"#;
+    for (status, body) in [(404, "<html>"), (200, "<html>"), (403, r#"{"detail":"Forbidden"}"#)] {
+        let (server, _) = noting(move |_, n| match n {
+            0 | 1 => Answer::Bytes(answer(200, "", empty)),
+            2 => Answer::Bytes(answer(status, "", body.as_bytes())),
+            _ => Answer::Bytes(page(&stored("x.txt", b"content"))),
+        })
+        .await;
+        let mut watch = client(&server).files().watch().relist_every(Duration::from_millis(1));
+        let words = told(&mut watch, 5).await;
+        assert_eq!(words, ["init", "init_done", "listing_failed", "uploaded", "listing_succeeded"], "{status}");
+        let (server, _) = noting(move |_, _| Answer::Bytes(answer(status, "", body.as_bytes()))).await;
+        let mut watch = client(&server).files().watch().header("x-of", "each request");
+        assert_eq!(told(&mut watch, 1).await, ["init"]);
+        assert!(within(watch.try_next()).await.is_err());
+        assert!(within(watch.try_next()).await.unwrap().is_none());
+    }
 }
 
 #[tokio::test]
