@@ -381,11 +381,19 @@ impl Registry {
     }
 
     /// Whether a subscription that the group is asked for was in force before: on an earlier connection, or by a wider
-    /// group of this one.
+    /// group of this one. A bucket's is asked for its files as well, unless they have groups of their own.
     pub(super) fn was_in_force(&mut self, id: u64) -> bool {
         let asked = self.asked.get(&id).or_else(|| self.replaced.get(&id));
         let Some(interest) = asked.cloned() else { return false };
-        self.group(&interest).members.iter().any(|member| member.told_of_loss || member.queue.is_in_force())
+        let was = |group: &Group| {
+            group.members.iter().any(|member| member.told_of_loss || member.queue.is_in_force())
+        };
+        let files = match &interest {
+            Interest::Bucket(bucket) => self.buckets.get(bucket).map(|groups| groups.files.values()),
+            _ => None,
+        };
+        let unserved = files.into_iter().flatten().any(|group| group.joined != Joined::Yes && was(group));
+        unserved || was(self.group(&interest))
     }
 
     /// Hands an event to those who want it.

@@ -209,6 +209,26 @@ fn a_file_that_its_bucket_served_was_in_force() {
     assert!(!hub.registry.was_in_force(said[0].0));
 }
 
+/// After a loss, a newcomer's bucket is joined in place of its files: who waits for a file was there before.
+#[test]
+fn a_file_that_its_bucket_is_to_serve_was_in_force() {
+    let mut hub = Hub::default();
+    hub.add(&file("a", "x"));
+    hub.settle();
+    let (whole, _) = hub.add(&bucket("a"));
+    let said = hub.plan();
+    assert_eq!(said[0].1, "+a");
+    assert!(!hub.registry.was_in_force(said[0].0), "the file has its own group");
+    hub.registry.disconnected("", &mut Vec::new());
+    let said = hub.plan();
+    assert_eq!((said.len(), said[0].1.as_str()), (1, "+a"));
+    assert!(hub.registry.was_in_force(said[0].0));
+    // Nor is it served as long as its own group is only asked for.
+    hub.registry.remove(&bucket("a"), whole);
+    assert_eq!(hub.plan()[0].1, "+a/x");
+    assert!(hub.registry.was_in_force(said[0].0));
+}
+
 /// The hub is slow, and answers what nobody waits for any more.
 #[test]
 fn a_late_answer_counts() {
