@@ -79,7 +79,8 @@ pub enum Event {
     /// The reader was too slow for its buffer, and so many items were dropped before the next one. The last word on the
     /// connection among them is not: it comes next.
     Lagged(u64),
-    /// An event that this version of the crate does not know, or a known one of another shape.
+    /// An event that this version of the crate does not know, or a known one of another shape. A known one that does not say
+    /// which bucket it is about is told to every stream.
     #[non_exhaustive]
     Unknown {
         /// Its name on the wire.
@@ -158,7 +159,7 @@ impl Event {
             | Self::BucketUpdated { bucket_id, .. }
             | Self::BucketDeleted { bucket_id } => Some(bucket_id),
             Self::BucketCreated { bucket } => Some(&bucket.id),
-            // All known events begin with the id of the bucket.
+            // Known ones begin with the id of the bucket, but for that of its creation.
             Self::Unknown { arguments, .. } => arguments.get(0).and_then(Value::as_str),
             Self::Disconnected { .. } | Self::Reconnected { .. } | Self::Lagged(_) => None,
         }

@@ -8,8 +8,9 @@ use tokio::runtime::Handle;
 use tokio::sync::{Notify, watch};
 
 use super::connection;
+use super::interest::{Filter, Interest};
 use super::queue::Queue;
-use super::registry::{Filter, Interest, Registry, Wakers};
+use super::registry::{Registry, Wakers};
 use super::settings::EventSettings;
 use super::state::{ConnectionState, StateWatch};
 use crate::error::{Error, ErrorKind, Result};

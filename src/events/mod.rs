@@ -34,6 +34,7 @@ mod event;
 #[doc(hidden)]
 pub mod fuzzing;
 mod heard;
+mod interest;
 mod line;
 mod mirror;
 mod parcel;
@@ -59,8 +60,8 @@ pub use state::{ConnectionState, StateWatch};
 pub use subscribe::{EventStream, Subscribe};
 pub use watch::{WatchBuckets, WatchEvent, WatchFiles};
 
+use self::interest::Interest;
 use self::line::Line;
-use self::registry::Interest;
 use crate::buckets::Bucket;
 use crate::client::Client;
 use crate::file_path::check_id;

@@ -9,75 +9,12 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use std::task::Waker;
 
-use super::event::{Event, EventKind};
+use super::event::Event;
+use super::interest::{Filter, Interest};
 use super::parcel::Parcel;
-use super::protocol::{LONGEST, invocation};
+use super::protocol::is_known;
 use super::queue::Queue;
-use crate::error::{Error, Result};
-
-/// What a subscription is about.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(super) enum Interest {
-    All,
-    Bucket(Arc<str>),
-    File(Arc<str>, Arc<str>),
-}
-
-impl Interest {
-    /// The interest, if the hub can be told of it: at a longer record it ends the connection, and with it every other
-    /// subscription, as often as it is told.
-    pub(super) fn sayable(self) -> Result<Self> {
-        let mut record = Vec::new();
-        // The longest there is of it.
-        self.write_leave(&mut record, u64::MAX);
-        if record.len() <= LONGEST {
-            return Ok(self);
-        }
-        let argument = match &self {
-            Self::File(bucket, path) if path.len() >= bucket.len() => "path",
-            _ => "bucket id",
-        };
-        let length = record.len();
-        Err(Error::invalid_input(argument, format!("it makes a record of {length} bytes; the hub takes {LONGEST}")))
-    }
-
-    fn write_join(&self, out: &mut Vec<u8>, id: u64) {
-        match self {
-            Self::All => invocation(out, id, "SubscribeToAll", &[]),
-            Self::Bucket(bucket) => invocation(out, id, "SubscribeToBucket", &[bucket]),
-            Self::File(bucket, path) => invocation(out, id, "SubscribeToFile", &[bucket, path]),
-        }
-    }
-
-    fn write_leave(&self, out: &mut Vec<u8>, id: u64) {
-        match self {
-            Self::All => invocation(out, id, "UnsubscribeFromAll", &[]),
-            Self::Bucket(bucket) => invocation(out, id, "UnsubscribeFromBucket", &[bucket]),
-            Self::File(bucket, path) => invocation(out, id, "UnsubscribeFromFile", &[bucket, path]),
-        }
-    }
-}
-
-/// What a subscription lets through.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Filter {
-    pub(super) prefix: Option<Arc<str>>,
-    pub(super) kinds: Option<HashSet<EventKind>>,
-}
-
-impl Filter {
-    fn passes(&self, event: &Event) -> bool {
-        let kind = match (&self.kinds, event.kind()) {
-            (Some(kinds), Some(kind)) => kinds.contains(&kind),
-            _ => true,
-        };
-        let prefix = match (&self.prefix, event.path()) {
-            (Some(prefix), Some(path)) => path.starts_with(&**prefix),
-            _ => true,
-        };
-        kind && prefix
-    }
-}
+use crate::error::Error;
 
 #[derive(Debug)]
 struct Subscriber {
@@ -114,6 +51,12 @@ impl Group {
 struct BucketGroups {
     whole: Group,
     files: HashMap<Arc<str>, Group>,
+}
+
+impl BucketGroups {
+    fn groups(&self) -> impl Iterator<Item = &Group> {
+        std::iter::once(&self.whole).chain(self.files.values())
+    }
 }
 
 /// All subscriptions of one connection.
@@ -375,8 +318,7 @@ impl Registry {
 
     /// Whether the connection serves anybody.
     pub(super) fn is_of_use(&self) -> bool {
-        let mut groups =
-            self.buckets.values().flat_map(|groups| std::iter::once(&groups.whole).chain(groups.files.values()));
+        let mut groups = self.buckets.values().flat_map(BucketGroups::groups);
         self.all.joined == Joined::Yes || groups.any(|group| group.joined == Joined::Yes)
     }
 
@@ -411,11 +353,20 @@ impl Registry {
             }
         };
         give(&self.all);
-        if let Some(groups) = event.bucket_id().and_then(|id| self.buckets.get(id)) {
-            give(&groups.whole);
-            if let Some(group) = event.path().and_then(|path| groups.files.get(path)) {
-                give(group);
+        match event.bucket_id() {
+            Some(id) => {
+                if let Some(groups) = self.buckets.get(id) {
+                    give(&groups.whole);
+                    if let Some(group) = event.path().and_then(|path| groups.files.get(path)) {
+                        give(group);
+                    }
+                }
             }
+            // Whomever it is about has missed it otherwise.
+            None if matches!(event, Event::Unknown { target, .. } if is_known(target)) => {
+                self.buckets.values().flat_map(BucketGroups::groups).for_each(give);
+            }
+            None => {}
         }
         if ended {
             self.bury();

@@ -12,10 +12,10 @@ use futures::Stream;
 use futures::stream::FusedStream;
 
 use super::event::{Arrival, Event, EventKind};
+use super::interest::{Filter, Interest};
 use super::line::Line;
 use super::parcel::Parcel;
 use super::queue::{Overflow, Queue, Room};
-use super::registry::{Filter, Interest};
 use super::state::ConnectionState;
 use crate::call::Call;
 use crate::error::{Error, ErrorKind, Fate, Result, TimeoutPhase};

@@ -229,6 +229,21 @@ fn a_file_that_its_bucket_is_to_serve_was_in_force() {
     assert!(hub.registry.was_in_force(said[0].0));
 }
 
+/// What can't be told is about whom: everybody has missed something.
+#[test]
+fn a_known_event_that_names_no_bucket_is_for_all() {
+    let mut hub = Hub::default();
+    let queues = [&Interest::All, &bucket("a"), &file("b", "x")].map(|interest| hub.add(interest).1);
+    let unknown = |target: &str| Event::Unknown { target: target.into(), arguments: serde_json::json!([{"id": "a"}]) };
+    for target in ["FileCreated", "FileScanned"] {
+        hub.registry.deliver(Parcel::now(unknown(target)), &mut Vec::new());
+    }
+    let [all, bucket, file] = queues.map(|queue| events(&queue));
+    assert_eq!(all, [unknown("FileCreated"), unknown("FileScanned")]);
+    assert_eq!(bucket, [unknown("FileCreated")]);
+    assert_eq!(file, [unknown("FileCreated")]);
+}
+
 /// The hub is slow, and answers what nobody waits for any more.
 #[test]
 fn a_late_answer_counts() {
@@ -313,20 +328,6 @@ fn a_subscription_that_fails_by_its_policy_leaves_its_group() {
     }
     assert!(hub.registry.is_empty());
     assert_eq!(hub.settle(), ["-a"]);
-}
-
-#[test]
-fn filters_let_through_what_they_say() {
-    let created = Event::FileDeleted { bucket_id: "a".into(), path: "docs/a".into() };
-    let bucket = Event::BucketDeleted { bucket_id: "a".into() };
-    let by = |prefix: Option<&str>, kinds: &[EventKind]| Filter {
-        prefix: prefix.map(Into::into),
-        kinds: (!kinds.is_empty()).then(|| kinds.iter().copied().collect()),
-    };
-    assert!(by(None, &[]).passes(&created) && by(Some("docs/"), &[]).passes(&created));
-    assert!(!by(Some("Docs/"), &[]).passes(&created) && !by(None, &[EventKind::FileCreated]).passes(&created));
-    assert!(by(Some("x"), &[EventKind::BucketDeleted]).passes(&bucket));
-    assert!(by(Some("x"), &[EventKind::FileDeleted]).passes(&Event::Lagged(1)));
 }
 
 /// Random comings, goings, losses and slow answers: at rest the hub's groups are exactly the widest that are needed, and
