@@ -1,5 +1,7 @@
 //! What happened, as a value.
 
+use std::time::Duration;
+
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -124,6 +126,14 @@ pub enum EventKind {
     BucketDeleted,
     /// [`Event::Unknown`].
     Unknown,
+}
+
+/// No event is told later than this after the change that it tells of: it is taken for granted.
+pub(super) const LATE: Duration = Duration::from_secs(2);
+
+/// Whether the server's clock was set back between two states that were told in this order: no event is so late.
+pub(super) fn was_set_back(earlier: DateTime<Utc>, later: DateTime<Utc>) -> bool {
+    (earlier - later).to_std().is_ok_and(|back| back > LATE)
 }
 
 /// An event, and when it came.

@@ -5,7 +5,7 @@ use std::hash::{BuildHasher, RandomState};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
-use super::event::Event;
+use super::event::{Event, was_set_back};
 use super::parcel::Parcel;
 use crate::error::{Error, ErrorKind, Result};
 
@@ -17,9 +17,10 @@ pub enum Overflow {
     /// [`Event::Reconnected`] among them stays.
     #[default]
     DropOldest,
-    /// Of several events that wait for one file, only the newest stays (of two states of the file by `updated_at`; a file
-    /// whose creation was not read stays created). That is no loss and not told; where the paths themselves are too many, as
-    /// `DropOldest`. [`Event::Unknown`] takes the place of none, and none that comes after it takes that of one before it.
+    /// Of several events that wait for one file, only the newest stays (of two states of the file by `updated_at`, unless
+    /// the server's clock was set back; a file whose creation was not read stays created). That is no loss and not told;
+    /// where the paths themselves are too many, as `DropOldest`. [`Event::Unknown`] takes the place of none, and none that
+    /// comes after it takes that of one before it.
     CoalesceByPath,
     /// The stream ends with an error (`Interrupted`), after what was waiting.
     Fail,
@@ -311,13 +312,15 @@ fn is_of_a_file(event: &Event) -> bool {
 }
 
 /// What is kept of two events about one path, where it is not the one that came last: events of changes made at about the
-/// same time come in any order, and a file whose creation was not read stays created.
+/// same time come in any order, though none so late that a state is older by much; and a file whose creation was not read
+/// stays created.
 fn newer(old: &Event, new: &Event) -> Option<Event> {
     let (Event::FileCreated { bucket_id, file: before } | Event::FileUpdated { bucket_id, file: before }) = old else {
         return None;
     };
     let (Event::FileCreated { file: after, .. } | Event::FileUpdated { file: after, .. }) = new else { return None };
-    let (bucket_id, outdated) = (bucket_id.clone(), before.updated_at > after.updated_at);
+    let (bucket_id, before_at, after_at) = (bucket_id.clone(), before.updated_at, after.updated_at);
+    let outdated = before_at > after_at && !was_set_back(before_at, after_at);
     let file = if outdated { before.clone() } else { after.clone() };
     match (old, new) {
         (Event::FileCreated { .. }, _) | (_, Event::FileCreated { .. }) => Some(Event::FileCreated { bucket_id, file }),

@@ -327,9 +327,7 @@ impl Registry {
     pub(super) fn was_in_force(&mut self, id: u64) -> bool {
         let asked = self.asked.get(&id).or_else(|| self.replaced.get(&id));
         let Some(interest) = asked.cloned() else { return false };
-        let was = |group: &Group| {
-            group.members.iter().any(|member| member.told_of_loss || member.queue.is_in_force())
-        };
+        let was = |group: &Group| group.members.iter().any(|member| member.told_of_loss || member.queue.is_in_force());
         let files = match &interest {
             Interest::Bucket(bucket) => self.buckets.get(bucket).map(|groups| groups.files.values()),
             _ => None,

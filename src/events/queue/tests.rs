@@ -100,8 +100,7 @@ fn bytes_count_as_well() {
 fn the_newest_of_a_path_stays_in_the_order_of_arrival() {
     let queue = room_for(3, Overflow::CoalesceByPath);
     let deleted = |path: &str| Event::FileDeleted { bucket_id: "b".into(), path: path.into() };
-    for event in [created("a", 1), updated("b", 1), updated("a", 2), updated("b", 2), deleted("c"), updated("a", 3)]
-    {
+    for event in [created("a", 1), updated("b", 1), updated("a", 2), updated("b", 2), deleted("c"), updated("a", 3)] {
         push(&queue, event);
     }
     assert_eq!(take(&queue), [updated("b", 2), deleted("c"), created("a", 3)]);
@@ -121,12 +120,30 @@ fn the_newest_of_a_path_stays_in_the_order_of_arrival() {
 #[test]
 fn what_is_not_known_takes_the_place_of_nothing() {
     let queue = room_for(9, Overflow::CoalesceByPath);
-    let scanned = || Event::Unknown { target: "FileScanned".into(), arguments: serde_json::json!(["b", {"path": "a"}]) };
+    let scanned =
+        || Event::Unknown { target: "FileScanned".into(), arguments: serde_json::json!(["b", {"path": "a"}]) };
     for event in [created("a", 1), scanned(), updated("a", 2), scanned(), scanned(), updated("a", 3), updated("a", 4)] {
         push(&queue, event);
     }
     let expected = [created("a", 1), scanned(), updated("a", 2), scanned(), scanned(), updated("a", 4)];
     assert_eq!(take(&queue), expected);
+}
+
+/// No event is so late: the server's clock was set back.
+#[test]
+fn what_is_much_older_by_its_time_is_newer() {
+    let queue = room_for(9, Overflow::CoalesceByPath);
+    let at = |seconds: i64| {
+        let mut file = file("a", seconds as u64);
+        file.updated_at += chrono::TimeDelta::seconds(seconds);
+        file
+    };
+    for (earlier, later, kept) in [(30, 28, 30), (30, 27, 27)] {
+        for seconds in [earlier, later] {
+            push(&queue, Event::FileUpdated { bucket_id: "b".into(), file: at(seconds) });
+        }
+        assert_eq!(take(&queue), [Event::FileUpdated { bucket_id: "b".into(), file: at(kept) }]);
+    }
 }
 
 #[test]

@@ -12,6 +12,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::source::Row;
+use crate::events::event::{LATE, was_set_back};
 
 /// A change of the rows.
 #[derive(Debug, Clone, PartialEq)]
@@ -57,7 +58,7 @@ enum Meanwhile {
 }
 
 /// How far apart two events have to come to be sure of their order.
-const CLOSE: Duration = Duration::from_secs(2);
+const CLOSE: Duration = LATE;
 
 #[derive(Debug)]
 pub(super) struct View<R> {
@@ -109,9 +110,13 @@ impl<R: Row> View<R> {
         self.whole_since = Some(at);
     }
 
-    /// An event that came at `at` says that it was stored.
+    /// An event that came at `at` says that it was stored. By its time it may be older than what is known; not by much,
+    /// unless the server's clock was set back.
     pub(super) fn stored(&mut self, row: R, at: Instant) -> Option<Change<R>> {
         self.say(row.key(), Said::Stored, at);
+        if self.rows.get(row.key()).is_some_and(|known| was_set_back(known.stamp(), row.stamp())) {
+            self.doubts.insert(row.key().to_owned());
+        }
         self.set_newer(row)
     }
 
@@ -310,6 +315,23 @@ mod tests {
         view.stored(file("b", 1), now);
         view.listed(vec![file("a", 6), file("b", 3)]);
         assert_eq!(view.end_listing(Instant::now()), [Change::Set(file("b", 3))]);
+        assert_eq!(doubts(&mut view), [""; 0]);
+    }
+
+    /// No event is so late: the server's clock was set back.
+    #[test]
+    fn what_is_much_older_by_its_time_is_in_doubt() {
+        let (mut view, now) = (View::new(), Instant::now());
+        list(&mut view, vec![file("a", 30)]);
+        assert_eq!(view.stored(file("a", 28), now), None);
+        assert_eq!(doubts(&mut view), [""; 0]);
+        assert_eq!(view.stored(file("a", 27), now), None);
+        assert_eq!(doubts(&mut view), ["a"]);
+        // A listing may have been under way for long.
+        view.begin_listing();
+        view.stored(file("a", 31), now);
+        view.listed(vec![file("a", 5)]);
+        assert_eq!(view.end_listing(now), []);
         assert_eq!(doubts(&mut view), [""; 0]);
     }
 
