@@ -10,9 +10,9 @@
 //!   └── Refused ◀────────────────┘  (jittered, endless)
 //! ```
 //!
-//! Refused is only what will not pass by itself: the hub's own refusals, also of the only subscription, and, before the first
-//! connection, an answer that is not that of a hub. Once a connection has been made, such an answer is taken for a fault on
-//! the way.
+//! Refused is only what will not pass by itself: the hub's own refusals, also of the only subscription, and, before the
+//! client's first connection, an answer that is not that of a hub. Once a connection has been made, such an answer is taken for
+//! a fault on the way, also where a later subscription meets it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -34,7 +34,7 @@ const STOOD: Duration = Duration::from_secs(10);
 /// Keeps a connection up for as long as there are subscriptions.
 pub(super) async fn keep_up(mut running: Running) {
     let line = running.line.clone();
-    let (mut failures, mut established) = (0, false);
+    let mut failures = 0;
     let mut gap: Option<DateTime<Utc>> = None;
     loop {
         line.enter(ConnectionState::Connecting { failures });
@@ -45,7 +45,6 @@ pub(super) async fn keep_up(mut running: Running) {
                 let ended = session.run(&mut gap).await;
                 // However it ended: nobody else has the wakers of readers whose events came with the end.
                 session.wake();
-                established |= session.settled;
                 if session.settled && start.elapsed() >= STOOD {
                     failures = 0;
                 }
@@ -59,7 +58,7 @@ pub(super) async fn keep_up(mut running: Running) {
         let error = match ended {
             Ended::Unneeded if running.retire() => return,
             Ended::Unneeded => continue,
-            Ended::Lost(error) if established || error.is_retryable() => error,
+            Ended::Lost(error) if line.is_established() || error.is_retryable() => error,
             Ended::Passing(error) => error,
             Ended::Lost(error) | Ended::Refused(error) => return running.refuse(&error),
         };

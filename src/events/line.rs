@@ -1,7 +1,7 @@
 //! One of a client's connections to the hub, as its subscriptions see it: what they share with the task that keeps it up
 //! (`connection`).
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::runtime::Handle;
@@ -29,6 +29,8 @@ pub(crate) struct Line {
     state: watch::Sender<ConnectionState>,
     /// How many tasks have been started for it.
     tasks: AtomicU64,
+    /// All subscriptions of a connection were in force once: there is a hub.
+    established: AtomicBool,
 }
 
 impl std::fmt::Debug for Line {
@@ -47,6 +49,7 @@ impl Line {
             changed: Notify::new(),
             state: watch::Sender::new(ConnectionState::Closed),
             tasks: AtomicU64::new(0),
+            established: AtomicBool::new(false),
         })
     }
 
@@ -56,6 +59,14 @@ impl Line {
 
     pub(super) fn state(&self) -> StateWatch {
         StateWatch::new(self.state.subscribe())
+    }
+
+    pub(super) fn establish(&self) {
+        self.established.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn is_established(&self) -> bool {
+        self.established.load(Ordering::Relaxed)
     }
 
     pub(super) fn enter(&self, state: ConnectionState) {

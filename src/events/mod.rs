@@ -138,7 +138,7 @@ impl Bucket {
     /// # Errors
     /// `InvalidInput` for an id that can't be one, or is longer than the hub takes (some 32 KiB); `Unsupported`, `NotFound`
     /// or `Decode` where there is no hub, or a proxy before it does not pass WebSockets on. Faults that may pass are waited
-    /// out; see [`Subscribe::timeout`].
+    /// out, and so is that once this client has been connected; see [`Subscribe::timeout`].
     pub fn events(&self) -> Subscribe {
         let interest = check_id("bucket id", self.id()).and_then(|()| Interest::Bucket(self.id().into()).sayable());
         Subscribe::new(self.client().lines.shared.clone(), interest)

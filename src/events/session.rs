@@ -261,6 +261,7 @@ impl Session {
         drop(registry);
         if settles {
             self.settled = true;
+            self.line.establish();
             self.line.enter(ConnectionState::Connected);
         }
         self.post(&out);

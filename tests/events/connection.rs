@@ -287,6 +287,19 @@ async fn a_fault_on_the_way_is_not_taken_for_a_refusal() {
     assert_eq!(some(&mut events, 1).await, ["+a"]);
 }
 
+/// Be it long ago: a client knows that there is a hub.
+#[tokio::test]
+async fn a_fault_on_the_way_is_no_refusal_of_the_next_subscription() {
+    let (server, client, bucket) = start().await;
+    drop(bucket.events().await.unwrap());
+    within(client.events().state().wait_for(|state| *state == ConnectionState::Closed)).await;
+    let lost = server.inject(Fault::status(404).body("<html>").on("GET", "/hub/files").times(2));
+    let mut events = within(bucket.events().send()).await.unwrap();
+    assert_eq!(lost.fired(), 2);
+    upload(&bucket, "a").await;
+    assert_eq!(some(&mut events, 1).await, ["+a"]);
+}
+
 #[tokio::test]
 async fn negotiation_where_it_is_wanted() {
     let server = support::server().await;
