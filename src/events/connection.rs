@@ -35,10 +35,13 @@ const STOOD: Duration = Duration::from_secs(10);
 pub(super) async fn keep_up(mut running: Running) {
     let line = running.line.clone();
     let mut failures = 0;
+    // In place of one that was refused, for the next attempt alone.
+    let mut other: Option<Token> = None;
     let mut gap: Option<DateTime<Utc>> = None;
     loop {
         line.enter(ConnectionState::Connecting { failures });
-        let ended = match unless_unneeded(&line, connect(&line, failures)).await {
+        let is_other = other.is_some();
+        let ended = match unless_unneeded(&line, connect(&line, failures, other.take())).await {
             Err(ended) => ended,
             Ok(mut session) => {
                 let start = Instant::now();
@@ -49,18 +52,31 @@ pub(super) async fn keep_up(mut running: Running) {
                     failures = 0;
                 }
                 gap.get_or_insert(session.heard.since);
-                if matches!(ended, Ended::Unneeded) {
+                if matches!(ended, Ended::Unneeded | Ended::Denied(..)) {
                     session.socket.close().await;
                 }
                 ended
             }
+        };
+        let ended = match ended {
+            Ended::Denied(error, refused) if !is_other => {
+                match unless_unneeded(&line, instead_of(&line, &refused)).await {
+                    Ok(None) => Ended::Refused(error),
+                    Ok(token) => {
+                        other = token;
+                        Ended::Passing(error)
+                    }
+                    Err(ended) => ended,
+                }
+            }
+            ended => ended,
         };
         let error = match ended {
             Ended::Unneeded if running.retire() => return,
             Ended::Unneeded => continue,
             Ended::Lost(error) if line.is_established() || error.is_retryable() => error,
             Ended::Passing(error) => error,
-            Ended::Lost(error) | Ended::Refused(error) => return running.refuse(&error),
+            Ended::Lost(error) | Ended::Denied(error, _) | Ended::Refused(error) => return running.refuse(&error),
         };
         failures += 1;
         if line.settings.max_attempts.is_some_and(|most| failures >= most) {
@@ -92,9 +108,9 @@ async fn unless_unneeded<T>(line: &Line, work: impl Future<Output = Result<T, En
     }
 }
 
-/// Makes one attempt: token, WebSocket, handshake.
-async fn connect(line: &Arc<Line>, failures: u32) -> Result<Session, Ended> {
-    let token = token(line).await?;
+/// Makes one attempt: token, unless there is one, WebSocket, handshake.
+async fn connect(line: &Arc<Line>, failures: u32, other: Option<Token>) -> Result<Session, Ended> {
+    let token = token(line, other).await?;
     let config = line.transport.config();
     let mut url = config.base.clone();
     if let Some(token) = &token {
@@ -103,19 +119,27 @@ async fn connect(line: &Arc<Line>, failures: u32) -> Result<Session, Ended> {
     }
     let secrets = Secrets::of(token.as_slice(), &url, [&config.headers]);
     let opened = Socket::open(&line.transport, &line.settings, token.as_ref(), secrets, failures + 1).await;
-    let session = Session::new(line, token.is_none(), opened.map_err(Ended::Lost)?);
+    let session = Session::new(line, token, opened.map_err(Ended::Lost)?);
     let limit = line.settings.handshake_timeout;
     timeout(limit, session.shake_hands())
         .await
         .unwrap_or_else(|_| Err(Ended::Lost(too_late("the hub did not answer the handshake within the time limit"))))
 }
 
-/// The credential for the URL. A provider that fails may succeed the next time.
-async fn token(line: &Line) -> Result<Option<Token>, Ended> {
+/// The credential for the URL. A provider that fails, or takes too long, may succeed the next time.
+async fn token(line: &Line, other: Option<Token>) -> Result<Option<Token>, Ended> {
     if !line.admin {
         return Ok(None);
     }
-    let token = line.transport.config().credentials.token().await.map_err(Ended::Passing)?;
+    let token = match other {
+        Some(other) => Some(other),
+        None => {
+            let limit = line.settings.handshake_timeout;
+            let token = timeout(limit, line.transport.config().credentials.token()).await;
+            let late = || too_late(format!("the token provider has given no token for {limit:?}"));
+            token.unwrap_or_else(|_| Err(late())).map_err(Ended::Passing)?
+        }
+    };
     let Some(token) = token else { return Ok(None) };
     token.check().map_err(Ended::Lost)?;
     if token.is_upload_token() {
@@ -123,4 +147,12 @@ async fn token(line: &Line) -> Result<Option<Token>, Ended> {
         return Err(Ended::Lost(error.with_hint("Use the admin key or a dashboard token")));
     }
     Ok(Some(token))
+}
+
+/// The token to try after one that was refused, if there is another; it is asked for once, as by a call.
+async fn instead_of(line: &Line, refused: &Token) -> Result<Option<Token>, Ended> {
+    let asked = line.transport.config().credentials.instead_of(refused);
+    let token = timeout(line.settings.handshake_timeout, asked).await;
+    // What the hub said is worth more than why there is no other.
+    Ok(token.ok().and_then(Result::ok).flatten())
 }

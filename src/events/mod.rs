@@ -115,6 +115,9 @@ impl Events {
     /// The server wants the credential in the URL of the connection, where logs of proxies keep it; so this has a
     /// connection of its own, and others carry none.
     ///
+    /// A token provider is asked before each attempt to connect, and once more where the hub refuses what it gave; one that
+    /// fails, or takes longer than [`EventSettings::handshake_timeout`], is asked again later.
+    ///
     /// # Errors
     /// `Unauthenticated` or `PermissionDenied` in the hub's words.
     pub fn all(&self) -> Subscribe {

@@ -18,6 +18,7 @@ use super::protocol::{self, HANDSHAKE, Handshake, Malformed, Message, PING, Reco
 use super::registry::Wakers;
 use super::socket::{Socket, WsText};
 use super::state::ConnectionState;
+use crate::auth::Token;
 use crate::error::{Error, ErrorKind, Fate, Result, TimeoutPhase};
 use crate::http::later;
 
@@ -29,6 +30,8 @@ pub(super) enum Ended {
     Lost(Error),
     /// It will be tried again.
     Passing(Error),
+    /// It will not, unless there is another token than this.
+    Denied(Error, Token),
     /// It will not.
     Refused(Error),
 }
@@ -46,7 +49,8 @@ pub(super) fn too_late(message: impl Into<String>) -> Error {
 /// A connection that is there.
 pub(super) struct Session {
     line: Arc<Line>,
-    anonymous: bool,
+    /// What it was opened with.
+    token: Option<Token>,
     pub(super) socket: Socket,
     records: Records,
     outbox: VecDeque<WsText>,
@@ -96,10 +100,10 @@ impl From<Malformed> for Ended {
 }
 
 impl Session {
-    pub(super) fn new(line: &Arc<Line>, anonymous: bool, socket: Socket) -> Self {
+    pub(super) fn new(line: &Arc<Line>, token: Option<Token>, socket: Socket) -> Self {
         Self {
             line: line.clone(),
-            anonymous,
+            token,
             socket,
             records: Records::new(line.settings.record_limit),
             outbox: VecDeque::from([WsText::from_static(HANDSHAKE), WsText::from_static(PING)]),
@@ -401,10 +405,16 @@ impl Session {
             registry.completed(id, None, &mut self.wakers);
             return Ok(());
         };
-        let (error, lasting) = self.socket.refusal(&words, self.anonymous);
+        let (error, lasting) = self.socket.refusal(&words, self.token.is_none());
         // What was in force a moment ago is not given up for a fault of the server.
         if !lasting && registry.was_in_force(id) {
             return Err(Ended::Lost(error));
+        }
+        if lasting
+            && error.is_denied()
+            && let Some(token) = &self.token
+        {
+            return Err(Ended::Denied(error, token.clone()));
         }
         registry.completed(id, Some(&error), &mut self.wakers);
         // What the group would have served besides is asked for by itself.

@@ -17,10 +17,10 @@ pub struct EventSettings {
     /// How long the server may be silent until the connection counts as lost; it pings every 15 s. 100 ms at
     /// least, default 30 s.
     pub server_timeout: Duration,
-    /// How long the answers to the request for a WebSocket, to the handshake and to a subscription may take each, and how
-    /// long the server may leave unread what it is sent; then the connection is made again, with growing waits. Only a
-    /// subscription that is new is asked for once more on the same connection, so that others in force are not disturbed.
-    /// Default 15 s.
+    /// How long the answers to the request for a WebSocket, to the handshake and to a subscription may take each, and that of
+    /// a token provider, and how long the server may leave unread what it is sent; then the connection is made again, with
+    /// growing waits. Only a subscription that is new is asked for once more on the same connection, so that others in force
+    /// are not disturbed. Default 15 s.
     pub handshake_timeout: Duration,
     /// The upper bound of the wait before the first attempt to connect again; it doubles with each. Waits are drawn
     /// between zero and the bound ("full jitter"), on top of what a server asks for by `Retry-After`. 5 ms at least, default

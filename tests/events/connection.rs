@@ -173,6 +173,50 @@ async fn a_token_is_asked_for_at_each_attempt_and_a_refusal_ends_it() {
     let error = within(all.next()).await.unwrap().unwrap_err();
     assert_eq!(error.message(), "Admin authentication required for global subscriptions");
     assert!(error.is_denied() && within(all.next()).await.is_none());
+    assert_eq!(asked.load(Ordering::SeqCst), 4, "once more for another one than was refused");
+}
+
+/// As with calls: one that is refused is asked for once more, and no oftener.
+#[tokio::test]
+async fn another_token_is_tried_where_one_is_refused() {
+    let server = support::server().await;
+    let asked = Arc::new(AtomicUsize::new(0));
+    let (count, key) = (asked.clone(), server.admin_key().to_owned());
+    let provide = move || {
+        let nth = count.fetch_add(1, Ordering::SeqCst);
+        let token = if matches!(nth, 0 | 2) { key.clone() } else { format!("expired-{nth}") };
+        async move { Ok::<_, std::io::Error>(token) }
+    };
+    let builder = support::builder(server.url()).token_provider(provide).events(settings());
+    let mut all = builder.build().unwrap().events().all().await.unwrap();
+    server.hub().restart();
+    assert_eq!(some(&mut all, 2).await, ["disconnected", "reconnected"]);
+    assert_eq!(asked.load(Ordering::SeqCst), 3);
+    server.hub().restart();
+    assert_eq!(some(&mut all, 1).await, ["disconnected"]);
+    assert!(within(all.next()).await.unwrap().unwrap_err().is_denied());
+    assert_eq!(asked.load(Ordering::SeqCst), 5);
+}
+
+#[tokio::test]
+async fn a_token_provider_that_hangs_is_asked_again() {
+    let server = support::server().await;
+    let asked = Arc::new(AtomicUsize::new(0));
+    let (count, key) = (asked.clone(), server.admin_key().to_owned());
+    let provide = move || {
+        let (nth, key) = (count.fetch_add(1, Ordering::SeqCst), key.clone());
+        async move {
+            if nth == 1 {
+                std::future::pending::<()>().await;
+            }
+            Ok::<_, std::io::Error>(key)
+        }
+    };
+    let impatient = settings().handshake_timeout(Duration::from_secs(1));
+    let client = support::builder(server.url()).token_provider(provide).events(impatient).build().unwrap();
+    let mut all = client.events().all().await.unwrap();
+    server.hub().restart();
+    assert_eq!(some(&mut all, 2).await, ["disconnected", "reconnected"]);
     assert_eq!(asked.load(Ordering::SeqCst), 3);
 }
 
