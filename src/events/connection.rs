@@ -17,7 +17,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
 use tokio::time::{Instant, sleep, timeout};
 
 use super::line::{Line, Running, wake};
@@ -37,7 +36,6 @@ pub(super) async fn keep_up(mut running: Running) {
     let mut failures = 0;
     // In place of one that was refused, for the next attempt alone.
     let mut other: Option<Token> = None;
-    let mut gap: Option<DateTime<Utc>> = None;
     loop {
         line.enter(ConnectionState::Connecting { failures });
         let is_other = other.is_some();
@@ -45,13 +43,13 @@ pub(super) async fn keep_up(mut running: Running) {
             Err(ended) => ended,
             Ok(mut session) => {
                 let start = Instant::now();
-                let ended = session.run(&mut gap).await;
+                let ended = session.run().await;
                 // However it ended: nobody else has the wakers of readers whose events came with the end.
                 session.wake();
                 if session.settled && start.elapsed() >= STOOD {
                     failures = 0;
                 }
-                gap.get_or_insert(session.heard.since);
+                line.registry().missing(session.heard.since);
                 if matches!(ended, Ended::Unneeded | Ended::Denied(..)) {
                     session.socket.close().await;
                 }

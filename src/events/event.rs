@@ -74,7 +74,8 @@ pub enum Event {
     /// The connection is back and everything is subscribed to again. The server keeps no history: list what matters.
     #[non_exhaustive]
     Reconnected {
-        /// When the server was last heard of, or a little before: events after this may be missing.
+        /// When the server was last heard of, or a little before, by this machine's clock: events after this may be missing.
+        /// Don't filter a listing by it: the server's clock may differ, and deletions leave no trace.
         #[serde(with = "time")]
         missed_since: DateTime<Utc>,
     },

@@ -10,7 +10,7 @@
 //!     match event {
 //!         Event::FileCreated { file, .. } => println!("new: {} ({} bytes)", file.path, file.size),
 //!         Event::Disconnected { reason, .. } => println!("the connection is lost: {reason}"),
-//!         Event::Reconnected { missed_since, .. } => println!("it is back; list what changed since {missed_since}"),
+//!         Event::Reconnected { .. } => println!("it is back; list again, and compare with what you have"),
 //!         other => println!("{other:?}"),
 //!     }
 //! }

@@ -9,6 +9,8 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use std::task::Waker;
 
+use chrono::{DateTime, Utc};
+
 use super::event::Event;
 use super::interest::{Filter, Interest};
 use super::parcel::Parcel;
@@ -79,6 +81,8 @@ pub(super) struct Registry {
     replaced: BTreeMap<u64, Interest>,
     /// Leaves that the hub has not answered: until it has, it may still send what belongs to the group.
     leaving: BTreeMap<u64, Interest>,
+    /// Since when events may be missing.
+    gap: Option<DateTime<Utc>>,
     last_id: u64,
 }
 
@@ -424,8 +428,15 @@ impl Registry {
         }
     }
 
-    /// Everything is in force again.
-    pub(super) fn reconnected(&mut self, missed_since: chrono::DateTime<chrono::Utc>, wakers: &mut Wakers) {
+    /// Nothing was heard after `since`, until everything is in force again.
+    pub(super) fn missing(&mut self, since: DateTime<Utc>) {
+        self.gap.get_or_insert(since);
+    }
+
+    /// Everything is in force again, at `now`: before what is missing, if the clock was set back meanwhile.
+    pub(super) fn reconnected(&mut self, now: DateTime<Utc>, wakers: &mut Wakers) {
+        let Some(since) = self.gap.take() else { return };
+        let missed_since = since.min(now);
         let event = Arc::new(Parcel::now(Event::Reconnected { missed_since }));
         for member in self.members() {
             if std::mem::take(&mut member.told_of_loss) {

@@ -6,7 +6,7 @@ use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use chrono::{DateTime, Utc};
+use chrono::Utc;
 use tokio::task::coop::has_budget_remaining;
 use tokio::time::{Instant, Sleep, sleep_until};
 
@@ -133,7 +133,7 @@ impl Session {
         Ok(self)
     }
 
-    pub(super) async fn run(&mut self, gap: &mut Option<DateTime<Utc>>) -> Ended {
+    pub(super) async fn run(&mut self) -> Ended {
         self.line.enter(ConnectionState::Subscribing);
         let line = self.line.clone();
         let settings = &line.settings;
@@ -142,7 +142,7 @@ impl Session {
         let mut timer: Pin<&mut Sleep> = pin!(sleep_until(next_ping));
         let mut looked_again = false;
         loop {
-            if let Err(ended) = self.look_after_groups(gap) {
+            if let Err(ended) = self.look_after_groups() {
                 return ended;
             }
             let due = self.limits().map(|(at, _)| at).fold(next_ping, Instant::min);
@@ -242,7 +242,7 @@ impl Session {
     }
 
     /// Joins and leaves groups as the subscriptions need it; and when all is in force, says so.
-    fn look_after_groups(&mut self, gap: &mut Option<DateTime<Utc>>) -> Result<(), Ended> {
+    fn look_after_groups(&mut self) -> Result<(), Ended> {
         let mut out = Vec::new();
         let mut registry = self.line.registry();
         if registry.is_empty() {
@@ -259,8 +259,8 @@ impl Session {
             self.unanswered = oldest.map(|id| (id, Instant::now()));
         }
         let settles = !self.settled && self.first.is_some_and(|first| registry.is_settled(first));
-        if settles && let Some(missed_since) = gap.take() {
-            registry.reconnected(missed_since, &mut self.wakers);
+        if settles {
+            registry.reconnected(Utc::now(), &mut self.wakers);
         }
         drop(registry);
         if settles {

@@ -1,6 +1,7 @@
 use super::*;
 use crate::error::ErrorKind;
 use crate::events::queue::{Overflow, Room};
+use chrono::TimeDelta;
 
 #[derive(Default)]
 struct Hub {
@@ -170,14 +171,32 @@ fn loss_and_return_are_told_once_to_those_who_were_in_force() {
     hub.registry.disconnected("gone again", &mut wakers);
     assert_eq!(hub.settle(), ["+a"]);
     assert!(late.is_in_force(), "the bucket's group serves it");
-    let now = chrono::Utc::now();
+    let now = Utc::now();
+    let since = now - TimeDelta::seconds(1);
+    hub.registry.missing(since);
+    hub.registry.missing(now);
     hub.registry.reconnected(now, &mut wakers);
+    hub.registry.missing(now);
     hub.registry.reconnected(now, &mut wakers);
     assert_eq!(
         events(&early),
-        [Event::Disconnected { reason: "gone".into() }, Event::Reconnected { missed_since: now }]
+        [Event::Disconnected { reason: "gone".into() }, Event::Reconnected { missed_since: since }]
     );
     assert_eq!(events(&late), []);
+}
+
+#[test]
+fn what_is_missing_has_begun_before_it_is_told() {
+    let mut hub = Hub::default();
+    let (_, queue) = hub.add(&bucket("a"));
+    hub.settle();
+    let now = Utc::now();
+    hub.registry.missing(now);
+    hub.registry.disconnected("", &mut Vec::new());
+    // The clock was set back meanwhile.
+    let before = now - TimeDelta::hours(1);
+    hub.registry.reconnected(before, &mut Vec::new());
+    assert_eq!(events(&queue).pop(), Some(Event::Reconnected { missed_since: before }));
 }
 
 #[test]
