@@ -49,7 +49,6 @@ pub(super) async fn keep_up(mut running: Running) {
                 if session.settled && start.elapsed() >= STOOD {
                     failures = 0;
                 }
-                line.registry().missing(session.heard.since);
                 if matches!(ended, Ended::Unneeded | Ended::Denied(..)) {
                     session.socket.close().await;
                 }

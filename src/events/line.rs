@@ -83,14 +83,12 @@ impl Line {
         })?;
         let (id, task) = {
             let mut registry = self.registry();
-            let id = registry.add(interest, filter, queue);
+            let id = registry.add(interest, filter, queue, runtime.clone());
             let start = !std::mem::replace(&mut registry.running, true);
-            (id, start.then(|| self.tasks.fetch_add(1, Ordering::SeqCst) + 1))
+            (id, start.then(|| Running::new(self)))
         };
-        if let Some(number) = task {
-            // Made here, as the runtime may end before the task's first turn.
-            let running = Running { line: self.clone(), number, done: false };
-            runtime.spawn(connection::keep_up(running));
+        if let Some(running) = task {
+            Start::new(running).on(&runtime);
         }
         self.changed.notify_one();
         Ok(id)
@@ -114,6 +112,11 @@ pub(super) struct Running {
 }
 
 impl Running {
+    fn new(line: &Arc<Line>) -> Self {
+        let number = line.tasks.fetch_add(1, Ordering::SeqCst) + 1;
+        Self { line: line.clone(), number, done: false }
+    }
+
     /// Ends the task, unless there is a subscription again.
     pub(super) fn retire(&mut self) -> bool {
         let refusal = {
@@ -121,6 +124,7 @@ impl Running {
             if !registry.is_empty() {
                 return false;
             }
+            registry.close();
             registry.running = false;
             registry.take_refusal()
         };
@@ -156,13 +160,57 @@ impl Running {
     }
 }
 
+/// The runtime of one subscriber takes nothing from the others: the connection is made again on one of theirs.
 impl Drop for Running {
     fn drop(&mut self) {
-        if !self.done {
-            let error =
-                Error::new(ErrorKind::Interrupted, "the runtime that looked after the event connection has ended");
-            self.refuse(&error);
+        if self.done {
+            return;
         }
+        let error = Error::new(ErrorKind::Interrupted, "the runtime that looked after the event connection has ended");
+        let next = Start::new(Self::new(&self.line));
+        let mut goes_on = false;
+        wake(|wakers| {
+            // Until all is told, the next task finds it locked.
+            let mut registry = self.line.registry();
+            goes_on = registry.runtimes().iter().any(|runtime| next.on(runtime));
+            if goes_on {
+                registry.disconnected(&error.to_string(), wakers);
+            }
+        });
+        if !goes_on
+            && let Some(mut next) = next.take()
+            && !next.retire()
+        {
+            next.refuse(&error);
+        }
+    }
+}
+
+/// A task before its first turn: its runtime may have ended before, and may end until then. Whoever has it last drops it.
+struct Start(Arc<Mutex<Option<Running>>>);
+
+impl Start {
+    fn new(running: Running) -> Self {
+        Self(Arc::new(Mutex::new(Some(running))))
+    }
+
+    fn slot(&self) -> MutexGuard<'_, Option<Running>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn take(&self) -> Option<Running> {
+        self.slot().take()
+    }
+
+    /// Begins it on a runtime, unless that has ended.
+    fn on(&self, runtime: &Handle) -> bool {
+        let theirs = Self(self.0.clone());
+        let task = runtime.spawn(async move {
+            if let Some(running) = theirs.take() {
+                connection::keep_up(running).await;
+            }
+        });
+        !task.is_finished() || self.slot().is_none()
     }
 }
 

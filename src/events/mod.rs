@@ -24,6 +24,9 @@
 //! The server keeps no history, and says nothing of some changes. For a view that is right all the same, use
 //! [`Bucket::watch`](crate::Bucket::watch) or [`Bucket::mirror`](crate::Bucket::mirror).
 //!
+//! It is looked after in the Tokio runtime of one who has subscribed; when that ends, in that of another. Where none is
+//! left, the streams end with `Interrupted`.
+//!
 //! The connection is always read, whatever its readers do: a subscriber that is not read would hold up everybody's
 //! uploads on the server. Each stream has a buffer and an [`Overflow`] policy of its own.
 

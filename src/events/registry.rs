@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::task::Waker;
 
 use chrono::{DateTime, Utc};
+use tokio::runtime::{Handle, RuntimeFlavor};
 
 use super::event::Event;
 use super::interest::{Filter, Interest};
@@ -23,6 +24,8 @@ struct Subscriber {
     id: u64,
     filter: Filter,
     queue: Arc<Queue>,
+    /// Where it was asked for.
+    runtime: Handle,
     /// It was told that the connection was lost, and not yet that it is back.
     told_of_loss: bool,
 }
@@ -114,8 +117,8 @@ impl Registry {
         self.asked.first_key_value().map(|(id, _)| *id)
     }
 
-    /// Adds a subscription and hands back what it is to be removed by.
-    pub(super) fn add(&mut self, interest: &Interest, filter: Filter, queue: Arc<Queue>) -> u64 {
+    /// Adds a subscription, asked for on this runtime, and hands back what it is to be removed by.
+    pub(super) fn add(&mut self, interest: &Interest, filter: Filter, queue: Arc<Queue>, runtime: Handle) -> u64 {
         self.last_id += 1;
         let id = self.last_id;
         let covered = match interest {
@@ -129,7 +132,7 @@ impl Registry {
             // Nobody waits for it yet.
             let _ = queue.confirm();
         }
-        self.group(interest).members.push(Subscriber { id, filter, queue, told_of_loss: false });
+        self.group(interest).members.push(Subscriber { id, filter, queue, runtime, told_of_loss: false });
         self.count += 1;
         self.refusal = None;
         self.mark(interest);
@@ -401,6 +404,14 @@ impl Registry {
         let buckets = self.buckets.values_mut();
         let groups = buckets.flat_map(|groups| std::iter::once(&mut groups.whole).chain(groups.files.values_mut()));
         std::iter::once(&mut self.all).chain(groups).flat_map(|group| &mut group.members)
+    }
+
+    /// Where the subscriptions were asked for: first the runtimes that run by themselves, and then those of one thread, which
+    /// do as long as something is waited for in them.
+    pub(super) fn runtimes(&mut self) -> Vec<Handle> {
+        let mut runtimes: Vec<Handle> = self.members().map(|member| member.runtime.clone()).collect();
+        runtimes.sort_by_key(|runtime| runtime.runtime_flavor() == RuntimeFlavor::CurrentThread);
+        runtimes
     }
 
     /// The connection is gone, and all groups with it. Those who were in force are told.

@@ -99,6 +99,13 @@ impl From<Malformed> for Ended {
     }
 }
 
+/// However it ends: its runtime may do so at any time.
+impl Drop for Session {
+    fn drop(&mut self) {
+        self.line.registry().missing(self.heard.since);
+    }
+}
+
 impl Session {
     pub(super) fn new(line: &Arc<Line>, token: Option<Token>, socket: Socket) -> Self {
         Self {

@@ -131,7 +131,7 @@ impl Socket {
     }
 
     /// Says goodbye, for a moment at most.
-    pub(super) async fn close(mut self) {
+    pub(super) async fn close(&mut self) {
         let _ = tokio::time::timeout(Duration::from_secs(1), self.stream.close(None)).await;
     }
 }

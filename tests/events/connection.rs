@@ -427,3 +427,36 @@ fn a_client_outlives_its_runtime() {
     assert!(outer.block_on(within(changes.next())).unwrap().is_err());
     drop(server);
 }
+
+/// The connection is made again where another of its subscribers lives.
+#[test]
+fn a_runtime_that_ends_leaves_the_subscriptions_of_others() {
+    let runtime = || tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let (outer, inner) = (runtime(), runtime());
+    let (server, client, bucket) = outer.block_on(start());
+    let mut orphan = inner.block_on(bucket.events().send()).unwrap();
+    let mirror = outer.block_on(within(bucket.mirror().send())).unwrap();
+    let mut changes = mirror.changes();
+    drop(inner);
+    outer.block_on(async {
+        // It is still there, whoever reads it.
+        assert_eq!(some(&mut orphan, 2).await, ["disconnected", "reconnected"]);
+        upload(&bucket, "a").await;
+        assert_eq!(some(&mut orphan, 1).await, ["+a"]);
+        assert_eq!(within(changes.next()).await.unwrap().unwrap().changed[0].path, "a");
+    });
+    assert!(mirror.get("a").is_some() && mirror.error().is_none());
+    drop((orphan, changes, mirror));
+    outer.block_on(within(client.events().state().wait_for(|state| *state == ConnectionState::Closed)));
+    // Where nobody is left, nothing has failed.
+    let inner = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    drop(inner.block_on(bucket.events().send()).unwrap());
+    drop(inner);
+    assert_eq!(client.events().state().get(), ConnectionState::Closed);
+    let mut events = outer.block_on(within(bucket.events().send())).unwrap();
+    outer.block_on(async {
+        upload(&bucket, "b").await;
+        assert_eq!(some(&mut events, 1).await, ["+b"]);
+    });
+    drop(server);
+}

@@ -2,6 +2,8 @@ use super::*;
 use crate::error::ErrorKind;
 use crate::events::queue::{Overflow, Room};
 use chrono::TimeDelta;
+use std::sync::LazyLock;
+use tokio::runtime::{Builder, Runtime};
 
 #[derive(Default)]
 struct Hub {
@@ -47,8 +49,13 @@ impl Hub {
 
     fn add(&mut self, interest: &Interest) -> (u64, Arc<Queue>) {
         let queue = Arc::new(Queue::new(room_for(10), Overflow::DropOldest));
-        (self.registry.add(interest, Filter::default(), queue.clone()), queue)
+        (self.registry.add(interest, Filter::default(), queue.clone(), runtime()), queue)
     }
+}
+
+fn runtime() -> Handle {
+    static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| Builder::new_current_thread().build().unwrap());
+    RUNTIME.handle().clone()
 }
 
 fn room_for(events: usize) -> Room {
@@ -340,7 +347,7 @@ fn nothing_is_left_of_those_who_went_while_there_was_no_connection() {
 fn a_subscription_that_fails_by_its_policy_leaves_its_group() {
     let mut hub = Hub::default();
     let queue = Arc::new(Queue::new(room_for(1), Overflow::Fail));
-    hub.registry.add(&bucket("a"), Filter::default(), queue);
+    hub.registry.add(&bucket("a"), Filter::default(), queue, runtime());
     hub.settle();
     for _ in 0..2 {
         hub.registry.deliver(Parcel::now(Event::BucketDeleted { bucket_id: "a".into() }), &mut Vec::new());
