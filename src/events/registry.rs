@@ -76,8 +76,9 @@ pub(super) struct Registry {
     all: Group,
     /// In order, as there are few: with one bucket, its name is compared and not hashed for each event.
     buckets: BTreeMap<Arc<str>, BucketGroups>,
-    /// What has to be looked at by the next [`Registry::plan`]: all, or whole buckets.
-    changed: HashSet<Interest>,
+    /// What has to be looked at by the next [`Registry::plan`]: whole buckets, and whether that of all.
+    changed: HashSet<Arc<str>>,
+    all_changed: bool,
     /// Joins that the hub has not answered, in the order of asking.
     asked: BTreeMap<u64, Interest>,
     /// Those that it left unanswered for too long, and that were asked for again. It may answer them yet.
@@ -139,8 +140,8 @@ impl Registry {
         id
     }
 
-    /// Removes a subscription, unless it has ended by itself. Whether it was the last one.
-    pub(super) fn remove(&mut self, interest: &Interest, id: u64) -> bool {
+    /// Removes a subscription, unless it has ended by itself.
+    pub(super) fn remove(&mut self, interest: &Interest, id: u64) {
         let group = match interest {
             Interest::All => Some(&mut self.all),
             Interest::Bucket(bucket) => self.buckets.get_mut(bucket).map(|groups| &mut groups.whole),
@@ -154,15 +155,14 @@ impl Registry {
             self.mark(interest);
             self.prune(interest);
         }
-        self.is_empty()
     }
 
     /// Notes that the groups of it have to be looked at. A file is planned for with its bucket.
     fn mark(&mut self, interest: &Interest) {
-        self.changed.insert(match interest {
-            Interest::All => Interest::All,
-            Interest::Bucket(bucket) | Interest::File(bucket, _) => Interest::Bucket(bucket.clone()),
-        });
+        match interest {
+            Interest::All => self.all_changed = true,
+            Interest::Bucket(bucket) | Interest::File(bucket, _) => drop(self.changed.insert(bucket.clone())),
+        }
     }
 
     /// Forgets what nobody needs and the hub does not know of: while there is no connection, nothing is planned.
@@ -175,7 +175,7 @@ impl Registry {
             groups.files.remove(path);
         }
         if groups.files.is_empty() && groups.whole.is_unneeded() {
-            self.changed.remove(&Interest::Bucket(bucket.clone()));
+            self.changed.remove(bucket);
             self.buckets.remove(bucket);
         }
     }
@@ -192,16 +192,15 @@ impl Registry {
 
     /// Appends the invocations that make the hub's groups what the subscriptions need, and notes what they will change.
     pub(super) fn plan(&mut self, out: &mut Vec<u8>) {
-        let changed = std::mem::take(&mut self.changed);
-        for interest in changed {
-            match interest {
-                Interest::All => match (self.all.joined, self.all.members.is_empty()) {
-                    (Joined::No, false) => self.ask(Interest::All, out),
-                    (Joined::Yes | Joined::Asked(_), true) => self.leave(&Interest::All, out),
-                    _ => {}
-                },
-                Interest::Bucket(bucket) | Interest::File(bucket, _) => self.plan_bucket(&bucket, out),
+        if std::mem::take(&mut self.all_changed) {
+            match (self.all.joined, self.all.members.is_empty()) {
+                (Joined::No, false) => self.ask(Interest::All, out),
+                (Joined::Yes | Joined::Asked(_), true) => self.leave(&Interest::All, out),
+                _ => {}
             }
+        }
+        for bucket in std::mem::take(&mut self.changed) {
+            self.plan_bucket(&bucket, out);
         }
     }
 
@@ -419,17 +418,15 @@ impl Registry {
         self.asked.clear();
         self.replaced.clear();
         self.leaving.clear();
-        let mut changed = HashSet::new();
-        for (bucket, groups) in &mut self.buckets {
+        for groups in self.buckets.values_mut() {
             groups.whole.joined = Joined::No;
-            changed.insert(Interest::Bucket(bucket.clone()));
             for group in groups.files.values_mut() {
                 group.joined = Joined::No;
             }
         }
         self.all.joined = Joined::No;
-        changed.insert(Interest::All);
-        self.changed = changed;
+        self.changed = self.buckets.keys().cloned().collect();
+        self.all_changed = true;
         let event = Arc::new(Parcel::now(Event::Disconnected { reason: reason.to_owned() }));
         for member in self.members() {
             if !member.told_of_loss && member.queue.is_in_force() {
