@@ -77,7 +77,14 @@ impl Hub {
         self.changed();
     }
 
-    /// Waits until something holds, looking again whenever a client comes, goes, or says something.
+    /// How many records and messages wait to be written to the connection of this number.
+    #[must_use]
+    pub fn waiting(&self, connection: u64) -> usize {
+        self.registry().members.get(&connection).map_or(0, |member| member.outbox.waiting())
+    }
+
+    /// Waits until something holds, looking again whenever a client comes, goes, or says something, and when an event is on its
+    /// way.
     pub async fn until(&self, mut holds: impl FnMut(&Self) -> bool) {
         let mut changes = self.inner.changed.subscribe();
         while !holds(self) {
@@ -136,6 +143,7 @@ impl Hub {
     /// died without a word looks like. Until it is told `false`.
     pub fn mute(&self, mute: bool) {
         self.inner.switches.send_modify(|switches| switches.mute = mute);
+        self.each_member(|member| member.outbox.mute(mute));
     }
 
     /// Whether to send pings; it does, unless told otherwise.

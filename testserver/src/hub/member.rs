@@ -68,7 +68,9 @@ impl Membership {
                 outbox: Outbox::default(),
                 cut: watch::Sender::new(None),
             });
-            member.outbox.stall(hub.inner.switches.borrow().stalled);
+            let switches = *hub.inner.switches.borrow();
+            member.outbox.stall(switches.stalled);
+            member.outbox.mute(switches.mute);
             registry.members.insert(number, Arc::clone(&member));
             member
         };

@@ -45,7 +45,7 @@ struct Inner {
     script: Arc<Script>,
     registry: Mutex<Registry>,
     switches: watch::Sender<Switches>,
-    /// Told of every change of who is connected, what they subscribed to, and what they said.
+    /// Told of every change of who is connected, what they subscribed to, what they said, and what they are sent.
     changed: watch::Sender<()>,
 }
 
@@ -153,6 +153,7 @@ impl Hub {
                 registry.deliver(&late.event, &mut reached);
             }
         }
+        self.changed();
         for member in reached {
             member.outbox.room().await;
         }

@@ -46,6 +46,7 @@ struct Queue {
     /// Queued or being written.
     bytes: usize,
     stalled: bool,
+    mute: bool,
     gone: bool,
 }
 
@@ -56,7 +57,7 @@ impl Outbox {
 
     pub(super) fn push(&self, item: Item) {
         let mut queue = self.queue();
-        if !queue.gone {
+        if !queue.gone && !queue.mute {
             queue.bytes += item.len();
             queue.items.push_back(item);
             drop(queue);
@@ -69,6 +70,16 @@ impl Outbox {
         self.queue().stalled = stalled;
         self.filled.notify_one();
         self.drained.notify_waiters();
+    }
+
+    /// Whether what is added is to be lost.
+    pub(super) fn mute(&self, mute: bool) {
+        self.queue().mute = mute;
+    }
+
+    /// How many items wait to be written.
+    pub(super) fn waiting(&self) -> usize {
+        self.queue().items.len()
     }
 
     /// The connection has ended.

@@ -31,16 +31,11 @@ pub(super) async fn run(
         let items = member.outbox.take();
         let bytes = items.iter().map(Item::len).sum();
         let closing = items.iter().any(|item| matches!(item, Item::Close));
-        let (framing, mute) = {
-            let switches = inner.switches.borrow();
-            (switches.framing, switches.mute)
-        };
-        if !mute {
-            match timeout(slow, write(&mut sink, items, framing)).await {
-                Err(_) => return Some(Cut::Reset),
-                Ok(Err(_)) => return None,
-                Ok(Ok(())) => {}
-            }
+        let framing = inner.switches.borrow().framing;
+        match timeout(slow, write(&mut sink, items, framing)).await {
+            Err(_) => return Some(Cut::Reset),
+            Ok(Err(_)) => return None,
+            Ok(Ok(())) => {}
         }
         member.outbox.written(bytes);
         if closing {

@@ -25,7 +25,8 @@ async fn records_are_cut_over_messages_or_share_one() {
         futures_util::future::join_all(names.map(|name| upload(&server, &id, name))).await
     };
     let go_on = async {
-        tokio::time::sleep(std::time::Duration::from_millis(500)).await;
+        let connection = server.hub().connections()[0].number;
+        server.hub().until(|hub| hub.waiting(connection) == 5).await;
         server.hub().stall(false);
     };
     within(async { tokio::join!(uploads, go_on) }).await;
