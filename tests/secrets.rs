@@ -211,6 +211,52 @@ async fn a_server_that_repeats_what_it_was_sent_is_not_repeated() {
     }
 }
 
+/// A credential of a user's own header is more than the value of the header: a server repeats it without the scheme, a
+/// cookie without its name, and as its own form of text wants it.
+#[tokio::test]
+async fn a_server_that_repeats_a_part_of_a_header_is_not_repeated() {
+    let bearer = "header+secret/\"and&more'<1>";
+    let server = RawServer::start(|head| {
+        let token = head.text.lines().find_map(|line| line.strip_prefix("authorization: Bearer ")).unwrap_or_default();
+        let cookie = head.text.lines().find_map(|line| line.strip_prefix("cookie: session=")).unwrap_or_default();
+        let cookie = cookie.split(';').next().unwrap_or_default();
+        let refused = match &*head.target {
+            "/api/buckets/own" => serde_json::json!({"error": format!("no {token}, no {cookie}")}).to_string(),
+            "/api/buckets/other" => serde_json::json!({"message": format!("no {token}, no {cookie}")}).to_string(),
+            "/api/buckets/escaped" => {
+                let escaped: String = token.chars().map(|c| format!("\\u{:04X}", u32::from(c))).collect();
+                format!(r#"{{"message":"no {escaped}, no {cookie}"}}"#)
+            }
+            _ => {
+                let escaped = token.replace('&', "&amp;").replace('"', "&quot;").replace('\'', "&#39;");
+                let escaped = escaped.replace('<', "&lt;").replace('>', "&#x3E;");
+                format!("<html>no {escaped}, no {cookie}</html>")
+            }
+        };
+        Answer::Bytes(answer(403, "Content-Type: application/json\r\n", refused.as_bytes()))
+    })
+    .await;
+    let cookie = "0123456789-cookie";
+    keep(bearer);
+    keep(cookie);
+    let (authorization, cookies) = (format!("Bearer {bearer}"), format!("session={cookie}; theme=dark"));
+    let plain = builder(&server.url).build().unwrap();
+    let always = builder(&server.url)
+        .default_header("authorization", &authorization)
+        .default_header("cookie", &cookies)
+        .build()
+        .unwrap();
+    for bucket in ["own", "other", "escaped", "page"] {
+        let call = plain.bucket(bucket).get().header("Authorization", &authorization).header("Cookie", &cookies);
+        for error in
+            [within(call.send()).await.unwrap_err(), within(always.bucket(bucket).get().send()).await.unwrap_err()]
+        {
+            look_at(&error);
+            assert!(error.message().contains("no [redacted], no [redacted]"), "{bucket}: {error}");
+        }
+    }
+}
+
 #[cfg(feature = "events")]
 #[tokio::test]
 async fn nothing_is_shown_of_connections_for_events() {

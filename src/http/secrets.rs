@@ -1,5 +1,6 @@
 //! What a request carries that must not be repeated, and how URLs and texts lose it.
 
+use std::borrow::Cow;
 use std::ops::Range;
 
 use http::HeaderMap;
@@ -35,40 +36,119 @@ impl Secrets {
             add(&form_urlencoded::byte_serialize(value.as_bytes()).collect::<String>());
         }
         for value in headers.into_iter().flat_map(HeaderMap::values).filter(|value| value.is_sensitive()) {
-            add(&String::from_utf8_lossy(value.as_bytes()));
+            let value = String::from_utf8_lossy(value.as_bytes());
+            add(&value);
+            // A server repeats the credential without its scheme, or a cookie without its name.
+            for part in value.split(|c: char| c.is_whitespace() || matches!(c, ';' | ',')) {
+                add(part);
+                add(part.split_once('=').map_or("", |(_, value)| value.trim_matches('"')));
+            }
         }
         Self { each: secrets, short }
     }
 
-    /// And what the JSON of a request's body holds, such as a password.
+    /// And what a request's body holds, such as a password.
     pub(crate) fn with_body(mut self, secrets: &[Token]) -> Self {
         for secret in secrets.iter().map(Token::expose).filter(|secret| !secret.is_empty()) {
-            let escaped = serde_json::Value::from(secret).to_string();
-            // Without the quotes around it; the secret may have some of its own.
-            let escaped = escaped[1..escaped.len() - 1].to_owned();
-            let forms = if secret.len() < SHORTEST { &mut self.short } else { &mut self.each };
-            forms.extend([secret.to_owned(), escaped]);
+            let secrets = if secret.len() < SHORTEST { &mut self.short } else { &mut self.each };
+            secrets.push(secret.to_owned());
         }
         self
     }
 
-    /// A text without them. Where they overlap, nothing of either is left.
+    /// A text without them, as they are or escaped. Where they overlap or touch, nothing of either is left.
     pub(crate) fn cut(&self, text: &str) -> String {
-        if self.short.iter().any(|secret| text.contains(secret)) {
-            return CUT.to_owned();
+        // A secret may look like an escape itself.
+        let forms: Vec<_> = self.each.iter().flat_map(|secret| layers(secret)).map(|layer| layer.text).collect();
+        let forms = || forms.iter().filter(|form| form.len() >= SHORTEST);
+        let mut found = Vec::new();
+        for layer in layers(text) {
+            if self.short.iter().any(|secret| layer.text.contains(secret)) {
+                return CUT.to_owned();
+            }
+            let here = forms().flat_map(|secret| occurrences(&layer.text, secret));
+            found.extend(here.map(|found| layer.stood(found)));
         }
-        let mut found: Vec<_> = self.each.iter().flat_map(|secret| occurrences(text, secret)).collect();
         found.sort_unstable_by_key(|found| found.start);
-        let (mut clean, mut kept) = (String::with_capacity(text.len()), 0);
+        let (mut clean, mut kept) = (String::with_capacity(text.len()), None);
         for Range { start, end } in found {
-            if start >= kept {
-                clean.push_str(&text[kept..start]);
+            if kept.is_none_or(|kept| start > kept) {
+                clean.push_str(&text[kept.unwrap_or(0)..start]);
                 clean.push_str(CUT);
             }
-            kept = kept.max(end);
+            kept = kept.max(Some(end));
         }
-        clean.push_str(&text[kept..]);
+        clean.push_str(&text[kept.unwrap_or(0)..]);
         clean
+    }
+}
+
+/// A text without the escapes of JSON, HTML and URLs, and where each of its bytes stood with them.
+struct Unescaped<'t> {
+    text: Cow<'t, str>,
+    /// For each byte, and the end. Empty where nothing has been taken out yet.
+    stood: Vec<usize>,
+    depth: u8,
+}
+
+/// A text in JSON in a page of HTML has been escaped twice.
+const DEEPEST: u8 = 3;
+
+/// A text as it is, and without one layer of escapes after another.
+fn layers(text: &str) -> impl Iterator<Item = Unescaped<'_>> {
+    let whole = Unescaped { text: text.into(), stood: Vec::new(), depth: 0 };
+    std::iter::successors(Some(whole), Unescaped::again)
+}
+
+impl Unescaped<'_> {
+    fn stood(&self, Range { start, end }: Range<usize>) -> Range<usize> {
+        let stood = |at: usize| self.stood.get(at).copied().unwrap_or(at);
+        stood(start)..stood(end)
+    }
+
+    /// Without one more layer of escapes, if there is one.
+    fn again(&self) -> Option<Self> {
+        if self.depth == DEEPEST || !self.text.contains(['\\', '&', '%']) {
+            return None;
+        }
+        let (mut text, mut stood) = (String::with_capacity(self.text.len()), Vec::with_capacity(self.text.len() + 1));
+        let mut at = 0;
+        while let Some(first) = self.text[at..].chars().next() {
+            let (means, length) = escape(&self.text[at..]).unwrap_or((first, first.len_utf8()));
+            text.push(means);
+            stood.resize(text.len(), self.stood(at..at).start);
+            at += length;
+        }
+        stood.push(self.stood(at..at).start);
+        (text != self.text).then_some(Self { text: text.into(), stood, depth: self.depth + 1 })
+    }
+}
+
+/// The character that an escape at the beginning of a text means, and how long the escape is.
+fn escape(text: &str) -> Option<(char, usize)> {
+    const NAMED: [(&str, char); 6] =
+        [("&amp;", '&'), ("&quot;", '"'), ("&apos;", '\''), ("&lt;", '<'), ("&gt;", '>'), ("&nbsp;", ' ')];
+    let digits = |from: usize, count: usize| {
+        let digits = text.get(from..from + count).filter(|digits| digits.bytes().all(|b| b.is_ascii_hexdigit()))?;
+        char::from_u32(u32::from_str_radix(digits, 16).ok()?)
+    };
+    match text.as_bytes() {
+        [b'\\', b'u', ..] => Some((digits(2, 4)?, 6)),
+        [b'\\', escaped @ (b'"' | b'\\' | b'/'), ..] => Some((char::from(*escaped), 2)),
+        [b'\\', b'n', ..] => Some(('\n', 2)),
+        [b'\\', b'r', ..] => Some(('\r', 2)),
+        [b'\\', b't', ..] => Some(('\t', 2)),
+        [b'%', ..] => Some((digits(1, 2).filter(char::is_ascii)?, 3)),
+        [b'&', b'#', rest @ ..] => {
+            let end = rest.iter().take(8).position(|b| *b == b';')? + 2;
+            let number = match text.get(2..end)?.strip_prefix(['x', 'X']) {
+                Some(digits) => u32::from_str_radix(digits, 16).ok()?,
+                None => text.get(2..end)?.parse().ok()?,
+            };
+            Some((char::from_u32(number)?, end + 1))
+        }
+        [b'&', ..] => NAMED.iter().find(|(name, _)| text.starts_with(name)).map(|(name, means)| (*means, name.len())),
+        _ => None,
     }
 }
 
@@ -141,11 +221,50 @@ mod tests {
     }
 
     #[test]
+    fn the_parts_of_a_header_are_secrets_too() {
+        let mut headers = HeaderMap::new();
+        for (name, value) in [
+            ("authorization", "Bearer cf4_1234"),
+            ("cookie", "a=1; session=01234567; theme=dark"),
+            ("x-signed", "Digest user=\"somebody\",response=\"fedcba98\""),
+        ] {
+            let mut value = HeaderValue::from_static(value);
+            value.set_sensitive(true);
+            headers.insert(name, value);
+        }
+        let secrets = Secrets::of(&[], &Url::parse("http://h/").unwrap(), [&headers]);
+        let said = "no cf4_1234, session 01234567 of somebody is dark, not fedcba98 by Bearer or Digest";
+        let cut = "no [redacted], session [redacted] of [redacted] is dark, not [redacted] by Bearer or Digest";
+        assert_eq!(secrets.cut(said), cut);
+    }
+
+    #[test]
+    fn what_is_escaped_is_cut() {
+        let secrets = Secrets::of(&[Token::new("ab+/\"&cd%41")], &Url::parse("http://h/").unwrap(), []);
+        for (said, cut) in [
+            (r#"{"m":"no ab+/\"&cd%41!"}"#, r#"{"m":"no [redacted]!"}"#),
+            (r#"{"m":"no ab\u002B\/\u0022\u0026cd\u002541!"}"#, r#"{"m":"no [redacted]!"}"#),
+            ("<p>ab&#43;&#x2F;&quot;&amp;cd&#37;41</p>", "<p>[redacted]</p>"),
+            (r"<p>ab\u002b/\u0022\u0026amp;cd%252541</p>", "<p>[redacted]</p>"),
+            ("/login?next=ab%2B%2F%22%26cd%2541&x=1", "/login?next=[redacted]&x=1"),
+            (
+                r#"{"m":"\u00fc 100 % &amp; \ud83d &#xffffff; &# \u12"}"#,
+                r#"{"m":"\u00fc 100 % &amp; \ud83d &#xffffff; &# \u12"}"#,
+            ),
+        ] {
+            assert_eq!(secrets.cut(said), cut);
+        }
+        let short = Secrets::of(&[Token::new("a&b")], &Url::parse("http://h/").unwrap(), []);
+        assert_eq!((short.cut("no a&amp;b").as_str(), short.cut("no a&amp;c").as_str()), (CUT, "no a&amp;c"));
+    }
+
+    #[test]
     fn what_a_body_held_is_cut_in_its_forms() {
         let url = Url::parse("http://h/").unwrap();
         let secrets = |secret: &str| Secrets::of(&[], &url, []).with_body(&[Token::new(secret)]);
         let said = r#"you said {"password":"pass\"word"}, that is pass"word"#;
         assert_eq!(secrets("pass\"word").cut(said), r#"you said {"password":"[redacted]"}, that is [redacted]"#);
+        assert_eq!(secrets("pass\tword").cut(r#"{"password":"pass\tword"}"#), r#"{"password":"[redacted]"}"#);
         assert_eq!(secrets("x").cut("no x"), "[redacted]");
         assert_eq!(secrets("x").cut("Bad credentials"), "Bad credentials");
         assert_eq!(secrets("").cut("Bad credentials"), "Bad credentials");
@@ -157,6 +276,7 @@ mod tests {
         let secrets = Secrets::of(&[Token::new("cfu_1234"), Token::new("12345678-and-more")], &url, []);
         assert_eq!(secrets.cut("a cfu_12345678"), "a [redacted]");
         assert_eq!(secrets.cut("a cfu_12345678-and-more cfu_1234"), "a [redacted] [redacted]");
+        assert_eq!(secrets.cut("a cfu_1234cfu_1234"), "a [redacted]");
         let quoted = Secrets::default().with_body(&[Token::new("a \"word\"")]);
         assert_eq!(quoted.cut(r#"{"password":"a \"word\""}"#), r#"{"password":"[redacted]"}"#);
     }
@@ -181,19 +301,30 @@ mod tests {
             secrets.push(body.replace('"', "\\\""));
             let text: String = joined.iter().map(|(at, other)| format!("{}{other}", secrets[at.index(secrets.len())])).collect();
 
-            // Marks each byte that belongs to one, and puts one gap in place of each run that secrets cover together.
-            let mut gaps: Vec<Range<usize>> = Vec::new();
-            for start in text.char_indices().map(|(at, _)| at) {
-                let Some(end) = secrets.iter().filter(|s| text[start..].starts_with(*s)).map(|s| start + s.len()).max() else {
-                    continue;
-                };
-                match gaps.last_mut() {
-                    Some(last) if start < last.end => last.end = last.end.max(end),
-                    _ => gaps.push(start..end),
+            // What each character means and where it stands, escaped or not. Marks what belongs to a secret.
+            let mut meant: Vec<(char, usize)> = text.char_indices().map(|(at, c)| (c, at)).collect();
+            meant.retain(|(c, _)| *c != '\\');
+            let mut marked = vec![false; meant.len()];
+            for secret in &secrets {
+                let secret: Vec<_> = secret.chars().filter(|c| *c != '\\').collect();
+                for start in 0..meant.len() {
+                    if meant[start..].iter().map(|(c, _)| *c).take(secret.len()).eq(secret.iter().copied()) {
+                        marked[start..start + secret.len()].fill(true);
+                    }
                 }
             }
-            let mut expected = text.clone();
-            gaps.iter().rev().for_each(|gap| expected.replace_range(gap.clone(), CUT));
+            let mut expected = String::new();
+            for (n, (c, at)) in meant.iter().enumerate() {
+                let escaped = text[..*at].ends_with('\\');
+                match (marked[n], n > 0 && marked[n - 1]) {
+                    (true, true) => {}
+                    (true, false) => expected.push_str(CUT),
+                    (false, _) => {
+                        expected.push_str(if escaped { "\\" } else { "" });
+                        expected.push(*c);
+                    }
+                }
+            }
             let clean = cutter.cut(&text);
             prop_assert_eq!(&clean, &expected);
             prop_assert!(secrets.iter().all(|secret| !clean.contains(secret)));
