@@ -1,6 +1,5 @@
 //! What a failure of the HTTP client means: was anything sent, and did it break or time out?
 
-use std::error::Error as _;
 use std::io;
 
 use super::body::Abandoned;
@@ -18,7 +17,7 @@ pub(crate) fn exchange_error(cause: reqwest::Error) -> Error {
         (ErrorKind::Connect, "could not connect", Fate::NeverSent)
     } else if cause.is_timeout() && !timed_out_below {
         (ErrorKind::Timeout(TimeoutPhase::Total), "a time limit set on the HTTP client passed", Fate::Unknown)
-    } else if find::<hyper::Error>(&cause).is_some_and(hyper::Error::is_canceled) {
+    } else if was_canceled(&cause) {
         (ErrorKind::Interrupted, "the connection closed before the request was sent", Fate::NeverSent)
     } else if find::<Abandoned>(&cause).is_some() {
         (ErrorKind::Interrupted, "the body was abandoned", Fate::Unknown)
@@ -57,13 +56,47 @@ fn describe(message: &str, cause: &reqwest::Error) -> String {
     }
 }
 
+/// Whether it was taken back before it was sent. Behind that lies, as a rule, what happened to the connection instead.
+fn was_canceled(error: &(dyn std::error::Error + 'static)) -> bool {
+    causes(error).filter_map(|cause| cause.downcast_ref::<hyper::Error>()).any(hyper::Error::is_canceled)
+}
+
 /// The innermost cause of a type.
-fn find<E: std::error::Error + 'static>(error: &reqwest::Error) -> Option<&E> {
-    let mut found = None;
-    let mut next = error.source();
-    while let Some(cause) = next {
-        found = cause.downcast_ref::<E>().or(found);
-        next = cause.source();
+fn find<'e, E: std::error::Error + 'static>(error: &'e (dyn std::error::Error + 'static)) -> Option<&'e E> {
+    causes(error).filter_map(|cause| cause.downcast_ref()).last()
+}
+
+fn causes<'e>(
+    error: &'e (dyn std::error::Error + 'static),
+) -> impl Iterator<Item = &'e (dyn std::error::Error + 'static)> {
+    std::iter::successors(error.source(), |&cause| cause.source())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::error::Error as _;
+
+    use hyper::client::conn::http1;
+    use hyper_util::rt::TokioIo;
+    use tokio::io::AsyncWriteExt;
+
+    use super::*;
+
+    /// An error of the HTTP client around one of hyper.
+    #[derive(Debug, thiserror::Error)]
+    #[error("outer")]
+    struct Outer(#[source] hyper::Error);
+
+    #[tokio::test]
+    async fn a_request_whose_connection_fails_before_it_is_taken_was_not_sent() {
+        let (ours, mut theirs) = tokio::io::duplex(1 << 10);
+        let (mut sender, connection) = http1::handshake(TokioIo::new(ours)).await.unwrap();
+        theirs.write_all(b"?").await.unwrap();
+        let answer = sender.send_request(http::Request::new(reqwest::Body::default()));
+        let (answer, _) = tokio::join!(answer, connection);
+        let error = Outer(answer.unwrap_err());
+        assert!(error.0.source().is_some(), "what happened to the connection: {error:?}");
+        assert!(was_canceled(&error), "{error:?}");
+        assert!(!find::<hyper::Error>(&error).unwrap().is_canceled(), "the innermost");
     }
-    found
 }
