@@ -1,9 +1,9 @@
 //! When to try again, and how long to wait before it.
 
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
-use http::{HeaderMap, StatusCode, header};
+use http::{HeaderMap, HeaderValue, StatusCode, header};
 
 use super::body::RequestBody;
 use super::request::{Replay, Request};
@@ -160,15 +160,20 @@ impl Budget {
     }
 }
 
-/// `Retry-After`: seconds or an HTTP date (RFC 9110 section 10.2.3).
+/// `Retry-After`: seconds or an HTTP date (RFC 9110 section 10.2.3), by the clock of whoever answered where the answer tells
+/// its time. Where something on the way has added one of its own, both have to be waited for.
 pub(crate) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
-    let value = headers.get(header::RETRY_AFTER)?.to_str().ok()?.trim();
-    if !value.is_empty() && value.bytes().all(|b| b.is_ascii_digit()) {
-        // More than 64 bits hold is for ever, not nothing.
-        return Some(Duration::from_secs(value.parse().unwrap_or(u64::MAX)));
-    }
-    let at = httpdate::parse_http_date(value).ok()?;
-    Some(at.duration_since(std::time::SystemTime::now()).unwrap_or_default())
+    let date = |value: &HeaderValue| httpdate::parse_http_date(value.to_str().ok()?.trim()).ok();
+    let now = || headers.get(header::DATE).and_then(date).unwrap_or_else(SystemTime::now);
+    let wait = |value: &HeaderValue| {
+        let seconds = value.to_str().ok()?.trim();
+        if !seconds.is_empty() && seconds.bytes().all(|b| b.is_ascii_digit()) {
+            // More than 64 bits hold is for ever, not nothing.
+            return Some(Duration::from_secs(seconds.parse().unwrap_or(u64::MAX)));
+        }
+        Some(date(value)?.duration_since(now()).unwrap_or_default())
+    };
+    headers.get_all(header::RETRY_AFTER).iter().filter_map(wait).max()
 }
 
 #[cfg(test)]
@@ -176,7 +181,7 @@ mod tests {
     use std::collections::HashSet;
 
     use super::*;
-    use http::HeaderValue;
+    use http::HeaderName;
     use proptest::prelude::*;
 
     proptest! {
@@ -244,5 +249,24 @@ mod tests {
         assert_eq!(read(""), None);
         assert_eq!(read("99999999999999999999"), Some(Duration::from_secs(u64::MAX)));
         assert_eq!(RetryPolicy::default().delay(1, read("99999999999999999999")), None);
+    }
+
+    #[test]
+    fn the_longest_retry_after_counts_by_the_clock_of_the_answer() {
+        let read = |fields: &[(HeaderName, &'static str)]| {
+            let mut headers = HeaderMap::new();
+            for (name, value) in fields {
+                headers.append(name.clone(), HeaderValue::from_static(value));
+            }
+            retry_after(&headers).map(|after| after.as_secs())
+        };
+        let (after, date) = (header::RETRY_AFTER, header::DATE);
+        let [at, then, before] =
+            ["Wed, 21 Oct 2015 07:28:00 GMT", "Wed, 21 Oct 2015 07:28:05 GMT", "Wed, 21 Oct 2015 07:27:00 GMT"];
+        assert_eq!(read(&[(date.clone(), at), (after.clone(), then)]), Some(5));
+        assert_eq!(read(&[(date.clone(), at), (after.clone(), before)]), Some(0));
+        assert_eq!(read(&[(date.clone(), "now"), (after.clone(), then)]), Some(0), "by this machine's");
+        assert_eq!(read(&[(after.clone(), "0"), (after.clone(), "120"), (after.clone(), "soon")]), Some(120));
+        assert_eq!(read(&[(date, at), (after.clone(), "3"), (after, then)]), Some(5));
     }
 }
