@@ -1,5 +1,7 @@
 //! What is sent again, how often and when: counted on the server's side.
 
+#[path = "retries/budget.rs"]
+mod budget;
 #[path = "retries/calls.rs"]
 mod calls;
 #[path = "retries/deletions.rs"]
@@ -253,51 +255,6 @@ async fn a_source_that_reads_once_is_not_sent_again() {
     let make = || std::future::ready(Ok::<_, std::io::Error>(Source::reader(std::io::Cursor::new(vec![7; 100_000]))));
     let done = within(bucket.file("again.bin").upload(Source::factory(make)).send()).await.unwrap();
     assert_eq!(done.size, 100_000);
-}
-
-#[tokio::test]
-async fn an_outage_is_not_multiplied() {
-    let server = server().await;
-    let client = admin(&server);
-    server.inject(Fault::status(503).forever());
-    for _ in 0..200 {
-        within(client.health().send()).await.unwrap_err();
-    }
-    let outage = server.requests().len();
-    assert!((200..=300).contains(&outage), "{outage} requests for 200 calls");
-    // Clones share the budget, and it is still empty.
-    server.clear_requests();
-    within(client.clone().health().send()).await.unwrap_err();
-    assert_eq!(server.requests().len(), 1);
-    // When the server is back, retrying comes back.
-    server.clear_faults();
-    for _ in 0..20 {
-        within(client.health().send()).await.unwrap();
-    }
-    server.inject(Fault::status(503));
-    within(client.health().send()).await.unwrap();
-}
-
-#[tokio::test]
-async fn a_download_that_is_cut_takes_from_the_budget_too() {
-    let server = server().await;
-    let client = admin(&server);
-    let file = bucket(&client).await.file("x.bin");
-    file.upload(vec![7; 1_000_000]).await.unwrap();
-    let cut = server.inject(Fault::reset_response_after(1000).on("GET", "/content").forever());
-    let gets = async || {
-        let before = cut.fired();
-        let error = within(async { file.download().await.unwrap().bytes(1_000_000).await }).await.unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::Interrupted, "{error:?}");
-        cut.fired() - before
-    };
-    assert_eq!(gets().await, 4);
-    server.inject(Fault::status(503).on("GET", "/healthz").forever());
-    for _ in 0..60 {
-        within(client.health().send()).await.unwrap_err();
-    }
-    // One cut costs nothing: most are the only one.
-    assert_eq!(gets().await, 2);
 }
 
 #[tokio::test]

@@ -1,9 +1,10 @@
 //! When to try again, and how long to wait before it.
 
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
 use http::{HeaderMap, HeaderValue, StatusCode, header};
+use tokio::time::Instant;
 
 use super::body::RequestBody;
 use super::request::{Replay, Request};
@@ -14,7 +15,8 @@ use crate::error::{Error, ErrorKind, Fate, Result, TimeoutPhase};
 /// Only what is safe to repeat is repeated: what never reached the server, and calls that do the same when done twice.
 /// The waiting time is drawn between zero and `base · 2ⁿ`, at most `max_delay` ("full jitter"). It comes on top of a
 /// server's `Retry-After` of up to `max_retry_after`, so that not all come back at once. All calls of a client share a retry
-/// budget: when most calls fail, they stop retrying, so that an outage is not multiplied.
+/// budget: when most calls fail, they stop retrying, so that an outage is not multiplied. It is good for 50 retries at most;
+/// ten answers of a server that is well (refusals such as a 404 among them), or ten seconds, give one back.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct RetryPolicy {
@@ -134,28 +136,48 @@ pub(super) fn may_retry(request: &Request, body: &dyn RequestBody, error: &Error
 pub(crate) const READ_ONCE: &str =
     "The body can be read only once, so it was not sent again: use a path, bytes or Source::factory";
 
-/// A token bucket shared by the calls of a client: a retry takes ten, a success gives one back.
+/// Whether a server that answers so is well, whatever it refuses: not one that has failed or has too much to do.
+pub(super) fn is_of_healthy_server(error: &Error) -> bool {
+    let well = |status: StatusCode| !status.is_server_error() && !matches!(status.as_u16(), 408 | 429);
+    error.fate() == Fate::Answered && error.status().is_some_and(well)
+}
+
+/// A token bucket shared by the calls of a client: a retry takes ten, an answer of a healthy server gives one back, and so
+/// does each second.
 #[derive(Debug)]
-pub(crate) struct Budget(AtomicU32);
+pub(crate) struct Budget {
+    start: Instant,
+    /// What there was when one was last taken, and has been given back since; in the upper half when that was, in seconds
+    /// after the start.
+    left: AtomicU64,
+}
 
 impl Default for Budget {
     fn default() -> Self {
-        Self(AtomicU32::new(Self::FULL))
+        Self { start: Instant::now(), left: AtomicU64::new(Self::FULL) }
     }
 }
 
 impl Budget {
-    const FULL: u32 = 500;
-    const RETRY_COST: u32 = 10;
+    const FULL: u64 = 500;
+    const RETRY_COST: u64 = 10;
+    const COUNT: u64 = u32::MAX as u64;
 
     pub(crate) fn take(&self) -> bool {
-        self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(Self::RETRY_COST)).is_ok()
+        let now = self.start.elapsed().as_secs();
+        let take = |left: u64| {
+            let (count, then) = (left & Self::COUNT, left >> 32);
+            // Another thread may have taken one a moment later.
+            let count = (count + now.saturating_sub(then)).min(Self::FULL);
+            Some(count.checked_sub(Self::RETRY_COST)? | now.max(then) << 32)
+        };
+        self.left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take).is_ok()
     }
 
     pub(crate) fn give_back(&self) {
         // Full is the usual state: then nothing is written, and cores don't fight for the line.
-        if self.0.load(Ordering::Relaxed) < Self::FULL {
-            self.0.fetch_add(1, Ordering::Relaxed);
+        if self.left.load(Ordering::Relaxed) & Self::COUNT < Self::FULL {
+            self.left.fetch_add(1, Ordering::Relaxed);
         }
     }
 }
@@ -233,6 +255,26 @@ mod tests {
         assert_eq!((0..100).filter(|_| budget.take()).count(), 50);
         (0..10).for_each(|_| budget.give_back());
         assert!(budget.take() && !budget.take());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_budget_comes_back_with_time() {
+        let budget = Budget::default();
+        let pass = async |seconds| tokio::time::advance(Duration::from_millis(seconds)).await;
+        pass(500).await;
+        while budget.take() {}
+        // A second begun is not lost, however often it is asked for.
+        for _ in 0..18 {
+            pass(500).await;
+            assert!(!budget.take());
+        }
+        pass(500).await;
+        assert!(budget.take() && !budget.take());
+        (0..5).for_each(|_| budget.give_back());
+        pass(5000).await;
+        assert!(budget.take() && !budget.take());
+        pass(3_600_000).await;
+        assert_eq!((0..100).filter(|_| budget.take()).count(), 50, "never more than full");
     }
 
     #[test]

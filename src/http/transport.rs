@@ -20,7 +20,7 @@ use super::options::{CallOptions, within};
 use super::refusal::Dialect;
 use super::request::{Authorization, Replay, Request};
 use super::response::{Answer, Exchange, ReadLimits, Response, ResponseBody};
-use super::retry::{Budget, READ_ONCE, RetryPolicy, may_retry};
+use super::retry::{Budget, READ_ONCE, RetryPolicy, is_of_healthy_server, may_retry};
 use super::timeouts::Timeouts;
 use super::trace::{AttemptSpan, OperationSpan, retrying};
 use super::watchdog::later;
@@ -188,7 +188,11 @@ impl Transport {
         };
         // In a place of its own: all the futures around it stay small, which are copied wherever they are passed on.
         let sent = Box::pin(operation.cover(self.attempts(request, body, &mut call)));
-        let outcome = match (within(deadline, sent).await, call.answer.take()) {
+        let outcome = within(deadline, sent).await;
+        if outcome.as_ref().err().is_none_or(is_of_healthy_server) {
+            self.0.budget.give_back();
+        }
+        let outcome = match (outcome, call.answer.take()) {
             // Held since the last exchange: what has failed since is a wait, or a token for one exchange more.
             (Err(_), Some(answer)) => Ok(answer),
             (outcome, _) => outcome,
@@ -247,7 +251,6 @@ impl Transport {
             let error = match outcome {
                 Ok(response) => {
                     body.answered();
-                    self.0.budget.give_back();
                     return Ok(response);
                 }
                 // A login that failed has had its own retries, and says nothing about this request: nothing of it was sent.
