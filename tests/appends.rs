@@ -110,6 +110,27 @@ async fn an_append_to_a_file_that_is_remembered_as_shorter_is_made() {
     assert_eq!(within(file.append_at(10, "ab".as_bytes())).await.unwrap().size, 12);
 }
 
+/// What follows once the server has been made to forget is the same call: the attempts before it count.
+#[tokio::test]
+async fn an_append_that_is_sent_once_more_is_one_call() {
+    let changes = AtomicUsize::new(0);
+    let server = RawServer::start(move |head| {
+        Answer::Bytes(match head.method.as_str() {
+            "HEAD" => b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\n".to_vec(),
+            _ => {
+                let statuses = [503, 503, 416, 200];
+                let status = statuses.get(changes.fetch_add(1, Ordering::SeqCst)).copied().unwrap_or(503);
+                answer(status, "", b"{}")
+            }
+        })
+    })
+    .await;
+    let file = builder(&server.url).build().unwrap().bucket("b").file("log.txt");
+    let error = within(file.append_at(4, "x".as_bytes())).await.unwrap_err();
+    // Two that failed, the one that had to be sent once more, and the two that were left.
+    assert_eq!((error.status().map(|status| status.as_u16()), error.attempts()), (Some(503), 5), "{error}");
+}
+
 #[tokio::test]
 async fn a_length_that_nobody_tells_is_not_taken_for_nothing() {
     let changes = Arc::new(AtomicUsize::new(0));

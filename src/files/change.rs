@@ -2,7 +2,6 @@
 
 use std::fmt;
 use std::pin::pin;
-use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Method, header};
@@ -14,7 +13,9 @@ use crate::error::{Error, ErrorKind, Fate, Result};
 use crate::http::body::RequestBody;
 use crate::http::{Authorization, CallOptions, Receive, Replay, Request, Response, Transport, awaitable, within};
 use crate::models::FileInfo;
-use crate::transfer::{ContentInfo, Part, Reporter, Source, UploadBody, header_value, reports_progress, starts};
+use crate::transfer::{
+    ContentInfo, Part, Reporter, Resending, Source, UploadBody, header_value, reports_progress, starts,
+};
 
 const X_APPEND: HeaderName = HeaderName::from_static("x-append");
 
@@ -139,15 +140,18 @@ impl<'a> Change<'a> {
         let mut body = UploadBody::new(vec![part], Bytes::new(), false, self.reporter, None);
         body.hold(turn);
         let transport = &self.file.client().transport;
-        let mut answer = transport.send_body(&request, &mut body).await;
+        let mut sending = Resending::new(transport, &request);
+        let mut answer = sending.send(&mut body).await;
         // The file does end there. What the server compares with is what it remembers, which may be the file from before.
-        if let (Place::EndAt { .. }, Err(error)) = (self.place, &answer)
-            && error.kind() == ErrorKind::RangeNotSatisfiable
+        if let Place::EndAt { .. } = self.place
             && body.is_replayable()
+            && let Err(error) = answer.as_ref()
+            && error.kind() == ErrorKind::RangeNotSatisfiable
             && Box::pin(forget(&request, transport)).await.is_ok()
+            && let Err(error) = answer
         {
-            body.again_after(error.attempts(), Duration::ZERO);
-            answer = transport.send_body(&request, &mut body).await;
+            sending.afresh(error, &mut body);
+            answer = sending.send(&mut body).await;
         }
         let mut info: FileInfo = answer.map_err(|e| explain_pause(e, &body))?.json()?;
         let sent = body.sent().iter().map(|part| part.size).sum::<u64>();

@@ -9,7 +9,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures::poll;
 use http::{HeaderValue, Method, StatusCode};
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::{Instant, timeout_at};
 
 use super::multipart::Framing;
 use super::{File, Files};
@@ -23,7 +23,8 @@ use crate::http::{
 };
 use crate::models::{UploadResponse, UploadedFile};
 use crate::transfer::{
-    Digest, LINGERING, Part, Reporter, Source, Turn, UploadBody, check_expected, reports_progress, spooled, starts,
+    Digest, LINGERING, Part, Reporter, Resending, Source, Turn, UploadBody, check_expected, reports_progress, spooled,
+    starts,
 };
 
 impl Files {
@@ -289,23 +290,17 @@ pub(super) async fn authorize(request: Request, bucket: &Bucket, token: Option<T
 
 /// Sends an upload, and looks at the server where sending it again is not plainly right: after a 500, which may have
 /// stored the files or may pass when they are alone, and after an attempt of unknown fate that would cost another use.
-/// All of it is one call: its limits on time and attempts are not begun anew, and the client's budget of retries counts.
 pub(super) async fn send(
     bucket: &Bucket,
     paths: &[FilePath],
     request: &Request,
     body: &mut UploadBody<'_>,
 ) -> Result<Vec<UploadedFile>> {
-    let transport = &bucket.client().transport;
-    let config = transport.config();
-    let policy = request.options.retry().unwrap_or(&config.retry);
-    let deadline = transport.deadline(&request.options);
-    let (mut earlier, mut again): (Option<Error>, _) = (None, None);
+    let mut sending = Resending::new(&bucket.client().transport, request);
     loop {
-        let request = again.as_ref().unwrap_or(request);
-        let error = match transport.send_body(request, body).await {
+        let error = match sending.send(body).await {
             Ok(answer) => return Ok(answer.json::<UploadResponse>()?.uploaded),
-            Err(error) => error.after(earlier.as_ref()),
+            Err(error) => error,
         };
         let failed_inside = error.status() == Some(StatusCode::INTERNAL_SERVER_ERROR);
         let unknown = error.fate() == Fate::Unknown && request.replay == Replay::Never;
@@ -315,7 +310,7 @@ pub(super) async fn send(
         if body.was_sent_whole() {
             // It has its own attempts.
             let mut look = request.options.clone();
-            look.end_by(deadline);
+            look.end_by(sending.deadline());
             look.set_retry(RetryPolicy::never());
             match Box::pin(stored(bucket, paths, body.sent(), &look)).await {
                 Stored::Yes(files) => return Ok(files),
@@ -324,20 +319,10 @@ pub(super) async fn send(
                 Stored::Unknown | Stored::No => {}
             }
         }
-        if earlier.is_some() || !body.is_replayable() || error.attempts() >= policy.max_attempts {
+        if sending.is_again() {
             return Err(error);
         }
-        let attempts = error.attempts();
-        let Some(delay) = policy.delay(attempts, error.retry_after()) else { return Err(error) };
-        let over = deadline.is_some_and(|deadline| later(Instant::now(), delay) >= deadline);
-        if over || !transport.take_from_budget() {
-            return Err(error);
-        }
-        body.again_after(attempts, delay);
-        Box::pin(sleep(delay)).await;
-        let mut next = request.clone();
-        next.options.set_retry(policy.clone().max_attempts(policy.max_attempts - attempts));
-        (again, earlier) = (Some(next), Some(error));
+        Box::pin(sending.retry(error, body)).await?;
     }
 }
 

@@ -127,10 +127,12 @@ impl CallOptions {
 pub(crate) async fn within<T>(deadline: Option<Instant>, work: impl Future<Output = Result<T>> + Unpin) -> Result<T> {
     let Some(deadline) = deadline else { return work.await };
     // What runs out inside at the same moment knows more: it is polled first.
-    timeout_at(deadline, work).await.unwrap_or_else(|_| {
-        let error = Error::new(ErrorKind::Timeout(TimeoutPhase::Total), "the call took longer than its limit");
-        Err(error.with_fate(Fate::Unknown))
-    })
+    timeout_at(deadline, work).await.unwrap_or_else(|_| Err(over_limit()))
+}
+
+/// The limit of a call has passed.
+pub(crate) fn over_limit() -> Error {
+    Error::new(ErrorKind::Timeout(TimeoutPhase::Total), "the call took longer than its limit").with_fate(Fate::Unknown)
 }
 
 /// A header that a user sets: refuses what would break the framing of the request or belongs to the transport.

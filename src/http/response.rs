@@ -15,6 +15,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 use url::Url;
 
 use super::classify::exchange_error;
+use super::options::over_limit;
 use super::secrets::redact;
 use super::trace::AttemptSpan;
 use super::watchdog::later;
@@ -188,11 +189,10 @@ async fn chunk(response: &mut reqwest::Response, limits: &ReadLimits) -> Result<
     if let Ok(read) = timeout_at(until, next).await {
         return read.map_err(exchange_error);
     }
-    let (phase, message) = match until < idle {
-        true => (TimeoutPhase::Total, "the call took longer than its limit"),
-        false => (TimeoutPhase::Receive, "the answer's body stood still for too long"),
-    };
-    Err(Error::new(ErrorKind::Timeout(phase), message))
+    if until < idle {
+        return Err(over_limit());
+    }
+    Err(Error::new(ErrorKind::Timeout(TimeoutPhase::Receive), "the answer's body stood still for too long"))
 }
 
 /// The whole of a streamed body, refused when it is longer than `limit`.

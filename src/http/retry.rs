@@ -8,6 +8,7 @@ use tokio::time::Instant;
 
 use super::body::RequestBody;
 use super::request::{Replay, Request};
+use super::watchdog::later;
 use crate::error::{Error, ErrorKind, Fate, Result, TimeoutPhase};
 
 /// How often a call is tried, and how long is waited between the tries.
@@ -84,7 +85,7 @@ impl RetryPolicy {
     }
 
     /// The waiting time after `attempt` (from 1) failed, or `None` where the server asks for more than is allowed.
-    pub(crate) fn delay(&self, attempt: u32, retry_after: Option<Duration>) -> Option<Duration> {
+    fn delay(&self, attempt: u32, retry_after: Option<Duration>) -> Option<Duration> {
         let jittered = jittered(self.base_delay, self.max_delay, attempt);
         match retry_after {
             Some(floor) if floor > self.max_retry_after => None,
@@ -92,6 +93,17 @@ impl RetryPolicy {
             Some(floor) => Some(floor.saturating_add(jittered)),
             None => Some(jittered),
         }
+    }
+
+    /// The waiting time before another try, after so many failures: `None` where there may be none, or its time would be over.
+    pub(crate) fn pause(
+        &self,
+        failures: u32,
+        retry_after: Option<Duration>,
+        deadline: Option<Instant>,
+    ) -> Option<Duration> {
+        let delay = self.delay(failures, retry_after).filter(|_| failures < self.max_attempts)?;
+        deadline.is_none_or(|deadline| later(Instant::now(), delay) < deadline).then_some(delay)
     }
 }
 

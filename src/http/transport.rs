@@ -23,7 +23,6 @@ use super::response::{Answer, Exchange, ReadLimits, Response, ResponseBody};
 use super::retry::{Budget, READ_ONCE, RetryPolicy, is_of_healthy_server, may_retry};
 use super::timeouts::Timeouts;
 use super::trace::{AttemptSpan, OperationSpan, retrying};
-use super::watchdog::later;
 use crate::auth::{Credentials, Token};
 use crate::error::{Error, ErrorKind, Fate, Result};
 
@@ -141,9 +140,16 @@ impl Transport {
         options.start(self.0.config.timeouts.total)
     }
 
-    /// Asks for a retry that no policy of a call bounds, such as going on with a download that makes no headway.
-    pub(crate) fn take_from_budget(&self) -> bool {
-        self.0.budget.take()
+    /// Whether there may be another try after so many failures, and how long to wait before it: as the policy says, within the
+    /// time of the call, and as long as the calls of this client don't fail too often.
+    pub(crate) fn pause(
+        &self,
+        policy: &RetryPolicy,
+        failures: u32,
+        retry_after: Option<Duration>,
+        deadline: Option<Instant>,
+    ) -> Option<Duration> {
+        policy.pause(failures, retry_after, deadline).filter(|_| self.0.budget.take())
     }
 
     /// Room for a transfer, held as long as it is under way. An upload sent by [`Transport::send_body`] has its own.
@@ -304,10 +310,7 @@ impl Transport {
             if !body.is_replayable() {
                 return Err(if error.hint().is_some() { error } else { error.with_hint(READ_ONCE) });
             }
-            let Some(delay) = policy.delay(tries, error.retry_after()) else { return Err(error) };
-            if call.deadline.is_some_and(|deadline| later(Instant::now(), delay) >= deadline) || !self.0.budget.take() {
-                return Err(error);
-            }
+            let Some(delay) = self.pause(policy, tries, error.retry_after(), call.deadline) else { return Err(error) };
             body.retrying(delay);
             retrying(call.attempts, delay, &error);
             // The waiting is no part of the attempt.

@@ -14,7 +14,7 @@ use super::info::{ContentInfo, Extent, was_hashed_since};
 use super::plan::{DownloadPlan, changed_if_gone, header_value};
 use super::progress::{Phase, Reporter};
 use crate::error::{Error, ErrorKind, Result, TimeoutPhase};
-use crate::http::{Receive, Response, RetryPolicy, Room, later, resuming, within};
+use crate::http::{Receive, Response, RetryPolicy, Room, resuming, within};
 
 pub(super) const ENDED_EARLY: &str = "the answer ended before its last byte";
 
@@ -307,14 +307,12 @@ impl<'a> Body<'a> {
             return self.give_up(error);
         }
         self.failures += 1;
-        if self.failures >= self.policy.max_attempts {
-            return self.give_up(error);
-        }
-        let Some(delay) = self.policy.delay(self.failures, None) else { return self.give_up(error) };
-        let over = self.deadline.is_some_and(|deadline| later(Instant::now(), delay) >= deadline);
-        if over || (self.failures > 1 && !self.plan.transport.take_from_budget()) {
-            return self.give_up(error);
-        }
+        let pause = match self.failures {
+            // Most are the only one.
+            1 => self.policy.pause(1, None, self.deadline),
+            failures => self.plan.transport.pause(&self.policy, failures, None, self.deadline),
+        };
+        let Some(delay) = pause else { return self.give_up(error) };
         let received = self.received();
         self.plan.reporter.report(received, Phase::Retrying { after: delay });
         self.plan.reporter.attempt += 1;

@@ -17,6 +17,7 @@ mod plan;
 mod positioned;
 mod progress;
 mod reading;
+mod resending;
 mod source;
 mod spool;
 mod started;
@@ -41,6 +42,7 @@ pub(crate) use part::{is_part_name, once_name};
 pub(crate) use plan::{AskAnew, DownloadPlan, header_value};
 pub use progress::{Phase, Progress};
 pub(crate) use progress::{Reporter, Speed, reports_progress, starts};
+pub(crate) use resending::Resending;
 pub(crate) use source::PathCheck;
 #[cfg(feature = "file-storage")]
 pub(crate) use source::Sections;

@@ -1,7 +1,5 @@
 //! A file that was sent whole, and whose answer leaves open what became of it.
 
-use std::time::Duration;
-
 use chrono::TimeDelta;
 use tokio::time::Instant;
 
@@ -9,7 +7,7 @@ use super::alike::UnderWay;
 use super::list::{ListFiles, MOST_ROWS, Query};
 use crate::file_storage::Client;
 use crate::file_storage::models::StoredFile;
-use crate::http::{CallOptions, later};
+use crate::http::CallOptions;
 use crate::transfer::Digest;
 
 /// What an upload would have stored, and until when it may be looked for.
@@ -62,9 +60,9 @@ impl<'u> Sought<'u> {
         self.options.clone()
     }
 
-    /// Whether the call's time lasts longer than this.
-    pub(super) fn leaves(&self, delay: Duration) -> bool {
-        self.deadline.is_none_or(|deadline| later(Instant::now(), delay) < deadline)
+    /// Whether the call's time has passed.
+    fn is_over(&self) -> bool {
+        self.deadline.is_some_and(|deadline| Instant::now() >= deadline)
     }
 
     /// Looks for it among the newest files of its name: all that the service tells of a file has to be the same.
@@ -72,7 +70,7 @@ impl<'u> Sought<'u> {
         const UNKNOWN: &str =
             "All was sent, and whether it is stored could not be told: look for the file before you send it again";
         let [Digest { size, sha256: Some(sha256) }] = sent else { return Stored::Unknown(UNKNOWN) };
-        if !self.leaves(Duration::ZERO) {
+        if self.is_over() {
             return Stored::Unknown(UNKNOWN);
         }
         let list = ListFiles::of(self.client.clone(), Query::named(self.name), self.options()).per_page(MOST_ROWS);
@@ -111,6 +109,8 @@ impl<'u> Sought<'u> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     #[tokio::test(start_paused = true)]
@@ -123,12 +123,13 @@ mod tests {
         let sought = Sought::new(client.clone(), "x", "a/b", false, limited);
         tokio::time::advance(seconds(4)).await;
         assert_eq!(sought.options().deadline(None), Some(end));
-        assert!(sought.leaves(seconds(5)) && !sought.leaves(seconds(6)));
-        tokio::time::advance(seconds(7)).await;
+        assert!(!sought.is_over());
+        tokio::time::advance(seconds(6)).await;
+        assert!(sought.is_over());
         let sent = [Digest { size: 1, sha256: Some("0".repeat(64)) }];
         assert!(matches!(sought.look(&sent).await, Stored::Unknown(_)));
 
         let unlimited = Sought::new(client, "x", "a/b", false, CallOptions::default());
-        assert!(unlimited.options().deadline(None).is_none() && unlimited.leaves(seconds(3600)));
+        assert!(unlimited.options().deadline(None).is_none() && !unlimited.is_over());
     }
 }

@@ -4,7 +4,6 @@ use std::fmt;
 use std::pin::pin;
 
 use http::{Method, StatusCode};
-use tokio::time::sleep;
 
 use super::Files;
 use super::sought::{Sought, Stored};
@@ -14,7 +13,9 @@ use crate::file_storage::client::api;
 use crate::file_storage::filename::{Filename, check_media_type};
 use crate::file_storage::models::StoredFile;
 use crate::http::{Boundary, CallOptions, READ_ONCE, Replay, Request, RequestBody, awaitable, within};
-use crate::transfer::{Digest, Part, Reporter, Source, UploadBody, check_expected, reports_progress, spooled, starts};
+use crate::transfer::{
+    Digest, Part, Reporter, Resending, Source, UploadBody, check_expected, reports_progress, spooled, starts,
+};
 
 impl Files {
     /// Uploads a file in one request (`file_storage.upload`). Its name is the last part of a path, and yours to say for other
@@ -178,19 +179,16 @@ fn before_file(boundary: &Boundary, name: &Filename, media_type: &str, public: O
 
 /// Sends it; where all of it went out and the answer leaves open what became of it, looks for the file first.
 async fn send(request: Request, body: &mut UploadBody<'_>, sought: &Sought<'_>) -> Result<StoredFile> {
-    let transport = sought.client().transport();
-    let options = sought.options();
-    let policy = options.retry().unwrap_or(&transport.config().retry).clone();
-    let mut earlier: Option<Error> = None;
+    let request = request.options(sought.options());
+    let mut sending = Resending::new(sought.client().transport(), &request);
     loop {
-        let request = request.clone().options(sought.options());
-        let error = match transport.send_body(&request, body).await {
+        let error = match sending.send(body).await {
             Ok(answer) => {
                 let stored = answer.json()?;
                 sought.is(&stored);
                 return Ok(stored);
             }
-            Err(error) => error.after(earlier.as_ref()),
+            Err(error) => error,
         };
         if !body.was_sent_whole() || !may_be_stored(&error) {
             return Err(error);
@@ -206,16 +204,7 @@ async fn send(request: Request, body: &mut UploadBody<'_>, sought: &Sought<'_>) 
             Stored::No if !body.is_replayable() => return Err(error.with_hint(READ_ONCE)),
             Stored::No => {}
         }
-        let attempts = error.attempts();
-        let Some(delay) = policy.delay(attempts, error.retry_after()).filter(|delay| sought.leaves(*delay)) else {
-            return Err(error);
-        };
-        if attempts >= policy.max_attempts || !transport.take_from_budget() {
-            return Err(error);
-        }
-        body.again_after(attempts, delay);
-        sleep(delay).await;
-        earlier = Some(error);
+        Box::pin(sending.retry(error, body)).await?;
     }
 }
 

@@ -1,6 +1,7 @@
 //! Uploads that break, and what becomes of them.
 
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use carbonfiles::{ErrorKind, Source};
@@ -9,7 +10,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
 use super::{ID, builder, client, noting, page, posts, stored};
-use crate::support::{Answer, GUARD, RawServer, answer, within};
+use crate::support::{Answer, GUARD, RawServer, answer, quick, within};
 
 /// A server on a bare socket: what `respond` writes to a connection, by number.
 async fn bare<F, Fut>(respond: F) -> String
@@ -194,6 +195,21 @@ async fn a_gateway_that_never_recovers_is_left_alone() {
     let upload = client(&server).files().upload("content".as_bytes()).filename("x.txt").send();
     let error = within(upload).await.unwrap_err();
     assert_eq!((error.kind(), error.attempts(), posts(&seen)), (ErrorKind::Server, 4, 4), "{error}");
+}
+
+/// What is sent again after a look is a part of the same call.
+#[tokio::test]
+async fn an_upload_is_not_sent_more_often_than_its_policy_says() {
+    let tries = AtomicU32::new(0);
+    let (server, seen) = noting(move |head, _| match head.method.as_str() {
+        "POST" if tries.fetch_add(1, Ordering::SeqCst) == 0 => Answer::Bytes(answer(503, "", b"")),
+        "POST" => Answer::Bytes(answer(429, "", b"")),
+        _ => Answer::Bytes(page(b"")),
+    })
+    .await;
+    let upload = client(&server).files().upload("content".as_bytes()).filename("x.txt");
+    let error = within(upload.retry(quick().max_attempts(4)).send()).await.unwrap_err();
+    assert_eq!((error.kind(), error.attempts(), posts(&seen)), (ErrorKind::RateLimited, 4, 4), "{error}");
 }
 
 #[tokio::test]
