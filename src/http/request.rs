@@ -18,7 +18,8 @@ use crate::error::{Error, Result};
 pub(crate) enum Replay {
     /// Doing it twice does the same as doing it once.
     Safe,
-    /// As `Safe`; and where the thing is gone after an attempt of unknown fate, or one that got a 500, that attempt did it.
+    /// As `Safe`; and where the thing is gone after an attempt of unknown fate, or one that got a 500 or a 503, that attempt did
+    /// it.
     Deletion,
     /// Only what certainly never reached the server is sent again.
     Never,

@@ -269,11 +269,7 @@ impl Transport {
                 }
                 Err(error) => error,
             };
-            // A gateway that gave up does not know either what the server has done.
-            let unknown = error.fate() == Fate::Unknown
-                || matches!(error.status(), Some(StatusCode::BAD_GATEWAY | StatusCode::GATEWAY_TIMEOUT))
-                // Nor is it known of a server that failed: it may have been done with what was to be deleted.
-                || request.replay == Replay::Deletion && error.status() == Some(StatusCode::INTERNAL_SERVER_ERROR);
+            let unknown = error.fate() == Fate::Unknown || leaves_open(request.replay, error.status());
             if !unknown {
                 body.answered();
             }
@@ -385,6 +381,17 @@ impl Transport {
             Err(error) => span.failed(error),
         }
         outcome
+    }
+}
+
+/// Whether an answer leaves open what has been done: a gateway that gave up does not know it. Of a deletion it is not known
+/// either where the server failed, which may have been done with it, nor after a 503: that may be a gateway's that has passed it
+/// on.
+fn leaves_open(replay: Replay, status: Option<StatusCode>) -> bool {
+    match status.map(|status| status.as_u16()) {
+        Some(502 | 504) => true,
+        Some(500 | 503) => replay == Replay::Deletion,
+        _ => false,
     }
 }
 
