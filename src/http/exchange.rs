@@ -72,21 +72,12 @@ impl Transport {
         request: &Request,
         feed: Option<&mut Feed<'_>>,
     ) -> Result<reqwest::Result<Box<reqwest::Response>>> {
-        let timeouts = &self.config().timeouts;
         let (gauge, mut run) = match feed {
             Some(feed) => (Some(&*feed.gauge), feed.run.as_mut()),
             None => (None, None),
         };
-        let watchdog = Watchdog {
-            start: Instant::now(),
-            gauge,
-            response: request.options.response_timeout().unwrap_or(if request.slow {
-                timeouts.slow_response.max(timeouts.response)
-            } else {
-                timeouts.response
-            }),
-            idle: self.idle(request),
-        };
+        let watchdog =
+            Watchdog { start: Instant::now(), gauge, response: self.patience(request), idle: self.idle(request) };
         let mut exchange = pin!(exchange);
         let mut expired = pin!(watchdog.expired());
         let answer = loop {
@@ -104,6 +95,13 @@ impl Transport {
             gauge.stop();
         }
         answer
+    }
+
+    /// How long an answer may be waited for.
+    fn patience(&self, request: &Request) -> Duration {
+        let timeouts = &self.config().timeouts;
+        let usual = if request.slow { timeouts.slow_response.max(timeouts.response) } else { timeouts.response };
+        request.options.response_timeout().unwrap_or(usual)
     }
 
     /// How long a body may stand still, in either direction.
@@ -142,7 +140,9 @@ impl Transport {
         } else {
             match request.receive {
                 Receive::Head => None,
-                Receive::Whole(limit) => Some(read_expected(&mut answer, limit, &limits).await?),
+                Receive::Whole(limit) => {
+                    Some(read_expected(&mut answer, limit, self.patience(request), &limits).await?)
+                }
             }
         };
         let headers = std::mem::take(answer.headers_mut());
@@ -162,7 +162,7 @@ impl Transport {
         let (status, headers) = (answer.status(), std::mem::take(answer.headers_mut()));
         let (excerpt, body) = match request.receive {
             Receive::Whole(limit) if request.any_status => {
-                let body = read_expected(&mut answer, limit, &limits).await?;
+                let body = read_expected(&mut answer, limit, self.patience(request), &limits).await?;
                 (body.slice(..body.len().min(BODY_LIMIT)), Some(body))
             }
             _ => (read_excerpt(&mut answer, BODY_LIMIT, BODY_PATIENCE).await, None),
@@ -188,9 +188,14 @@ impl Transport {
 }
 
 /// The body of an answer that has come, so that what it answers may have been done.
-async fn read_expected(answer: &mut reqwest::Response, limit: usize, limits: &ReadLimits) -> Result<Bytes> {
+async fn read_expected(
+    answer: &mut reqwest::Response,
+    limit: usize,
+    patience: Duration,
+    limits: &ReadLimits,
+) -> Result<Bytes> {
     let status = answer.status();
-    let read = read_whole(answer, limit, limits).await;
+    let read = read_whole(answer, limit, patience, limits).await;
     read.map_err(|error| error.with_status(status).with_fate(Fate::Unknown))
 }
 

@@ -100,7 +100,7 @@ impl Response {
         let limits = self.limits;
         let next = match &mut self.body {
             ResponseBody::Whole(body) => return Ok(Some(std::mem::take(body)).filter(|b| !b.is_empty())),
-            ResponseBody::Streamed(response) => chunk(response, &limits).await,
+            ResponseBody::Streamed(response) => chunk(response, &limits, None).await,
         };
         next.map_err(|error| {
             let error = error.with_status(self.status).with_fate(Fate::Unknown).with_request(self.exchange.context());
@@ -177,33 +177,47 @@ impl From<serde_json::Error> for Misread {
     }
 }
 
-/// One piece of a streamed body, within the limits.
-async fn chunk(response: &mut reqwest::Response, limits: &ReadLimits) -> Result<Option<Bytes>> {
+/// One piece of a streamed body, within the limits, and before `end` where all of it has to be there by then.
+async fn chunk(response: &mut reqwest::Response, limits: &ReadLimits, end: Option<Instant>) -> Result<Option<Bytes>> {
     let mut next = pin!(response.chunk());
     // Most of what is asked for is there already: a timer would be set for nothing.
     if let Poll::Ready(read) = poll!(next.as_mut()) {
         return read.map_err(exchange_error);
     }
     let idle = later(Instant::now(), limits.idle);
-    let until = limits.deadline.map_or(idle, |deadline| deadline.min(idle));
+    let by = |end: Option<Instant>| end.map_or(idle, |end| end.min(idle));
+    let until = by(limits.deadline).min(by(end));
     if let Ok(read) = timeout_at(until, next).await {
         return read.map_err(exchange_error);
     }
-    if until < idle {
-        return Err(over_limit());
-    }
-    Err(Error::new(ErrorKind::Timeout(TimeoutPhase::Receive), "the answer's body stood still for too long"))
+    let message = match until < idle {
+        true if by(limits.deadline) == until => return Err(over_limit()),
+        true => "the answer took too long to come",
+        false => "the answer's body stood still for too long",
+    };
+    Err(Error::new(ErrorKind::Timeout(TimeoutPhase::Receive), message))
 }
 
-/// The whole of a streamed body, refused when it is longer than `limit`.
-pub(crate) async fn read_whole(response: &mut reqwest::Response, limit: usize, limits: &ReadLimits) -> Result<Bytes> {
+/// What an answer that is read whole brings in a second at least, or a server could hold its caller for ever by a byte now and
+/// then.
+const SLOWEST: usize = 10 << 10;
+
+/// The whole of a streamed body, refused when it is longer than `limit`. It may take as long as an answer may be waited for, and
+/// as its limit takes over a slow link.
+pub(crate) async fn read_whole(
+    response: &mut reqwest::Response,
+    limit: usize,
+    patience: Duration,
+    limits: &ReadLimits,
+) -> Result<Bytes> {
     let too_long = || Error::new(ErrorKind::Decode, format!("the answer is longer than the {limit} bytes expected"));
     if response.content_length().is_some_and(|length| length > limit as u64) {
         return Err(too_long());
     }
-    let Some(first) = chunk(response, limits).await? else { return Ok(Bytes::new()) };
+    let end = Some(later(Instant::now(), patience.saturating_add(Duration::from_secs((limit / SLOWEST) as u64))));
+    let Some(first) = chunk(response, limits, end).await? else { return Ok(Bytes::new()) };
     let mut whole: Option<BytesMut> = None;
-    while let Some(more) = chunk(response, limits).await? {
+    while let Some(more) = chunk(response, limits, end).await? {
         let whole = whole.get_or_insert_with(|| BytesMut::from(&first[..]));
         if whole.len() + more.len() > limit {
             return Err(too_long());

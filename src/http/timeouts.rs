@@ -10,7 +10,8 @@ pub struct Timeouts {
     /// Making a connection, TLS included. Default 10 s.
     pub connect: Duration,
     /// From the end of the request's body to the head of the answer. Default 60 s. Where a request has no body, the making
-    /// of its connection is part of it.
+    /// of its connection is part of it. An answer that is read whole, as all but downloads are, has to be there in as long
+    /// again, and as much longer as the longest one that is read takes at 10 KB/s (1 MiB as a rule).
     pub response: Duration,
     /// The same for calls that make the server read or write whole files before it answers (uploads, `verify`,
     /// `append`, `patch`, ZIP); also covers what is still in the socket's buffers of a slow link. Default 10 min. Where

@@ -175,3 +175,31 @@ proptest! {
         }
     }
 }
+
+/// A body of so many blanks, one in each `pause`.
+fn dripping(blanks: usize, pause: Duration) -> reqwest::Response {
+    let blanks = futures::stream::unfold(blanks, move |left| async move {
+        tokio::time::sleep(pause).await;
+        left.checked_sub(1).map(|left| (Ok::<_, std::io::Error>(" "), left))
+    });
+    http::Response::new(reqwest::Body::wrap_stream(Box::pin(blanks))).into()
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_that_is_read_whole_comes_within_a_time() {
+    let seconds = Duration::from_secs;
+    let limits = ReadLimits { idle: seconds(60), deadline: None };
+    let read = async |blanks, pause, limit, limits: &ReadLimits| {
+        let start = Instant::now();
+        let read = read_whole(&mut dripping(blanks, seconds(pause)), limit, seconds(100), limits).await;
+        (read.map(|body| body.len()).map_err(|error| error.kind()), start.elapsed().as_secs())
+    };
+    let over = |phase| Err(ErrorKind::Timeout(phase));
+    assert_eq!(read(1_000_000, 50, SLOWEST, &limits).await, (over(TimeoutPhase::Receive), 101));
+    assert_eq!(read(1_000_000, 50, 20 * SLOWEST, &limits).await, (over(TimeoutPhase::Receive), 120));
+    assert_eq!(read(3, 20, SLOWEST, &limits).await, (Ok(3), 80));
+    // What ends before is what the error tells of.
+    assert_eq!(read(9, 70, SLOWEST, &limits).await, (over(TimeoutPhase::Receive), 60));
+    let within = ReadLimits { deadline: Some(Instant::now() + seconds(30)), ..limits };
+    assert_eq!(read(9, 50, SLOWEST, &within).await, (over(TimeoutPhase::Total), 30));
+}
