@@ -34,7 +34,7 @@ pub(crate) use elsewhere::Locate;
 pub(crate) use elsewhere::leads_to_content;
 pub(crate) use limits::{Limits, Room, Way};
 pub(crate) use multipart::Boundary;
-pub(crate) use options::{CallOptions, awaitable, call_options, over_limit, parse_header, within};
+pub(crate) use options::{CallOptions, awaitable, call_options, parse_header, within};
 #[cfg(feature = "events")]
 pub(crate) use refusal::words_of_hub;
 pub(crate) use refusal::{Decoded, Dialect};
