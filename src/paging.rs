@@ -1,8 +1,8 @@
 //! Listings: one page, a stream of pages, a stream of items.
 
 mod ahead;
+mod offset;
 
-use std::collections::HashSet;
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
@@ -13,7 +13,10 @@ use futures::Stream;
 use futures::stream::{BoxStream, Fuse, FusedStream, StreamExt};
 use serde::{Deserialize, Deserializer, Serialize};
 
-use self::ahead::{Ahead, Windows};
+use self::ahead::Ahead;
+pub(crate) use self::offset::by_offset;
+#[cfg(feature = "file-storage")]
+pub(crate) use self::offset::{LEAST_ROWS, by_windows};
 use crate::error::{Error, ErrorKind, Result};
 use crate::http::Request;
 use crate::models::Order;
@@ -241,144 +244,11 @@ macro_rules! pages {
 
 pub(crate) use pages;
 
-/// How often a listing that shifted is read again, each time one window further back, before what is there is taken.
-const REREADS: u64 = 4;
-
-/// So many windows in succession may have only rows that came before: each takes as many additions as a window has rows.
-const BARREN: u64 = 64;
-
-/// All pages of a listing that is addressed by offset.
-///
-/// Windows overlap by one row. Where the row that should come first is another one, rows were added or removed before
-/// it meanwhile: then the last row that was handed out is looked for, in this window and in those before it, and the
-/// listing goes on behind it. So deletions of less than a few windows, and additions of less than one, neither
-/// lose nor repeat a row; `offset` listings can't promise more (see `stable()` for files). Where none of the rows handed out
-/// last is there, it goes on as many rows before as the total has fallen by: a consumer may delete what it gets.
-pub(crate) fn by_offset<T, F, Fut>(window: Window, key: fn(&T) -> &str, fetch: F) -> BoxStream<'static, Result<Page<T>>>
-where
-    T: Send + Sync + 'static,
-    F: Fn(Window) -> Fut + Send + Sync + 'static,
-    Fut: Future<Output = Result<Page<T>>> + Send + 'static,
-{
-    by_windows(window, u64::saturating_add, key, fetch)
-}
-
-/// The same where windows differ in length: `behind` is where the one behind an offset begins, given that too how far from
-/// each other the last two began.
-pub(crate) fn by_windows<T, B, F, Fut>(
-    window: Window,
-    behind: B,
-    key: fn(&T) -> &str,
-    fetch: F,
-) -> BoxStream<'static, Result<Page<T>>>
-where
-    T: Send + Sync + 'static,
-    B: Fn(u64, u64) -> u64 + Send + Sync + 'static,
-    F: Fn(Window) -> Fut + Send + Sync + 'static,
-    Fut: Future<Output = Result<Page<T>>> + Send + 'static,
-{
-    Box::pin(try_stream! {
-        let window = window.checked()?;
-        let (limit, start) = (window.limit.unwrap_or(PAGE_ROWS), window.offset);
-        let fetch = |offset| {
-            let page = fetch(Window { limit: Some(limit), offset, ..window });
-            async move {
-                let page = page.await?;
-                check_offset(offset, page.offset)?;
-                Ok::<_, Error>(page)
-            }
-        };
-        let mut asked = start;
-        let mut recent = HashSet::<String>::new();
-        let (mut overlaps, mut rereads, mut width, mut barren, mut total) = (false, 0, 0, 0, 0_u64);
-        let mut windows = Windows::default();
-        loop {
-            let mut page = match windows.next() {
-                Some(window) => window.page().await?,
-                None => fetch(asked).await?,
-            };
-            let mut seen = last_of(&page.items, &recent, key);
-            // Without an overlap there is nothing to recognise. Rounds are counted, so that the listing ends.
-            if overlaps && seen.is_none() && rereads < REREADS {
-                rereads += 1;
-                let (step, from, mut now, mut lost) = (width - 1, asked, page.total, 0);
-                for steps in 1..=REREADS {
-                    let back = from.saturating_sub(steps * step).max(start);
-                    let earlier = fetch(back).await?;
-                    now = earlier.total;
-                    seen = last_of(&earlier.items, &recent, key);
-                    if seen.is_some() {
-                        (asked, page) = (back, earlier);
-                    }
-                    if seen.is_some() || back == start {
-                        break;
-                    }
-                }
-                // Nothing is left of what came last. Most likely its consumer deletes it: what the listing lost lay before this
-                // place. More may be lost with each look.
-                for _ in 0..BARREN {
-                    if seen.is_some() || total.saturating_sub(now) <= lost {
-                        break;
-                    }
-                    lost = total.saturating_sub(now);
-                    asked = from.saturating_add(1).saturating_sub(lost).max(start);
-                    page = fetch(asked).await?;
-                    now = page.total;
-                    seen = last_of(&page.items, &recent, key);
-                }
-            }
-            let came = page.items.len() as u64;
-            let handed_out = seen.map_or(0, |last| last as u64 + 1);
-            let items: Vec<T> = page.items.into_iter().skip(handed_out as usize).collect();
-            let (next, first) = (asked.saturating_add(came), recent.is_empty());
-            let ends = came == 0 || next >= page.total;
-            if !items.is_empty() {
-                // A few rows are too few to be recognised by: any of them may be deleted next.
-                if items.len() as u64 * 2 >= came {
-                    recent.clear();
-                }
-                recent.extend(items.iter().map(|row| key(row).to_owned()));
-                (rereads, barren) = (0, 0);
-            } else if !ends {
-                barren += 1;
-                if barren > BARREN {
-                    Err(no_headway("one window after another has only rows that came before"))?;
-                }
-            }
-            // A window of one row can't both overlap and go forward.
-            overlaps = came > 1;
-            width = came;
-            total = page.total;
-            let yielded = Page::new(items, total, limit, asked.saturating_add(handed_out));
-            asked = next - u64::from(overlaps);
-            if ends {
-                if first || !yielded.items.is_empty() {
-                    yield yielded;
-                }
-                break;
-            }
-            let step = came - u64::from(overlaps);
-            windows.fetch(asked, |place| behind(place, step), total, fetch);
-            if !yielded.items.is_empty() {
-                yield yielded;
-            }
-        }
-    })
-}
-
 /// A listing that comes to no end, or would pass a part of itself off as the whole: a peer, or a cache before it, that gives
 /// the same rows whatever is asked for. It must not look like an end, for whoever compares with it deletes what it left out.
 pub(crate) fn no_headway(what: impl std::fmt::Display) -> Error {
     Error::new(ErrorKind::Decode, format!("the listing makes no headway: {what}"))
         .with_hint("A cache or a proxy that ignores the query of a URL does this")
-}
-
-/// The last row of a window that was handed out before.
-fn last_of<T>(window: &[T], recent: &HashSet<String>, key: fn(&T) -> &str) -> Option<usize> {
-    if recent.is_empty() {
-        return None;
-    }
-    window.iter().rposition(|row| recent.contains(key(row)))
 }
 
 /// Is a window that was asked for by offset the one that came?

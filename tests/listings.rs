@@ -261,6 +261,24 @@ async fn a_listing_that_begins_again_is_not_complete() {
     makes_no_headway(&within(bucket.file("a/content").get().send()).await.unwrap_err());
 }
 
+/// A file that is overwritten while the newest come last moves behind all others.
+#[tokio::test]
+async fn an_overwritten_file_takes_no_others_along() {
+    let (_server, bucket) = setup().await;
+    for i in 0..40 {
+        bucket.file(format!("f{i:02}")).upload(vec![i]).await.unwrap();
+    }
+    for moved in [2, 15] {
+        let mut pages = bucket.files().list_all().sort(FileSort::UpdatedAt).order(Order::Asc).limit(10);
+        let mut seen: Vec<_> = pages.try_next().await.unwrap().unwrap().into_iter().map(|file| file.path).collect();
+        let moved = seen.get(moved).cloned().unwrap_or_else(|| "f16".to_owned());
+        bucket.file(&moved).upload(moved.clone().into_bytes()).await.unwrap();
+        seen.extend(pages.items().map_ok(|file| file.path).try_collect::<Vec<_>>().await.unwrap());
+        let unique: HashSet<_> = seen.iter().collect();
+        assert_eq!((unique.len(), seen.len()), (40, 40), "{moved}");
+    }
+}
+
 #[tokio::test]
 async fn what_a_listing_left_out_is_not_deleted() {
     let (_server, bucket) = always(tree!("a" => 2, "a")).await;

@@ -1,5 +1,7 @@
 //! `GET /api/buckets`
 
+use std::hash::{DefaultHasher, Hash};
+
 use futures::stream::BoxStream;
 
 use super::Buckets;
@@ -20,7 +22,8 @@ impl Buckets {
         }
     }
 
-    /// All buckets, page after page. They may be deleted as they come.
+    /// All buckets, page after page. They may be deleted as they come. None comes twice, and one whose place does not change
+    /// comes exactly once, whatever becomes of others; sorted by last use or size, one that is used meanwhile can be missed.
     pub fn list_all(&self) -> ListAllBuckets {
         ListAllBuckets {
             buckets: self.clone(),
@@ -102,6 +105,7 @@ impl ListAllBuckets {
         paging::by_offset(
             self.window,
             |bucket: &BucketInfo| &bucket.id,
+            move |bucket: &BucketInfo, place| hash_place(bucket, sort.unwrap_or(BucketSort::CreatedAt), place),
             move |window| {
                 let (client, options) = (client.clone(), options.clone());
                 async move { client.transport.send(query.request(window, sort, options)).await?.json() }
@@ -111,3 +115,14 @@ impl ListAllBuckets {
 }
 
 pages!(ListAllBuckets => BucketInfo);
+
+/// What a bucket is sorted by.
+fn hash_place(bucket: &BucketInfo, sort: BucketSort, place: &mut DefaultHasher) {
+    match sort {
+        BucketSort::Name => bucket.name.hash(place),
+        BucketSort::ExpiresAt => bucket.expires_at.hash(place),
+        BucketSort::LastUsedAt => bucket.last_used_at.hash(place),
+        BucketSort::TotalSize => bucket.total_size.hash(place),
+        BucketSort::CreatedAt => bucket.created_at.hash(place),
+    }
+}

@@ -1,5 +1,7 @@
 //! `GET /api/buckets/{id}/files`
 
+use std::hash::{DefaultHasher, Hash};
+
 use futures::stream::BoxStream;
 
 use super::Files;
@@ -21,8 +23,9 @@ impl Files {
 
     /// All files of the bucket, page after page, in the order asked for (public).
     ///
-    /// While others write, an offset listing can miss files; small shifts are noticed and read again. For one that
-    /// misses nothing, use [`stable`](ListAllFiles::stable).
+    /// However many others write meanwhile, a file whose place does not change comes exactly once, and none comes twice. One that
+    /// is moved by what it is sorted by can be missed, as by a new time or size. For a listing that misses none of those
+    /// either, use [`stable`](ListAllFiles::stable).
     ///
     /// ```no_run
     /// use futures::TryStreamExt;
@@ -97,6 +100,7 @@ impl ListAllFiles {
         paging::by_offset(
             clamped(self.window),
             |file: &FileInfo| &file.path,
+            move |file: &FileInfo, place| hash_place(file, sort.unwrap_or(FileSort::CreatedAt), place),
             move |window| {
                 let (files, options) = (files.clone(), options.clone());
                 async move { files.client().transport.send(files.list_request(window, sort, options)?).await?.json() }
@@ -106,6 +110,18 @@ impl ListAllFiles {
 }
 
 pages!(ListAllFiles => FileInfo);
+
+/// What a file is sorted by.
+fn hash_place(file: &FileInfo, sort: FileSort, place: &mut DefaultHasher) {
+    match sort {
+        FileSort::Name => file.name.hash(place),
+        FileSort::Path => file.path.hash(place),
+        FileSort::Size => file.size.hash(place),
+        FileSort::MimeType => file.mime_type.hash(place),
+        FileSort::CreatedAt => file.created_at.hash(place),
+        FileSort::UpdatedAt => file.updated_at.hash(place),
+    }
+}
 
 fn clamped(window: Window) -> Window {
     Window { limit: window.limit.map(|limit| limit.min(MOST_ROWS)), ..window }

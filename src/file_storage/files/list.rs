@@ -1,5 +1,7 @@
 //! `GET /files`
 
+use std::hash::{DefaultHasher, Hash};
+
 use chrono::{DateTime, Utc};
 use futures::stream::BoxStream;
 use http::Method;
@@ -28,8 +30,8 @@ impl Files {
 
     /// All files, page after page.
     ///
-    /// While others write, a listing by pages can miss files; pages overlap here, so that small shifts are noticed and
-    /// read again. With `.order(Order::Asc)` new files come last and shift nothing.
+    /// Pages overlap, so that what shifts while others write is noticed and read again: a file that is there throughout comes
+    /// exactly once. With `.order(Order::Asc)` new files come last and shift nothing.
     pub fn list_all(&self) -> ListAllFiles {
         ListAllFiles {
             client: self.client.clone(),
@@ -182,10 +184,12 @@ impl ListAllFiles {
         }
         let window = Window { limit: Some(limit), ..Window::default() };
         let (client, query, options) = (self.client.clone(), self.query.clone(), self.options.clone());
+        let sort = query.sort.unwrap_or(FileSort::CreatedAt);
         paging::by_windows(
             window,
-            move |offset, _| behind(offset, limit),
+            move |offset, _| behind(offset, limit.max(paging::LEAST_ROWS)),
             |file: &StoredFile| &file.id,
+            move |file: &StoredFile, place| hash_place(file, sort, place),
             move |window| {
                 let (client, query, options) = (client.clone(), query.clone(), options.clone());
                 async move { at_offset(&client, &query, window, options).await }
@@ -225,6 +229,15 @@ async fn at_offset(client: &Client, query: &Query, window: Window, options: Call
     let before = window.offset - (page - 1) * rows;
     found.items.drain(..found.items.len().min(before as usize));
     Ok(Page::new(found.items, found.total, limit, window.offset))
+}
+
+/// What a file is sorted by.
+fn hash_place(file: &StoredFile, sort: FileSort, place: &mut DefaultHasher) {
+    match sort {
+        FileSort::CreatedAt => file.created_at.hash(place),
+        FileSort::Name => file.filename.hash(place),
+        FileSort::Size => file.size_bytes.hash(place),
+    }
 }
 
 /// The page, of at most `limit` rows, that holds the row at an offset and the most rows behind it.
