@@ -261,6 +261,14 @@ async fn a_listing_that_begins_again_is_not_complete() {
     makes_no_headway(&within(bucket.file("a/content").get().send()).await.unwrap_err());
 }
 
+#[tokio::test]
+async fn an_empty_page_before_the_end_is_not_complete() {
+    let (server, bucket) = always(r#"{"items":[],"total":5000,"limit":1000,"offset":0}"#).await;
+    makes_no_headway(&within(bucket.files().list_all().items().try_collect::<Vec<_>>()).await.unwrap_err());
+    let admin = builder(&server.url).token("cf4_0123abcd_0123456789abcdef0123456789abcdef").build().unwrap();
+    makes_no_headway(&within(admin.buckets().list_all().items().try_collect::<Vec<_>>()).await.unwrap_err());
+}
+
 /// A file that is overwritten while the newest come last moves behind all others.
 #[tokio::test]
 async fn an_overwritten_file_takes_no_others_along() {

@@ -4,13 +4,14 @@ use std::collections::HashMap;
 use std::collections::hash_map::{Entry, RandomState};
 use std::future::Future;
 use std::hash::{BuildHasher, DefaultHasher, Hasher};
+use std::sync::Arc;
 
 use async_stream::try_stream;
 use futures::stream::BoxStream;
 
 use super::ahead::Windows;
 use super::{PAGE_ROWS, Page, Window, check_offset, no_headway};
-use crate::error::{Error, Result};
+use crate::error::Result;
 
 /// How often the place to go on at is guessed from the total, which others change meanwhile.
 const GUESSES: u64 = 4;
@@ -62,14 +63,8 @@ where
         let window = window.checked()?;
         let (limit, start) = (window.limit.unwrap_or(PAGE_ROWS), window.offset);
         let rows = limit.max(LEAST_ROWS);
-        let fetch = |offset| {
-            let page = fetch(Window { limit: Some(rows), offset, ..window });
-            async move {
-                let page = page.await?;
-                check_offset(offset, page.offset)?;
-                Ok::<_, Error>(page)
-            }
-        };
+        let fetch = Arc::new(fetch);
+        let fetch = |offset| fetch_whole(fetch.clone(), Window { limit: Some(rows), offset, ..window });
         let mut came_before = Came::new(key, place);
         let (mut asked, mut total, mut step, mut barren) = (start, 0, 0, 0);
         let mut windows = Windows::default();
@@ -86,7 +81,7 @@ where
             }
             let came = page.items.len() as u64;
             let next = asked.saturating_add(came);
-            let ends = came == 0 || next >= page.total;
+            let ends = next >= page.total;
             total = page.total;
             let (mut offset, mut items) = came_before.take_new(asked, page.items);
             if !items.is_empty() {
@@ -120,6 +115,28 @@ where
 
 /// The fewest rows to ask for: a window of one can't both overlap and go forward.
 pub(crate) const LEAST_ROWS: u64 = 2;
+
+/// The window that was asked for. One without rows is the end only where its own total says so; but a server counts before it
+/// selects, and rows may go in between, so it is asked once more.
+fn fetch_whole<T, F, Fut>(fetch: Arc<F>, window: Window) -> impl Future<Output = Result<Page<T>>>
+where
+    F: Fn(Window) -> Fut,
+    Fut: Future<Output = Result<Page<T>>>,
+{
+    let page = fetch(window);
+    async move {
+        let mut page = page.await?;
+        check_offset(window.offset, page.offset)?;
+        if page.items.is_empty() && window.offset < page.total {
+            page = Box::pin(fetch(window)).await?;
+            check_offset(window.offset, page.offset)?;
+        }
+        if page.items.is_empty() && window.offset < page.total {
+            return Err(no_headway(format_args!("there are rows behind the first {}, and none come", window.offset)));
+        }
+        Ok(page)
+    }
+}
 
 /// Where nothing was recognised: the window that was asked for, how far from each other the last two began, and the totals
 /// before and in it.

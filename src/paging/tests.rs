@@ -176,6 +176,33 @@ async fn pages_of_one_row_have_one_row() {
     assert_eq!(shapes, [(1, 0, 1, true), (1, 1, 1, true), (1, 2, 1, true), (1, 3, 1, true), (1, 4, 1, false)]);
 }
 
+/// A listing whose windows are empty from an offset on, now and then or always, for all that its total says.
+async fn with_empty_windows(from: u64, is_empty: impl Fn(usize) -> bool + Send + Sync + 'static) -> Result<Vec<Row>> {
+    let asked = Mutex::new(0);
+    let pages = by_offset(Window { limit: Some(10), ..Window::default() }, key, place, move |window| {
+        let mut asked = asked.lock().unwrap();
+        *asked += usize::from(window.offset >= from);
+        let rows = if window.offset >= from && is_empty(*asked) { 0 } else { 10 };
+        let items = (window.offset..(window.offset + rows).min(50)).map(nth).collect();
+        async move { Ok(Page::new(items, 50, 10, window.offset)) }
+    });
+    Items::new(pages).try_collect().await
+}
+
+#[tokio::test]
+async fn an_empty_window_before_the_end_is_no_end() {
+    for from in [0, 9, 27] {
+        let error = with_empty_windows(from, |_| true).await.unwrap_err();
+        assert!(error.kind() == ErrorKind::Decode && error.message().contains("makes no headway"), "{error:?}");
+        assert_eq!(with_empty_windows(from, |nth| nth == 1).await.unwrap(), (0..50).map(nth).collect::<Vec<_>>());
+    }
+    let past_the_end = Window { offset: 50, ..Window::default() };
+    let pages = by_offset(past_the_end, key, place, |Window { offset, .. }| async move {
+        Ok(Page::<Row>::new(Vec::new(), 50, 10, offset))
+    });
+    assert_eq!(pages.try_collect::<Vec<_>>().await.unwrap(), [Page::new(Vec::new(), 50, PAGE_ROWS, 50)]);
+}
+
 #[tokio::test]
 async fn a_few_windows_are_on_their_way_and_no_more() {
     let (asked, gate) = (Arc::new(Mutex::new(0)), Arc::new(tokio::sync::Semaphore::new(1)));

@@ -46,7 +46,8 @@ pub(crate) fn stored(name: &str, content: &[u8]) -> Vec<u8> {
 
 pub(crate) fn page(items: &[u8]) -> Vec<u8> {
     let date = httpdate::fmt_http_date(std::time::SystemTime::now());
-    let body = [&br#"{"items":["#[..], items, br#"],"total":1,"page":1,"per_page":20}"#].concat();
+    let total: &[u8] = if items.is_empty() { b"0" } else { b"1" };
+    let body = [&br#"{"items":["#[..], items, br#"],"total":"#, total, br#","page":1,"per_page":20}"#].concat();
     answer(200, &format!("Date: {date}\r\n"), &body)
 }
 
