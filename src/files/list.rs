@@ -25,7 +25,7 @@ impl Files {
     ///
     /// However many others write meanwhile, a file whose place does not change comes exactly once, and none comes twice. One that
     /// is moved by what it is sorted by can be missed, as by a new time or size. For a listing that misses none of those
-    /// either, use [`stable`](ListAllFiles::stable).
+    /// either, use [`stable`](ListAllFiles::stable); for the files of a folder, [`prefix`](ListAllFiles::prefix).
     ///
     /// ```no_run
     /// use futures::TryStreamExt;
@@ -93,6 +93,12 @@ impl ListAllFiles {
     /// It asks for the tree listing with the delimiter `//`, which no stored path contains.
     pub fn stable(self) -> ListStable {
         ListStable::new(self.files, self.window.limit, self.options)
+    }
+
+    /// Only files whose path begins with exactly this text, such as `docs/`: short for `.stable().prefix(…)`, as the server
+    /// filters no other listing of all files. So they come by path, whatever the sort, order and offset.
+    pub fn prefix(self, prefix: impl Into<String>) -> ListStable {
+        self.stable().prefix(prefix)
     }
 
     fn start(&self) -> BoxStream<'static, Result<Page<FileInfo>>> {
