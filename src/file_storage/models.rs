@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::Client;
-use crate::models::{Extra, Secret, time, words};
+use crate::models::{Extra, Secret, open_words, time, words};
 
 /// A stored file (wire description, section 3).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -110,20 +110,16 @@ impl UploadSession {
     }
 }
 
-/// How far an upload session is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-#[non_exhaustive]
-pub enum SessionStatus {
-    /// It takes parts.
-    Active,
-    /// The file is there.
-    Completed,
-    /// It was given up, or has expired.
-    Aborted,
-    /// One that this version of the crate does not know.
-    #[serde(other)]
-    Other,
+open_words! {
+    /// How far an upload session is. Words that this crate does not know are kept in [`Other`](Self::Other).
+    SessionStatus {
+        /// It takes parts.
+        Active = "active",
+        /// The file is there.
+        Completed = "completed",
+        /// It was given up, or has expired.
+        Aborted = "aborted",
+    }
 }
 
 /// A part that has arrived.
@@ -235,5 +231,11 @@ mod tests {
     fn members_of_a_later_service_are_kept() {
         keeps::<BulkDeleted>(&json!({"deleted": 1, "ids": ["a"], "freed_bytes": 5}));
         keeps::<PartUrls>(&json!({"urls": {"1": "/x", "12": "/y"}, "direct": false, "expires_in": 3600}));
+        for status in ["active", "completed", "aborted", "completing", "Active"] {
+            keeps::<UploadSession>(&json!({
+                "id": "x", "filename": "x", "content_type": "text/plain", "total_size": 7, "part_size": 7, "total_parts": 1,
+                "status": status, "public": false, "expires_at": "2026-11-21T00:00:00Z", "parts": [], "file": null,
+            }));
+        }
     }
 }

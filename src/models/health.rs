@@ -1,10 +1,8 @@
 //! What `GET /healthz` answers.
 
-use std::fmt;
-
 use serde::{Deserialize, Serialize};
 
-use super::Extra;
+use super::{Extra, open_words};
 
 /// How the server is (wire description, section 5).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -21,52 +19,12 @@ pub struct Health {
     pub extra: Extra,
 }
 
-/// The server's verdict on itself. Words that this crate does not know are kept in [`Other`](Self::Other).
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(from = "String", into = "String")]
-#[non_exhaustive]
-pub enum HealthStatus {
-    /// `healthy`, status 200.
-    Healthy,
-    /// `unhealthy`, status 503: the database does not answer.
-    Unhealthy,
-    /// A word of a later server.
-    Other(String),
-}
-
-impl HealthStatus {
-    /// The word as the server spells it.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        match self {
-            Self::Healthy => "healthy",
-            Self::Unhealthy => "unhealthy",
-            Self::Other(word) => word,
-        }
-    }
-}
-
-impl From<String> for HealthStatus {
-    fn from(word: String) -> Self {
-        match word.as_str() {
-            "healthy" => Self::Healthy,
-            "unhealthy" => Self::Unhealthy,
-            _ => Self::Other(word),
-        }
-    }
-}
-
-impl From<HealthStatus> for String {
-    fn from(status: HealthStatus) -> Self {
-        match status {
-            HealthStatus::Other(word) => word,
-            known => known.as_str().to_owned(),
-        }
-    }
-}
-
-impl fmt::Display for HealthStatus {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.as_str())
+open_words! {
+    /// The server's verdict on itself. Words that this crate does not know are kept in [`Other`](Self::Other).
+    HealthStatus {
+        /// `healthy`, status 200.
+        Healthy = "healthy",
+        /// `unhealthy`, status 503: the database does not answer.
+        Unhealthy = "unhealthy",
     }
 }

@@ -15,6 +15,7 @@ mod file;
 mod health;
 mod key;
 mod listing;
+mod open;
 mod secret;
 mod sort;
 mod stats;
@@ -29,6 +30,7 @@ pub use file::{FileInfo, UploadedFile, Verification};
 pub use health::{Health, HealthStatus};
 pub use key::{KeyInfo, KeyUsage, NewKey};
 pub use listing::{DirectoryInfo, DirectoryListing, TreePage};
+pub(crate) use open::open_words;
 pub use secret::Secret;
 pub(crate) use sort::natural_order;
 #[cfg(feature = "file-storage")]

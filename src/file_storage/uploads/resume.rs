@@ -40,8 +40,8 @@ impl ResumableUpload {
 /// arrived before; where a part is tried again, a new attempt begins without that part's bytes.
 ///
 /// # Errors
-/// `NotFound` for a session that was cleaned away, `Conflict` for one that has expired or was given up, `InvalidInput` for a
-/// source of another size, and those of [`UploadInParts`](super::UploadInParts).
+/// `NotFound` for a session that was cleaned away, `Conflict` for one that has expired or was given up, or whose status
+/// this crate does not know, `InvalidInput` for a source of another size, and those of [`UploadInParts`](super::UploadInParts).
 #[must_use = "nothing is sent until it is awaited"]
 pub struct ResumeUpload<'a> {
     upload: ResumableUpload,
@@ -121,7 +121,7 @@ pub(super) async fn send(
     }
     reporter.total = Some(session.total_size);
     let (mut parts, mut sent) = (BTreeMap::new(), 0);
-    match session.status {
+    match &session.status {
         SessionStatus::Active => {
             // Before parts are hashed: a session that has expired is still called active, and says so here.
             let direct = is_direct(upload, 1, &options).await?;
@@ -136,9 +136,13 @@ pub(super) async fn send(
             side_by_side(&session, missing, sending, how.parallel, before, &mut reporter, &mut parts).await?;
         }
         SessionStatus::Completed => {}
-        _ => {
+        SessionStatus::Aborted => {
             let error = Error::new(ErrorKind::Conflict, "the upload session is closed");
             return Err(error.with_hint(SESSION_CLOSED));
+        }
+        SessionStatus::Other(status) => {
+            let message = format!("the upload session is {status:?}, which is none of active, completed and aborted");
+            return Err(Error::new(ErrorKind::Conflict, message).with_hint("Look at the session again later"));
         }
     }
     reporter.report(session.total_size, Phase::Waiting);

@@ -120,6 +120,13 @@ async fn a_session_that_has_ended_says_so() {
             "status":"{status}","public":false,"expires_at":"2020-11-21T00:00:00Z","parts":[],"file":null}}"#
         )
     };
+    // A word of a later service, which no file is begun anew for.
+    let completing = session("completing");
+    let (server, seen) = noting(move |_, _| Answer::Bytes(answer(200, "", completing.as_bytes()))).await;
+    let error = within(client(&server).upload_session(ID).resume("content".as_bytes()).send()).await.unwrap_err();
+    assert_eq!((error.kind(), seen.lock().unwrap().len()), (ErrorKind::Conflict, 1), "{error}");
+    assert!(error.message().contains("\"completing\"") && !error.hint().unwrap().contains("anew"), "{error:?}");
+
     // Expired before: nothing is sent. Expired on the way: the service says it, and is not asked again.
     let (gone, active) = (session("aborted"), session("active"));
     let (server, seen) = noting(move |_, _| Answer::Bytes(answer(200, "", gone.as_bytes()))).await;
