@@ -60,7 +60,7 @@
 //! error, `Debug` output or URL that is shown.
 //!
 //! What is safe to repeat has been repeated when an error arrives: see [`RetryPolicy`]. Time limits are in [`Timeouts`];
-//! none of them ends a healthy transfer.
+//! none but `total`, which is off by default, ends a healthy transfer.
 //!
 //! # Cancelling
 //!
@@ -78,7 +78,8 @@
 //! for, by [`Download::bytes`] with its limit, or where bytes are the source. The numbers are [`UPLOAD_BUFFERS`] and
 //! [`DOWNLOAD_BUFFERS`]. Streams of pages hold the page that is consumed and up to four after it (one, where a cursor leads to
 //! it); `download_dir`, syncs, `watch` and `mirror` hold the whole listing. Of an answer about one thing at most 1 MiB are
-//! read, of a listing 16 KiB for each row that was asked for; what is longer is `Decode`.
+//! read, of a listing 16 KiB for each row that was asked for, and up to 256 MiB where that is not said: bucket summaries,
+//! statistics, the usage of a key, pages of directories and trees. What is longer is `Decode`.
 //!
 //! # Traces
 //!

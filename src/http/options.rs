@@ -210,8 +210,12 @@ macro_rules! call_options {
             }
 
             /// Limits the whole call, from its first poll: waiting for a turn or a token, look-ups, transfer and retries.
-            /// There is no such limit by default. Of a stream of pages it limits each page; of a batch or a sync all of
-            /// it: files that are not done by then fail with `Timeout`.
+            /// There is no such limit by default. Of a stream of pages it limits each page; of a batch or a sync all of it.
+            ///
+            /// What the end of a batch's time means is for its [`OnFailure`](crate::files::OnFailure) to say. With `Stop` one
+            /// file fails with `Timeout`, the others under way are skipped as `Cancelled`, and the rest as `NotStarted`; those
+            /// that had not been taken from the iterator of an `upload_many` are not in the outcome. With `GoOn` each file
+            /// that is not done by then fails with `Timeout`.
             pub fn timeout(mut self, limit: ::std::time::Duration) -> Self {
                 self.$($field).+.set_total_timeout(limit);
                 self

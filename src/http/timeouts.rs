@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-/// The time limits of a client or of one call. None of them limits a healthy transfer, however long it takes.
+/// The time limits of a client or of one call. None but `total` ends a healthy transfer, however long it takes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Timeouts {

@@ -31,7 +31,8 @@ pub enum SyncFile<T> {
 /// what is under way.
 ///
 /// An `Err` is of the sync as a whole, when all has been copied: the hashes could not be written to their file. Nothing is
-/// deleted then. After a failure or where it was stopped there is none: that alone is told. What became of a file is in its [`outcome`](BatchFile::outcome).
+/// deleted then. After a failed file, or a stop, an error of writing the hashes is not told: the failure is. What became of a
+/// file is in its [`outcome`](BatchFile::outcome).
 #[must_use = "a stream does nothing unless it is polled"]
 pub struct SyncStream<'a, T> {
     plan: SyncPlan,

@@ -67,8 +67,8 @@ impl Ranges {
     /// and where it is written to its place at once: as much of each range may have to come again after a crash.
     pub(super) const TO_FILE: u64 = 4 << 20;
 
-    /// Asks for the first range, in a room of its own, from where an earlier download of that ETag ended. `None` where the server has no ranges,
-    /// or does not say what would hold them together, or has another content by now.
+    /// Asks for the first range, within `room`; from where an earlier download of that ETag ended, if one did. `None` where
+    /// the server has no ranges, or does not say what would hold them together, or has another content by now.
     pub(super) async fn begin(
         asking: Asking,
         from: Option<(&str, u64)>,

@@ -83,8 +83,8 @@ impl<T, P> Transfer<T, P> {
 }
 
 impl<T, P: Clone + Send + Sync + 'static> Transfer<T, P> {
-    /// How far it is, from now on. Every watch sees the first report, all phases and the last; one that is slow misses
-    /// reports between.
+    /// How far it is, from now on. Only the newest report is kept: a watch begins with what there is, misses what came
+    /// between two looks, and never the last.
     #[must_use]
     pub fn progress(&self) -> ProgressWatch<P> {
         self.progress.clone()

@@ -268,8 +268,11 @@ macro_rules! saves {
         $crate::transfer::saves!(@once [$($generics)*] $builder, $field);
 
         impl<$($generics)*> $builder {
-            /// Whether it resumes what an earlier call has left, and leaves what a later one can resume. It does, by default. A
-            /// resumed download is always checked against the ETag's SHA-256, because a crash may have damaged the part.
+            /// Whether it resumes what an earlier call has left, and leaves what a later one can resume. It does, by default.
+            ///
+            /// A crash may have damaged the part. So a resumed download is always checked against the ETag's SHA-256, where
+            /// that is one; else only bytes that were synced are gone on with, and
+            /// [`expect_sha256`](Self::expect_sha256) compares.
             pub fn resume(mut self, resume: bool) -> Self {
                 self.$field.resume = resume;
                 self

@@ -1,5 +1,7 @@
 //! What ends a batch before its last file: a failure, a signal, a drop.
 
+use carbonfiles::files::Batch;
+
 use super::*;
 
 #[tokio::test]
@@ -18,6 +20,35 @@ async fn a_failure_stops_the_rest_or_does_not() {
     let batch = bucket.files().upload_many(items()).on_failure(OnFailure::GoOn).await.unwrap();
     assert!(!batch.stopped);
     assert_eq!((batch.done().count(), batch.failed().count()), (19, 1));
+}
+
+/// How many had no time left, were given up, and never began; there are no others.
+fn ends<T>(batch: &Batch<T>) -> (usize, usize, usize) {
+    let count = |wanted| batch.skipped().filter(|(_, why)| *why == wanted).count();
+    let timeout = ErrorKind::Timeout(TimeoutPhase::Total);
+    let failed = batch.failed().filter(|(_, error)| error.kind() == timeout).count();
+    let ends = (failed, count(Skipped::Cancelled), count(Skipped::NotStarted));
+    assert_eq!((batch.files.len(), batch.stopped), (ends.0 + ends.1 + ends.2, ends.1 > 0));
+    ends
+}
+
+#[tokio::test]
+async fn the_end_of_its_time_is_a_failure_like_others() {
+    let server = server().await;
+    let bucket = bucket(&admin(&server)).await;
+    let folder = tempfile::tempdir().unwrap();
+    let items = || (0..16).map(|n| (format!("{n:02}"), pattern(100, n)));
+    let wanted = || items().map(|(name, _)| (name.clone(), folder.path().join(name)));
+    server.inject(Fault::stall_headers().on("*", "/").forever());
+    let (files, short) = (bucket.files(), Duration::from_millis(100));
+    for (policy, listed, iterated) in
+        [(OnFailure::Stop, (1, 7, 8), (1, 7, 0)), (OnFailure::GoOn, (16, 0, 0), (16, 0, 0))]
+    {
+        let down = files.download_many(wanted()).on_failure(policy).timeout(short);
+        let up = files.upload_many(items()).on_failure(policy).timeout(short);
+        assert_eq!(ends(&within(down.send()).await.unwrap()), listed, "{policy:?}");
+        assert_eq!(ends(&within(up.send()).await.unwrap()), iterated, "{policy:?}");
+    }
 }
 
 /// Also when the outcomes are looked at one by one, and slowly.

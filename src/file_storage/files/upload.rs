@@ -61,6 +61,8 @@ impl Files {
 /// this client. The service does not tell which request made a file: an equal one that another program stored in these
 /// seconds with the same account counts as this one's, and with `file_storage.manage` anybody's does. Where it is not
 /// there, a 503 is repeated; else the error says that it may still appear. The call's time limit holds for all of this.
+/// Without a hash ([`verify(false)`](Self::verify), and no [`expect_sha256`](Self::expect_sha256)) the file can't be told
+/// from others: then nothing is looked for or repeated, and the error says that it may be stored.
 ///
 /// # Errors
 /// `PayloadTooLarge`, with [`Error::max_bytes`] where the service says it;
@@ -99,7 +101,8 @@ impl<'a> Upload<'a> {
         self
     }
 
-    /// Whether the content is hashed on the way and compared with what the service stored. It is, by default.
+    /// Whether the content is hashed on the way and compared with what the service stored. It is, by default. Without its
+    /// hash an upload whose answer was lost can't be found again, and is not repeated.
     pub fn verify(mut self, verify: bool) -> Self {
         self.verify = verify;
         self
