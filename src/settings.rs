@@ -125,7 +125,11 @@ pub(crate) fn env_var(name: &'static str) -> Result<Option<String>> {
 
 /// One without which there is no client.
 pub(crate) fn needed_env_var(name: &'static str) -> Result<String> {
-    env_var(name)?.ok_or_else(|| Error::invalid_input(name, "the environment variable is not set, or empty"))
+    env_var(name)?.ok_or_else(|| not_set(name))
+}
+
+pub(crate) fn not_set(name: &'static str) -> Error {
+    Error::invalid_input(name, "the environment variable is not set, or empty")
 }
 
 fn parse_base(url: &str) -> Result<Url> {

@@ -251,6 +251,12 @@ fn what_is_empty_in_the_environment_is_not_set() {
             let made = carbonfiles::tenantbox::Client::from_env();
             return println!("made: {}", shown(made.map(|client| format!("{client:?}"))));
         }
+        #[cfg(feature = "tenantbox")]
+        Ok("tenantbox with a provider") => {
+            let made = carbonfiles::tenantbox::ClientBuilder::from_env()
+                .and_then(|builder| builder.token_provider(async || Ok::<_, std::io::Error>("k")).build());
+            return println!("made: {}", shown(made.map(|client| format!("{client:?}"))));
+        }
         #[cfg(feature = "file-storage")]
         Ok("file-storage") => {
             let made = carbonfiles::file_storage::Client::from_env();
@@ -281,6 +287,7 @@ fn what_is_empty_in_the_environment_is_not_set() {
         has(made("tenantbox", &[("TENANTBOX_API_KEY", "k"), ("TENANTBOX_BASE_URL", "")]), &[hosted]);
         has(made("tenantbox", &[("TENANTBOX_API_KEY", "k"), ("TENANTBOX_BASE_URL", url)]), &[url]);
         has(made("tenantbox", &[("TENANTBOX_API_KEY", "")]), &["TENANTBOX_API_KEY", "not set, or empty"]);
+        has(made("tenantbox with a provider", &[]), &[hosted]);
     }
     if cfg!(feature = "file-storage") {
         let login = [("FILE_STORAGE_URL", url), ("FILE_STORAGE_TOKEN", ""), ("FILE_STORAGE_EMAIL", "a@b.c")];

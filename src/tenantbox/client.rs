@@ -12,10 +12,13 @@ use crate::auth::{Credentials, Token, token_provider};
 use crate::error::{Error, Result};
 use crate::http::Transport;
 use crate::raw::RawRequest;
-use crate::settings::{Settings, client_settings, env_var, needed_env_var};
+use crate::settings::{Settings, client_settings, env_var, not_set};
 
 /// Where the hosted service is.
 const HOSTED: &str = "https://api.tenantbox.dev";
+
+/// Where the environment has the key.
+const API_KEY: &str = "TENANTBOX_API_KEY";
 
 /// A client of one Tenantbox project. Cloning it is cheap; clones share the connection pool and the retry budget.
 ///
@@ -137,12 +140,14 @@ pub struct ClientBuilder {
 }
 
 impl ClientBuilder {
-    /// Begins with what the environment says, as [`Client::from_env`] does.
+    /// Begins with what the environment says, as [`Client::from_env`] does. Where the key is missing, [`build`](Self::build)
+    /// says so, unless there is a [`token_provider`](Self::token_provider).
     ///
     /// # Errors
-    /// `InvalidInput` where the key is missing or empty, or one of them is not UTF-8.
+    /// `InvalidInput` where one of them is not UTF-8.
     pub fn from_env() -> Result<Self> {
-        let builder = Client::builder(needed_env_var("TENANTBOX_API_KEY")?);
+        let credentials = env_var(API_KEY)?.map_or(Credentials::Anonymous, |key| Credentials::Fixed(key.into()));
+        let builder = ClientBuilder { credentials, ..Client::builder("") };
         Ok(env_var("TENANTBOX_BASE_URL")?.into_iter().fold(builder, Self::base_url))
     }
 
@@ -159,6 +164,9 @@ impl ClientBuilder {
     pub fn build(self) -> Result<Client> {
         if self.url.trim().is_empty() {
             return Err(Error::invalid_input("base_url", "it is empty"));
+        }
+        if matches!(self.credentials, Credentials::Anonymous) {
+            return Err(not_set(API_KEY));
         }
         Ok(Client { transport: self.settings.transport(&self.url, self.credentials, &Tenantbox, POOL_IDLE)? })
     }
