@@ -70,7 +70,7 @@ async fn a_failure_gives_up_the_others_at_once() {
     });
     let missing = tempfile::tempdir().unwrap().path().join("missing");
     let items: Vec<(&str, Source<'_>)> = vec![("never", Source::stream(never)), ("missing", missing.into())];
-    let mut outcomes = bucket.files().upload_many(items).stream().unwrap();
+    let mut outcomes = bucket.files().upload_many(items).stream().await.unwrap();
     assert_eq!(within(outcomes.next()).await.unwrap().path, "missing");
     assert!(given_up.load(Ordering::SeqCst));
     let last = within(outcomes.next()).await.unwrap();

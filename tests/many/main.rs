@@ -373,7 +373,7 @@ async fn outcomes_come_one_by_one() {
     let bucket = bucket(&admin(&server)).await;
     let held = server.inject(Fault::stall_headers().on("PUT", "slow"));
     let items = [("slow", vec![1]), ("a", vec![2]), ("b", vec![3])];
-    let mut outcomes = bucket.files().upload_many(items).stream().unwrap();
+    let mut outcomes = bucket.files().upload_many(items).stream().await.unwrap();
     let mut order = Vec::new();
     while let Some(file) = within(outcomes.next()).await {
         order.push(file.path);

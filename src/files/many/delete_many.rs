@@ -48,7 +48,8 @@ impl<'a> DeleteMany<'a> {
     ///
     /// # Errors
     /// `InvalidInput` for a concurrency of 0.
-    pub fn stream(mut self) -> Result<BatchStream<'a, ()>> {
+    #[expect(clippy::unused_async, reason = "as that of the others, which have to look first")]
+    pub async fn stream(mut self) -> Result<BatchStream<'a, ()>> {
         let options = self.settings.start()?;
         let jobs: Vec<_> = self.paths.into_iter().map(deletion).collect();
         let (totals, files) = (Totals::of(&jobs), self.files);
@@ -57,7 +58,7 @@ impl<'a> DeleteMany<'a> {
     }
 
     async fn run(self) -> Result<Batch<()>> {
-        Ok(self.stream()?.collect_batch().await)
+        Ok(self.stream().await?.collect_batch().await)
     }
 }
 

@@ -110,7 +110,8 @@ impl<'a> UploadMany<'a> {
     ///
     /// # Errors
     /// `InvalidInput` for a concurrency of 0.
-    pub fn stream(mut self) -> Result<BatchStream<'a, UploadedFile>> {
+    #[expect(clippy::unused_async, reason = "as that of the others, which have to look first")]
+    pub async fn stream(mut self) -> Result<BatchStream<'a, UploadedFile>> {
         let options = self.settings.start()?;
         let totals = match self.items.size_hint() {
             (least, Some(most)) if least == most => Totals::files(Some(most)),
@@ -126,7 +127,7 @@ impl<'a> UploadMany<'a> {
     }
 
     async fn run(self) -> Result<Batch<UploadedFile>> {
-        Ok(self.stream()?.collect_batch().await)
+        Ok(self.stream().await?.collect_batch().await)
     }
 }
 
