@@ -287,11 +287,11 @@ async fn nothing_is_shown_of_connections_for_events() {
         let server = RawServer::start(move |head| Answer::ThenClose(answer(status, "", head.text.as_bytes()))).await;
         let client = builder(&server.url).token(&tokens[3]).build().unwrap();
         outcome(within(client.events().all().timeout(Duration::from_millis(200)).send()).await);
-        look(client.events().state_of_all().get());
+        look(client.events().state_of_all().current());
     }
     let client = builder(&format!("http://{}", support::nobody().await)).token(&tokens[3]).build().unwrap();
     outcome(within(client.events().all().timeout(Duration::from_millis(200)).send()).await);
-    look(client.events().state_of_all().get());
+    look(client.events().state_of_all().current());
 }
 
 #[tokio::test]

@@ -71,7 +71,7 @@ impl StateWatch {
 
     /// The state now.
     #[must_use]
-    pub fn get(&self) -> ConnectionState {
+    pub fn current(&self) -> ConnectionState {
         self.now.borrow().clone()
     }
 

@@ -146,7 +146,7 @@ pub struct EventStream {
 
 impl EventStream {
     fn too_late(&self) -> Error {
-        let reason = match self.line.state().get() {
+        let reason = match self.line.state().current() {
             ConnectionState::Waiting { reason, .. } | ConnectionState::Refused { reason } => Some(reason),
             _ => None,
         };

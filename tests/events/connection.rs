@@ -18,11 +18,11 @@ async fn opened_with_the_first_subscription_and_closed_with_the_last() {
     let (server, client, bucket) = start().await;
     let hub = server.hub();
     let mut state = client.events().state();
-    assert_eq!(state.get(), ConnectionState::Closed);
+    assert_eq!(state.current(), ConnectionState::Closed);
     assert!(hub.connections().is_empty());
     let one = bucket.events().await.unwrap();
     let two = bucket.file("a").events().await.unwrap();
-    assert!(state.get().is_connected());
+    assert!(state.current().is_connected());
     assert_eq!(hub.connections().len(), 1);
     drop(one);
     assert_eq!(hub.connections().len(), 1);
@@ -133,7 +133,7 @@ async fn a_server_that_is_away_is_waited_for_without_end() {
     let away = server.inject(Fault::reset().on("GET", "/hub/files").forever());
     server.hub().restart();
     within(away.fired_at_least(12)).await;
-    assert!(!client.events().state().get().is_connected());
+    assert!(!client.events().state().current().is_connected());
     let mut waiting = client.events().state();
     let state = within(waiting.wait_for(|state| matches!(state, ConnectionState::Waiting { .. }))).await;
     assert!(

@@ -133,7 +133,7 @@ pub(super) async fn reconnect(bench: Bench) -> Outcome {
         relay.cut();
         lost_and_back(&mut events).await?;
     }
-    ensure!(client.events().state().get().is_connected(), "the connection says that it is not there");
+    ensure!(client.events().state().current().is_connected(), "the connection says that it is not there");
     Ok("3 times".to_owned())
 }
 
