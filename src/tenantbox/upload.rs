@@ -15,9 +15,11 @@ use super::tenants::Tenant;
 use super::upload_url::Announcement;
 use crate::error::{Error, Result};
 use crate::http::body::{Outgoing, RequestBody};
-use crate::http::{CallOptions, awaitable};
+use crate::http::{CallOptions, awaitable, within};
 use crate::object_store::{Issued, Presigned, put};
-use crate::transfer::{Part, Reporter, Source, UploadBody, check_expected, header_value, reports_progress, starts};
+use crate::transfer::{
+    Part, Reporter, Source, UploadBody, check_expected, header_value, reports_progress, spooled, starts,
+};
 
 impl Files {
     /// Uploads a source, straight to the storage. Its name is that of a path's last part, else `upload`, unless
@@ -43,6 +45,7 @@ impl Files {
             content_type: None,
             email: None,
             expected: None,
+            spool: None,
             spool_limit: GB(1),
             reporter: Reporter::default(),
             options: CallOptions::default(),
@@ -59,7 +62,8 @@ impl Files {
 /// Where all was sent and no answer came, the file may be stored: the [hint](Error::hint) names the paths to look at. Of an
 /// upload that succeeds at another path afterwards, [`Uploaded::maybe_also_at`] does.
 ///
-/// `QuotaExceeded`, when it is announced; `PayloadTooLarge` beyond [`spool_limit`](Upload::spool_limit); `PermissionDenied` where
+/// `QuotaExceeded`, when it is announced; `PayloadTooLarge` beyond [`spool_limit`](Upload::spool_limit) or that of
+/// [`spool`](Upload::spool); `PermissionDenied` where
 /// the storage refuses, with its word in [`Error::code`]; `BodyNotReplayable` where the storage sends the upload on to
 /// another place (307, 308) and the source can be read only once; `ContentChanged` where it has changed between two attempts;
 /// and those of any call.
@@ -71,6 +75,7 @@ pub struct Upload<'a> {
     content_type: Option<String>,
     email: Option<String>,
     expected: Option<String>,
+    spool: Option<u64>,
     spool_limit: u64,
     reporter: Reporter<'a>,
     options: CallOptions,
@@ -102,14 +107,23 @@ impl<'a> Upload<'a> {
         self
     }
 
+    /// Reads the source to its end, into a temporary file of at most so many bytes, before anything is sent: the upload can
+    /// then be sent again whatever the source is. A longer source is `PayloadTooLarge`, and nothing is sent. The file has no
+    /// name and goes with the call; it is in the system's folder for temporary files.
+    pub fn spool(mut self, limit: u64) -> Self {
+        self.spool = Some(limit);
+        self
+    }
+
     /// The most bytes that a source of unknown length may have, since they are kept in a temporary file. Default 1 GiB;
-    /// beyond, the upload is `PayloadTooLarge`, and nothing is sent. [`Source::size`] makes a length known.
+    /// beyond, the upload is `PayloadTooLarge`, and nothing is sent. [`Source::size`] makes a length known. With
+    /// [`spool`](Self::spool) its limit counts instead.
     pub fn spool_limit(mut self, bytes: u64) -> Self {
         self.spool_limit = bytes;
         self
     }
 
-    async fn run(self) -> Result<Uploaded> {
+    async fn run(mut self) -> Result<Uploaded> {
         let name = match self.filename {
             Some(name) => name,
             None => self.source.file_name()?.unwrap_or_else(|| "upload".to_owned()),
@@ -117,6 +131,11 @@ impl<'a> Upload<'a> {
         let announcement = Announcement::new(&self.tenant, name, self.content_type, self.email)?;
         check_expected(self.expected.as_deref())?;
         let content_type = header_value("content_type", &announcement.content_type)?;
+        if let Some(limit) = self.spool {
+            let deadline = self.tenant.client.transport.start(&mut self.options);
+            let spooled = Box::pin(spooled(self.source, limit, &mut self.reporter));
+            self.source = within(deadline, spooled).await.map_err(Error::never_sent)?;
+        }
         let place = Arc::new(Place::new(self.tenant.clone(), announcement, self.options.clone()));
         let request = put(place.url.clone()).content_type(content_type).options(self.options);
         let part = Part { prefix: Bytes::new(), source: self.source, expected: self.expected };

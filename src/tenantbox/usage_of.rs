@@ -10,6 +10,7 @@ use futures::stream::{BoxStream, Fuse, FusedStream, StreamExt};
 use super::client::Client;
 use super::models::TenantUsage;
 use crate::error::{Error, Result};
+use crate::http::{CallOptions, call_options};
 
 /// What one tenant uses, or why that can't be told.
 #[derive(Debug)]
@@ -22,11 +23,12 @@ pub struct TenantResult {
 }
 
 /// A stream of what tenants use, in the order of completion. Made by [`Client::usage_of`]. Dropping it cancels what is
-/// under way.
+/// under way. Headers, limits and retries are those of each call of it: [`timeout`](Self::timeout), too, is for each.
 #[must_use = "a stream does nothing unless it is polled"]
 pub struct UsageOf {
     client: Client,
     at_once: usize,
+    options: CallOptions,
     state: State,
 }
 
@@ -37,7 +39,12 @@ enum State {
 
 impl UsageOf {
     pub(super) fn new(client: Client, ids: impl Iterator<Item: Into<String>> + Send + 'static) -> Self {
-        Self { client, at_once: 8, state: State::Waiting(Box::new(ids.map(Into::into))) }
+        Self {
+            client,
+            at_once: 8,
+            options: CallOptions::default(),
+            state: State::Waiting(Box::new(ids.map(Into::into))),
+        }
     }
 
     /// How many calls are under way at once; 8 by default. With 0, each tenant's usage is `InvalidInput`.
@@ -47,16 +54,18 @@ impl UsageOf {
     }
 }
 
+call_options!([] UsageOf);
+
 impl Stream for UsageOf {
     type Item = TenantResult;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<TenantResult>> {
-        let Self { client, at_once, state } = &mut *self;
+        let Self { client, at_once, options, state } = &mut *self;
         if let State::Waiting(ids) = state {
             let ids = std::mem::replace(ids, Box::new(std::iter::empty()));
-            let (client, none) = (client.clone(), *at_once == 0);
+            let (client, options, none) = (client.clone(), options.clone(), *at_once == 0);
             let ask = move |tenant_id: String| {
-                let usage = client.tenant(&tenant_id).usage();
+                let usage = client.tenant(&tenant_id).usage().options(options.clone());
                 async move {
                     let usage = match none {
                         true => Err(Error::invalid_input("concurrency", "at least one call has to be under way")),

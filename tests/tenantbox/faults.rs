@@ -95,6 +95,23 @@ async fn a_source_that_can_be_read_once_is_not_sent_twice() {
 }
 
 #[tokio::test]
+async fn a_source_of_known_length_can_be_kept_to_be_sent_twice() {
+    let server = server().await;
+    let content = pattern(300_000);
+    let source = || Source::reader(&content[..]).size(300_000);
+    let files = client(&server).tenant("u").files();
+    server.sign_in_the_past(1, Duration::from_secs(7200));
+    let done = within(files.upload(source()).spool(300_000).send()).await.unwrap();
+    assert_eq!(server.stored(&done.file_path).await.unwrap(), content);
+    let before = server.requests().len();
+    let error = within(files.upload(source()).spool(299_999).send()).await.unwrap_err();
+    assert_eq!((error.kind(), server.requests().len()), (ErrorKind::PayloadTooLarge, before), "{error}");
+    let short = Source::reader(tokio::io::empty()).size(5);
+    let error = within(files.upload(short).spool(5).send()).await.unwrap_err();
+    assert!(error.is_invalid_input() && server.requests().len() == before, "shorter than it says: {error}");
+}
+
+#[tokio::test]
 async fn an_upload_survives_cuts_with_one_announcement() {
     let server = server().await;
     let client = client(&server);

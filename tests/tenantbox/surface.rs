@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use carbonfiles::tenantbox::{Client, MB, human_readable};
 use carbonfiles::{ErrorKind, Phase, Source};
+use carbonfiles_testserver::Fault;
 use futures::StreamExt;
 use sha2::{Digest, Sha256};
 
@@ -184,6 +185,19 @@ async fn many_usages_come_a_few_at_a_time() {
     crate::support::ends(&mut client.usage_of(["1", "2"])).await;
     let connections: std::collections::HashSet<_> = server.requests().iter().map(|seen| seen.connection).collect();
     assert!(connections.len() <= 4, "{connections:?}");
+}
+
+#[tokio::test]
+async fn usages_take_what_other_calls_take() {
+    let server = server().await;
+    let client = client(&server);
+    let usages = || client.usage_of(["a", "b"]).header("x-job", "42").retry(carbonfiles::RetryPolicy::never());
+    let all: Vec<_> = within(usages().collect()).await;
+    assert!(all.iter().all(|of| of.usage.as_ref().unwrap_err().is_not_found()), "{all:?}");
+    assert!(server.requests().len() == 2 && server.requests().iter().all(|seen| header(seen, "x-job") == Some("42")));
+    let fault = server.inject(Fault::status(503).on("GET", "usage").forever());
+    within(usages().collect::<Vec<_>>()).await;
+    assert_eq!(fault.fired(), 2, "once each");
 }
 
 #[tokio::test]
