@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::{HeaderMap, Method, StatusCode};
+use serde::Serialize;
 
 pub use kind::{ErrorKind, TimeoutPhase};
 
@@ -57,7 +58,7 @@ pub(crate) struct Details {
 }
 
 /// What a service found wrong with one part of a request.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct FieldError {
     /// Where it is, from the outside in: `["query", "per_page"]`, `["body", "ids", "0"]`.

@@ -2,6 +2,7 @@
 
 use http::{Method, StatusCode, header};
 use percent_encoding::percent_decode_str;
+use serde::Serialize;
 
 use crate::client::Client;
 use crate::error::{ErrorKind, Result};
@@ -83,7 +84,7 @@ impl ShortUrl {
 }
 
 /// Where a short URL leads.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct ShortUrlTarget {
     /// The bucket.

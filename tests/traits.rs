@@ -11,8 +11,8 @@ use carbonfiles::buckets::{
 use carbonfiles::files::{
     Append, AppendAt, Batch, BatchProgress, BatchStream, DeleteFile, DeleteMany, DownloadDir, DownloadFile,
     DownloadFileTo, DownloadMany, GetFile, GetFileOpt, HeadFile, ListAllFiles, ListDirectory, ListFiles, ListStable,
-    ListTree, ListTreeEntries, LogWriter, OpenLog, Patch, TreeEntry, Upload, UploadDir, UploadItem, UploadMany,
-    UploadMultipart, UploadWriter, VerifyFile,
+    ListTree, ListTreeEntries, LogWriter, OpenLog, Patch, Skipped, TreeEntry, Upload, UploadDir, UploadItem,
+    UploadMany, UploadMultipart, UploadWriter, VerifyFile,
 };
 use carbonfiles::keys::{CreateKey, GetKeyUsage, ListAllKeys, ListKeys, RevokeKey};
 use carbonfiles::models::{
@@ -20,13 +20,13 @@ use carbonfiles::models::{
     Health, HealthStatus, KeyInfo, KeySort, KeyUsage, NewDashboardToken, NewKey, NewUploadToken, Order, OwnerStats,
     Secret, Stats, TreePage, UploadedFile, Verification,
 };
-use carbonfiles::sync::{SyncAction, SyncDown, SyncOutcome, SyncPlan, SyncStream, SyncUp};
+use carbonfiles::sync::{Reported, SyncAction, SyncDown, SyncOutcome, SyncPlan, SyncStream, SyncTotals, SyncUp};
 use carbonfiles::{
     Access, Bucket, Buckets, Call, Canceller, Check, Client, ClientBuilder, ContentInfo, CreateDashboardToken,
     CreateUploadToken, Dashboard, DeleteShortUrl, Download, DownloadReader, DownloadStream, Downloaded, Error,
-    ErrorKind, Expiry, File, FilePath, Files, GetDashboardUser, GetHealth, GetStats, Items, Key, Keys, Page, Phase,
-    Progress, ProgressWatch, RawRequest, ResolveShortUrl, RetryPolicy, ShortUrl, ShortUrlTarget, ShortUrls, Source,
-    TimeoutPhase, Timeouts, Token, Transfer, UploadTokens,
+    ErrorKind, Expiry, FieldError, File, FilePath, Files, GetDashboardUser, GetHealth, GetStats, Items, Key, Keys,
+    Page, Phase, Progress, ProgressWatch, RawRequest, ResolveShortUrl, RetryPolicy, ShortUrl, ShortUrlTarget,
+    ShortUrls, Source, TimeoutPhase, Timeouts, Token, Transfer, UploadTokens,
 };
 use futures::stream::FusedStream;
 use futures::{StreamExt, TryStreamExt};
@@ -37,6 +37,8 @@ use tokio::io::{AsyncRead, AsyncWrite};
 
 const fn handle<T: Clone + Debug + Send + Sync + Unpin + 'static>() {}
 const fn model<T: Clone + Debug + PartialEq + Serialize + DeserializeOwned + Send + Sync + Unpin + 'static>() {}
+/// What can be shown as JSON, and does not come from there.
+const fn told<T: Clone + Debug + PartialEq + Serialize + Send + Sync + Unpin + 'static>() {}
 const fn value<T: Clone + Debug + PartialEq + Send + Sync + Unpin + 'static>() {}
 const fn builder<T: IntoFuture<IntoFuture: Send + 'static> + Debug + Send + Sync + Unpin + 'static>() {}
 /// One that may own a reader, a stream or a callback, which need not be `Sync`.
@@ -164,17 +166,23 @@ const _: () = {
     value::<KeySort>();
     value::<Order>();
     value::<ContentInfo>();
-    value::<Downloaded>();
+    told::<Downloaded>();
     value::<ErrorKind>();
     value::<TimeoutPhase>();
     value::<Expiry>();
     value::<Phase>();
     value::<Progress>();
     value::<RetryPolicy>();
-    value::<ShortUrlTarget>();
+    told::<FieldError>();
+    told::<Reported>();
+    told::<ShortUrlTarget>();
+    told::<Skipped>();
+    told::<SyncTotals>();
     value::<Timeouts>();
     value::<Token>();
-    value::<TreeEntry>();
+    told::<TreeEntry>();
+    #[cfg(feature = "zip")]
+    told::<carbonfiles::buckets::Unpacked>();
 
     #[cfg(feature = "events")]
     {
@@ -219,17 +227,19 @@ const _: () = {
     client::<_, Client>(carbonfiles::Events::client);
     #[cfg(feature = "tenantbox")]
     {
-        use carbonfiles::tenantbox::{Client, File, Files, Tenant, Tenants, UsageOf};
+        use carbonfiles::tenantbox::{Client, DownloadUrl, File, Files, Tenant, Tenants, Uploaded, UsageOf};
         client::<_, Client>(Tenants::client);
         client::<_, Client>(Tenant::client);
         client::<_, Client>(Files::client);
         client::<_, Client>(File::client);
         stream::<UsageOf>();
+        model::<DownloadUrl>();
+        model::<Uploaded>();
     }
     #[cfg(feature = "file-storage")]
     {
         use carbonfiles::file_storage::files::{File, Files, PublicFile, StoredEvent, WatchStored};
-        use carbonfiles::file_storage::uploads::{ResumableUpload, Uploads};
+        use carbonfiles::file_storage::uploads::{Checked, CompletedUpload, ResumableUpload, Uploads};
         use carbonfiles::file_storage::{Client, models};
         client::<_, Client>(Files::client);
         client::<_, Client>(File::client);
@@ -238,7 +248,11 @@ const _: () = {
         client::<_, Client>(ResumableUpload::client);
         stream::<WatchStored>();
         model::<StoredEvent>();
+        told::<Checked>();
+        told::<CompletedUpload>();
         model::<models::BulkDeleted>();
+        model::<models::DownloadUrl>();
+        model::<models::UploadSession>();
         model::<models::PartUrls>();
     }
 
@@ -348,6 +362,33 @@ async fn nothing_piles_up() {
         })
         .collect();
     assert!(threads.into_iter().all(|thread| thread.join().unwrap()));
+}
+
+/// Whichever it is: what has to look first and what has not.
+#[tokio::test]
+async fn batches_and_syncs_are_streamed_alike() {
+    let files = Client::anonymous("http://127.0.0.1:1").unwrap().bucket("b").files();
+    let none = tempfile::tempdir().unwrap();
+    async fn ends(stream: impl Future<Output = carbonfiles::Result<impl futures::Stream>>) {
+        assert_eq!(stream.await.unwrap().count().await, 0);
+    }
+    ends(files.upload_many([] as [UploadItem<'_>; 0]).stream()).await;
+    ends(files.download_many([] as [(&str, &str); 0]).stream()).await;
+    ends(files.delete_many([] as [&str; 0]).stream()).await;
+    ends(files.upload_dir(none.path()).stream()).await;
+}
+
+#[test]
+fn what_is_told_has_words() {
+    use serde_json::{json, to_value};
+    let entry = TreeEntry::Directory("docs/".into());
+    assert_eq!(to_value(entry).unwrap(), json!({"type": "directory", "data": "docs/"}));
+    #[cfg(feature = "file-storage")]
+    {
+        use carbonfiles::file_storage::uploads::Checked;
+        let all = [Checked::Sha256, Checked::Parts, Checked::Nothing];
+        assert_eq!(to_value(all).unwrap(), json!(["sha256", "parts", "nothing"]));
+    }
 }
 
 #[test]

@@ -7,6 +7,7 @@ use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
+use serde::Serialize;
 use zip::ZipArchive;
 use zip::result::ZipError;
 
@@ -64,7 +65,7 @@ pub struct UnpackZip<'a> {
 }
 
 /// What was unpacked.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Unpacked {
     /// The files, in the order of the archive.

@@ -177,13 +177,13 @@ impl SessionTokens {
 }
 
 /// A URL that gives the content to whoever has it, until it expires. It serialises with it; its `Debug` hides it.
-#[derive(Clone, PartialEq, Eq, Serialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct DownloadUrl {
     /// The URL. Its `Debug` hides it.
     pub url: Secret,
     /// When it expires, where the URL says so.
-    #[serde(with = "time::option")]
+    #[serde(with = "time::option", default)]
     pub expires_at: Option<DateTime<Utc>>,
 }
 

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashSet};
 use async_stream::try_stream;
 use futures::StreamExt;
 use futures::stream::{BoxStream, Fuse, FusedStream, TryStreamExt};
+use serde::Serialize;
 
 use super::Files;
 use super::list::MOST_ROWS;
@@ -225,7 +226,8 @@ impl ListTree {
 awaitable!(ListTree => TreePage);
 
 /// A file or a directory of a tree listing.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(tag = "type", content = "data", rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum TreeEntry {
     /// A directory: its whole path, with the delimiter at its end.

@@ -1,9 +1,10 @@
 //! What became of a sync.
 
-use crate::error::{Error, ErrorKind, Result};
-use crate::files::Batch;
+use serde::Serialize;
 
 use super::plan::{SyncAction, SyncPlan};
+use crate::error::{Error, ErrorKind, Result};
+use crate::files::Batch;
 
 /// What became of a sync: what was copied, deleted, left and reported.
 #[derive(Debug, Clone)]
@@ -23,7 +24,7 @@ pub struct SyncOutcome<T> {
 }
 
 /// A file that a sync left as it is, since what is to be done could not be told.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Reported {
     /// The path below both folders.
@@ -33,7 +34,7 @@ pub struct Reported {
 }
 
 /// How many files a sync has changed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct SyncTotals {
     /// Files that were copied.

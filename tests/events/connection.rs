@@ -452,7 +452,7 @@ fn a_runtime_that_ends_leaves_the_subscriptions_of_others() {
     let inner = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     drop(inner.block_on(bucket.events().send()).unwrap());
     drop(inner);
-    assert_eq!(client.events().state().get(), ConnectionState::Closed);
+    assert_eq!(client.events().state().current(), ConnectionState::Closed);
     let mut events = outer.block_on(within(bucket.events().send())).unwrap();
     outer.block_on(async {
         upload(&bucket, "b").await;

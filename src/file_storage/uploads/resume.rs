@@ -5,6 +5,7 @@ use std::fmt;
 use std::pin::pin;
 
 use futures::stream::{FuturesUnordered, StreamExt};
+use serde::Serialize;
 use tokio::sync::mpsc;
 
 use super::ResumableUpload;
@@ -76,7 +77,7 @@ impl fmt::Debug for ResumeUpload<'_> {
 }
 
 /// An upload in parts that is complete.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct CompletedUpload {
     /// The file.
@@ -88,7 +89,8 @@ pub struct CompletedUpload {
 }
 
 /// How what was stored has been compared with what was sent.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Checked {
     /// The whole, by its SHA-256.
