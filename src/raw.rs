@@ -1,10 +1,14 @@
 //! A request that this crate has no name for.
 
+use std::pin::pin;
+
 use bytes::Bytes;
 use http::Method;
+use serde::de::DeserializeOwned;
 
+use crate::call::Call;
 use crate::error::{Error, Result};
-use crate::http::{CallOptions, Receive, Replay, Request, Transport, awaitable};
+use crate::http::{CallOptions, Receive, Replay, Request, Response, Transport, awaitable, within};
 
 /// A request of the user's own. Made by [`Client::request`](crate::Client::request).
 #[derive(Clone)]
@@ -89,11 +93,34 @@ impl RawRequest {
         self
     }
 
-    async fn run(self) -> Result<http::Response<Bytes>> {
-        if let Some(problem) = self.problem {
-            return Err(problem);
+    /// Sends it, and reads the answer's body as JSON; an answer that is none, or other than `T`, is `Decode`.
+    ///
+    /// ```no_run
+    /// # async fn f(client: carbonfiles::Client) -> carbonfiles::Result<()> {
+    /// #[derive(serde::Deserialize)]
+    /// struct New {
+    ///     id: String,
+    /// }
+    /// let new: New = client.request(carbonfiles::Method::GET, "/api/new").receive_json().await?;
+    /// println!("{}", new.id);
+    /// # Ok(()) }
+    /// ```
+    pub fn receive_json<T: DeserializeOwned + Send + 'static>(mut self) -> Call<'static, T> {
+        Call::new(async move {
+            let deadline = self.options.start(None);
+            within(deadline, pin!(self.answer())).await?.json()
+        })
+    }
+
+    async fn answer(self) -> Result<Response> {
+        match self.problem {
+            Some(problem) => Err(problem),
+            None => self.transport.send(self.request.options(self.options)).await,
         }
-        let answer = self.transport.send(self.request.options(self.options)).await?;
+    }
+
+    async fn run(self) -> Result<http::Response<Bytes>> {
+        let answer = self.answer().await?;
         let mut response = http::Response::new(Bytes::new());
         *response.status_mut() = answer.status;
         response.headers_mut().clone_from(&answer.headers);

@@ -337,6 +337,23 @@ async fn a_raw_request_may_take_any_status() {
     assert_eq!(error.kind(), ErrorKind::Interrupted, "an answer before it is not the last");
 }
 
+#[tokio::test]
+async fn a_raw_request_reads_json() {
+    let server = support::server().await;
+    let client = client_of(&server);
+    let health: carbonfiles::models::Health =
+        within(client.request(Method::GET, "/healthz").receive_json()).await.unwrap();
+    assert_eq!(health.db, "ok");
+    let error = within(client.request(Method::GET, "/healthz").receive_json::<Vec<u8>>()).await.unwrap_err();
+    assert_eq!((error.kind(), error.status()), (ErrorKind::Decode, Some(StatusCode::OK)), "{error}");
+    let error = within(client.request(Method::GET, "no slash").receive_json::<u8>()).await.unwrap_err();
+    assert!(error.is_invalid_input(), "{error}");
+    server.inject(Fault::stall_headers());
+    let limited = client.request(Method::GET, "/healthz").timeout(std::time::Duration::from_millis(50));
+    let error = within(limited.receive_json::<u8>()).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Timeout(carbonfiles::TimeoutPhase::Total));
+}
+
 fn client_of(server: &TestServer) -> Client {
     client(server, server.admin_key())
 }
