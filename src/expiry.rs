@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use chrono::{DateTime, Datelike, SecondsFormat, TimeZone, Timelike, Utc};
+use chrono::{DateTime, Datelike, SecondsFormat, TimeDelta, TimeZone, Timelike, Utc};
 
 use crate::error::{Error, Result};
 use crate::models::time;
@@ -24,7 +24,7 @@ const ACCEPTED: &str = "accepted are a duration such as 90s, 15m, 12h, 30d or 2w
 /// | `"2030-01-02T03:04:05Z"` | that time; the zone may be an offset, or missing, which means UTC |
 /// | `"1893553445"` | seconds since 1970 |
 /// | `"never"`, [`Expiry::never()`] | never; only for buckets |
-/// | [`Duration`] | from now, by the server's clock, rounded up to whole seconds |
+/// | [`Duration`], [`chrono::Duration`](chrono::TimeDelta) | from now, by the server's clock, rounded up to whole seconds |
 /// | [`DateTime`](chrono::DateTime) of any time zone, [`SystemTime`] | that time, to the microsecond |
 ///
 /// Making one cannot fail. What the server would refuse, misread or answer with a 500 (wire description, section 4) is
@@ -240,6 +240,22 @@ impl From<&str> for Expiry {
 impl From<String> for Expiry {
     fn from(text: String) -> Self {
         When::Text(text).into()
+    }
+}
+
+impl From<&String> for Expiry {
+    fn from(text: &String) -> Self {
+        text.as_str().into()
+    }
+}
+
+/// A negative one is a time that has passed.
+impl From<TimeDelta> for Expiry {
+    fn from(duration: TimeDelta) -> Self {
+        match duration.to_std() {
+            Ok(duration) => duration.into(),
+            Err(_) => Utc::now().checked_add_signed(duration).map_or(When::Unholdable, When::At).into(),
+        }
     }
 }
 

@@ -149,6 +149,8 @@ fn durations_are_rounded_up_to_whole_seconds() {
     assert_eq!(wire(Duration::from_nanos(1)).unwrap(), "1s");
     assert_eq!(wire(Duration::from_millis(1_500)).unwrap(), "2s");
     assert_eq!(wire(Duration::from_secs(2)).unwrap(), "2s");
+    assert_eq!(wire(TimeDelta::days(30)).unwrap(), "2592000s");
+    assert!(refusal(TimeDelta::MIN).contains("year") && refusal(TimeDelta::days(-20_000)).contains("past"));
 }
 
 #[test]

@@ -14,7 +14,7 @@ use crate::transfer::Source;
 
 impl Files {
     /// Uploads many files, several at once. An item is a path in the bucket with a [`Source`], or a local path, which is
-    /// then stored under its own name. The iterator is taken from only as places become free, and paths are opened only
+    /// then stored under its own name: `["a.jpg", "b.jpg"]`. The iterator is taken from only as places become free, and paths are opened only
     /// then.
     ///
     /// ```no_run
@@ -80,6 +80,27 @@ impl From<&PathBuf> for UploadItem<'_> {
 impl From<&Path> for UploadItem<'_> {
     fn from(local: &Path) -> Self {
         local.to_owned().into()
+    }
+}
+
+/// A local path, under its last part.
+impl From<&str> for UploadItem<'_> {
+    fn from(local: &str) -> Self {
+        PathBuf::from(local).into()
+    }
+}
+
+/// A local path, under its last part.
+impl From<String> for UploadItem<'_> {
+    fn from(local: String) -> Self {
+        PathBuf::from(local).into()
+    }
+}
+
+/// A local path, under its last part.
+impl From<&String> for UploadItem<'_> {
+    fn from(local: &String) -> Self {
+        local.as_str().into()
     }
 }
 
