@@ -320,6 +320,7 @@ async fn ranges_and_hashes() {
     quiet.refused("range", "last 0", file.download().last(0).await);
     quiet.refused("etag", "a\nb", file.download().if_match("a\nb").await);
     quiet.refused("etag", "a\nb", file.download().if_none_match("a\nb").await);
+    quiet.refused("etag", "a\nb", file.download_to("x").if_none_match("a\nb").await);
     for bad in ["", "abc", "zz"] {
         quiet.refused("expect_sha256", bad, file.upload("x".as_bytes()).expect_sha256(bad).await);
         quiet.refused("expect_sha256", bad, file.download().expect_sha256(bad).await);

@@ -9,7 +9,7 @@ use carbonfiles::{Bucket, ErrorKind, Phase, RetryPolicy};
 use carbonfiles_testserver::{Fault, TestServer};
 use futures::TryStreamExt;
 use futures::stream::FusedStream;
-use support::{Answer, RawServer, builder, sha256};
+use support::{Answer, RawServer, builder, sha256, within};
 use tokio::io::AsyncReadExt;
 
 const CONTENT: &str = "/content";
@@ -163,6 +163,36 @@ async fn conditions() {
     let changed = file.download().if_none_match(&etag).verify(true).await.unwrap().unwrap();
     assert_eq!(changed.bytes(10).await.unwrap(), "two");
     assert_eq!(file.download().if_match(&etag).await.unwrap_err().kind(), ErrorKind::PreconditionFailed);
+}
+
+#[tokio::test]
+async fn a_target_is_written_only_if_the_content_is_another() {
+    let (_server, bucket) = setup().await;
+    let file = bucket.file("x.bin");
+    let (one, two) = (pattern(9 << 20), pattern(10 << 20));
+    let first = file.upload(one).await.unwrap().sha256.clone().unwrap();
+    let second = file.upload(two.clone()).await.unwrap().sha256.clone().unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let target = folder.path().join("x");
+    std::fs::write(&target, "old").unwrap();
+    for ranges in [1, 3] {
+        let same = file.download_to(&target).parallel(ranges).if_none_match(&second);
+        assert_eq!(within(same.send()).await.unwrap(), None);
+        assert_eq!(std::fs::read(&target).unwrap(), b"old");
+        let started = file.download_to(&target).parallel(ranges).if_none_match(&second).start();
+        let watch = started.progress();
+        assert_eq!(within(started).await.unwrap(), None);
+        assert_eq!(watch.current().phase, Phase::Done);
+        let other = file.download_to(folder.path().join("y")).parallel(ranges).if_none_match(&first);
+        let done = within(other.send()).await.unwrap().unwrap();
+        assert_eq!((done.size, done.verified_sha256.as_ref()), (10 << 20, Some(&second)));
+        assert_eq!(std::fs::read(done.path).unwrap(), two);
+    }
+    // What was asked by hand is not understood as the condition.
+    let error = file.download_to(&target).header("if-none-match", &format!("\"{second}\"")).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Decode);
+    assert!(error.hint().unwrap().contains("if_none_match"), "{error:?}");
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 2, "no part is left");
 }
 
 #[tokio::test]

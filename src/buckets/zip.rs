@@ -96,7 +96,7 @@ pub struct DownloadZipTo<'a> {
 impl DownloadZipTo<'_> {
     async fn run(mut self) -> Result<Downloaded> {
         self.download.options = self.options;
-        save(self.download.plan()?, &self.target, &self.saving).await.map_err(explain)
+        save(self.download.plan()?, &self.target, &self.saving).await.map_err(explain)?.ok_or_else(unasked)
     }
 }
 

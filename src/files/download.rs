@@ -51,7 +51,7 @@ impl File {
 pub struct DownloadFile<'a, O = Download<'a>> {
     pub(super) file: File,
     range: Result<Option<Wanted>>,
-    if_none_match: Option<String>,
+    pub(super) if_none_match: Option<String>,
     if_match: Option<String>,
     pub(super) reporter: Reporter<'a>,
     verify: bool,

@@ -1,13 +1,16 @@
 //! A content into a file.
 
 use std::fmt;
+use std::marker::PhantomData;
 use std::path::{Path, PathBuf};
 
 use super::File;
 use super::download::DownloadFile;
 use crate::error::Result;
 use crate::http::{CallOptions, awaitable};
-use crate::transfer::{Downloaded, Most, PathCheck, Replaces, Saving, expects, reports_progress, save, saves, starts};
+use crate::transfer::{
+    Downloaded, Most, Outcome, PathCheck, Replaces, Saving, expects, quoted, reports_progress, save, saves, starts,
+};
 
 impl File {
     /// Downloads the content into a file: written beside the target, checked against the server's SHA-256, synced, and
@@ -49,31 +52,28 @@ impl File {
             target: target.as_ref().to_owned(),
             saving: Saving::default(),
             options: CallOptions::default(),
+            outcome: PhantomData,
         }
     }
 }
 
 /// Downloads a content into a file. Made by [`File::download_to`].
 #[must_use = "nothing is sent until it is awaited"]
-pub struct DownloadFileTo<'a> {
+pub struct DownloadFileTo<'a, O = Downloaded> {
     download: DownloadFile<'a>,
     target: PathBuf,
     saving: Saving,
     options: CallOptions,
+    outcome: PhantomData<fn() -> O>,
 }
 
 impl<'a> DownloadFileTo<'a> {
-    /// Whether the content is compared with its SHA-256. It is, by default.
-    pub fn verify(mut self, verify: bool) -> Self {
-        self.download = self.download.verify(verify);
-        self
-    }
-
-    /// Only if the content is still that of this ETag (or SHA-256 in hex): else `PreconditionFailed`, and the target stays as it
-    /// was.
-    pub fn if_match(mut self, etag: impl AsRef<str>) -> Self {
-        self.download = self.download.if_match(etag);
-        self
+    /// Only if the content is another one than this ETag's (or SHA-256 in hex): `None` where it is the same, and the target stays
+    /// as it was.
+    pub fn if_none_match(mut self, etag: impl AsRef<str>) -> DownloadFileTo<'a, Option<Downloaded>> {
+        self.download.if_none_match = Some(quoted(etag.as_ref()));
+        let Self { download, target, saving, options, .. } = self;
+        DownloadFileTo { download, target, saving, options, outcome: PhantomData }
     }
 
     /// A listing said that it has so many bytes.
@@ -95,21 +95,36 @@ impl<'a> DownloadFileTo<'a> {
         self.saving.folder = Some(folder);
         self
     }
+}
 
-    async fn run(mut self) -> Result<Downloaded> {
+impl<'a, O: Outcome<'a, Downloaded>> DownloadFileTo<'a, O> {
+    /// Whether the content is compared with its SHA-256. It is, by default.
+    pub fn verify(mut self, verify: bool) -> Self {
+        self.download = self.download.verify(verify);
+        self
+    }
+
+    /// Only if the content is still that of this ETag (or SHA-256 in hex): else `PreconditionFailed`, and the target stays as it
+    /// was.
+    pub fn if_match(mut self, etag: impl AsRef<str>) -> Self {
+        self.download = self.download.if_match(etag);
+        self
+    }
+
+    async fn run(mut self) -> Result<O> {
         self.download.file.checked_path()?;
         self.download.options = self.options;
-        save(self.download.plan()?, &self.target, &self.saving).await
+        O::of(save(self.download.plan()?, &self.target, &self.saving).await?)
     }
 }
 
-saves!(['a] DownloadFileTo<'a>, saving);
-expects!(['a] DownloadFileTo<'a>, download.expected);
-reports_progress!(['a] DownloadFileTo<'a>, download.reporter);
-awaitable!(DownloadFileTo<'a> => Downloaded);
-starts!(DownloadFileTo => Downloaded, download.reporter);
+saves!(['a, O: Outcome<'a, Downloaded>] DownloadFileTo<'a, O>, saving);
+expects!(['a, O: Outcome<'a, Downloaded>] DownloadFileTo<'a, O>, download.expected);
+reports_progress!(['a, O: Outcome<'a, Downloaded>] DownloadFileTo<'a, O>, download.reporter);
+awaitable!(['a, O: Outcome<'a, Downloaded>] DownloadFileTo<'a, O>, 'a => O);
+starts!([O: Outcome<'static, Downloaded>] DownloadFileTo<'static, O> => O, download.reporter);
 
-impl fmt::Debug for DownloadFileTo<'_> {
+impl<O> fmt::Debug for DownloadFileTo<'_, O> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("DownloadFileTo").field("target", &self.target).finish_non_exhaustive()
     }

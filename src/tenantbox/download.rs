@@ -53,7 +53,7 @@ impl File {
 pub struct DownloadFile<'a, O = transfer::Download<'a>> {
     file: File,
     range: Result<Option<Wanted>>,
-    if_none_match: Option<String>,
+    pub(super) if_none_match: Option<String>,
     if_match: Option<String>,
     pub(super) expected: Result<Option<String>>,
     pub(super) reporter: Reporter<'a>,

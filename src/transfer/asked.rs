@@ -3,35 +3,37 @@
 use std::fmt;
 use std::ops::{Bound, RangeBounds};
 
-use super::{Download, check_expected};
+use super::{Download, Downloaded, check_expected};
 use crate::error::{Error, ErrorKind, Result};
 
-/// What a download builder gives: a [`Download`], or with a condition an `Option` of one.
-pub trait Outcome<'a>: Sized + sealed::Sealed + 'a {
+/// What a download builder gives: a [`Download`] or a [`Downloaded`], or with a condition an `Option` of one.
+pub trait Outcome<'a, T = Download<'a>>: Sized + Send + sealed::Sealed + 'a {
     #[doc(hidden)]
-    fn of(download: Option<Download<'a>>) -> Result<Self>;
+    fn of(found: Option<T>) -> Result<Self>;
 }
 
-/// A 304 without a condition.
+/// A 304 without a condition, or with one of a header.
 pub(crate) fn unasked() -> Error {
     Error::new(ErrorKind::Decode, "the server said 'not modified' without being asked")
+        .with_hint("Where a download has if_none_match, ask by that: it gives None then")
 }
 
 mod sealed {
     pub trait Sealed {}
     impl Sealed for super::Download<'_> {}
-    impl Sealed for Option<super::Download<'_>> {}
+    impl Sealed for super::Downloaded {}
+    impl<T: Sealed> Sealed for Option<T> {}
 }
 
-impl<'a> Outcome<'a> for Download<'a> {
-    fn of(download: Option<Download<'a>>) -> Result<Self> {
-        download.ok_or_else(unasked)
+impl<'a, T: sealed::Sealed + Send + 'a> Outcome<'a, T> for T {
+    fn of(found: Option<T>) -> Result<Self> {
+        found.ok_or_else(unasked)
     }
 }
 
-impl<'a> Outcome<'a> for Option<Download<'a>> {
-    fn of(download: Option<Download<'a>>) -> Result<Self> {
-        Ok(download)
+impl<'a, T: sealed::Sealed + Send + 'a> Outcome<'a, T> for Option<T> {
+    fn of(found: Option<T>) -> Result<Self> {
+        Ok(found)
     }
 }
 
@@ -137,9 +139,9 @@ pub(crate) use takes_ranges;
 macro_rules! expects {
     ([$($generics:tt)*] $builder:ty, $($field:ident).+) => {
         impl<$($generics)*> $builder {
-            /// The SHA-256 (64 hex digits) that the whole content must have, such as one of a manifest: with another one it is
-            /// `IntegrityMismatch`, the last thing that comes of a stream, and a target stays as it was. What else would be
-            /// compared with is not looked at then. A part of it is not compared. Anything but 64 hex digits is `InvalidInput`.
+            /// The SHA-256 (64 hex digits) that the whole content must have, such as one of a manifest. A mismatch is
+            /// `IntegrityMismatch`, reported at the end of a stream; a target file is left unchanged. This hash replaces the
+            /// server's. Ranges are not checked. Anything but 64 hex digits is `InvalidInput`.
             pub fn expect_sha256(mut self, sha256: impl Into<String>) -> Self {
                 self.$($field).+ = $crate::transfer::expected(sha256.into());
                 self

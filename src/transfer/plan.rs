@@ -67,8 +67,9 @@ impl<'a> DownloadPlan<'a> {
         Ok(Some(body))
     }
 
-    /// Asks for the rest of a content, and for all of it where the server has another one by now, or no ranges.
-    pub(super) async fn begin(&mut self, from: Option<Resumed>) -> Result<Box<Body<'a>>> {
+    /// Asks for the rest of a content, and for all of it where the server has another one by now, or no ranges. `None` for a
+    /// 304.
+    pub(super) async fn begin(&mut self, from: Option<Resumed>) -> Result<Option<Box<Body<'a>>>> {
         let room = self.room(1, DOWNLOAD_BUFFERS).await?;
         if let Some(from) = from {
             match self.ask(Some(Wanted::From(from.at)), Some(&from.etag)).await {
@@ -79,10 +80,10 @@ impl<'a> DownloadPlan<'a> {
                         && part.etag.as_ref() == Some(&from.etag)
                         && (part.start, part.total) == (from.at, Some(from.length));
                     if rest {
-                        return Ok(self.lend().receive_rest(response, room, from));
+                        return Ok(Some(self.lend().receive_rest(response, room, from)));
                     }
                     if response.status == StatusCode::OK {
-                        return Ok(self.lend().receive(response, room));
+                        return Ok(Some(self.lend().receive(response, room)));
                     }
                 }
                 Err(error) if error.kind() == ErrorKind::RangeNotSatisfiable => {}
@@ -90,9 +91,12 @@ impl<'a> DownloadPlan<'a> {
             }
         }
         let response = self.ask(None, None).await?;
+        if response.status == StatusCode::NOT_MODIFIED {
+            return Ok(None);
+        }
         match misfit(None, &response) {
             Some(problem) => Err(problem),
-            None => Ok(self.lend().receive(response, room)),
+            None => Ok(Some(self.lend().receive(response, room))),
         }
     }
 

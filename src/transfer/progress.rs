@@ -256,10 +256,14 @@ macro_rules! reports_progress {
 
 pub(crate) use reports_progress;
 
-/// `.start()` for a builder that reports progress: `starts!(Upload => UploadedFile, reporter)`.
+/// `.start()` for a builder that reports progress: `starts!(Upload => UploadedFile, reporter)`. One whose output is a type
+/// parameter names its generics.
 macro_rules! starts {
     ($builder:ident => $output:ty, $($field:ident).+) => {
-        impl $builder<'static> {
+        $crate::transfer::starts!([] $builder<'static> => $output, $($field).+);
+    };
+    ([$($generics:tt)*] $builder:ty => $output:ty, $($field:ident).+) => {
+        impl<$($generics)*> $builder {
             /// Starts it in a task of its own: a future of the result, with a watch of the progress and `cancel()`.
             /// Dropping it cancels the call. It needs a tokio runtime, and a source that borrows nothing.
             pub fn start(mut self) -> $crate::Transfer<$output> {

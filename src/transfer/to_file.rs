@@ -43,8 +43,8 @@ pub(crate) async fn check_target(target: &Path, how: &Saving) -> Result<()> {
     crate::blocking::blocking(move || super::part::check_target(&target, replaces)).await
 }
 
-/// Downloads to `target`, which is what it was, or complete: never in between.
-pub(crate) async fn save(mut plan: Box<DownloadPlan<'_>>, target: &Path, how: &Saving) -> Result<Downloaded> {
+/// Downloads to `target`, which is what it was, or complete: never in between. `None` for a 304, which leaves what there is.
+pub(crate) async fn save(mut plan: Box<DownloadPlan<'_>>, target: &Path, how: &Saving) -> Result<Option<Downloaded>> {
     how.check()?;
     plan.begin_limit();
     let mut part = PartFile::find(target, how).await?;
@@ -56,7 +56,12 @@ pub(crate) async fn save(mut plan: Box<DownloadPlan<'_>>, target: &Path, how: &S
     loop {
         let resumed = from.is_some();
         let error = match attempt(&mut plan, from.take(), &origin, &mut part, target, how).await {
-            Ok(done) => return Ok(done),
+            Ok(Some(done)) => return Ok(Some(done)),
+            Ok(None) => {
+                part.settle(false).await;
+                plan.reporter.done(0);
+                return Ok(None);
+            }
             Err(error) => error,
         };
         restarts += 1;
@@ -84,12 +89,12 @@ async fn attempt(
     part: &mut PartFile,
     target: &Path,
     how: &Saving,
-) -> Result<Downloaded> {
+) -> Result<Option<Downloaded>> {
     if how.parallel > 1 {
         // Not a part of what most downloads are.
         let ranges = Box::pin(begin_ranges(plan, from.as_ref())).await?;
         if let Some(ranges) = ranges {
-            return Box::pin(by_ranges(plan, ranges, origin, part, target, how)).await;
+            return Box::pin(by_ranges(plan, ranges, origin, part, target, how)).await.map(Some);
         }
     }
     by_stream(plan, from, origin, part, target, how).await
@@ -138,7 +143,7 @@ async fn by_stream(
     part: &mut PartFile,
     target: &Path,
     how: &Saving,
-) -> Result<Downloaded> {
+) -> Result<Option<Downloaded>> {
     let from = match from {
         None => None,
         Some(found) => {
@@ -149,7 +154,7 @@ async fn by_stream(
             Some(Resumed { etag: found.etag, length: found.length, at: found.at, hasher })
         }
     };
-    let mut body = plan.begin(from).await?;
+    let Some(mut body) = plan.begin(from).await? else { return Ok(None) };
     body.done_later();
     body.in_chunks();
     let (info, resumed) = (body.info().clone(), body.received());
@@ -165,7 +170,7 @@ async fn by_stream(
         body.done();
         let verified_sha256 = body.verified_sha256().map(str::to_owned);
         let etag = origin.tag(&info, verified_sha256.as_deref());
-        Ok(Downloaded { path: target.into(), size: body.received(), resumed, verified_sha256, etag })
+        Ok(Some(Downloaded { path: target.into(), size: body.received(), resumed, verified_sha256, etag }))
     }
     .await;
     plan.reporter = body.into_reporter();

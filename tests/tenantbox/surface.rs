@@ -237,6 +237,9 @@ async fn downloads_take_conditions() {
     let file = client.file(&done.file_path);
     let etag = file.download().await.unwrap().info().etag.clone().unwrap();
     assert!(file.download().if_none_match(&etag).await.unwrap().is_none());
+    let folder = tempfile::tempdir().unwrap();
+    assert!(file.download_to(folder.path().join("x")).if_none_match(&etag).await.unwrap().is_none());
+    assert_eq!(file.download_to(folder.path().join("x")).if_none_match("other").await.unwrap().unwrap().size, 5);
     let other = file.download().if_none_match("other").await.unwrap().unwrap();
     assert_eq!(other.bytes(9).await.unwrap(), "hello");
     assert_eq!(file.download().if_match(&etag).await.unwrap().bytes(9).await.unwrap(), "hello");

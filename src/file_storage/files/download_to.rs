@@ -8,7 +8,7 @@ use super::download::DownloadFile;
 use crate::error::Result;
 use crate::file_storage::id::canonical;
 use crate::http::{CallOptions, awaitable};
-use crate::transfer::{Downloaded, Saving, check_target, expects, reports_progress, save, saves, starts};
+use crate::transfer::{Downloaded, Saving, check_target, expects, reports_progress, save, saves, starts, unasked};
 
 impl File {
     /// Downloads the content into a file: written beside the target, continued after a cut, compared with its SHA-256 where
@@ -51,7 +51,7 @@ impl<'a> DownloadFileTo<'a> {
         if plan.verify && plan.sha256.is_none() {
             plan.sha256 = hash.await?;
         }
-        save(plan, &self.target, &self.saving).await
+        save(plan, &self.target, &self.saving).await?.ok_or_else(unasked)
     }
 }
 

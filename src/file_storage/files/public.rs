@@ -76,6 +76,7 @@ impl PublicFile {
             target: target.as_ref().to_owned(),
             saving: Saving::default(),
             options: CallOptions::default(),
+            outcome: PhantomData,
         }
     }
 
@@ -158,33 +159,44 @@ impl<O> fmt::Debug for DownloadPublic<'_, O> {
 
 /// Downloads a public content into a file. Made by [`PublicFile::download_to`].
 #[must_use = "nothing is sent until it is awaited"]
-pub struct DownloadPublicTo<'a> {
+pub struct DownloadPublicTo<'a, O = Downloaded> {
     download: DownloadPublic<'a>,
     target: PathBuf,
     saving: Saving,
     options: CallOptions,
+    outcome: PhantomData<fn() -> O>,
 }
 
-impl DownloadPublicTo<'_> {
+impl<'a> DownloadPublicTo<'a> {
+    /// Only if the content is another one than this ETag's (or SHA-256 in hex): `None` where it is the same, and the target stays
+    /// as it was.
+    pub fn if_none_match(mut self, etag: impl AsRef<str>) -> DownloadPublicTo<'a, Option<Downloaded>> {
+        self.download.if_none_match = Some(quoted(etag.as_ref()));
+        let Self { download, target, saving, options, .. } = self;
+        DownloadPublicTo { download, target, saving, options, outcome: PhantomData }
+    }
+}
+
+impl<'a, O: Outcome<'a, Downloaded>> DownloadPublicTo<'a, O> {
     /// Whether the content is compared with its SHA-256. It is, by default.
     pub fn verify(mut self, verify: bool) -> Self {
         self.download.verify = verify;
         self
     }
 
-    async fn run(mut self) -> Result<Downloaded> {
+    async fn run(mut self) -> Result<O> {
         self.download.options = self.options;
-        save(self.download.plan()?, &self.target, &self.saving).await
+        O::of(save(self.download.plan()?, &self.target, &self.saving).await?)
     }
 }
 
-saves!(['a] DownloadPublicTo<'a>, saving);
-expects!(['a] DownloadPublicTo<'a>, download.expected);
-reports_progress!(['a] DownloadPublicTo<'a>, download.reporter);
-awaitable!(DownloadPublicTo<'a> => Downloaded);
-starts!(DownloadPublicTo => Downloaded, download.reporter);
+saves!(['a, O: Outcome<'a, Downloaded>] DownloadPublicTo<'a, O>, saving);
+expects!(['a, O: Outcome<'a, Downloaded>] DownloadPublicTo<'a, O>, download.expected);
+reports_progress!(['a, O: Outcome<'a, Downloaded>] DownloadPublicTo<'a, O>, download.reporter);
+awaitable!(['a, O: Outcome<'a, Downloaded>] DownloadPublicTo<'a, O>, 'a => O);
+starts!([O: Outcome<'static, Downloaded>] DownloadPublicTo<'static, O> => O, download.reporter);
 
-impl fmt::Debug for DownloadPublicTo<'_> {
+impl<O> fmt::Debug for DownloadPublicTo<'_, O> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("DownloadPublicTo").field("target", &self.target).finish_non_exhaustive()
     }

@@ -184,6 +184,9 @@ operations! {
         let (file, hash) = (context.client.public_file(&stored.id), stored.checksum_sha256.unwrap());
         assert!(file.download().if_none_match(&hash).await.unwrap().is_none());
         assert!(file.download().if_none_match("0".repeat(64)).await.unwrap().is_some());
+        let folder = tempfile::tempdir().unwrap();
+        assert!(file.download_to(folder.path().join("x")).if_none_match(&hash).await.unwrap().is_none());
+        assert_eq!(file.download_to(folder.path().join("x")).if_none_match("other").await.unwrap().unwrap().size, 5);
     }
     public_range => |context| {
         let stored = public_file(&context, "0123456789".into(), ".txt").await;
