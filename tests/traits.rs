@@ -120,6 +120,7 @@ const _: () = {
     transfer::<DownloadFile<'static>>();
     transfer::<DownloadFile<'static, Option<Download<'static>>>>();
     transfer::<DownloadFileTo<'static>>();
+    transfer::<DownloadFileTo<'static, Option<Downloaded>>>();
     transfer::<DownloadZip<'static>>();
 
     stream::<ListAllBuckets>();
@@ -396,7 +397,23 @@ fn arguments_take_what_is_at_hand() {
     let (local, utc) = (chrono::Local::now(), chrono::Utc::now());
     assert_eq!(Expiry::from(local), Expiry::from(local.to_utc()));
     assert_eq!(Expiry::from(utc), Expiry::from(utc.fixed_offset()));
-    let path = std::path::PathBuf::from("a/b.txt");
-    let items: [UploadItem<'_>; 3] = [(&path).into(), path.as_path().into(), path.clone().into()];
+    let files = Client::anonymous("http://127.0.0.1:1").unwrap().bucket("b").files();
+    drop(files.upload_many(["a.jpg", "b.jpg"]));
+    #[cfg(feature = "file-storage")]
+    drop(carbonfiles::file_storage::Client::builder("http://127.0.0.1:1").login(&"a".to_owned(), &"b".to_owned()));
+    let month = chrono::Duration::days(30);
+    assert_eq!(Expiry::from(month), Expiry::from(month.to_std().unwrap()));
+    let text = "a/b.txt".to_owned();
+    assert_eq!(Expiry::from(&text), Expiry::from(text.as_str()));
+    assert_eq!(Secret::from(&text), Secret::from(text.as_str()));
+    let path = std::path::PathBuf::from(&text);
+    let items: [UploadItem<'_>; 6] = [
+        (&path).into(),
+        path.as_path().into(),
+        path.clone().into(),
+        "a/b.txt".into(),
+        (&text).into(),
+        text.clone().into(),
+    ];
     assert!(items.iter().all(|item| format!("{item:?}") == format!("{:?}", items[0])), "{items:?}");
 }
