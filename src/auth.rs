@@ -213,10 +213,10 @@ macro_rules! token_provider {
         impl $builder {
             $(#[$docs])*
             ///
-            /// A provider that fails ends the call before it is sent: with the kind of the [`Error`](crate::Error) of this crate
-            /// that its error is or comes from, and `Unauthenticated` for any other. So it is where that kind would say something
-            /// of what was asked for (`NotFound`, `PreconditionFailed`, `RangeNotSatisfiable`, `Unsupported`). Where it fails
-            /// when asked once more, the refusal is the error.
+            /// A provider that fails ends the call before it is sent. If the error is, or wraps, an [`Error`](crate::Error) of
+            /// this crate, its kind is kept; otherwise it is `Unauthenticated`. Kinds that would seem to describe the requested
+            /// thing (`NotFound`, `PreconditionFailed`, `RangeNotSatisfiable`, `Unsupported`) also become `Unauthenticated`.
+            /// Where it fails when asked once more, the refusal is the error.
             pub fn token_provider<F, Fut, T, E>(mut self, provide: F) -> Self
             where
                 F: Fn() -> Fut + Send + Sync + 'static,

@@ -50,8 +50,8 @@
 //! **Calls** are builders: set what you like, then `.await`, or take the future by `.send()`, for `tokio::spawn` and the
 //! like. Calls, listings, batches and syncs also take headers, time limits and a retry policy of their own; those of a batch
 //! or a sync hold for each of its requests, and `each` sets others for single transfers. What is wrong with an
-//! argument is kept and comes out of the `.await`, before anything is sent; a number of nothing (`parallel(0)`, `limit(0)`,
-//! `concurrency(0)`) is wrong.
+//! argument is kept and comes out of the `.await`, before anything is sent; zero is rejected wherever it makes no sense
+//! (`parallel(0)`, `limit(0)`, `concurrency(0)`).
 //!
 //! # Errors and retries
 //!

@@ -52,8 +52,8 @@ impl Files {
 
 /// Uploads several files in one request. Made by [`Files::upload_multipart`].
 ///
-/// Dropping the call, or an error half way, leaves of the file that was being sent nothing, and those after it as they were. The
-/// files before it stay stored, as may all of them once the last byte is out.
+/// If the call is dropped, or fails half way, the file being sent is not stored, and later ones are untouched. The files before
+/// it stay stored, as may all of them once the last byte is out.
 ///
 /// # Errors
 /// Those of [`Upload`](super::Upload), for any of the files.

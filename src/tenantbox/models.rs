@@ -51,8 +51,8 @@ pub struct Uploaded {
     pub tenant_id: String,
     /// The tenant came into being with this upload.
     pub is_new_tenant: bool,
-    /// Paths at which the content may lie a second time, beside `file_path`: of attempts that were sent whole and had no answer,
-    /// before a fresh URL brought a path of its own. Nearly always empty; what is there counts, so delete it.
+    /// Other paths that may hold a copy, left by attempts whose answer was lost. Nearly always empty; copies count towards the
+    /// quota, so delete them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub maybe_also_at: Vec<String>,
 }
