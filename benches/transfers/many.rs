@@ -48,7 +48,7 @@ pub(crate) async fn ours(what: &str, url: &str, bucket: &str, count: u64, target
         "many-up" => {
             let upload = files.upload_many(paths(count)).concurrency(AT_ONCE).each(move |_, file| file.verify(verify));
             // One after another, as the other client looks at its answers.
-            let done = upload.stream().expect("a batch");
+            let done = upload.stream().await.expect("a batch");
             let done = done.map(|file| assert!(matches!(file.outcome, FileOutcome::Done(_)), "{file:?}")).count().await;
             assert_eq!(done as u64, count);
         }
