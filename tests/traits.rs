@@ -399,11 +399,11 @@ fn arguments_take_what_is_at_hand() {
     assert_eq!(Expiry::from(utc), Expiry::from(utc.fixed_offset()));
     let files = Client::anonymous("http://127.0.0.1:1").unwrap().bucket("b").files();
     drop(files.upload_many(["a.jpg", "b.jpg"]));
-    #[cfg(feature = "file-storage")]
-    drop(carbonfiles::file_storage::Client::builder("http://127.0.0.1:1").login(&"a".to_owned(), &"b".to_owned()));
     let month = chrono::Duration::days(30);
     assert_eq!(Expiry::from(month), Expiry::from(month.to_std().unwrap()));
     let text = "a/b.txt".to_owned();
+    #[cfg(feature = "file-storage")]
+    drop(carbonfiles::file_storage::Client::builder("http://127.0.0.1:1").login(&text, &text));
     assert_eq!(Expiry::from(&text), Expiry::from(text.as_str()));
     assert_eq!(Secret::from(&text), Secret::from(text.as_str()));
     let path = std::path::PathBuf::from(&text);
