@@ -16,7 +16,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use self::ahead::Ahead;
 pub(crate) use self::offset::by_offset;
 #[cfg(feature = "file-storage")]
-pub(crate) use self::offset::{LEAST_ROWS, by_windows};
+pub(crate) use self::offset::by_windows;
 use crate::error::{Error, ErrorKind, Result};
 use crate::http::Request;
 use crate::models::Order;

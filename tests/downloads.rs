@@ -189,8 +189,12 @@ async fn a_target_is_written_only_if_the_content_is_another() {
         assert_eq!(std::fs::read(done.path).unwrap(), two);
     }
     // What was asked by hand is not understood as the condition.
-    let error = file.download_to(&target).header("if-none-match", &format!("\"{second}\"")).await.unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Decode);
+    let asked = file.download_to(&target).header("if-none-match", &format!("\"{second}\"")).start();
+    let watch = asked.progress();
+    let error = within(asked).await.unwrap_err();
+    let status = error.status().map(|status| status.as_u16());
+    assert_eq!((error.kind(), status, error.attempts()), (ErrorKind::Decode, Some(304), 1));
+    assert_ne!(watch.current().phase, Phase::Done);
     assert!(error.hint().unwrap().contains("if_none_match"), "{error:?}");
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 2, "no part is left");
 }

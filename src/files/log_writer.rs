@@ -251,12 +251,16 @@ impl Appender {
         }
     }
 
-    /// Whether a 404 may be of something on the way: that to a `HEAD` has no words. What is listed is the server's word.
+    /// Whether a 404 may be of something on the way: that to a `HEAD` has no words. What is listed is the server's word, and what
+    /// it says of the first byte: the content of a file can be missing.
     async fn may_be_there(&self) -> bool {
-        match self.log.file.listed_opt(self.log.options.clone()).await {
-            Ok(found) => found.is_some(),
-            Err(error) => !error.tells_of_absence(),
-        }
+        let (file, options) = (&self.log.file, &self.log.options);
+        let looked = match file.listed_opt(options.clone()).await {
+            Ok(None) => return false,
+            Ok(Some(_)) => file.download().range(..1).options(options.clone()).await.map(drop),
+            Err(error) => Err(error),
+        };
+        looked.err().is_none_or(|error| !error.tells_of_absence())
     }
 }
 

@@ -128,17 +128,32 @@ impl Unescaped<'_> {
 fn escape(text: &str) -> Option<(char, usize)> {
     const NAMED: [(&str, char); 6] =
         [("&amp;", '&'), ("&quot;", '"'), ("&apos;", '\''), ("&lt;", '<'), ("&gt;", '>'), ("&nbsp;", ' ')];
-    let digits = |from: usize, count: usize| {
+    let hex = |from: usize, count: usize| {
         let digits = text.get(from..from + count).filter(|digits| digits.bytes().all(|b| b.is_ascii_hexdigit()))?;
-        char::from_u32(u32::from_str_radix(digits, 16).ok()?)
+        u32::from_str_radix(digits, 16).ok()
     };
     match text.as_bytes() {
-        [b'\\', b'u', ..] => Some((digits(2, 4)?, 6)),
+        [b'\\', b'u', rest @ ..] => match (hex(2, 4)?, hex(8, 4)) {
+            // Beyond U+FFFF JSON has two of them.
+            (high @ 0xd800..0xdc00, Some(low @ 0xdc00..0xe000)) if rest[4..].starts_with(b"\\u") => {
+                Some((char::from_u32(0x1_0000 + ((high - 0xd800) << 10) + (low - 0xdc00))?, 12))
+            }
+            (one, _) => Some((char::from_u32(one)?, 6)),
+        },
         [b'\\', escaped @ (b'"' | b'\\' | b'/'), ..] => Some((char::from(*escaped), 2)),
         [b'\\', b'n', ..] => Some(('\n', 2)),
         [b'\\', b'r', ..] => Some(('\r', 2)),
         [b'\\', b't', ..] => Some(('\t', 2)),
-        [b'%', ..] => Some((digits(1, 2).filter(char::is_ascii)?, 3)),
+        [b'\\', b'b', ..] => Some(('\u{8}', 2)),
+        [b'\\', b'f', ..] => Some(('\u{c}', 2)),
+        [b'%', bytes @ ..] => {
+            let mut utf8 = [0; 4];
+            (0..4).find_map(|n| {
+                utf8[n] =
+                    hex(3 * n + 1, 2).filter(|_| n == 0 || bytes.get(3 * n - 1) == Some(&b'%'))?.try_into().ok()?;
+                Some((std::str::from_utf8(&utf8[..=n]).ok()?.chars().next()?, 3 * (n + 1)))
+            })
+        }
         [b'&', b'#', rest @ ..] => {
             let end = rest.iter().take(8).position(|b| *b == b';')? + 2;
             let number = match text.get(2..end)?.strip_prefix(['x', 'X']) {
@@ -253,6 +268,14 @@ mod tests {
             ),
         ] {
             assert_eq!(secrets.cut(said), cut);
+        }
+        let other = Secrets::default().with_body(&[Token::new("pässw😀rd\u{c}\u{8}")]);
+        for (said, cut) in [
+            (r#"{"p":"p\u00e4ssw\ud83d\ude00rd\f\b"}"#, r#"{"p":"[redacted]"}"#),
+            ("?p=p%C3%A4ssw%F0%9F%98%80rd%0C%08&q=%C3x%80", "?p=[redacted]&q=%C3x%80"),
+            (r"\ud83dx\ude00 %F0%9F%98 %C3%2", r"\ud83dx\ude00 %F0%9F%98 %C3%2"),
+        ] {
+            assert_eq!(other.cut(said), cut);
         }
         let short = Secrets::of(&[Token::new("a&b")], &Url::parse("http://h/").unwrap(), []);
         assert_eq!((short.cut("no a&amp;b").as_str(), short.cut("no a&amp;c").as_str()), (CUT, "no a&amp;c"));

@@ -40,13 +40,14 @@ where
     F: Fn(Window) -> Fut + Send + Sync + 'static,
     Fut: Future<Output = Result<Page<T>>> + Send + 'static,
 {
-    by_windows(window, u64::saturating_add, key, place, fetch)
+    by_windows(window, LEAST_ROWS, u64::saturating_add, key, place, fetch)
 }
 
-/// The same where windows differ in length: `behind` is where the one behind an offset begins, given that too how far from
-/// each other the last two began.
+/// The same where windows differ in length, and have `least` rows if they can: `behind` is where the one behind an offset begins,
+/// given that too how far from each other the last two began.
 pub(crate) fn by_windows<T, B, P, F, Fut>(
     window: Window,
+    least: u64,
     behind: B,
     key: fn(&T) -> &str,
     place: P,
@@ -62,7 +63,7 @@ where
     Box::pin(try_stream! {
         let window = window.checked()?;
         let (limit, start) = (window.limit.unwrap_or(PAGE_ROWS), window.offset);
-        let rows = limit.max(LEAST_ROWS);
+        let rows = limit.max(least);
         let fetch = Arc::new(fetch);
         let fetch = |offset| fetch_whole(fetch.clone(), Window { limit: Some(rows), offset, ..window });
         let mut came_before = Came::new(key, place);
@@ -114,7 +115,7 @@ where
 }
 
 /// The fewest rows to ask for: a window of one can't both overlap and go forward.
-pub(crate) const LEAST_ROWS: u64 = 2;
+const LEAST_ROWS: u64 = 2;
 
 /// The window that was asked for. One without rows is the end only where its own total says so; but a server counts before it
 /// selects, and rows may go in between, so it is asked once more.

@@ -13,9 +13,11 @@ pub trait Outcome<'a, T = Download<'a>>: Sized + Send + sealed::Sealed + 'a {
 }
 
 /// A 304 without a condition, or with one of a header.
+pub(super) const UNASKED: &str = "the server said 'not modified' without being asked";
+pub(super) const ASK_BY_CONDITION: &str = "Where a download has if_none_match, ask by that: it gives None then";
+
 pub(crate) fn unasked() -> Error {
-    Error::new(ErrorKind::Decode, "the server said 'not modified' without being asked")
-        .with_hint("Where a download has if_none_match, ask by that: it gives None then")
+    Error::new(ErrorKind::Decode, UNASKED).with_hint(ASK_BY_CONDITION)
 }
 
 mod sealed {

@@ -10,7 +10,7 @@ use http::{HeaderValue, StatusCode, header};
 use tokio::time::{Instant, timeout_at};
 
 use super::DOWNLOAD_BUFFERS;
-use super::asked::Wanted;
+use super::asked::{ASK_BY_CONDITION, UNASKED, Wanted};
 use super::body::Body;
 use super::download::Download;
 use super::hashing::Hasher;
@@ -53,7 +53,7 @@ impl<'a> DownloadPlan<'a> {
     /// The same, in a room that is there already.
     pub(super) async fn start_within(mut self: Box<Self>, room: Room) -> Result<Option<Box<Body<'a>>>> {
         let response = self.ask(self.range, None).await?;
-        if response.status == StatusCode::NOT_MODIFIED {
+        if self.is_unmodified(&response) {
             return Ok(None);
         }
         if let Some(problem) = misfit(self.range, &response) {
@@ -91,13 +91,18 @@ impl<'a> DownloadPlan<'a> {
             }
         }
         let response = self.ask(None, None).await?;
-        if response.status == StatusCode::NOT_MODIFIED {
+        if self.is_unmodified(&response) {
             return Ok(None);
         }
         match misfit(None, &response) {
             Some(problem) => Err(problem),
             None => Ok(Some(self.lend().receive(response, room))),
         }
+    }
+
+    /// The answer to a condition of ours. A 304 that a header set by hand brings about is no content, and no more.
+    fn is_unmodified(&self, response: &Response) -> bool {
+        response.status == StatusCode::NOT_MODIFIED && self.request.headers.contains_key(header::IF_NONE_MATCH)
     }
 
     /// For a body, which gives the reporter back at its end.
@@ -235,6 +240,9 @@ impl DownloadPlan<'_> {
 
 /// What is wrong with the part that came, if it is not what was asked for.
 fn misfit(range: Option<Wanted>, response: &Response) -> Option<Error> {
+    if response.status == StatusCode::NOT_MODIFIED {
+        return Some(response.error(ErrorKind::Decode, UNASKED).with_hint(ASK_BY_CONDITION));
+    }
     let partial = response.status == StatusCode::PARTIAL_CONTENT;
     let (kind, problem) = match (range, partial, ContentRange::of(&response.headers)) {
         (None, false, _) if response.status == StatusCode::OK => return None,

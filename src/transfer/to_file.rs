@@ -58,7 +58,8 @@ pub(crate) async fn save(mut plan: Box<DownloadPlan<'_>>, target: &Path, how: &S
         let error = match attempt(&mut plan, from.take(), &origin, &mut part, target, how).await {
             Ok(Some(done)) => return Ok(Some(done)),
             Ok(None) => {
-                part.settle(false).await;
+                // What an attempt before this one has found to be wrong is not kept.
+                part.settle(restarts > 0).await;
                 plan.reporter.done(0);
                 return Ok(None);
             }

@@ -395,6 +395,19 @@ async fn a_log_goes_on_after_a_404_of_something_on_the_way() {
     assert!(within(log.write_all(b"ef")).await.is_err(), "the server itself says that there is no such bucket");
 }
 
+/// The server has lost the bytes of a file: it is listed, and its content is not found.
+#[tokio::test]
+async fn a_log_whose_content_is_missing_ends() {
+    let (server, _, file) = start().await;
+    let mut log = file.log_writer().flush_every(Duration::from_millis(1)).flush_bytes(10).await.unwrap();
+    server.inject(Fault::status(404).on("HEAD", CONTENT).forever());
+    server.inject(Fault::status(404).body(r#"{"error":"File not found"}"#).on("GET", CONTENT).forever());
+    let ended = within(async { while log.write_all(b"0123456789").await.is_ok() {} });
+    ended.await;
+    let error = within(log.flush()).await.unwrap_err();
+    assert!(error.to_string().contains("ended"), "{error}");
+}
+
 /// An upload of the file is under way, that of a new one: to make it then would empty what has just been stored.
 #[tokio::test]
 async fn a_log_is_opened_behind_an_upload_of_its_file() {

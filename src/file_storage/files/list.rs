@@ -187,7 +187,8 @@ impl ListAllFiles {
         let sort = query.sort.unwrap_or(FileSort::CreatedAt);
         paging::by_windows(
             window,
-            move |offset, _| behind(offset, limit.max(paging::LEAST_ROWS)),
+            LEAST_ROWS,
+            move |offset, _| behind(offset, limit.max(LEAST_ROWS)),
             |file: &StoredFile| &file.id,
             move |file: &StoredFile, place| hash_place(file, sort, place),
             move |window| {
@@ -240,6 +241,10 @@ fn hash_place(file: &StoredFile, sort: FileSort, place: &mut DefaultHasher) {
     }
 }
 
+/// The fewest rows to ask for. Where every size from half the limit on divides what comes before a row, no page goes on behind it
+/// and before it as well; with this limit, that is behind the last page that can be asked for.
+const LEAST_ROWS: u64 = 20;
+
 /// The page, of at most `limit` rows, that holds the row at an offset and the most rows behind it.
 ///
 /// Pages begin at multiples of their size, so the size is chosen: a slightly smaller page begins just before the row.
@@ -266,6 +271,20 @@ mod tests {
             let (page, rows) = page_at(offset, limit);
             prop_assert!((1..=limit).contains(&rows));
             prop_assert!((page - 1) * rows <= offset && offset < page * rows);
+        }
+    }
+
+    proptest! {
+        // A window of one row can't both overlap and go forward. It would be one before a multiple of all sizes.
+        #[test]
+        fn a_window_has_more_than_one_row(
+            offset in 0..LEAST_ROWS * LAST_PAGE,
+            multiple in prop_oneof![Just(1), Just(2520), Just(360_360), Just(12_252_240)],
+            limit in LEAST_ROWS..=MOST_ROWS,
+        ) {
+            let offset = (offset / multiple * multiple + multiple - 1).min(LEAST_ROWS * LAST_PAGE);
+            let (page, rows) = page_at(offset, limit);
+            prop_assert!(page * rows - offset > 1);
         }
     }
 
