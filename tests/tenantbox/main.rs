@@ -19,7 +19,7 @@ use carbonfiles_testserver::{SeenRequest, Tenantbox};
 
 async fn server() -> Tenantbox {
     support::secrets::watch();
-    let server = Tenantbox::start().await.expect("the server starts");
+    let server = Tenantbox::start().await.expect("the server starts").faults_must_fire();
     support::secrets::keep(server.api_key());
     server
 }

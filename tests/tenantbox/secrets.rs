@@ -42,7 +42,7 @@ fn keep_signatures(server: &Tenantbox) -> usize {
 #[tokio::test]
 async fn nothing_of_a_presigned_url_is_shown() {
     watch();
-    let server = Tenantbox::start().await.unwrap();
+    let server = Tenantbox::start().await.unwrap().faults_must_fire();
     keep(server.api_key());
     let client = builder(&server).default_header("x-team", "team-secret").build().unwrap();
     let tenant = client.tenant("ada@example.com");

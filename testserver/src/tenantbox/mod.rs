@@ -43,6 +43,7 @@ pub struct Tenantbox {
     running: Mutex<Option<[Running; 2]>>,
     url: String,
     storage_url: String,
+    faults_must_fire: bool,
 }
 
 impl Tenantbox {
@@ -71,7 +72,16 @@ impl Tenantbox {
         let api = Arc::new(Api::new(state, signer, &storage_url));
         let running = Running::on(address, &api).await?;
         let url = format!("http://{}", running.address);
-        Ok(Self { api, storage, running: Mutex::new(Some([running, storing])), url, storage_url })
+        let running = Mutex::new(Some([running, storing]));
+        Ok(Self { api, storage, running, url, storage_url, faults_must_fire: false })
+    }
+
+    /// When it is dropped, each fault of either site must have taken effect, but for those that
+    /// [may miss](crate::Fault::may_miss). Else the drop panics.
+    #[must_use]
+    pub fn faults_must_fire(mut self) -> Self {
+        self.faults_must_fire = true;
+        self
     }
 
     /// `http://127.0.0.1:PORT` of the API, without a slash at the end.
@@ -154,6 +164,11 @@ impl Drop for Tenantbox {
         for site in running.into_iter().flatten() {
             // Connections see it and drop their sockets; nothing has to be waited for.
             site.stage.send_replace(Stage::Stopped);
+        }
+        // What a test complains of itself comes first.
+        if self.faults_must_fire && !std::thread::panicking() {
+            let misses = [self.api.script().misses(), self.storage.script().misses()].concat();
+            assert!(misses.is_empty(), "faults that never took effect: {misses:#?}");
         }
     }
 }
