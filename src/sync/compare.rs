@@ -9,7 +9,7 @@ use crate::local::{Names, fold};
 pub(super) type Side = BTreeMap<String, u64>;
 
 /// Says why a name does not fit, if it does not.
-type Unfit = Box<dyn Fn(&str) -> Option<String> + Send>;
+pub(super) type Unfit = Box<dyn Fn(&str) -> Option<String> + Send>;
 
 pub(super) struct Comparison {
     pub(super) direction: Direction,

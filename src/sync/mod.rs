@@ -2,6 +2,7 @@
 
 mod compare;
 mod hashes;
+mod look;
 mod outcome;
 mod plan;
 mod settings;

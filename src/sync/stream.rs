@@ -9,9 +9,9 @@ use std::task::{Context, Poll};
 use async_stream::try_stream;
 use futures::stream::{BoxStream, Fuse, FusedStream, Stream, StreamExt};
 
+use super::look::Memory;
 use super::outcome::SyncOutcome;
 use super::plan::SyncPlan;
-use super::settings::Memory;
 use crate::call::Call;
 use crate::error::Result;
 use crate::files::{Batch, BatchFile, BatchStream, FileOutcome, Job, NotNow, Settings, Skipped, Totals, run};

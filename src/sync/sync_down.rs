@@ -3,9 +3,10 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use super::look::Scope;
 use super::outcome::SyncOutcome;
 use super::plan::{Direction, SyncAction, SyncPlan};
-use super::settings::{Scope, SyncSettings, sync_setters};
+use super::settings::{SyncSettings, sync_setters};
 use super::stream::SyncStream;
 use crate::blocking::blocking;
 use crate::error::{Error, Result, reason};

@@ -4,9 +4,10 @@ use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use super::look::Scope;
 use super::outcome::SyncOutcome;
 use super::plan::{Direction, SyncAction, SyncPlan};
-use super::settings::{Scope, SyncSettings, sync_setters};
+use super::settings::{SyncSettings, sync_setters};
 use super::stream::{HashOf, SyncStream};
 use crate::error::{ErrorKind, Result};
 use crate::file_path::FilePath;
