@@ -8,10 +8,10 @@ use carbonfiles::ErrorKind;
 use carbonfiles::events::{ConnectionState, Event, EventStream};
 use carbonfiles_testserver::{Fault, Group, HubTimes, TestServer};
 use chrono::Utc;
-use futures::{FutureExt, StreamExt};
+use futures::StreamExt;
 
 use crate::support::{self, within};
-use crate::{client, next, settings, some, start, upload};
+use crate::{next, settings, some, start, upload};
 
 #[tokio::test]
 async fn opened_with_the_first_subscription_and_closed_with_the_last() {
@@ -150,76 +150,6 @@ async fn a_server_that_is_away_is_waited_for_without_end() {
     assert_eq!(some(&mut late, 1).await, ["+a"], "it was never lost to this one");
 }
 
-#[tokio::test]
-async fn a_token_is_asked_for_at_each_attempt_and_a_refusal_ends_it() {
-    let server = support::server().await;
-    let admin = client(&server);
-    let asked = Arc::new(AtomicUsize::new(0));
-    let (count, key) = (asked.clone(), server.admin_key().to_owned());
-    let provide = move || {
-        let nth = count.fetch_add(1, Ordering::SeqCst);
-        let token = if nth < 2 { key.clone() } else { "expired-token".to_owned() };
-        async move { Ok::<_, std::io::Error>(token) }
-    };
-    let builder = support::builder(server.url()).token_provider(provide).events(settings());
-    let mut all = builder.build().unwrap().events().all().await.unwrap();
-    assert_eq!(asked.load(Ordering::SeqCst), 1);
-    server.hub().restart();
-    assert_eq!(some(&mut all, 2).await, ["disconnected", "reconnected"]);
-    admin.buckets().create("b").await.unwrap();
-    assert_eq!(some(&mut all, 1).await, ["BucketCreated"]);
-    server.hub().restart();
-    assert_eq!(some(&mut all, 1).await, ["disconnected"]);
-    let error = within(all.next()).await.unwrap().unwrap_err();
-    assert_eq!(error.message(), "Admin authentication required for global subscriptions");
-    assert!(error.is_denied() && within(all.next()).await.is_none());
-    assert_eq!(asked.load(Ordering::SeqCst), 4, "once more for another one than was refused");
-}
-
-/// As with calls: one that is refused is asked for once more, and no oftener.
-#[tokio::test]
-async fn another_token_is_tried_where_one_is_refused() {
-    let server = support::server().await;
-    let asked = Arc::new(AtomicUsize::new(0));
-    let (count, key) = (asked.clone(), server.admin_key().to_owned());
-    let provide = move || {
-        let nth = count.fetch_add(1, Ordering::SeqCst);
-        let token = if matches!(nth, 0 | 2) { key.clone() } else { format!("expired-{nth}") };
-        async move { Ok::<_, std::io::Error>(token) }
-    };
-    let builder = support::builder(server.url()).token_provider(provide).events(settings());
-    let mut all = builder.build().unwrap().events().all().await.unwrap();
-    server.hub().restart();
-    assert_eq!(some(&mut all, 2).await, ["disconnected", "reconnected"]);
-    assert_eq!(asked.load(Ordering::SeqCst), 3);
-    server.hub().restart();
-    assert_eq!(some(&mut all, 1).await, ["disconnected"]);
-    assert!(within(all.next()).await.unwrap().unwrap_err().is_denied());
-    assert_eq!(asked.load(Ordering::SeqCst), 5);
-}
-
-#[tokio::test]
-async fn a_token_provider_that_hangs_is_asked_again() {
-    let server = support::server().await;
-    let asked = Arc::new(AtomicUsize::new(0));
-    let (count, key) = (asked.clone(), server.admin_key().to_owned());
-    let provide = move || {
-        let (nth, key) = (count.fetch_add(1, Ordering::SeqCst), key.clone());
-        async move {
-            if nth == 1 {
-                std::future::pending::<()>().await;
-            }
-            Ok::<_, std::io::Error>(key)
-        }
-    };
-    let impatient = settings().handshake_timeout(Duration::from_secs(1));
-    let client = support::builder(server.url()).token_provider(provide).events(impatient).build().unwrap();
-    let mut all = client.events().all().await.unwrap();
-    server.hub().restart();
-    assert_eq!(some(&mut all, 2).await, ["disconnected", "reconnected"]);
-    assert_eq!(asked.load(Ordering::SeqCst), 3);
-}
-
 /// A connection that breaks as soon as it is made is no success: the waits between attempts grow.
 #[tokio::test]
 async fn connections_that_do_not_last_count_as_failures() {
@@ -232,21 +162,6 @@ async fn connections_that_do_not_last_count_as_failures() {
     }
     server.hub().restart();
     assert_eq!(within(events.next()).await.unwrap().unwrap_err().kind(), ErrorKind::Interrupted);
-}
-
-#[tokio::test]
-async fn a_token_provider_that_fails_is_asked_again() {
-    let server = support::server().await;
-    let asked = Arc::new(AtomicUsize::new(0));
-    let (count, key) = (asked.clone(), server.admin_key().to_owned());
-    let provide = move || {
-        let nth = count.fetch_add(1, Ordering::SeqCst);
-        let token = if nth < 2 { Err(std::io::Error::other("the vault is away")) } else { Ok(key.clone()) };
-        async move { token }
-    };
-    let client = support::builder(server.url()).token_provider(provide).events(settings()).build().unwrap();
-    drop(within(client.events().all().send()).await.unwrap());
-    assert_eq!(asked.load(Ordering::SeqCst), 3);
 }
 
 /// What the server says to a handshake that came too late for it, or while it goes down.
@@ -392,71 +307,4 @@ async fn ten_thousand_subscriptions_share_a_connection() {
     assert_eq!(server.hub().connections().len(), 1);
     drop(streams);
     within(client.events().state().wait_for(|state| *state == ConnectionState::Closed)).await;
-}
-
-/// A runtime that ends takes the connection with it; the next one makes it again.
-#[test]
-fn a_client_outlives_its_runtime() {
-    let outer = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
-    let (server, client, bucket) = outer.block_on(start());
-    let inner = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let mut orphan = inner.block_on(bucket.events().send()).unwrap();
-    drop(inner);
-    let error = outer.block_on(within(orphan.next())).unwrap().unwrap_err();
-    assert!(error.message().contains("runtime"), "{error}");
-    // One that ends before the connection's task had a turn.
-    let inner = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let mut unpolled = bucket.events().send();
-    {
-        let _entered = inner.enter();
-        assert!((&mut unpolled).now_or_never().is_none());
-    }
-    drop(inner);
-    let error = outer.block_on(within(unpolled)).unwrap_err();
-    assert!(error.message().contains("runtime"), "{error}");
-    let mut events = outer.block_on(async { within(bucket.events().send()).await }).unwrap();
-    outer.block_on(async {
-        client.bucket(bucket.id()).file("a").upload("a".as_bytes()).await.unwrap();
-        assert_eq!(some(&mut events, 1).await, ["+a"]);
-    });
-    let inner = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let mirror = inner.block_on(within(bucket.mirror().send())).unwrap();
-    let mut changes = mirror.changes();
-    drop(inner);
-    assert_eq!(mirror.error().unwrap().kind(), ErrorKind::Interrupted);
-    assert!(outer.block_on(within(changes.next())).unwrap().is_err());
-    drop(server);
-}
-
-/// The connection is made again where another of its subscribers lives.
-#[test]
-fn a_runtime_that_ends_leaves_the_subscriptions_of_others() {
-    let runtime = || tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
-    let (outer, inner) = (runtime(), runtime());
-    let (server, client, bucket) = outer.block_on(start());
-    let mut orphan = inner.block_on(bucket.events().send()).unwrap();
-    let mirror = outer.block_on(within(bucket.mirror().send())).unwrap();
-    let mut changes = mirror.changes();
-    drop(inner);
-    outer.block_on(async {
-        // It is still there, whoever reads it.
-        assert_eq!(some(&mut orphan, 2).await, ["disconnected", "reconnected"]);
-        upload(&bucket, "a").await;
-        assert_eq!(some(&mut orphan, 1).await, ["+a"]);
-        assert_eq!(within(changes.next()).await.unwrap().unwrap().changed[0].path, "a");
-    });
-    assert!(mirror.get("a").is_some() && mirror.error().is_none());
-    drop((orphan, changes, mirror));
-    outer.block_on(within(client.events().state().wait_for(|state| *state == ConnectionState::Closed)));
-    // Where nobody is left, nothing has failed.
-    let inner = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    drop(inner.block_on(bucket.events().send()).unwrap());
-    drop(inner);
-    assert_eq!(client.events().state().current(), ConnectionState::Closed);
-    let mut events = outer.block_on(within(bucket.events().send())).unwrap();
-    outer.block_on(async {
-        upload(&bucket, "b").await;
-        assert_eq!(some(&mut events, 1).await, ["+b"]);
-    });
-    drop(server);
 }

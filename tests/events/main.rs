@@ -11,9 +11,11 @@ mod connection;
 mod consistency;
 mod deaf;
 mod halted;
+mod runtimes;
 mod scenario;
 mod scripted;
 mod streams;
+mod tokens;
 mod troubled;
 mod watch;
 

@@ -1,0 +1,84 @@
+//! Where the credential of [`Events::all`](carbonfiles::events::Events::all) comes from, and what becomes of a refusal.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use carbonfiles::Client;
+use carbonfiles::events::EventSettings;
+use carbonfiles_testserver::TestServer;
+use futures::StreamExt;
+
+use crate::support::{self, within};
+use crate::{client, settings, some};
+
+/// A client that asks for its token, how it is answered the `nth` time, and how often it has asked.
+fn asking<T: Future<Output = io::Result<String>> + Send + 'static>(
+    server: &TestServer,
+    settings: EventSettings,
+    answer: impl Fn(usize, String) -> T + Send + Sync + 'static,
+) -> (Client, Arc<AtomicUsize>) {
+    let asked = Arc::new(AtomicUsize::new(0));
+    let (count, key) = (asked.clone(), server.admin_key().to_owned());
+    let provide = move || answer(count.fetch_add(1, Ordering::SeqCst), key.clone());
+    let client = support::builder(server.url()).token_provider(provide).events(settings).build().unwrap();
+    (client, asked)
+}
+
+#[tokio::test]
+async fn a_token_is_asked_for_at_each_attempt_and_a_refusal_ends_it() {
+    let server = support::server().await;
+    let admin = client(&server);
+    let answer = async |nth, key| Ok(if nth < 2 { key } else { "expired-token".to_owned() });
+    let (client, asked) = asking(&server, settings(), answer);
+    let mut all = client.events().all().await.unwrap();
+    assert_eq!(asked.load(Ordering::SeqCst), 1);
+    server.hub().restart();
+    assert_eq!(some(&mut all, 2).await, ["disconnected", "reconnected"]);
+    admin.buckets().create("b").await.unwrap();
+    assert_eq!(some(&mut all, 1).await, ["BucketCreated"]);
+    server.hub().restart();
+    assert_eq!(some(&mut all, 1).await, ["disconnected"]);
+    let error = within(all.next()).await.unwrap().unwrap_err();
+    assert_eq!(error.message(), "Admin authentication required for global subscriptions");
+    assert!(error.is_denied() && within(all.next()).await.is_none());
+    assert_eq!(asked.load(Ordering::SeqCst), 4, "once more for another one than was refused");
+}
+
+/// As with calls: one that is refused is asked for once more, and no oftener.
+#[tokio::test]
+async fn another_token_is_tried_where_one_is_refused() {
+    let server = support::server().await;
+    let answer = async |nth, key| Ok(if matches!(nth, 0 | 2) { key } else { format!("expired-{nth}") });
+    let (client, asked) = asking(&server, settings(), answer);
+    let mut all = client.events().all().await.unwrap();
+    server.hub().restart();
+    assert_eq!(some(&mut all, 2).await, ["disconnected", "reconnected"]);
+    assert_eq!(asked.load(Ordering::SeqCst), 3);
+    server.hub().restart();
+    assert_eq!(some(&mut all, 1).await, ["disconnected"]);
+    assert!(within(all.next()).await.unwrap().unwrap_err().is_denied());
+    assert_eq!(asked.load(Ordering::SeqCst), 5);
+}
+
+#[tokio::test]
+async fn a_token_provider_that_hangs_is_asked_again() {
+    let server = support::server().await;
+    let impatient = settings().handshake_timeout(Duration::from_secs(1));
+    let answer = async |nth, key| if nth == 1 { std::future::pending().await } else { Ok(key) };
+    let (client, asked) = asking(&server, impatient, answer);
+    let mut all = client.events().all().await.unwrap();
+    server.hub().restart();
+    assert_eq!(some(&mut all, 2).await, ["disconnected", "reconnected"]);
+    assert_eq!(asked.load(Ordering::SeqCst), 3);
+}
+
+#[tokio::test]
+async fn a_token_provider_that_fails_is_asked_again() {
+    let server = support::server().await;
+    let answer = async |nth, key| if nth < 2 { Err(io::Error::other("the vault is away")) } else { Ok(key) };
+    let (client, asked) = asking(&server, settings(), answer);
+    drop(within(client.events().all().send()).await.unwrap());
+    assert_eq!(asked.load(Ordering::SeqCst), 3);
+}
