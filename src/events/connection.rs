@@ -31,7 +31,7 @@ use crate::http::Secrets;
 const STOOD: Duration = Duration::from_secs(10);
 
 /// Keeps a connection up for as long as there are subscriptions.
-pub(super) async fn keep_up(mut running: Running) {
+pub(super) async fn keep_up(running: &mut Running) {
     let line = running.line.clone();
     let mut failures = 0;
     // In place of one that was refused, for the next attempt alone.

@@ -1,9 +1,11 @@
 //! One of a client's connections to the hub, as its subscriptions see it: what they share with the task that keeps it up
 //! (`connection`).
 
+use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use futures::FutureExt;
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, watch};
 
@@ -78,9 +80,8 @@ impl Line {
     /// # Errors
     /// `Interrupted` where there is no runtime to look after it.
     pub(super) fn subscribe(self: &Arc<Self>, interest: &Interest, filter: Filter, queue: Arc<Queue>) -> Result<u64> {
-        let runtime = Handle::try_current().map_err(|cause| {
-            Error::new(ErrorKind::Interrupted, "no Tokio runtime looks after the event connection").caused_by(cause)
-        })?;
+        let runtime = Handle::try_current()
+            .map_err(|cause| interrupted("no Tokio runtime looks after the event connection").caused_by(cause))?;
         let (id, task) = {
             let mut registry = self.registry();
             let id = registry.add(interest, filter, queue, runtime.clone());
@@ -102,6 +103,10 @@ impl Line {
     pub(super) fn registry(&self) -> MutexGuard<'_, Registry> {
         self.registry.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn interrupted(why: &'static str) -> Error {
+    Error::new(ErrorKind::Interrupted, why)
 }
 
 /// That a task looks after a connection. It may be dropped with its runtime at any time.
@@ -147,6 +152,13 @@ impl Running {
         });
     }
 
+    /// Ends the task, and the subscriptions that there are.
+    fn fail(&mut self, error: &Error) {
+        if !self.retire() {
+            self.refuse(error);
+        }
+    }
+
     /// The last state, unless another task has begun meanwhile: then its states count.
     fn end(&mut self, state: ConnectionState) {
         self.done = true;
@@ -166,7 +178,7 @@ impl Drop for Running {
         if self.done {
             return;
         }
-        let error = Error::new(ErrorKind::Interrupted, "the runtime that looked after the event connection has ended");
+        let error = interrupted("the runtime that looked after the event connection has ended");
         let next = Start::new(Self::new(&self.line));
         let mut goes_on = false;
         wake(|wakers| {
@@ -177,11 +189,8 @@ impl Drop for Running {
                 registry.disconnected(&error.to_string(), wakers);
             }
         });
-        if !goes_on
-            && let Some(mut next) = next.take()
-            && !next.retire()
-        {
-            next.refuse(&error);
+        if !goes_on && let Some(mut next) = next.take() {
+            next.fail(&error);
         }
     }
 }
@@ -206,8 +215,12 @@ impl Start {
     fn on(&self, runtime: &Handle) -> bool {
         let theirs = Self(self.0.clone());
         let task = runtime.spawn(async move {
-            if let Some(running) = theirs.take() {
-                connection::keep_up(running).await;
+            if let Some(mut running) = theirs.take() {
+                let work = AssertUnwindSafe(connection::keep_up(&mut running));
+                // Such as a token provider, or a runtime without timers: begun anew at once, it would do the same.
+                if work.catch_unwind().await.is_err() {
+                    running.fail(&interrupted("the task that looked after the event connection has panicked"));
+                }
             }
         });
         !task.is_finished() || self.slot().is_none()

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use carbonfiles::Client;
-use carbonfiles::events::EventSettings;
+use carbonfiles::events::{ConnectionState, EventSettings};
+use carbonfiles::{Client, ErrorKind};
 use carbonfiles_testserver::TestServer;
 use futures::StreamExt;
 
@@ -81,4 +81,16 @@ async fn a_token_provider_that_fails_is_asked_again() {
     let (client, asked) = asking(&server, settings(), answer);
     drop(within(client.events().all().send()).await.unwrap());
     assert_eq!(asked.load(Ordering::SeqCst), 3);
+}
+
+/// It is told like a runtime that has ended, but it is no cause to begin anew where it would happen again.
+#[tokio::test]
+async fn a_provider_that_panics_ends_it() {
+    let server = support::server().await;
+    let answer = async |nth, key| if nth == 0 { panic!("as the test wants it") } else { Ok(key) };
+    let (client, asked) = asking(&server, settings(), answer);
+    let error = within(client.events().all().send()).await.unwrap_err();
+    assert_eq!((error.kind(), asked.load(Ordering::SeqCst)), (ErrorKind::Interrupted, 1), "{error}");
+    assert!(matches!(client.events().state_of_all().current(), ConnectionState::Refused { .. }));
+    drop(within(client.events().all().send()).await.unwrap());
 }
