@@ -13,7 +13,7 @@ const files = new Map();
 const fresh = new Set();
 let totals = { files: 0, size: 0 };
 let largest = Infinity;
-let connection = { state: "connecting" };
+let connection = "connecting";
 /** Whether what has no event may be missing. */
 let behind = false;
 let order = { by: "path", ascending: true };
@@ -41,17 +41,16 @@ events.addEventListener("files", ({ data }) => {
 });
 
 events.addEventListener("state", ({ data }) => {
-  connection = JSON.parse(data);
+  connection = data;
   tellConnection();
 });
 
 /** A connection to the hub is not enough: what has no event is seen by listings. */
 function tellConnection() {
-  const { state, reason } = connection;
-  if (state === "connected" && behind) tell("connecting", "live, but the listing fails: something may be missing");
-  else if (state === "connected") tell("connected", "live");
-  else if (state === "refused") tell("lost", reason);
-  else tell("connecting", reason ? `reconnecting: ${reason}` : "connecting");
+  if (connection === "connected" && behind) tell("connecting", "live, but the listing fails: something may be missing");
+  else if (connection === "connected") tell("connected", "live");
+  else if (connection === "refused") tell("lost", "the server has refused the connection");
+  else tell("connecting", connection === "waiting" ? "no connection to the server: it is tried again" : "connecting");
 }
 
 events.addEventListener("over", ({ data }) => {

@@ -116,8 +116,14 @@ fn of_changes(changes: &Changes) -> Event {
     Event::default().event("files").id(changes.revision.to_string()).data(data)
 }
 
+/// By its name alone: the reason for there being no connection names the server's URL.
 fn of_state(state: &ConnectionState) -> Event {
-    Event::default().event("state").data(serde_json::to_string(state).unwrap_or_default())
+    Event::default().event("state").data(match state {
+        ConnectionState::Connected => "connected",
+        ConnectionState::Waiting { .. } => "waiting",
+        ConnectionState::Refused { .. } => "refused",
+        _ => "connecting",
+    })
 }
 
 /// Passes an upload on while it comes: the browser sends as fast as CarbonFiles takes it, and nothing is kept here.

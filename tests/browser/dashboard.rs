@@ -3,6 +3,9 @@
 #[path = "../../examples/dashboard/service.rs"]
 mod service;
 
+use std::time::Duration;
+
+use carbonfiles::events::ConnectionState;
 use carbonfiles::{Bucket, Client, RetryPolicy};
 use carbonfiles_testserver::{Fault, TestServer};
 use tokio::net::TcpListener;
@@ -17,6 +20,10 @@ const FILES: &[(&str, usize)] = &[
     ("2026/itinerary.pdf", 184_221),
     ("notes & ideas.md", 2_310),
 ];
+
+async fn within<T>(work: impl Future<Output = T>) -> T {
+    tokio::time::timeout(Duration::from_secs(60), work).await.expect("it ends long before that")
+}
 
 struct Scene {
     server: TestServer,
@@ -78,5 +85,32 @@ async fn the_dashboard_is_live_and_right_whatever_happens_to_the_hub() {
     let screenshot = installed("browser").join("dashboard.png");
     let variables = [("PAGE", page.as_str()), ("SCREENSHOT", screenshot.to_str().unwrap())];
     rig::run("dashboard.mjs", &variables, async |words: &str| scene.act(words).await).await;
+    serving.abort();
+}
+
+/// A reason for there being no connection names the server's address, which is not the page's business.
+#[tokio::test]
+async fn the_page_is_not_told_where_the_server_is() {
+    let server = TestServer::start().await.unwrap();
+    let made = client(&server).buckets().create("b").await.unwrap();
+    let shown = client(&server);
+    let router = service::router(shown.clone(), &made.id).await.unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let events = format!("http://{}/events", listener.local_addr().unwrap());
+    let serving = tokio::spawn(async move { axum::serve(listener, router).await });
+    let address = server.url().trim_start_matches("http://").to_owned();
+    server.shutdown().await;
+    let is_named = |state: &_| matches!(state, ConnectionState::Waiting { reason, .. } if reason.contains(&address));
+    within(shown.events().state().wait_for(is_named)).await;
+    let http = reqwest::Client::builder().no_proxy().build().unwrap();
+    let mut told = http.get(events).send().await.unwrap();
+    let mut text = String::new();
+    let waiting = async {
+        while !text.contains("waiting") {
+            text.push_str(&String::from_utf8_lossy(&told.chunk().await.unwrap().unwrap()));
+        }
+    };
+    within(waiting).await;
+    assert!(!text.contains(&address), "{text}");
     serving.abort();
 }
