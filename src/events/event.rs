@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tokio::time::Instant;
 
+use super::protocol::is_known;
 use crate::models::{BucketInfo, FileInfo, time};
 
 /// Something that happened to a bucket or file, or to the connection that tells of it (events description, section 8).
@@ -192,5 +193,10 @@ impl Event {
     #[must_use]
     pub fn is_gap(&self) -> bool {
         matches!(self, Self::Reconnected { .. } | Self::Lagged(_))
+    }
+
+    /// Whether it tells of something that is followed, in a shape that is not known.
+    pub(super) fn is_unreadable(&self) -> bool {
+        matches!(self, Self::Unknown { target, .. } if is_known(target))
     }
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use futures::StreamExt;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep_until, timeout};
 
 use super::event::Event;
 use super::watch::found;
@@ -17,7 +17,8 @@ use crate::refusal::{NO_BUCKET, NO_FILE, says};
 
 /// How often the file is asked for without an event, for what has none: `PATCH`, append, expiry.
 const ASK_AGAIN: Duration = Duration::from_secs(5);
-/// How soon after a word that there is no bucket: given twice, it counts, as in a watch.
+/// How soon after a word that there is no bucket: given twice, it counts, as in a watch. And how soon, at most, after an event
+/// that can't be read.
 const ASK_AT_ONCE: Duration = Duration::from_millis(100);
 
 impl File {
@@ -83,9 +84,10 @@ async fn look(file: &File) -> Result<Option<FileInfo>> {
 
 async fn wait(file: File, mut wanted: impl FnMut(Option<&FileInfo>) -> bool + Send) -> Result<Option<FileInfo>> {
     let mut events = file.events().await?;
-    let (mut ask, mut no_bucket) = (true, false);
+    // Whatever comes meanwhile, it is asked for then.
+    let (mut ask_at, mut no_bucket) = (Instant::now(), false);
     loop {
-        if std::mem::take(&mut ask) {
+        if Instant::now() >= ask_at {
             let was_said = std::mem::take(&mut no_bucket);
             match look(&file).await {
                 Ok(now) if wanted(now.as_ref()) => return Ok(now),
@@ -103,27 +105,21 @@ async fn wait(file: File, mut wanted: impl FnMut(Option<&FileInfo>) -> bool + Se
                 Err(error) if error.is_retryable() || error.is_not_found() => {}
                 Err(error) => return Err(error),
             }
+            ask_at = Instant::now() + if no_bucket { ASK_AT_ONCE } else { ASK_AGAIN };
         }
         let event = tokio::select! {
             event = events.next() => event,
-            () = sleep(if no_bucket { ASK_AT_ONCE } else { ASK_AGAIN }) => {
-                ask = true;
-                continue;
-            }
+            () = sleep_until(ask_at) => continue,
         };
         let ended = || Error::new(ErrorKind::Interrupted, "the stream of events has ended");
         match event.ok_or_else(ended)?? {
-            Event::FileCreated { file, .. } | Event::FileUpdated { file, .. } => {
-                if wanted(Some(&file)) {
-                    return Ok(Some(file));
-                }
+            Event::FileCreated { file, .. } | Event::FileUpdated { file, .. } if wanted(Some(&file)) => {
+                return Ok(Some(file));
             }
-            Event::FileDeleted { .. } => {
-                if wanted(None) {
-                    return Ok(None);
-                }
-            }
-            event => ask = event.is_gap(),
+            Event::FileDeleted { .. } if wanted(None) => return Ok(None),
+            event if event.is_gap() => ask_at = Instant::now(),
+            event if event.is_unreadable() => ask_at = ask_at.min(Instant::now() + ASK_AT_ONCE),
+            _ => {}
         }
     }
 }

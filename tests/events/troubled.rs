@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use carbonfiles::events::WatchEvent;
+use carbonfiles::models::FileInfo;
 use carbonfiles_testserver::{Fault, Group};
 use futures::StreamExt;
 
@@ -94,4 +95,35 @@ async fn waiting_ends_with_the_bucket() {
     within(server.hub().until(|hub| hub.subscribers(&Group::File(bucket.id().into(), "x".into())) == 1)).await;
     server.hub().restart();
     assert!(within(waiting).await.unwrap().unwrap_err().is_not_found());
+}
+
+/// However often something unreadable comes, which may be about this file, it is asked for.
+#[tokio::test]
+async fn waiting_goes_on_among_events_of_another_shape() {
+    let (server, _client, bucket) = start().await;
+    upload(&bucket, "a").await;
+    let (tell, mut told) = futures::channel::mpsc::unbounded();
+    let wanted = move |file: Option<&FileInfo>| {
+        tell.unbounded_send(file.map(|file| file.size)).unwrap();
+        file.is_some_and(|file| file.size == 2)
+    };
+    let waiting = tokio::spawn(bucket.file("a").wait_until(wanted, support::GUARD / 2));
+    assert_eq!(within(told.next()).await, Some(Some(1)));
+    let unreadable = async {
+        let record = "{\"type\":1,\"target\":\"FileUpdated\",\"arguments\":[{}]}\x1e";
+        let mut every = tokio::time::interval(Duration::from_millis(10));
+        loop {
+            every.tick().await;
+            server.hub().send_text(record).await;
+        }
+    };
+    let appended = async {
+        // Of which no event tells.
+        bucket.file("a").append("2".as_bytes()).await.unwrap();
+        within(waiting).await.unwrap().unwrap()
+    };
+    tokio::select! {
+        () = unreadable => {}
+        file = appended => assert_eq!(file.unwrap().size, 2),
+    }
 }
