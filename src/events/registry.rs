@@ -15,7 +15,6 @@ use tokio::runtime::{Handle, RuntimeFlavor};
 use super::event::Event;
 use super::interest::{Filter, Interest};
 use super::parcel::Parcel;
-use super::protocol::is_known;
 use super::queue::Queue;
 use crate::error::Error;
 
@@ -367,7 +366,7 @@ impl Registry {
                 }
             }
             // Whomever it is about has missed it otherwise.
-            None if matches!(event, Event::Unknown { target, .. } if is_known(target)) => {
+            None if event.is_unreadable() => {
                 self.buckets.values().flat_map(BucketGroups::groups).for_each(give);
             }
             None => {}

@@ -103,7 +103,7 @@ struct Driver<S: Source> {
     rest_until: Instant,
     /// When the last listing began.
     began: Instant,
-    /// The next one is to stand for look-ups too.
+    /// The next one is to stand for look-ups too, or for what could not be read.
     crowded: bool,
     /// From when on one may do that.
     instead_from: Instant,
@@ -243,7 +243,15 @@ impl<S: Source> Driver<S> {
                     self.view.doubt(key);
                 }
             }
-            Told::Gap => self.resume(at),
+            Told::Gap => {
+                self.resume(at);
+                self.list_at(Instant::now() + BREATH);
+            }
+            // All events of a server of another version may be such: they make no listings back to back.
+            Told::Unreadable => {
+                self.resume(at);
+                self.crowded = true;
+            }
             Told::AllGone => self.all_gone(Error::new(ErrorKind::NotFound, "the bucket was deleted")),
         }
     }
@@ -252,7 +260,6 @@ impl<S: Source> Driver<S> {
     fn resume(&mut self, at: Instant) {
         self.asked.values_mut().for_each(|since| *since = Since::Told);
         self.view.resume(at);
-        self.list_at(Instant::now() + BREATH);
     }
 
     /// Notes that an event about it has come; whether it is being looked up.

@@ -11,7 +11,6 @@ use crate::buckets::Bucket;
 use crate::client::Client;
 use crate::error::{Error, Result};
 use crate::events::event::{Arrival, Event};
-use crate::events::protocol;
 use crate::events::settings::EventSettings;
 use crate::events::state::{ConnectionState, StateWatch};
 use crate::events::subscribe::Subscribe;
@@ -66,6 +65,8 @@ pub(super) enum Told<R> {
     Different(String),
     /// Changes may have been missed.
     Gap,
+    /// Something is different, and it is not known what.
+    Unreadable,
     /// There will never be a row again.
     AllGone,
 }
@@ -168,9 +169,14 @@ impl Source for FilesOf {
 }
 
 /// What an event means that is about none of the rows.
-fn of_the_stream<R>(event: &Event) -> Told<R> {
-    let unreadable = matches!(event, Event::Unknown { target, .. } if protocol::is_known(target));
-    if event.is_gap() || unreadable { Told::Gap } else { Told::Nothing }
+pub(super) fn of_the_stream<R>(event: &Event) -> Told<R> {
+    if event.is_gap() {
+        Told::Gap
+    } else if event.is_unreadable() {
+        Told::Unreadable
+    } else {
+        Told::Nothing
+    }
 }
 
 /// All buckets of a server.
