@@ -154,10 +154,14 @@ impl Credentials {
     pub(crate) async fn instead_of(&self, refused: &Token) -> Result<Option<Token>> {
         match self {
             Self::Renewed(session) if session.refused(refused) => self.token().await,
-            // What the server said is worth more than why there is no other.
-            Self::Provider(_) => Ok(self.token().await.ok().flatten().filter(|token| token != refused)),
+            Self::Provider(_) => Ok(self.token().await?.filter(|token| token != refused)),
             _ => Ok(None),
         }
+    }
+
+    /// Whether the token comes from the user's own provider.
+    pub(crate) fn is_provided(&self) -> bool {
+        matches!(self, Self::Provider(_))
     }
 
     pub(crate) async fn token(&self) -> Result<Option<Token>> {

@@ -10,8 +10,8 @@
 //!   └── Refused ◀────────────────┘  (jittered, endless)
 //! ```
 //!
-//! Refused is only what will not pass by itself: the hub's own refusals, also of the only subscription, and, before the
-//! client's first connection, an answer that is not that of a hub. Once a connection has been made, such an answer is taken for
+//! Refused is only what will not pass by itself: the hub's own refusals, also of the only subscription, a token that can't be
+//! one, and, before the client's first connection, an answer that is not that of a hub. Once a connection has been made, such an answer is taken for
 //! a fault on the way, also where a later subscription meets it.
 
 use std::sync::Arc;
@@ -61,7 +61,9 @@ pub(super) async fn keep_up(running: &mut Running) {
                     Ok(None) => Ended::Refused(error),
                     Ok(token) => {
                         other = token;
-                        Ended::Passing(error)
+                        wake(|wakers| line.registry().disconnected(&error.to_string(), wakers));
+                        // That belongs to the attempt, and is no failure yet.
+                        continue;
                     }
                     Err(ended) => ended,
                 }
@@ -123,33 +125,33 @@ async fn connect(line: &Arc<Line>, failures: u32, other: Option<Token>) -> Resul
         .unwrap_or_else(|_| Err(Ended::Lost(too_late("the hub did not answer the handshake within the time limit"))))
 }
 
-/// The credential for the URL. A provider that fails, or takes too long, may succeed the next time.
+/// The credential for the URL.
 async fn token(line: &Line, other: Option<Token>) -> Result<Option<Token>, Ended> {
     if !line.admin {
         return Ok(None);
     }
     let token = match other {
         Some(other) => Some(other),
-        None => {
-            let limit = line.settings.handshake_timeout;
-            let token = timeout(limit, line.transport.config().credentials.token()).await;
-            let late = || too_late(format!("the token provider has given no token for {limit:?}"));
-            token.unwrap_or_else(|_| Err(late())).map_err(Ended::Passing)?
-        }
+        None => in_time(line, line.transport.config().credentials.token()).await?,
     };
     let Some(token) = token else { return Ok(None) };
-    token.check().map_err(Ended::Lost)?;
+    // Nobody on the way has said so.
+    token.check().map_err(Ended::Refused)?;
     if token.is_upload_token() {
         let error = Error::new(ErrorKind::PermissionDenied, "an upload token does not let a client hear of everything");
-        return Err(Ended::Lost(error.with_hint("Use the admin key or a dashboard token")));
+        return Err(Ended::Refused(error.with_hint("Use the admin key or a dashboard token")));
     }
     Ok(Some(token))
 }
 
 /// The token to try after one that was refused, if there is another; it is asked for once, as by a call.
 async fn instead_of(line: &Line, refused: &Token) -> Result<Option<Token>, Ended> {
-    let asked = line.transport.config().credentials.instead_of(refused);
-    let token = timeout(line.settings.handshake_timeout, asked).await;
-    // What the hub said is worth more than why there is no other.
-    Ok(token.ok().and_then(Result::ok).flatten())
+    in_time(line, line.transport.config().credentials.instead_of(refused)).await
+}
+
+/// What a provider gives. One that fails, or takes too long, may succeed the next time.
+async fn in_time(line: &Line, asked: impl Future<Output = Result<Option<Token>>>) -> Result<Option<Token>, Ended> {
+    let limit = line.settings.handshake_timeout;
+    let late = || too_late(format!("the token provider has given no token for {limit:?}"));
+    timeout(limit, asked).await.unwrap_or_else(|_| Err(late())).map_err(Ended::Passing)
 }

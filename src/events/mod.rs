@@ -122,7 +122,7 @@ impl Events {
     /// fails, or takes longer than [`EventSettings::handshake_timeout`], is asked again later.
     ///
     /// # Errors
-    /// `Unauthenticated` or `PermissionDenied` in the hub's words.
+    /// `Unauthenticated` or `PermissionDenied` in the hub's words; `InvalidInput` for a token that can't be one.
     pub fn all(&self) -> Subscribe {
         Subscribe::new(self.client.lines.all.clone(), Ok(Interest::All))
     }

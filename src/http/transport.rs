@@ -291,7 +291,12 @@ impl Transport {
                 && let Some(refused) = &call.token
             {
                 call.sent = false;
-                call.given = self.0.config.credentials.instead_of(refused).await?;
+                let credentials = &self.0.config.credentials;
+                call.given = match credentials.instead_of(refused).await {
+                    // What the server said is worth more than why a provider has no other.
+                    Err(_) if credentials.is_provided() => None,
+                    other => other?,
+                };
                 call.sent = true;
                 if call.given.is_some() {
                     body.retrying(Duration::ZERO);

@@ -83,6 +83,52 @@ async fn a_token_provider_that_fails_is_asked_again() {
     assert_eq!(asked.load(Ordering::SeqCst), 3);
 }
 
+/// The other one is a part of the attempt.
+#[tokio::test]
+async fn another_token_is_no_further_attempt() {
+    let server = support::server().await;
+    let once = settings().max_attempts(1);
+    let (client, asked) = asking(&server, once, async |nth, key| Ok(if nth == 0 { "expired".to_owned() } else { key }));
+    drop(within(client.events().all().send()).await.unwrap());
+    assert_eq!(asked.load(Ordering::SeqCst), 2);
+}
+
+/// That there is no other one just now is not that there is none.
+#[tokio::test]
+async fn a_provider_that_has_no_other_token_yet_is_asked_again() {
+    let server = support::server().await;
+    for hangs in [false, true] {
+        let answer = move |nth, key| async move {
+            match nth {
+                0 => Ok("expired".to_owned()),
+                1 if hangs => std::future::pending().await,
+                1 => Err(io::Error::other("the vault is away")),
+                _ => Ok(key),
+            }
+        };
+        let impatient = settings().handshake_timeout(Duration::from_secs(1));
+        let (client, asked) = asking(&server, impatient, answer);
+        drop(within(client.events().all().send()).await.unwrap());
+        assert_eq!(asked.load(Ordering::SeqCst), 3);
+    }
+}
+
+/// No hub was asked, so no fault on the way can have made it so.
+#[tokio::test]
+async fn a_token_that_is_none_ends_it_at_any_time() {
+    let server = support::server().await;
+    let guest = support::bucket(&client(&server)).await.upload_tokens().create().await.unwrap();
+    for (wrong, kind) in [("not a token", ErrorKind::InvalidInput), (guest.token.expose(), ErrorKind::PermissionDenied)]
+    {
+        let wrong = wrong.to_owned();
+        let answer = move |nth, key| std::future::ready(Ok(if nth == 0 { key } else { wrong.clone() }));
+        let (client, _) = asking(&server, settings(), answer);
+        drop(within(client.events().all().send()).await.unwrap());
+        within(client.events().state_of_all().wait_for(|state| *state == ConnectionState::Closed)).await;
+        assert_eq!(within(client.events().all().send()).await.unwrap_err().kind(), kind);
+    }
+}
+
 /// It is told like a runtime that has ended, but it is no cause to begin anew where it would happen again.
 #[tokio::test]
 async fn a_provider_that_panics_ends_it() {
