@@ -124,31 +124,15 @@ impl Running {
 
     /// Ends the task, unless there is a subscription again.
     pub(super) fn retire(&mut self) -> bool {
-        let refusal = {
-            let mut registry = self.line.registry();
-            if !registry.is_empty() {
-                return false;
-            }
-            registry.close();
-            registry.running = false;
-            registry.take_refusal()
-        };
-        self.end(match refusal {
-            Some(error) => ConnectionState::Refused { reason: error.to_string() },
-            None => ConnectionState::Closed,
-        });
-        true
+        let retired = self.line.registry().retire();
+        retired.map(|state| self.end(state)).is_some()
     }
 
     /// Ends the task and all subscriptions.
     pub(super) fn refuse(&mut self, error: &Error) {
         wake(|wakers| {
-            {
-                let mut registry = self.line.registry();
-                registry.running = false;
-                registry.fail(error, wakers);
-            }
-            self.end(ConnectionState::Refused { reason: error.to_string() });
+            let state = self.line.registry().refuse(error, wakers);
+            self.end(state);
         });
     }
 
@@ -180,18 +164,18 @@ impl Drop for Running {
         }
         let error = interrupted("the runtime that looked after the event connection has ended");
         let next = Start::new(Self::new(&self.line));
-        let mut goes_on = false;
         wake(|wakers| {
-            // Until all is told, the next task finds it locked.
+            // Until all is told, the next task finds it locked, and so does a newcomer until all is decided.
             let mut registry = self.line.registry();
-            goes_on = registry.runtimes().iter().any(|runtime| next.on(runtime));
-            if goes_on {
-                registry.disconnected(&error.to_string(), wakers);
+            if registry.runtimes().iter().any(|runtime| next.on(runtime)) {
+                return registry.disconnected(&error.to_string(), wakers);
+            }
+            let state = registry.retire().unwrap_or_else(|| registry.refuse(&error, wakers));
+            drop(registry);
+            if let Some(mut last) = next.take() {
+                last.end(state);
             }
         });
-        if !goes_on && let Some(mut next) = next.take() {
-            next.fail(&error);
-        }
     }
 }
 

@@ -16,6 +16,7 @@ use super::event::Event;
 use super::interest::{Filter, Interest};
 use super::parcel::Parcel;
 use super::queue::Queue;
+use super::state::ConnectionState;
 use crate::error::Error;
 
 #[derive(Debug)]
@@ -97,9 +98,21 @@ impl Registry {
         self.count == 0
     }
 
-    /// Why there is no subscription any more, where the hub has refused the last.
-    pub(super) fn take_refusal(&mut self) -> Option<Error> {
-        self.refusal.take()
+    /// No task looks after it any more, unless there is a subscription: the state that this ends in.
+    pub(super) fn retire(&mut self) -> Option<ConnectionState> {
+        if !self.is_empty() {
+            return None;
+        }
+        self.close();
+        self.running = false;
+        Some(self.refusal.take().map_or(ConnectionState::Closed, |error| ConnectionState::refused(&error)))
+    }
+
+    /// No task looks after it any more, and all subscriptions end: the state that this ends in.
+    pub(super) fn refuse(&mut self, error: &Error, wakers: &mut Wakers) -> ConnectionState {
+        self.running = false;
+        self.fail(error, wakers);
+        ConnectionState::refused(error)
     }
 
     /// The number of the last invocation or subscription.
@@ -459,7 +472,7 @@ impl Registry {
     }
 
     /// Ends all subscriptions.
-    pub(super) fn fail(&mut self, error: &Error, wakers: &mut Wakers) {
+    fn fail(&mut self, error: &Error, wakers: &mut Wakers) {
         for member in self.members() {
             wakers.extend(member.queue.fail(error.clone()));
         }

@@ -10,6 +10,8 @@ use futures::stream::FusedStream;
 use serde::Serialize;
 use tokio::sync::watch;
 
+use crate::error::Error;
+
 /// The state of an event connection.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(tag = "state", rename_all = "snake_case")]
@@ -47,6 +49,10 @@ pub enum ConnectionState {
 }
 
 impl ConnectionState {
+    pub(super) fn refused(error: &Error) -> Self {
+        Self::Refused { reason: error.to_string() }
+    }
+
     /// Whether all subscriptions are in force.
     #[must_use]
     pub fn is_connected(&self) -> bool {
