@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures::FutureExt;
-use tokio::runtime::Handle;
+use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::sync::{Notify, watch};
 
 use super::connection;
@@ -163,11 +163,13 @@ impl Drop for Running {
             return;
         }
         let error = interrupted("the runtime that looked after the event connection has ended");
+        // As long as there is no other task, whose states count.
+        self.line.enter(ConnectionState::Connecting { failures: 0 });
         let next = Start::new(Self::new(&self.line));
         wake(|wakers| {
             // Until all is told, the next task finds it locked, and so does a newcomer until all is decided.
             let mut registry = self.line.registry();
-            if registry.runtimes().iter().any(|runtime| next.on(runtime)) {
+            if next.on_one_of(&registry.runtimes()) {
                 return registry.disconnected(&error.to_string(), wakers);
             }
             let state = registry.retire().unwrap_or_else(|| registry.refuse(&error, wakers));
@@ -193,6 +195,19 @@ impl Start {
 
     fn take(&self) -> Option<Running> {
         self.slot().take()
+    }
+
+    /// Begins it on the first of these that runs by itself; or else, as nobody knows in which of the others something is waited
+    /// for, on the one that has its turn first.
+    fn on_one_of(&self, runtimes: &[Handle]) -> bool {
+        let mut begins = false;
+        for runtime in runtimes {
+            begins |= self.on(runtime);
+            if begins && runtime.runtime_flavor() != RuntimeFlavor::CurrentThread {
+                break;
+            }
+        }
+        begins
     }
 
     /// Begins it on a runtime, unless that has ended.

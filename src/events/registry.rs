@@ -417,10 +417,12 @@ impl Registry {
         std::iter::once(&mut self.all).chain(groups).flat_map(|group| &mut group.members)
     }
 
-    /// Where the subscriptions were asked for: first the runtimes that run by themselves, and then those of one thread, which
-    /// do as long as something is waited for in them.
+    /// Where the subscriptions were asked for, each once: first the runtimes that run by themselves, and then those of one
+    /// thread, which do as long as something is waited for in them.
     pub(super) fn runtimes(&mut self) -> Vec<Handle> {
-        let mut runtimes: Vec<Handle> = self.members().map(|member| member.runtime.clone()).collect();
+        let mut known = HashSet::new();
+        let each = self.members().map(|member| &member.runtime);
+        let mut runtimes: Vec<Handle> = each.filter(|runtime| known.insert(runtime.id())).cloned().collect();
         runtimes.sort_by_key(|runtime| runtime.runtime_flavor() == RuntimeFlavor::CurrentThread);
         runtimes
     }

@@ -1,9 +1,9 @@
 //! The connection belongs to no runtime: what becomes of it when one ends.
 
 use carbonfiles::events::ConnectionState;
-use carbonfiles::ErrorKind;
+use carbonfiles::{Bucket, ErrorKind};
 use futures::{FutureExt, StreamExt};
-use tokio::runtime::Builder;
+use tokio::runtime::{Builder, Runtime};
 
 use crate::support::within;
 use crate::{some, start, upload};
@@ -71,6 +71,30 @@ fn a_runtime_that_ends_leaves_the_subscriptions_of_others() {
     outer.block_on(async {
         upload(&bucket, "b").await;
         assert_eq!(some(&mut events, 1).await, ["+b"]);
+    });
+    drop(server);
+}
+
+/// A runtime of one thread that nobody waits in takes a task and never begins it.
+#[test]
+fn the_connection_waits_for_no_runtime_that_stands_still() {
+    let with_workers = || Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let of_one_thread = || Builder::new_current_thread().enable_all().build().unwrap();
+    let (outer, holder) = (with_workers(), with_workers());
+    let (server, client, bucket) = outer.block_on(start());
+    let follow = |runtime: &Runtime, bucket: Bucket| runtime.block_on(within(bucket.events().send())).unwrap();
+    let _held = follow(&holder, bucket.clone());
+    let (still, driven) = (of_one_thread(), of_one_thread());
+    // In the order of their ids, this one's comes first.
+    let _first = follow(&still, client.bucket("0"));
+    let mut events = follow(&driven, bucket.clone());
+    drop(holder);
+    let state = client.events().state().current();
+    assert!(!state.is_connected(), "nobody looks after it: {state:?}");
+    driven.block_on(async {
+        assert_eq!(some(&mut events, 2).await, ["disconnected", "reconnected"]);
+        upload(&bucket, "a").await;
+        assert_eq!(some(&mut events, 1).await, ["+a"]);
     });
     drop(server);
 }
