@@ -25,7 +25,7 @@
 //! [`Bucket::watch`](crate::Bucket::watch) or [`Bucket::mirror`](crate::Bucket::mirror).
 //!
 //! It is looked after in the Tokio runtime of one who has subscribed; when that ends, in that of another. Where none is
-//! left, the streams end with `Interrupted`.
+//! left, the streams end with `Interrupted`, and so they do when it panics, such as in a token provider.
 //!
 //! The connection is always read, whatever its readers do: a subscriber that is not read would hold up everybody's
 //! uploads on the server. Each stream has a buffer and an [`Overflow`] policy of its own.

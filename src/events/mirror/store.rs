@@ -27,7 +27,7 @@ pub struct Changes {
     /// Bytes of all files now; no more than `u64::MAX`.
     pub total_size: u64,
     /// Whether the last listing failed, so that something may be missing: [`Mirror::listing_error`](super::Mirror::listing_error)
-    /// has the reason, which may name the server.
+    /// has the reason, which may name the server. When it turns false, what the listing left in doubt is still looked up.
     pub stale: bool,
 }
 

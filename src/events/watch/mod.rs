@@ -29,7 +29,8 @@ use crate::models::{BucketInfo, FileInfo};
 #[non_exhaustive]
 pub enum WatchEvent<T> {
     /// The events can't be followed yet, and it is tried again; nothing is listed before they are. Only before `Init`: of a
-    /// connection that was lost later, [`Events::state`](super::Events::state) tells.
+    /// connection that was lost later, [`Events::state`](super::Events::state) tells, and of that of [`Client::watch`]
+    /// [`Events::state_of_all`](super::Events::state_of_all).
     #[non_exhaustive]
     Waiting {
         /// Why there is no connection, in words.
@@ -52,7 +53,8 @@ pub enum WatchEvent<T> {
         /// Why, in words.
         reason: String,
     },
-    /// A listing has succeeded after one that failed. What it found to be different was told before this.
+    /// A listing has succeeded after one that failed. What it found to be different was told before this; but for what it
+    /// left in doubt, which is looked up first.
     ListingSucceeded,
 }
 
