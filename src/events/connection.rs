@@ -11,8 +11,8 @@
 //! ```
 //!
 //! Refused is only what will not pass by itself: the hub's own refusals, also of the only subscription, a token that can't be
-//! one, and, before the client's first connection, an answer that is not that of a hub. Once a connection has been made, such an answer is taken for
-//! a fault on the way, also where a later subscription meets it.
+//! one, and, before the client's first connection, an answer that is not that of a hub. Once a connection has been made, such
+//! an answer is taken for a fault on the way, also where a later subscription meets it.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -14,8 +14,8 @@ use crate::transfer::Source;
 
 impl Files {
     /// Uploads many files, several at once. An item is a path in the bucket with a [`Source`], or a local path, which is
-    /// then stored under its own name: `["a.jpg", "b.jpg"]`. The iterator is taken from only as places become free, and paths are opened only
-    /// then.
+    /// then stored under its own name: `["a.jpg", "b.jpg"]`. The iterator is taken from only as places become free, and paths
+    /// are opened only then.
     ///
     /// ```no_run
     /// # async fn f(files: carbonfiles::Files) -> carbonfiles::Result<()> {
