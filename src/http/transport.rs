@@ -240,7 +240,8 @@ impl Transport {
         let mut afresh = 0;
         loop {
             call.attempts += 1;
-            call.is_last = call.attempts - afresh >= policy.max_attempts || !body.is_replayable();
+            let tries = call.attempts - afresh;
+            call.is_last = tries >= policy.max_attempts || !body.is_replayable();
             call.sent = false;
             let mut outgoing = body.open(call.attempts).await?;
             let renewed = expired.is_some();
@@ -304,7 +305,6 @@ impl Transport {
                     continue;
                 }
             }
-            let tries = call.attempts - afresh;
             if tries >= policy.max_attempts || !may_retry(request, body, &error) {
                 return Err(error);
             }

@@ -53,11 +53,8 @@ impl<'a> DownloadPlan<'a> {
     /// The same, in a room that is there already.
     pub(super) async fn start_within(mut self: Box<Self>, room: Room) -> Result<Option<Box<Body<'a>>>> {
         let response = self.ask(self.range, None).await?;
-        if self.is_unmodified(&response) {
+        if !self.is_content(self.range, &response)? {
             return Ok(None);
-        }
-        if let Some(problem) = misfit(self.range, &response) {
-            return Err(problem);
         }
         let range = self.range;
         let mut body = self.receive(response, room);
@@ -91,18 +88,17 @@ impl<'a> DownloadPlan<'a> {
             }
         }
         let response = self.ask(None, None).await?;
-        if self.is_unmodified(&response) {
-            return Ok(None);
-        }
-        match misfit(None, &response) {
-            Some(problem) => Err(problem),
-            None => Ok(Some(self.lend().receive(response, room))),
-        }
+        let is_content = self.is_content(None, &response)?;
+        Ok(is_content.then(|| self.lend().receive(response, room)))
     }
 
-    /// The answer to a condition of ours. A 304 that a header set by hand brings about is no content, and no more.
-    fn is_unmodified(&self, response: &Response) -> bool {
-        response.status == StatusCode::NOT_MODIFIED && self.request.headers.contains_key(header::IF_NONE_MATCH)
+    /// Whether the content comes, or a 304 to a condition of ours: one that a header set by hand brings about is an error, as is
+    /// any other answer.
+    fn is_content(&self, range: Option<Wanted>, response: &Response) -> Result<bool> {
+        if response.status == StatusCode::NOT_MODIFIED && self.request.headers.contains_key(header::IF_NONE_MATCH) {
+            return Ok(false);
+        }
+        misfit(range, response).map_or(Ok(true), Err)
     }
 
     /// For a body, which gives the reporter back at its end.
