@@ -9,7 +9,7 @@ use carbonfiles::file_storage::files::{StoredEvent, WatchStored};
 use futures::TryStreamExt;
 
 use super::{ID, builder, client, hash_of, noting, page, stored};
-use crate::support::{Answer, RawServer, answer, part_or_whole, quick, within};
+use crate::support::{Answer, Head, RawServer, answer, part_or_whole, quick, within};
 
 #[tokio::test]
 async fn too_many_requests_are_waited_for() {
@@ -87,24 +87,29 @@ async fn metadata_survives_what_passes() {
     }
 }
 
-#[tokio::test]
-async fn a_listing_asks_for_no_page_in_vain() {
-    const ROWS: u64 = 5000;
+/// Gives the page that was asked for, of a listing of files with these numbers.
+fn pages() -> impl Fn(&Head, &[u64]) -> Answer {
+    // Made once: a file keeps its time.
     let one: serde_json::Value = serde_json::from_slice(&stored("x", b"x")).unwrap();
-    let (server, seen) = noting(move |head, _| {
-        let of =
-            |name: &str| head.target.split(['?', '&']).find_map(|pair| pair.strip_prefix(name)?.parse::<u64>().ok());
-        let (page, rows) = (of("page=").unwrap(), of("per_page=").unwrap());
-        let row = |n: u64| {
+    move |head, numbers| {
+        let of = |name: &str| head.target.split(['?', '&']).find_map(|pair| pair.strip_prefix(name)?.parse().ok());
+        let (page, rows): (usize, usize) = (of("page=").unwrap(), of("per_page=").unwrap());
+        let row = |n: &u64| {
             let mut row = one.clone();
             row["id"] = format!("00000000-0000-4000-8000-{n:012}").into();
             row
         };
-        let items: Vec<_> = ((page - 1) * rows..(page * rows).min(ROWS)).map(row).collect();
-        let page = serde_json::json!({"items": items, "total": ROWS, "page": page, "per_page": rows});
+        let items: Vec<_> = numbers.iter().skip((page - 1) * rows).take(rows).map(row).collect();
+        let page = serde_json::json!({"items": items, "total": numbers.len(), "page": page, "per_page": rows});
         Answer::Bytes(answer(200, "", page.to_string().as_bytes()))
-    })
-    .await;
+    }
+}
+
+#[tokio::test]
+async fn a_listing_asks_for_no_page_in_vain() {
+    const ROWS: u64 = 5000;
+    let (numbers, page) = ((0..ROWS).collect::<Vec<_>>(), pages());
+    let (server, seen) = noting(move |head, _| page(head, &numbers)).await;
     let pages: Vec<_> = within(client(&server).files().list_all().try_collect()).await.unwrap();
     assert_eq!(pages.iter().map(|page| page.items.len() as u64).sum::<u64>(), ROWS);
     // Each of them was used.
@@ -113,27 +118,9 @@ async fn a_listing_asks_for_no_page_in_vain() {
 
 #[tokio::test]
 async fn small_pages_of_a_listing_lose_nothing_to_what_goes_before_them() {
-    let one: serde_json::Value = serde_json::from_slice(&stored("x", b"x")).unwrap();
     for per_page in [1, 2, 3, 4] {
-        let rows = std::sync::Mutex::new((0..60_u64).collect::<Vec<_>>());
-        let one = one.clone();
-        let (server, _) = noting(move |head, n| {
-            let of = |name: &str| head.target.split(['?', '&']).find_map(|pair| pair.strip_prefix(name)?.parse().ok());
-            let (page, size): (usize, usize) = (of("page=").unwrap(), of("per_page=").unwrap());
-            let mut there = rows.lock().unwrap();
-            if n == 2 {
-                there.drain(..2);
-            }
-            let row = |n: &u64| {
-                let mut row = one.clone();
-                row["id"] = format!("00000000-0000-4000-8000-{n:012}").into();
-                row
-            };
-            let items: Vec<_> = there.iter().skip((page - 1) * size).take(size).map(row).collect();
-            let page = serde_json::json!({"items": items, "total": there.len(), "page": page, "per_page": size});
-            Answer::Bytes(answer(200, "", page.to_string().as_bytes()))
-        })
-        .await;
+        let (all, page) = ((0..60).collect::<Vec<_>>(), pages());
+        let (server, _) = noting(move |head, n| page(head, if n < 2 { &all } else { &all[2..] })).await;
         let mut pages = client(&server).files().list_all().per_page(per_page);
         let mut came = Vec::new();
         while let Some(page) = within(pages.try_next()).await.unwrap() {
